@@ -1,0 +1,24 @@
+// Frames to messages and back.
+// Runs in:  broker, nursery, worker
+// Relies on: one build of libprotobuf writing a message in one way
+#include "ipc/codec.hpp"
+
+#include <google/protobuf/stubs/logging.h>
+
+namespace sallyport::ipc {
+
+void encode(const google::protobuf::MessageLite& message, std::string& bytes) {
+    bytes.clear();
+    SALLYPORT_CHECK(message.AppendToString(&bytes));
+}
+
+Status decode(std::string_view frame, google::protobuf::MessageLite& message, std::string& scratch) {
+    if (!message.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return failure(Errc::kInvalid, "frame: not a message");
+    encode(message, scratch);
+    if (scratch != frame) return failure(Errc::kInvalid, "frame: not in canonical form");
+    return {};
+}
+
+void silence_protobuf() { google::protobuf::SetLogHandler(nullptr); }
+
+}  // namespace sallyport::ipc

@@ -1,0 +1,115 @@
+// The decision: may this request be carried out, and by which rule.
+// Runs in:  broker, after lockdown(); the policy tool
+// Input:    a policy that was compiled from the admin's text; requests of a worker that may have been taken over
+// Relies on: nothing: pure, no I/O, no clock
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipc/result.hpp"
+#include "policy/guest_path.hpp"
+#include "schema/commands.hpp"
+
+namespace sallyport::policy {
+
+/// What a file is wanted for, or allowed for.
+struct Access {
+    bool read = false;
+    bool write = false;
+    bool create = false;
+    [[nodiscard]] bool covers(Access wanted) const {
+        return (read || !wanted.read) && (write || !wanted.write) && (create || !wanted.create);
+    }
+    [[nodiscard]] bool overlaps(Access other) const {
+        return (read && other.read) || (write && other.write) || (create && other.create);
+    }
+    bool operator==(const Access&) const = default;
+};
+
+/// Kinds of file that a rule accepts.
+struct Kinds {
+    bool regular = false;
+    bool directory = false;
+    bool fifo = false;
+    bool socket = false;
+    bool character_device = false;
+    bool block_device = false;
+    bool operator==(const Kinds&) const = default;
+};
+
+struct FileRule {
+    std::string under;
+    Access access;
+    std::optional<std::uint64_t> max_size;
+    std::vector<std::uint32_t> owners;
+    Kinds kinds;
+    bool follow_symlinks = false;
+    bool any_links = false;
+    bool any_setid = false;
+    std::uint32_t create_mode = 0600;
+};
+
+enum class Effect : std::uint8_t { kAllow, kDeny };
+
+struct Rule {
+    std::string id;
+    std::string where;  // FILE:LINE in the admin's text
+    Effect effect = Effect::kDeny;
+    CommandSet commands;
+    std::vector<FileRule> files;
+    std::optional<std::int64_t> expires;
+};
+
+struct Policy {
+    std::vector<Rule> rules;
+    std::string digest;  // SHA-256 of the text, 32 bytes
+    bool preview_names = false;
+    std::vector<std::uint32_t> peer_uids;
+    std::vector<std::uint32_t> peer_cids;
+    CommandSet narrowed_to;  // options -a and -b; can only take away
+};
+
+/// Reads the compiled form, checking every field again: unknown commands, enums or empty rules are errors.
+/// Errors: kInvalid, kLimit.
+Result<Policy> load(std::string_view compiled);
+
+/// Seconds since 1970, UTC.
+using WallTime = std::int64_t;
+
+inline constexpr std::size_t kNoRule = static_cast<std::size_t>(-1);
+
+enum class Why : std::uint8_t {
+    kAllowed,
+    kNarrowed,       // an option of the command line takes the command away
+    kDenied,         // a deny rule matches
+    kNoRuleMatches,  // no allow rule matches
+};
+
+/// One file rule of one allow rule under which a file may be opened, if the file's inode agrees.
+struct Grant {
+    std::size_t rule = kNoRule;
+    std::size_t file = 0;
+};
+
+struct Decision {
+    Why why = Why::kNoRuleMatches;
+    std::size_t rule = kNoRule;     // the rule that decided
+    std::vector<Grant> grants;      // file opens only: to be tried in this order
+    [[nodiscard]] bool is_allowed() const { return why == Why::kAllowed; }
+};
+
+/// Whether `command` may be used at all at that moment, whatever its arguments. guest-info's `enabled` is this.
+Decision decide_command(const Policy& policy, CommandId command, WallTime now);
+
+/// Whether `path` may be opened for `wanted`. Grants are those of all matching allow rules, deepest directory first.
+Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+
+/// The commands that decide_command() allows.
+CommandSet enabled_commands(const Policy& policy, WallTime now);
+
+}  // namespace sallyport::policy

@@ -1,0 +1,133 @@
+// The command table: one row for each command of the protocol that this agent answers.
+// Runs in:  every process; data only
+//
+// A row's place is its CommandId. Rows stand in the order in which qemu-ga lists commands. A row names the messages
+// of guest_agent.proto by its own name: guest-file-open is FileOpen, answered by broker/answer_file.cpp's
+// answer_file_open(). tests/style fails when a row lacks its messages, its answer, its documentation or its hostile test.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace sallyport {
+
+/// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
+enum class Group : std::uint8_t { kSync, kInfo, kFile };
+
+/// Which process makes the answer.
+enum class AnsweredBy : std::uint8_t { kWorker, kBroker };
+
+/// Whether a command is answered while file systems are frozen.
+enum class WhileFrozen : std::uint8_t { kNo, kYes };
+
+/// Whether success has a reply at all; errors always have one.
+enum class SuccessReply : std::uint8_t { kNone, kSent };
+
+/// What an allow rule for the command must say besides its name.
+enum class Constraint : std::uint8_t { kNone, kFiles };
+
+/// Whether a policy can take the command away. The floor keeps a host able to find out that the agent lives.
+enum class Floor : std::uint8_t { kNo, kYes };
+
+enum class CommandId : std::uint8_t {
+    kSyncDelimited,
+    kSync,
+    kPing,
+    kInfo,
+    kFileOpen,
+    kFileClose,
+    kFileRead,
+    kFileWrite,
+    kFileSeek,
+    kFileFlush,
+};
+
+struct Command {
+    CommandId id;
+    std::string_view name;
+    Group group;
+    AnsweredBy answered_by;
+    WhileFrozen while_frozen;
+    SuccessReply success_reply;
+    Floor floor;
+    Constraint constraint;
+};
+
+// clang-format off
+inline constexpr std::array kCommands{
+    //      id                         name                    group          answered by          while frozen       success reply        floor        constraint
+    Command{CommandId::kSyncDelimited, "guest-sync-delimited", Group::kSync,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kSync,          "guest-sync",           Group::kSync,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kPing,          "guest-ping",           Group::kInfo,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kInfo,          "guest-info",           Group::kInfo,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kFileOpen,      "guest-file-open",      Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFiles},
+    Command{CommandId::kFileClose,     "guest-file-close",     Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileRead,      "guest-file-read",      Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileWrite,     "guest-file-write",     Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileSeek,      "guest-file-seek",      Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileFlush,     "guest-file-flush",     Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+};
+// clang-format on
+
+struct GroupName {
+    Group group;
+    std::string_view name;
+};
+
+inline constexpr std::array kGroups{
+    GroupName{Group::kSync, "@sync"},
+    GroupName{Group::kInfo, "@info"},
+    GroupName{Group::kFile, "@file"},
+};
+
+constexpr bool one_row_per_command_in_order() {
+    for (std::size_t at = 0; at < kCommands.size(); ++at)
+        if (static_cast<std::size_t>(kCommands[at].id) != at) return false;
+    return kCommands.size() <= 64;
+}
+static_assert(one_row_per_command_in_order(), "a row's place is its CommandId, and a CommandSet has 64 bits");
+
+constexpr const Command& command_row(CommandId id) { return kCommands[static_cast<std::size_t>(id)]; }
+
+/// The command of that exact name, or nothing.
+constexpr std::optional<CommandId> find_command(std::string_view name) {
+    for (const Command& row : kCommands)
+        if (row.name == name) return row.id;
+    return std::nullopt;
+}
+
+/// The command with that number, or nothing: numbers come from other processes.
+constexpr std::optional<CommandId> command_from_number(std::uint32_t number) {
+    if (number >= kCommands.size()) return std::nullopt;
+    return static_cast<CommandId>(number);
+}
+
+/// A set of commands, one bit a row.
+class CommandSet {
+public:
+    constexpr CommandSet() = default;
+    constexpr void add(CommandId id) { bits_ |= bit(id); }
+    constexpr void remove(CommandId id) { bits_ &= ~bit(id); }
+    [[nodiscard]] constexpr bool has(CommandId id) const { return (bits_ & bit(id)) != 0; }
+    [[nodiscard]] constexpr bool is_empty() const { return bits_ == 0; }
+    constexpr CommandSet& operator|=(CommandSet other) { bits_ |= other.bits_; return *this; }
+    constexpr CommandSet& operator&=(CommandSet other) { bits_ &= other.bits_; return *this; }
+    constexpr CommandSet& operator-=(CommandSet other) { bits_ &= ~other.bits_; return *this; }
+    constexpr bool operator==(const CommandSet&) const = default;
+
+private:
+    static constexpr std::uint64_t bit(CommandId id) { return std::uint64_t{1} << static_cast<unsigned>(id); }
+    std::uint64_t bits_ = 0;
+};
+
+constexpr CommandSet floor_commands() {
+    CommandSet set;
+    for (const Command& row : kCommands)
+        if (row.floor == Floor::kYes) set.add(row.id);
+    return set;
+}
+
+}  // namespace sallyport
