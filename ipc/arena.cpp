@@ -30,7 +30,8 @@ Result<Arena> Arena::create() {
     UniqueFd fd(::memfd_create("sallyport-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd.is_open()) return system_error("memfd_create");
     if (::ftruncate(fd.get(), kArenaSize) != 0) return system_error("ftruncate");
-    if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return system_error("F_ADD_SEALS");
+    if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return system_error("F_ADD_SEALS");
     return map_whole(std::move(fd));
 }
 
@@ -41,10 +42,13 @@ Result<Arena> Arena::map(UniqueFd fd) {
     return map_whole(std::move(fd));
 }
 
-std::span<std::byte> Arena::header() const { return memory_.first(kArenaHeader); }
+std::span<std::byte> Arena::header() const {
+    return memory_.first(kArenaHeader);
+}
 
 Result<std::span<std::byte>> Arena::extent(std::uint32_t offset, std::uint32_t size) const {
-    if (size == 0 || size > kArenaData || offset > kArenaData - size) return failure(Errc::kInvalid, "extent: outside the arena");
+    if (size == 0 || size > kArenaData || offset > kArenaData - size)
+        return failure(Errc::kInvalid, "extent: outside the arena");
     return memory_.subspan(kArenaHeader + offset, size);
 }
 
@@ -54,7 +58,8 @@ std::span<std::byte> Arena::chunk(std::size_t number) const {
 }
 
 Status Arena::wipe() {
-    if (::madvise(memory_.data(), memory_.size(), MADV_REMOVE) != 0) return system_error("madvise(MADV_REMOVE)");
+    if (::madvise(memory_.data(), memory_.size(), MADV_REMOVE) != 0)
+        return system_error("madvise(MADV_REMOVE)");
     return {};
 }
 

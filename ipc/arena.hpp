@@ -28,19 +28,22 @@ public:
     /// Errors: kSystem, kInvalid if it is not of kArenaSize bytes.
     static Result<Arena> map(UniqueFd fd);
 
-    /// The page in front of the data, where workers leave word to their successors. The broker never looks at it.
+    /// The page in front of the data, where workers leave word to their successors. The broker never looks at
+    /// it.
     [[nodiscard]] std::span<std::byte> header() const;
 
-    /// The part of the data area that `offset` and `size` name; kInvalid unless it lies inside and is not empty.
+    /// The part of the data area that `offset` and `size` name; kInvalid unless it lies inside and is not
+    /// empty.
     ///
-    /// THREAT: the numbers come from a worker that may have been taken over. Both are 32 bits and are compared
-    /// without being added up.
+    /// THREAT: the numbers come from a worker that may have been taken over. Both are 32 bits and are
+    /// compared without being added up.
     [[nodiscard]] Result<std::span<std::byte>> extent(std::uint32_t offset, std::uint32_t size) const;
 
     /// The number-th chunk of the data area.
     [[nodiscard]] std::span<std::byte> chunk(std::size_t number) const;
 
-    /// Gives all contents back to the kernel, so that nothing of one connection is left for the next. Header included.
+    /// Gives all contents back to the kernel, so that nothing of one connection is left for the next. Header
+    /// included.
     Status wipe();
 
     [[nodiscard]] FdRef fd() const { return fd_; }

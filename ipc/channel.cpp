@@ -59,8 +59,9 @@ Result<std::pair<UniqueFd, UniqueFd>> socket_pair() {
     return std::pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-Status send(FdRef socket, std::string_view bytes, std::span<const FdRef> fds) {
-    if (bytes.size() > kMaxFrame || fds.size() > kMaxFrameDescriptors) return failure(Errc::kLimit, "send: frame too large");
+Status send(FdRef socket, std::string_view bytes, WhenFull when_full, std::span<const FdRef> fds) {
+    if (bytes.size() > kMaxFrame || fds.size() > kMaxFrameDescriptors)
+        return failure(Errc::kLimit, "send: frame too large");
     iovec part{.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -81,6 +82,7 @@ Status send(FdRef socket, std::string_view bytes, std::span<const FdRef> fds) {
     for (;;) {
         if (::sendmsg(socket.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
         if (errno == EAGAIN) {
+            if (when_full == WhenFull::kFail) return failure(Errc::kLimit, "send: peer does not read");
             if (const auto waited = wait_until_writable(socket); !waited) return waited;
         } else if (errno == EPIPE || errno == ECONNRESET) {
             return failure(Errc::kClosed, "send: peer is gone");
@@ -92,8 +94,9 @@ Status send(FdRef socket, std::string_view bytes, std::span<const FdRef> fds) {
 
 Result<bool> receive(FdRef socket, Frame& frame) {
     frame.fds.clear();
-    frame.bytes.resize(kMaxFrame);
-    iovec part{.iov_base = frame.bytes.data(), .iov_len = frame.bytes.size()};
+    frame.bytes = {};
+    frame.buffer.resize(kMaxFrame);
+    iovec part{.iov_base = frame.buffer.data(), .iov_len = frame.buffer.size()};
     ControlBuffer control;
     msghdr message{};
     message.msg_iov = &part;
@@ -102,14 +105,14 @@ Result<bool> receive(FdRef socket, Frame& frame) {
     message.msg_controllen = control.bytes.size();
     const ssize_t got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0) {
-        frame.bytes.clear();
         if (errno == EAGAIN || errno == EINTR) return false;
         if (errno == ECONNRESET) return failure(Errc::kClosed, "receive: peer is gone");
         return system_error("recvmsg");
     }
     take_descriptors(message, frame.fds);
-    frame.bytes.resize(static_cast<std::size_t>(got));
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return failure(Errc::kLimit, "receive: frame too large");
+    frame.bytes = std::string_view(frame.buffer).substr(0, static_cast<std::size_t>(got));
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+        return failure(Errc::kLimit, "receive: frame too large");
     // An empty frame and end of file look the same; no message of ours encodes to nothing.
     if (got == 0 && frame.fds.empty()) return failure(Errc::kClosed, "receive: peer is gone");
     return true;

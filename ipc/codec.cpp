@@ -13,12 +13,15 @@ void encode(const google::protobuf::MessageLite& message, std::string& bytes) {
 }
 
 Status decode(std::string_view frame, google::protobuf::MessageLite& message, std::string& scratch) {
-    if (!message.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return failure(Errc::kInvalid, "frame: not a message");
+    if (!message.ParseFromArray(frame.data(), static_cast<int>(frame.size())))
+        return failure(Errc::kInvalid, "frame: not a message");
     encode(message, scratch);
     if (scratch != frame) return failure(Errc::kInvalid, "frame: not in canonical form");
     return {};
 }
 
-void silence_protobuf() { google::protobuf::SetLogHandler(nullptr); }
+void silence_protobuf() {
+    google::protobuf::SetLogHandler(nullptr);
+}
 
 }  // namespace sallyport::ipc

@@ -8,21 +8,22 @@
 namespace sallyport {
 
 // Host to worker. The first four are qemu-ga's own limits.
-inline constexpr std::size_t kMaxNesting = 1024;                    // braces and brackets open at once
-inline constexpr std::size_t kMaxTokens = std::size_t{2} << 20U;    // in one value
-inline constexpr std::size_t kMaxValueSize = std::size_t{64} << 20U;  // bytes of one value
+inline constexpr std::size_t kMaxNesting = 1024;                        // braces and brackets open at once
+inline constexpr std::size_t kMaxTokens = std::size_t{2} << 20U;        // in one value
+inline constexpr std::size_t kMaxValueSize = std::size_t{64} << 20U;    // bytes of one value
 inline constexpr std::int64_t kMaxReadCount = std::int64_t{48} << 20U;  // guest-file-read
 inline constexpr std::int64_t kDefaultReadCount = 4096;
 inline constexpr std::size_t kHostReadSize = std::size_t{64} << 10U;  // taken from the channel at a time
-inline constexpr std::size_t kMaxQueued = 64;                       // requests read ahead of the one at work
-inline constexpr std::size_t kMaxQueuedSize = std::size_t{1} << 20U;  // bytes of them; a single one may be larger
-inline constexpr std::size_t kMaxUnsent = std::size_t{1} << 20U;    // reply bytes that wait for a slow host
-inline constexpr int kSyncPatienceMs = 2000;                        // libvirt gives up after 5 s
+inline constexpr std::size_t kMaxQueued = 64;  // requests read ahead of the one at work
+inline constexpr std::size_t kMaxQueuedSize = std::size_t{1}
+                                              << 20U;             // bytes of them; a single one may be larger
+inline constexpr std::size_t kMaxUnsent = std::size_t{1} << 20U;  // reply bytes that wait for a slow host
+inline constexpr int kSyncPatienceMs = 2000;                      // libvirt gives up after 5 s
 
 // Worker to broker.
 inline constexpr std::size_t kMaxFrame = std::size_t{64} << 10U;
 inline constexpr std::size_t kMaxFrameDescriptors = 4;
-inline constexpr std::size_t kMaxPath = 4095;  // PATH_MAX without its NUL
+inline constexpr std::size_t kMaxPath = 4095;    // PATH_MAX without its NUL
 inline constexpr std::size_t kMaxOpenMode = 64;  // longer texts are no mode
 
 // The arena: a header page that only workers use, then the data area.
@@ -35,7 +36,7 @@ inline constexpr std::size_t kArenaSize = kArenaHeader + kArenaData;
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;
 inline constexpr std::int64_t kFirstHandle = 1000;
-inline constexpr std::size_t kMaxPolicySize = std::size_t{1} << 20U;    // of the source text
+inline constexpr std::size_t kMaxPolicySize = std::size_t{1} << 20U;  // of the source text
 inline constexpr std::size_t kMaxCompiledSize = std::size_t{4} << 20U;
 inline constexpr int kCompileDeadlineMs = 10'000;
 inline constexpr std::size_t kMaxRules = 4096;

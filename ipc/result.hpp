@@ -1,8 +1,9 @@
 // Errors: what a function that can fail gives back, and what a broken promise of our own does.
 // Runs in:  every process
 //
-// Three kinds, never mixed. A refusal is an Error that reaches the host as an answer. A violation is a worker that
-// broke the contract: it is ended. A bug is a SALLYPORT_CHECK that fails: the process aborts, in release builds too.
+// Three kinds, never mixed. A refusal is an Error that reaches the host as an answer. A violation is a worker
+// that broke the contract: it is ended. A bug is a SALLYPORT_CHECK that fails: the process aborts, in release
+// builds too.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ enum class Errc : std::uint8_t {
 
 struct Error {
     Errc code;
-    const char* what;   // a literal, so that no byte of a peer reaches a log through it
+    const char* what;  // a literal, so that no byte of a peer reaches a log through it
     int sys_errno = 0;
 };
 
@@ -32,9 +33,13 @@ using Status = Result<void>;
 /// A kSystem error with the current errno; to be called in the statement of the failed call.
 std::unexpected<Error> system_error(const char* what);
 
-inline std::unexpected<Error> failure(Errc code, const char* what) { return std::unexpected(Error{code, what}); }
+inline std::unexpected<Error> failure(Errc code, const char* what) {
+    return std::unexpected(Error{code, what});
+}
 
-[[noreturn]] inline void check_failed() { std::abort(); }
+[[noreturn]] inline void check_failed() {
+    std::abort();
+}
 
 }  // namespace sallyport
 

@@ -35,7 +35,8 @@ private:
 
 class FdRef {
 public:
-    FdRef(const UniqueFd& owner) : fd_(owner.get()) {}  // NOLINT(google-explicit-constructor): lending is implicit
+    FdRef(const UniqueFd& owner)
+        : fd_(owner.get()) {}  // NOLINT(google-explicit-constructor): lending is implicit
     explicit FdRef(int fd) : fd_(fd) {}
     [[nodiscard]] int get() const { return fd_; }
 
