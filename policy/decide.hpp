@@ -1,6 +1,6 @@
 // The decision: may this request be carried out, and by which rule.
 // Runs in:  broker, after lockdown(); the policy tool
-// Input:    a policy that was compiled from the admin's text; requests of a worker that may have been taken over
+// Input:    a policy compiled from the admin's text; requests of a worker that may have been taken over
 // Relies on: nothing: pure, no I/O, no clock
 #pragma once
 
@@ -74,8 +74,11 @@ struct Policy {
     CommandSet narrowed_to;  // options -a and -b; can only take away
 };
 
+/// Whether `text` can name a rule: 1 to 64 letters, digits, '-', '_' and '.'. Ids stand in the audit log.
+bool is_rule_id(std::string_view text);
+
 /// Reads the compiled form, checking every field again: unknown commands, enums or empty rules are errors.
-/// Errors: kInvalid, kLimit.
+/// `narrowed_to` is left at all commands. kMaxRules counts entries of `files`. Errors: kInvalid, kLimit.
 Result<Policy> load(std::string_view compiled);
 
 /// Seconds since 1970, UTC.
@@ -98,15 +101,15 @@ struct Grant {
 
 struct Decision {
     Why why = Why::kNoRuleMatches;
-    std::size_t rule = kNoRule;     // the rule that decided
-    std::vector<Grant> grants;      // file opens only: to be tried in this order
+    std::size_t rule = kNoRule;  // the rule that decided; kNoRule also for a floor command that no rule names
+    std::vector<Grant> grants;   // file opens only: to be tried in this order
     [[nodiscard]] bool is_allowed() const { return why == Why::kAllowed; }
 };
 
-/// Whether `command` may be used at all at that moment, whatever its arguments. guest-info's `enabled` is this.
+/// Whether `command` may be used at all at that moment, whatever its arguments: guest-info's `enabled`.
 Decision decide_command(const Policy& policy, CommandId command, WallTime now);
 
-/// Whether `path` may be opened for `wanted`. Grants are those of all matching allow rules, deepest directory first.
+/// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
 
 /// The commands that decide_command() allows.

@@ -1,0 +1,125 @@
+// check: what is wrong with a policy; else what it allows, and what looks unintended.
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include "policy/cli/confined.hpp"
+#include "policy/cli/files.hpp"
+#include "policy/cli/verb.hpp"
+#include "policy/compile/problems.hpp"
+#include "policy/decide.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+std::string hexadecimal(std::string_view bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string text;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        text += kDigits[byte >> 4U];
+        text += kDigits[byte & 0xFU];
+    }
+    return text;
+}
+
+std::string names_of(CommandSet commands) {
+    std::string names;
+    for (const Command& row : kCommands)
+        if (commands.has(row.id)) names.append(" ").append(row.name);
+    return names.empty() ? " none" : names;
+}
+
+std::string words_of(Access access) {
+    std::string words;
+    if (access.read) words += " read";
+    if (access.write) words += " write";
+    if (access.create) words += " create";
+    return words.empty() ? " any access" : words;
+}
+
+std::string summary_of(const Rule& rule) {
+    std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
+                       rule.where + ")\n";
+    text += "        commands:" + names_of(rule.commands) + "\n";
+    for (const FileRule& file : rule.files)
+        text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
+    return text;
+}
+
+std::string summary_of(const Policy& policy, WallTime now) {
+    const CommandSet enabled = enabled_commands(policy, now);
+    CommandSet refused = policy.narrowed_to;
+    refused -= enabled;
+    std::string text = "digest: sha256 " + hexadecimal(policy.digest) + "\n";
+    text += "rules: " + std::to_string(policy.rules.size()) + "\n";
+    for (const Rule& rule : policy.rules) text += summary_of(rule);
+    text += "enabled:" + names_of(enabled) + "\n";
+    text += "refused:" + names_of(refused) + "\n";
+    return text;
+}
+
+std::string warning(const Rule& rule, const std::string& text) {
+    return rule.where + ": warning: rule '" + rule.id + "': " + text + "\n";
+}
+
+/// Denials that judge paths as the host names them say nothing about where a link leads.
+std::string warn_of_links(const Policy& policy, const Rule& rule, const FileRule& file) {
+    if (!file.follow_symlinks) return "";
+    for (const Rule& other : policy.rules)
+        if (other.effect == Effect::kDeny && !other.files.empty())
+            return warning(rule, "follows symbolic links, and a link is not held back by deny rule '" +
+                                     other.id + "', which judges the name that the host gives");
+    return "";
+}
+
+std::string warn_of_directory(const Rule& rule, const FileRule& file) {
+    struct stat status{};
+    const std::string shown = "directory '" + compile::printable(file.under) + "' ";
+    if (::stat(file.under.c_str(), &status) != 0)
+        return warning(rule, shown + "cannot be looked at: " + std::strerror(errno));
+    if (!S_ISDIR(status.st_mode)) return warning(rule, shown + "is no directory");
+    return "";
+}
+
+std::string warnings_of(const Policy& policy, WallTime now) {
+    std::string text;
+    for (const Rule& rule : policy.rules) {
+        if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
+        if (rule.effect == Effect::kDeny) continue;
+        for (const FileRule& file : rule.files)
+            text += warn_of_directory(rule, file) + warn_of_links(policy, rule, file);
+    }
+    return text;
+}
+
+int run(const std::string& path) {
+    const auto input = open_input(path);
+    if (!input) return kFailure;
+    const auto compiled = compile_apart(*input);
+    if (!compiled) return kFailure;
+    const auto policy = load(*compiled);
+    if (!policy) {
+        complain(describe(path, policy.error()));
+        return kFailure;
+    }
+    const WallTime now = std::time(nullptr);
+    print(compile::printable(path) + ": no errors\n" + summary_of(*policy, now));
+    complain(warnings_of(*policy, now));
+    return kSuccess;
+}
+
+}  // namespace
+
+Run declare_check(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    return [path] { return run(*path); };
+}
+
+}  // namespace sallyport::policy::cli

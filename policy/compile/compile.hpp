@@ -1,0 +1,23 @@
+// The policy's text to its compiled form.
+// Runs in:  the policy tool, after lockdown_compiler()
+// Input:    the admin's text
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "policy/policy.pb.h"
+
+namespace sallyport::policy::compile {
+
+struct Source {
+    std::string_view text;
+    std::string_view name;    // shown as the file's name
+    std::string_view passwd;  // the text of /etc/passwd
+};
+
+/// The compiled policy, which policy::load() accepts, or every error found, one line each.
+std::expected<compiled::Compiled, std::string> compile_policy(const Source& source);
+
+}  // namespace sallyport::policy::compile

@@ -1,0 +1,27 @@
+// Quantities of a policy: sizes, permission bits, moments.
+// Runs in:  the policy tool
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sallyport::policy::compile {
+
+/// Bytes: "100B", "64KiB", "256MiB", "1GiB", "2TiB". Nothing if it is not of that form, is 0 or too large.
+std::optional<std::uint64_t> parse_size(std::string_view text);
+
+/// What a text that is no size was probably meant to be: "256MiB" for "256MB", "256 mb" or "256m". Nothing if
+/// unclear.
+std::optional<std::string> suggest_size(std::string_view text);
+
+/// Permission bits in octal: "0600". Three or four digits, at most 0777.
+std::optional<std::uint32_t> parse_mode(std::string_view text);
+
+/// Seconds since 1970, UTC. Nothing if the time has no offset from UTC or lies before 1970.
+std::optional<std::int64_t> to_unix_time(const toml::date_time& time);
+
+}  // namespace sallyport::policy::compile

@@ -1,0 +1,85 @@
+// The decision: order-free. Any matching deny rule wins, else one allow rule must match with all it says.
+// Runs in:  broker, after lockdown(); the policy tool
+// Input:    requests of a worker that may have been taken over
+#include "policy/decide.hpp"
+
+#include <algorithm>
+
+namespace sallyport::policy {
+
+namespace {
+
+/// An expired rule has no effect, whichever it is: it grants nothing and it forbids nothing.
+bool is_live(const Rule& rule, WallTime now) {
+    return !rule.expires || now < *rule.expires;
+}
+
+/// A deny rule without files takes the commands away; with files it only judges paths.
+bool denies_whole_command(const Rule& rule) {
+    return rule.effect == Effect::kDeny && rule.files.empty();
+}
+
+/// No access written in a deny rule means every access.
+bool denies(const FileRule& file, const GuestPath& path, Access wanted) {
+    return (file.access == Access{} || file.access.overlaps(wanted)) && path.is_within(file.under);
+}
+
+bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
+    if (rule.effect != Effect::kDeny) return false;
+    return rule.files.empty() ||
+           std::ranges::any_of(rule.files, [&](const FileRule& file) { return denies(file, path, wanted); });
+}
+
+}  // namespace
+
+Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
+    if (!policy.narrowed_to.has(command)) return {.why = Why::kNarrowed};
+    const bool is_floor = floor_commands().has(command);
+    std::size_t allowing = kNoRule;
+    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
+        const Rule& rule = policy.rules[at];
+        if (!rule.commands.has(command) || !is_live(rule, now)) continue;
+        if (denies_whole_command(rule) && !is_floor) return {.why = Why::kDenied, .rule = at};
+        if (rule.effect == Effect::kAllow && allowing == kNoRule) allowing = at;
+    }
+    // INVARIANT: no rule takes the floor away, and it needs no rule to be there.
+    if (allowing != kNoRule || is_floor) return {.why = Why::kAllowed, .rule = allowing};
+    return {.why = Why::kNoRuleMatches};
+}
+
+Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now) {
+    if (!policy.narrowed_to.has(CommandId::kFileOpen)) return {.why = Why::kNarrowed};
+    // Wanting nothing would be covered by every rule and overlap with no deny; no open mode is like that.
+    if (wanted == Access{}) return {.why = Why::kNoRuleMatches};
+    std::vector<Grant> grants;
+    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
+        const Rule& rule = policy.rules[at];
+        if (!rule.commands.has(CommandId::kFileOpen) || !is_live(rule, now)) continue;
+        if (denies_open(rule, path, wanted)) return {.why = Why::kDenied, .rule = at};
+        if (rule.effect == Effect::kDeny) continue;
+        for (std::size_t file = 0; file < rule.files.size(); ++file)
+            if (rule.files[file].access.covers(wanted) && path.is_within(rule.files[file].under))
+                grants.push_back({.rule = at, .file = file});
+    }
+    if (grants.empty()) return {.why = Why::kNoRuleMatches};
+    // Directories that hold the same path lie within each other, so the longest text is the deepest.
+    const auto depth = [&](Grant grant) { return policy.rules[grant.rule].files[grant.file].under.size(); };
+    std::ranges::stable_sort(grants, std::ranges::greater{}, depth);
+    return {.why = Why::kAllowed, .rule = grants.front().rule, .grants = std::move(grants)};
+}
+
+CommandSet enabled_commands(const Policy& policy, WallTime now) {
+    CommandSet allowed;
+    CommandSet denied;
+    for (const Rule& rule : policy.rules) {
+        if (!is_live(rule, now)) continue;
+        if (rule.effect == Effect::kAllow) allowed |= rule.commands;
+        if (denies_whole_command(rule)) denied |= rule.commands;
+    }
+    allowed -= denied;
+    allowed |= floor_commands();
+    allowed &= policy.narrowed_to;
+    return allowed;
+}
+
+}  // namespace sallyport::policy

@@ -1,0 +1,198 @@
+// Reads the compiled policy. The compiler checked all of this too; it parsed text, so it is not believed.
+// Runs in:  broker, before lockdown(); the policy tool
+// Input:    the output of sallyport-policy compile
+// Relies on: ipc/codec.cpp for the shape
+//
+// THREAT: a text that takes the compiler over writes any bytes here. It can then grant what the admin did
+// not, but it can neither break a promise of decide.hpp nor make the broker allocate beyond the limits.
+#include <algorithm>
+#include <bitset>
+#include <unordered_set>
+
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+#include "policy/decide.hpp"
+#include "policy/policy.pb.h"
+
+namespace sallyport::policy {
+
+namespace {
+
+constexpr std::string_view kIdLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+constexpr std::size_t kMaxIdSize = 64;
+constexpr std::size_t kDigestSize = 32;
+constexpr std::size_t kMaxWhereSize = kMaxPath + 16;  // FILE:LINE
+constexpr std::uint32_t kModeBits = 0777;
+constexpr std::uint32_t kNobody = 0xFFFFFFFF;  // (uid_t)-1, VMADDR_CID_ANY
+
+std::unexpected<Error> invalid(const char* what) {
+    return failure(Errc::kInvalid, what);
+}
+
+/// Strictly ascending: the compiler's one way of writing a set.
+template <typename Numbers>
+bool is_ascending(const Numbers& numbers) {
+    return std::ranges::adjacent_find(numbers, std::ranges::greater_equal{}) == numbers.end();
+}
+
+using Words = std::bitset<8>;
+
+/// The words of an enum, `last` being the enum's greatest; 0 is UNSPECIFIED, which is refused.
+Result<Words> load_words(const google::protobuf::RepeatedField<int>& from, int last) {
+    if (!is_ascending(from)) return invalid("policy: words not ascending");
+    Words words;
+    for (const int word : from) {
+        if (word < 1 || word > last) return invalid("policy: unknown word");
+        words.set(static_cast<std::size_t>(word));
+    }
+    return words;
+}
+
+Access to_access(const Words& words) {
+    using Is = compiled::FileRule;
+    return {.read = words[Is::READ], .write = words[Is::WRITE], .create = words[Is::CREATE]};
+}
+
+Kinds to_kinds(const Words& words) {
+    using Is = compiled::FileRule;
+    return {.regular = words.none() || words[Is::REGULAR],
+            .directory = words[Is::DIRECTORY],
+            .fifo = words[Is::FIFO],
+            .socket = words[Is::SOCKET],
+            .character_device = words[Is::CHARACTER_DEVICE],
+            .block_device = words[Is::BLOCK_DEVICE]};
+}
+
+Result<std::vector<std::uint32_t>> load_numbers(const google::protobuf::RepeatedField<std::uint32_t>& from) {
+    if (!is_ascending(from) || std::ranges::find(from, kNobody) != from.end())
+        return invalid("policy: numbers not ascending, or nobody's");
+    return std::vector<std::uint32_t>(from.begin(), from.end());
+}
+
+/// What limits a grant means nothing in a denial; a denial that carries it was not written by our compiler.
+bool has_limits(const compiled::FileRule& from) {
+    return from.has_max_size() || from.has_create_mode() || !from.owners().empty() || !from.kinds().empty() ||
+           from.follow_symlinks() || from.any_links() || from.any_setid();
+}
+
+Status check_file(const compiled::FileRule& from, Effect effect, Access access) {
+    const auto under = GuestPath::parse(from.under(), "/");
+    if (!under || under->text() != from.under()) return invalid("policy: directory not in normal form");
+    if (from.create_mode() > kModeBits) return invalid("policy: create_mode is more than permissions");
+    const bool grants = access != Access{} && (access.write || !access.create);
+    if (effect == Effect::kAllow && !grants) return invalid("policy: allow rule that grants nothing");
+    if (effect == Effect::kDeny && has_limits(from)) return invalid("policy: limits in a deny rule");
+    return {};
+}
+
+Result<FileRule> load_file(const compiled::FileRule& from, Effect effect) {
+    const auto access = load_words(from.access(), compiled::FileRule::Access_MAX);
+    if (!access) return std::unexpected(access.error());
+    const auto kinds = load_words(from.kinds(), compiled::FileRule::Kind_MAX);
+    if (!kinds) return std::unexpected(kinds.error());
+    auto owners = load_numbers(from.owners());
+    if (!owners) return std::unexpected(owners.error());
+    const auto status = check_file(from, effect, to_access(*access));
+    if (!status) return std::unexpected(status.error());
+    return FileRule{
+        .under = from.under(),
+        .access = to_access(*access),
+        .max_size = from.has_max_size() ? std::optional(from.max_size()) : std::nullopt,
+        .owners = *std::move(owners),
+        .kinds = to_kinds(*kinds),
+        .follow_symlinks = from.follow_symlinks(),
+        .any_links = from.any_links(),
+        .any_setid = from.any_setid(),
+        .create_mode = from.has_create_mode() ? from.create_mode() : FileRule{}.create_mode,
+    };
+}
+
+Result<CommandSet> load_commands(const compiled::Rule& from) {
+    if (from.commands().empty()) return invalid("policy: rule without commands");
+    if (!is_ascending(from.commands())) return invalid("policy: commands not ascending");
+    CommandSet commands;
+    for (const std::uint32_t number : from.commands()) {
+        const auto command = command_from_number(number);
+        if (!command) return invalid("policy: unknown command");
+        commands.add(*command);
+    }
+    return commands;
+}
+
+/// What must hold between a rule's commands and its files.
+Status check_constraints(const Rule& rule) {
+    const bool has_files = !rule.files.empty();
+    const bool takes_files = std::ranges::any_of(kCommands, [&](const Command& row) {
+        return row.constraint == Constraint::kFiles && rule.commands.has(row.id);
+    });
+    if (has_files && !takes_files) return invalid("policy: files for commands that take none");
+    if (takes_files && !has_files && rule.effect == Effect::kAllow)
+        return invalid("policy: allow rule without files");
+    return {};
+}
+
+Result<Rule> load_rule(const compiled::Rule& from) {
+    if (!is_rule_id(from.id())) return invalid("policy: bad rule id");
+    if (from.where().empty() || from.where().size() > kMaxWhereSize) return invalid("policy: no place");
+    if (from.has_expires() && from.expires() <= 0) return invalid("policy: bad time of expiry");
+    const bool is_allow = from.effect() == compiled::Rule::ALLOW;
+    if (!is_allow && from.effect() != compiled::Rule::DENY) return invalid("policy: unknown effect");
+    const auto commands = load_commands(from);
+    if (!commands) return std::unexpected(commands.error());
+
+    Rule rule{.id = from.id(),
+              .where = from.where(),
+              .effect = is_allow ? Effect::kAllow : Effect::kDeny,
+              .commands = *commands};
+    if (from.has_expires()) rule.expires = from.expires();
+    for (const compiled::FileRule& each : from.files()) {
+        auto file = load_file(each, rule.effect);
+        if (!file) return std::unexpected(file.error());
+        rule.files.push_back(*std::move(file));
+    }
+    if (const auto status = check_constraints(rule); !status) return std::unexpected(status.error());
+    return rule;
+}
+
+Status load_rules(const compiled::Compiled& from, Policy& policy) {
+    std::unordered_set<std::string_view> ids;
+    std::size_t entries = 0;  // a rule without files counts too
+    policy.rules.reserve(static_cast<std::size_t>(from.rules().size()));
+    for (const compiled::Rule& each : from.rules()) {
+        entries += std::max<std::size_t>(1, static_cast<std::size_t>(each.files().size()));
+        if (entries > kMaxRules) return failure(Errc::kLimit, "policy: too many rules");
+        if (!ids.insert(each.id()).second) return invalid("policy: rule id used twice");
+        auto rule = load_rule(each);
+        if (!rule) return std::unexpected(rule.error());
+        policy.rules.push_back(*std::move(rule));
+    }
+    return {};
+}
+
+}  // namespace
+
+bool is_rule_id(std::string_view text) {
+    return !text.empty() && text.size() <= kMaxIdSize && text.find_first_not_of(kIdLetters) == text.npos;
+}
+
+Result<Policy> load(std::string_view compiled) {
+    if (compiled.size() > kMaxCompiledSize) return failure(Errc::kLimit, "policy: compiled form too long");
+    compiled::Compiled from;
+    std::string scratch;
+    if (const auto status = ipc::decode(compiled, from, scratch); !status)
+        return std::unexpected(status.error());
+    if (from.schema() != 1) return invalid("policy: unknown schema");
+    if (from.digest().size() != kDigestSize) return invalid("policy: bad digest");
+
+    Policy policy{.digest = from.digest(), .preview_names = from.preview_names()};
+    if (const auto status = load_rules(from, policy); !status) return std::unexpected(status.error());
+    auto uids = load_numbers(from.peers().uids());
+    auto cids = load_numbers(from.peers().cids());
+    if (!uids || !cids) return invalid("policy: peers are not numbers of anybody");
+    policy.peer_uids = *std::move(uids);
+    policy.peer_cids = *std::move(cids);
+    for (const Command& row : kCommands) policy.narrowed_to.add(row.id);
+    return policy;
+}
+
+}  // namespace sallyport::policy
