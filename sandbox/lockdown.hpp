@@ -19,11 +19,11 @@ namespace sallyport::sandbox {
 
 /// What of the broker's powers a policy makes necessary. Everything the broker holds follows from this.
 struct BrokerNeeds {
-    bool listens = false;      // accepts connections on a unix or vsock socket
+    bool listens = false;  // accepts connections on a unix or vsock socket
     bool reads_files = false;
     bool writes_files = false;
     bool creates_files = false;
-    bool others_files = false;        // files whose owner is not the broker's own user
+    bool others_files = false;  // files whose owner is not the broker's own user
     /// Directories beneath which Landlock lets files be opened.
     struct Tree {
         std::string path;  // for the record; the rule is for the opened directory
@@ -43,26 +43,32 @@ struct KeptCapability {
     const char* reason;
 };
 
-/// The capabilities that a broker with root needs: CAP_DAC_READ_SEARCH for reading others' files, CAP_DAC_OVERRIDE for
-/// writing them, none for anything else.
+/// The capabilities that a broker with root needs: CAP_DAC_READ_SEARCH for reading others' files,
+/// CAP_DAC_OVERRIDE for writing them, none for anything else.
 std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs);
 
-/// Locks the broker down: capabilities (all five sets, the bounding set where the process may), no-new-privileges,
-/// not dumpable, Landlock, seccomp.
-/// Errors: kSystem with the step's name, kProof if Landlock did not refuse what it should.
+/// Locks the broker down: capabilities (all five sets, the bounding set where the process may),
+/// no-new-privileges, not dumpable, Landlock, seccomp. Errors: kSystem with the step's name, kProof if
+/// Landlock did not refuse what it should.
 Status lockdown_broker(const BrokerNeeds& needs);
 
-/// Locks the nursery down. Called as pid 1 of new user, mount, net, ipc, uts, pid and cgroup namespaces in which
-/// `uid` and `gid` are mapped and nothing else: takes these ids, makes the empty read-only root, closes every
-/// descriptor but 0..2 (which become /dev/null beforehand, by the broker) and `kept`, drops all capabilities, sets
-/// limits, Landlock (only `executable` may be executed), seccomp.
+/// Makes the few capabilities that lockdown_nursery() starts with outlast the execve() of the nursery, which
+/// would otherwise end them since its user number is not 0. Called by the new process itself, between
+/// clone3() and execve(): they hold in its new user namespace only.
+Status carry_capabilities_over_exec();
+
+/// Locks the nursery down. Called as pid 1 of new user, mount, net, ipc, uts, pid and cgroup namespaces in
+/// which `uid` and `gid` are mapped and nothing else: takes these ids, makes the empty read-only root, closes
+/// every descriptor but 0..2 (which become /dev/null beforehand, by the broker) and `kept`, drops all
+/// capabilities, sets limits, Landlock (only `executable` may be executed), seccomp.
 Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const FdRef> kept);
 
-/// Locks a worker down further; its parent is the nursery, so that only limits, Landlock (nothing at all) and the
-/// stricter seccomp filter are left to do.
+/// Locks a worker down further; its parent is the nursery, so that only limits, Landlock (nothing at all) and
+/// the stricter seccomp filter are left to do.
 Status lockdown_worker();
 
-/// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read, write and end.
+/// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
+/// write and end.
 Status lockdown_compiler();
 
 }  // namespace sallyport::sandbox

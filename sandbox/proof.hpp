@@ -24,8 +24,8 @@ struct Held {
     int seccomp_filters = 0;
 };
 
-/// Parses the text of /proc/PID/status, read from `status` (an open descriptor of that file) from its beginning.
-/// Errors: kSystem, kProof if a line is missing.
+/// Parses the text of /proc/PID/status, read from `status` (an open descriptor of that file) from its
+/// beginning. Errors: kSystem, kProof if a line is missing.
 Result<Held> read_held(FdRef status);
 
 /// What must be shown.
@@ -33,17 +33,17 @@ struct Expected {
     uid_t uid = 0;
     gid_t gid = 0;
     std::uint64_t capabilities = 0;  // permitted and effective; inheritable and ambient must be 0
-    bool bounding_is_ours = true;    // an ordinary user outside a user namespace cannot empty its bounding set
+    bool bounding_is_ours = true;  // an ordinary user outside a user namespace cannot empty its bounding set
     std::uint64_t bounding = 0;
-    int seccomp_filters = 1;         // at the least
+    int seccomp_filters = 1;  // at the least
 };
 
 /// kProof with the name of the first difference; success if there is none.
 Status compare(const Expected& expected, const Held& held);
 
-/// Checks that `process` (a descriptor of /proc/PID) has namespaces of its own, other than the caller's, for user,
-/// mnt, net, ipc, uts, pid and cgroup, and a root directory that is empty and read-only.
-/// Errors: kProof naming what is shared, kSystem.
+/// Checks that `process` (a descriptor of /proc/PID) has namespaces of its own, other than the caller's, for
+/// user, mnt, net, ipc, uts, pid and cgroup, and a root directory that is empty and read-only. Errors: kProof
+/// naming what is shared, kSystem.
 Status prove_apart(FdRef process);
 
 }  // namespace sallyport::sandbox

@@ -1,0 +1,36 @@
+// Which capabilities are kept, and how the others go.
+// Runs in:  broker, compiler; the nursery does this without the library, see namespaces.cpp
+// Relies on: libcap-ng
+#include <cap-ng.h>
+
+#include "sandbox/steps.hpp"
+
+namespace sallyport::sandbox {
+
+std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs) {
+    std::vector<KeptCapability> kept;
+    if (!needs.others_files) return kept;
+    const bool writes = needs.writes_files || needs.creates_files;
+    if (needs.reads_files || writes)
+        kept.push_back({CAP_DAC_READ_SEARCH, "resolve paths below and read files that belong to others"});
+    if (writes) kept.push_back({CAP_DAC_OVERRIDE, "write files that belong to others"});
+    return kept;
+}
+
+Status keep_capabilities(std::span<const KeptCapability> kept) {
+    if (capng_get_caps_process() != 0) return system_error("capng_get_caps_process");
+    const bool may_empty = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+    capng_clear(CAPNG_SELECT_ALL);
+    for (const KeptCapability& one : kept) {
+        const auto sets = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
+        if (capng_update(CAPNG_ADD, sets, static_cast<unsigned>(one.capability)) != 0)
+            return system_error("capng_update");
+    }
+    // One set at a time: with several the library's answer is that of the last one.
+    if (may_empty && capng_apply(CAPNG_SELECT_BOUNDS) != 0) return system_error("capng_apply(bounding)");
+    if (capng_apply(CAPNG_SELECT_CAPS) != 0) return system_error("capng_apply(capabilities)");
+    if (capng_apply(CAPNG_SELECT_AMBIENT) != 0) return system_error("capng_apply(ambient)");
+    return {};
+}
+
+}  // namespace sallyport::sandbox

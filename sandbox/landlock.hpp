@@ -1,0 +1,30 @@
+// Landlock: a small wrapper over its three system calls, for which no library is packaged.
+// Runs in:  every process
+// Relies on: Linux 5.13 or later with Landlock among its security modules
+#pragma once
+
+#include <linux/landlock.h>
+
+#include <cstdint>
+#include <span>
+
+#include "ipc/result.hpp"
+
+namespace sallyport::sandbox::landlock {
+
+// Newer than the headers of Linux 6.1.
+inline constexpr std::uint64_t kTruncate = std::uint64_t{1} << 14U;
+inline constexpr std::uint64_t kIoctlDev = std::uint64_t{1} << 15U;
+
+/// An exception from "nothing": `rights` on the open file or beneath the open directory.
+struct Grant {
+    int fd;
+    std::uint64_t rights;
+};
+
+/// Refuses this process and its children, for good, every right that the running kernel can refuse, but
+/// `grants`. Network and scopes (signals and abstract sockets of processes outside) have no exceptions.
+/// Errors: kSystem; a kernel without Landlock is one.
+Status restrict_to(std::span<const Grant> grants);
+
+}  // namespace sallyport::sandbox::landlock

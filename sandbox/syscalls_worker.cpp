@@ -1,0 +1,93 @@
+// The system calls of a worker, and of the nursery that forks it.
+// Runs in:  nursery, worker
+//
+// Filters add up: a worker is under the nursery's and under its own, so that the nursery's table contains the
+// worker's and what a worker's start needs.
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+
+#include <array>
+#include <csignal>
+
+#include "sandbox/tables.hpp"
+
+namespace sallyport::sandbox {
+
+namespace {
+
+constexpr auto kA = When::kAlways;
+
+// THREAT: a worker parses the bytes of the host; this is all that it can ask of the kernel once it was taken
+// over.
+// clang-format off
+constexpr std::array kWorkerTable{
+    //          call                       arguments                when  reason
+    SyscallRule{SCMP_SYS(read),            kAny, kAny,              kA, "bytes from the host channel"},
+    SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "bytes to the host channel"},
+    SyscallRule{SCMP_SYS(recvmsg),         kAny, kAny,              kA, "replies of the broker"},
+    SyscallRule{SCMP_SYS(sendmsg),         kAny, kAny,              kA, "requests to the broker"},
+    SyscallRule{SCMP_SYS(epoll_pwait),     kAny, kAny,              kA, "wait for host, broker or deadline"},
+    SyscallRule{SCMP_SYS(epoll_ctl),       kAny, kAny,              kA, "stop listening to a host that does not read"},
+    SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,              kA, "wait while the broker's socket is full"},
+    SyscallRule{SCMP_SYS(close),           kAny, kAny,              kA, "descriptors at the end, and unasked-for ones"},
+    SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,              kA, "deadlines, where there is no vDSO clock"},
+    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile, kA, "allocator; never runnable, never a file"},
+    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,              kA, "allocator"},
+    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,              kA, "allocator"},
+    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,              kA, "allocator gives memory back"},
+    SyscallRule{SCMP_SYS(brk),             kAny, kAny,              kA, "allocator"},
+    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,              kA, "the kernel's own, after a stop and continue"},
+    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,              kA, "normal end"},
+};
+
+constexpr std::array kNurseryOnly{
+    //          call                                arguments                          when  reason
+    // The nursery's own work.
+    SyscallRule{SCMP_SYS(clone),                    is_int(0, CLONE_PIDFD | SIGCHLD), kAny, kA, "fork a worker; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(execveat),                 has_flag(4, AT_EMPTY_PATH), kAny,  kA, "start it, by descriptor; Landlock: that one file"},
+    SyscallRule{SCMP_SYS(dup3),                     kAny, kAny,                        kA, "place its descriptors"},
+    SyscallRule{SCMP_SYS(pidfd_send_signal),        is_int(1, SIGKILL), kAny,          kA, "kill a worker"},
+    SyscallRule{SCMP_SYS(waitid),                   kAny, kAny,                        kA, "how a worker ended"},
+    // The C library's start in a worker.
+    SyscallRule{SCMP_SYS(arch_prctl),               kAny, kAny,                        kA, "worker start: thread pointer"},
+    SyscallRule{SCMP_SYS(set_tid_address),          kAny, kAny,                        kA, "worker start"},
+    SyscallRule{SCMP_SYS(set_robust_list),          kAny, kAny,                        kA, "worker start"},
+    SyscallRule{SCMP_SYS(rseq),                     kAny, kAny,                        kA, "worker start"},
+    SyscallRule{SCMP_SYS(readlink),                 kAny, kAny,                        kA, "worker start: /proc/self/exe, which is not there"},
+    SyscallRule{SCMP_SYS(readlinkat),               kAny, kAny,                        kA, "worker start, where there is no readlink"},
+    SyscallRule{SCMP_SYS(getrandom),                kAny, kAny,                        kA, "worker start: allocator and hash seeds"},
+    SyscallRule{SCMP_SYS(mprotect),                 kNotExecutable, kAny,              kA, "worker start: relocations become read-only"},
+    SyscallRule{SCMP_SYS(futex),                    is_int(1, FUTEX_WAKE_PRIVATE), kAny, kA, "worker start: once-only initialisers"},
+    SyscallRule{SCMP_SYS(prlimit64),                is_int(0, 0), kAny,                kA, "worker start: stack size; its limits"},
+    // A worker before its lockdown, and the lockdown.
+    SyscallRule{SCMP_SYS(epoll_create1),            kAny, kAny,                        kA, "the worker's event loop"},
+    SyscallRule{SCMP_SYS(newfstatat),               kByDescriptor, kAny,               kA, "size of the arena"},
+    SyscallRule{SCMP_SYS(fstat),                    kAny, kAny,                        kA, "size of the arena, by later C libraries"},
+    SyscallRule{SCMP_SYS(mmap),                     kNotExecutable, kAny,              kA, "the arena"},
+    SyscallRule{SCMP_SYS(prctl),                    is_int(0, PR_SET_DUMPABLE), kAny,  kA, "lockdown"},
+    SyscallRule{SCMP_SYS(landlock_create_ruleset),  kAny, kAny,                        kA, "lockdown"},
+    SyscallRule{SCMP_SYS(landlock_restrict_self),   kAny, kAny,                        kA, "lockdown"},
+    SyscallRule{SCMP_SYS(seccomp),                  kAny, kAny,                        kA, "lockdown: the worker's own filter"},
+};
+// clang-format on
+
+constexpr auto kNurseryTable = [] {
+    std::array<SyscallRule, kWorkerTable.size() + kNurseryOnly.size()> all{};
+    std::ranges::copy(kNurseryOnly, std::ranges::copy(kWorkerTable, all.begin()).out);
+    return all;
+}();
+
+static_assert(every_row_has_a_reason(kNurseryTable));
+
+}  // namespace
+
+std::span<const SyscallRule> worker_syscalls() {
+    return kWorkerTable;
+}
+
+std::span<const SyscallRule> nursery_syscalls() {
+    return kNurseryTable;
+}
+
+}  // namespace sallyport::sandbox

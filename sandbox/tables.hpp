@@ -1,0 +1,46 @@
+// The tables of system calls, one per kind of process, and what their rows have in common.
+// Runs in:  data only
+#pragma once
+
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "sandbox/syscalls.hpp"
+
+namespace sallyport::sandbox {
+
+std::span<const SyscallRule> broker_syscalls();
+std::span<const SyscallRule> nursery_syscalls();
+std::span<const SyscallRule> worker_syscalls();
+std::span<const SyscallRule> compiler_syscalls();
+
+// Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
+inline constexpr std::uint64_t kInt = 0xffff'ffff;
+constexpr ArgIs is_int(unsigned index, std::uint64_t value) {
+    return {index, kInt, value};
+}
+constexpr ArgIs has_flag(unsigned index, std::uint64_t flag) {
+    return {index, flag, flag};
+}
+constexpr ArgIs lacks_flag(unsigned index, std::uint64_t flag) {
+    return {index, flag, 0};
+}
+constexpr ArgIs is_null(unsigned index) {
+    return {index, ~std::uint64_t{0}, 0};
+}
+inline constexpr ArgIs kAny{};
+inline constexpr ArgIs kNotExecutable = lacks_flag(2, PROT_EXEC);   // mmap, mprotect
+inline constexpr ArgIs kNoFile = has_flag(3, MAP_ANONYMOUS);        // mmap
+inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);  // newfstatat
+
+constexpr bool every_row_has_a_reason(std::span<const SyscallRule> table) {
+    return std::ranges::all_of(
+        table, [](const SyscallRule& row) { return row.reason != nullptr && *row.reason != 0; });
+}
+
+}  // namespace sallyport::sandbox
