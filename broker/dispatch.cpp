@@ -1,0 +1,162 @@
+// The table of everything a worker can ask for, and the checks that stand before each answer.
+// Runs in:  broker, after lockdown()
+// Input:    frames of a worker that may have been taken over
+// Relies on: ipc/codec for the canonical form
+#include "broker/dispatch.hpp"
+
+#include <array>
+
+#include "ipc/codec.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr Phases kGreeting{.greeting = true};
+constexpr Phases kIdle{.idle = true};
+constexpr Phases kAfterGreeting{.idle = true, .reading = true, .writing = true};
+
+using Op = ipc::Request;
+
+// clang-format off
+constexpr std::array kOperations{
+    //        operation                name                allowed in      numbered         decided as              answered by
+    Operation{Op::kHello,           "hello",            kGreeting,      Numbered::kNone, std::nullopt,           answer_hello},
+    Operation{Op::kCommandDisabled, "command-disabled", kIdle,          Numbered::kNext, std::nullopt,           answer_command_disabled},
+    Operation{Op::kReplyDropped,    "reply-dropped",    kIdle,          Numbered::kNone, std::nullopt,           answer_reply_dropped},
+    Operation{Op::kChunkUsed,       "chunk-used",       kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_used},
+    Operation{Op::kChunkFilled,     "chunk-filled",     kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_filled},
+    Operation{Op::kFileOpen,        "guest-file-open",  kIdle,          Numbered::kNext, CommandId::kFileOpen,   answer_file_open},
+    Operation{Op::kFileClose,       "guest-file-close", kIdle,          Numbered::kNext, CommandId::kFileClose,  answer_file_close},
+    Operation{Op::kFileRead,        "guest-file-read",  kIdle,          Numbered::kNext, CommandId::kFileRead,   answer_file_read},
+    Operation{Op::kFileWrite,       "guest-file-write", kIdle,          Numbered::kNext, CommandId::kFileWrite,  answer_file_write},
+    Operation{Op::kFileSeek,        "guest-file-seek",  kIdle,          Numbered::kNext, CommandId::kFileSeek,   answer_file_seek},
+    Operation{Op::kFileFlush,       "guest-file-flush", kIdle,          Numbered::kNext, CommandId::kFileFlush,  answer_file_flush},
+};
+// clang-format on
+
+constexpr bool one_row_per_broker_command() {
+    for (const Command& row : kCommands) {
+        int rows = 0;
+        for (const Operation& operation : kOperations)
+            if (operation.command == row.id && operation.name == row.name) ++rows;
+        if (rows != (row.answered_by == AnsweredBy::kBroker ? 1 : 0)) return false;
+    }
+    return true;
+}
+static_assert(one_row_per_broker_command(),
+              "every command that the broker answers: one row, under its own name");
+
+const Operation* find_operation(ipc::Request::CommandCase op) {
+    for (const Operation& operation : kOperations)
+        if (operation.op == op) return &operation;
+    return nullptr;
+}
+
+// What is wrong with the frame whoever sends it; nullptr if nothing is.
+const char* find_fault(WorkerState& worker, const Operation* operation, const ipc::Request& request) {
+    if (operation == nullptr) return "no operation";
+    if (!operation->phases.has(worker.phase)) return "operation out of order";
+    if (request.has_bulk() != (operation->op == Op::kFileWrite)) return "bulk with the wrong operation";
+    switch (operation->numbered) {
+        case Numbered::kNext:
+            return request.seq() == ++worker.last_seq ? nullptr : "sequence number out of order";
+        case Numbered::kNone:
+            return request.seq() == 0 ? nullptr : "sequence number where none belongs";
+        case Numbered::kPart:
+            return nullptr;
+    }
+    check_failed();
+}
+
+Answer decide_and_answer(const Operation& operation, Exchange& exchange) {
+    if (operation.command) {
+        const Session& session = exchange.session;
+        const auto decision = policy::decide_command(session.policy, *operation.command, wall_now());
+        exchange.record.rule = rule_id(session.policy, decision);
+        if (!decision.is_allowed())
+            return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};
+        exchange.record.verdict = Verdict::kAllowed;
+    }
+    return operation.answer(exchange);
+}
+
+// The error reply for a refusal, with the identity of its audit line if it was the policy's.
+void tell_host(const Refusal& refusal, Exchange& exchange, Audit& audit) {
+    const bool is_policy = refusal.reason == ipc::REFUSED || refusal.reason == ipc::DISABLED;
+    exchange.record.verdict = is_policy ? Verdict::kRefused : Verdict::kFailed;
+    exchange.record.reason = refusal.why;
+    exchange.record.sys_errno = refusal.sys_errno;
+    const std::string denial = audit.write(exchange.record);
+    exchange.reply.clear_data();
+    ipc::Error& error = *exchange.reply.mutable_error();
+    error.set_reason(refusal.reason);
+    error.set_sys_errno(refusal.sys_errno);
+    if (refusal.reason == ipc::REFUSED) error.set_denial(denial);
+}
+
+// Audits and replies as the answer wants. A request that continues leaves its record with the transfer.
+std::optional<Violation> conclude(const Answer& answer, Exchange& exchange, Audit& audit,
+                                  const SendReply& send) {
+    if (const auto* violation = std::get_if<Violation>(&answer)) {
+        exchange.session.worker.transfer.record = std::move(exchange.record);
+        return *violation;
+    }
+    if (std::holds_alternative<Continues>(answer)) {
+        exchange.session.worker.transfer.record = std::move(exchange.record);
+        if (exchange.reply.result_case() == ipc::Reply::RESULT_NOT_SET) return std::nullopt;
+    } else if (const auto* refusal = std::get_if<Refusal>(&answer)) {
+        tell_host(*refusal, exchange, audit);
+    } else {
+        if (exchange.record.what != "hello") audit.write(exchange.record);
+        if (std::holds_alternative<NoReply>(answer)) return std::nullopt;
+    }
+    if (!send(exchange.reply)) return Violation{"the worker does not read its replies"};
+    return std::nullopt;
+}
+
+}  // namespace
+
+bool Phases::has(Phase phase) const {
+    switch (phase) {
+        case Phase::kGreeting:
+            return greeting;
+        case Phase::kIdle:
+            return idle;
+        case Phase::kReading:
+            return reading;
+        case Phase::kWriting:
+            return writing;
+    }
+    check_failed();
+}
+
+std::span<const Operation> operations() {
+    return kOperations;
+}
+
+std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire, const SendReply& send) {
+    auto& [frame, request, reply, bytes] = wire;
+    if (!frame.fds.empty()) return Violation{"a descriptor nobody asked for"};
+    if (const auto decoded = ipc::decode(frame.bytes, request, bytes); !decoded)
+        return Violation{decoded.error().what};
+    WorkerState& worker = session.worker;
+    const Operation* operation = find_operation(request.command_case());
+    if (const char* fault = find_fault(worker, operation, request)) return Violation{fault};
+
+    Record record{.what = operation->name, .session = worker.number, .started_ns = boottime_ns()};
+    if (operation->numbered == Numbered::kPart) record = std::move(worker.transfer.record);
+    reply.Clear();
+    reply.set_seq(request.seq());
+    Exchange exchange{session, request, reply, record};
+    auto violation = conclude(decide_and_answer(*operation, exchange), exchange, audit, send);
+    while (!violation && has_part_to_send(session)) {
+        reply.Clear();
+        reply.set_seq(worker.transfer.seq);
+        record = std::move(worker.transfer.record);
+        violation = conclude(send_part(exchange), exchange, audit, send);
+    }
+    return violation;
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,124 @@
+// sallyportd: the broker's start-up in one straight line.
+// Runs in:  broker
+// Input:    the admin's command line and files
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "broker/configure.hpp"
+#include "broker/start.hpp"
+#include "ipc/codec.hpp"
+
+namespace sallyport::broker {
+namespace {
+
+constexpr int kFailure = 1;
+
+int complain(const char* about, const Error& error, int to = STDERR_FILENO) {
+    ::dprintf(to, "sallyportd: %s%s%s%s%s\n", about, *about == '\0' ? "" : ": ", error.what,
+              error.sys_errno == 0 ? "" : ": ", error.sys_errno == 0 ? "" : std::strerror(error.sys_errno));
+    return kFailure;
+}
+
+Status log_to(const std::string& path) {
+    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file.is_open()) return system_error("log file");
+    if (::dup2(file.get(), STDERR_FILENO) < 0) return system_error("dup2");
+    return {};
+}
+
+// The parent stays until the child serves, so that its exit status tells whether the agent runs.
+Result<UniqueFd> go_to_background() {
+    std::array<int, 2> ready{};
+    if (::pipe2(ready.data(), O_CLOEXEC) != 0) return system_error("pipe2");
+    UniqueFd read_end(ready[0]);
+    UniqueFd write_end(ready[1]);
+    const pid_t pid = ::fork();
+    if (pid < 0) return system_error("fork");
+    if (pid > 0) {
+        write_end.reset();
+        char byte = 0;
+        ::_exit(::read(read_end.get(), &byte, 1) == 1 ? 0 : kFailure);
+    }
+    ::umask(077);
+    if (::setsid() < 0) return system_error("setsid");
+    if (::chdir("/") != 0) return system_error("chdir");
+    return write_end;
+}
+
+// The file stays after our end; its lock does not.
+Result<UniqueFd> write_pid_file(const std::string& path) {
+    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file.is_open()) return system_error("Cannot open pid file");
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    if (::fcntl(file.get(), F_SETLK, &lock) != 0) return system_error("Cannot lock pid file");
+    const std::string line = std::to_string(::getpid()) + "\n";
+    if (::ftruncate(file.get(), 0) != 0 ||
+        ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+        return system_error("Failed to write pid file");
+    return file;
+}
+
+Status leave_terminal(bool keeps_stderr) {
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.is_open()) return system_error("/dev/null");
+    for (int standard = 0; standard <= (keeps_stderr ? 1 : 2); ++standard)
+        if (::dup2(null.get(), standard) < 0) return system_error("dup2");
+    return {};
+}
+
+int run(const policy::compiled::Service& options, const policy::Policy& policy) {
+    UniqueFd parent;
+    UniqueFd pid_file;
+    if (options.daemonize()) {
+        auto background = go_to_background();
+        if (!background) return complain("", background.error());
+        parent = *std::move(background);
+        auto written = write_pid_file(options.pidfile());
+        if (!written) return complain(options.pidfile().c_str(), written.error());
+        pid_file = *std::move(written);
+    }
+    if (!options.logfile().empty())
+        if (const auto logging = log_to(options.logfile()); !logging)
+            return complain(options.logfile().c_str(), logging.error());
+    // A daemon's start still complains where it was started from.
+    const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64));
+    if (options.daemonize())
+        if (const auto left = leave_terminal(!options.logfile().empty()); !left)
+            return complain("", left.error());
+    // After start() nothing is opened by name any more.
+    auto service = start(options, policy);
+    if (!service)
+        return complain("cannot start", service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
+    service->notify.say("READY=1\nSTATUS=serving\n");
+    if (parent.is_open() && ::write(parent.get(), "1", 1) != 1) return kFailure;
+    parent.reset();
+    return serve(*service);
+}
+
+int main_of_broker(std::vector<std::string> words) {
+    ipc::silence_protobuf();
+    const auto options = read_options(std::move(words));
+    if (!options) return options.error().code == Errc::kInvalid ? kFailure : complain("", options.error());
+    if (options->is_answered()) return 0;
+    const auto policy = read_policy(*options);
+    if (!policy) return complain(options->policy().c_str(), policy.error());
+    return run(*options, *policy);
+}
+
+}  // namespace
+}  // namespace sallyport::broker
+
+int main(int argc, char** argv) {
+    return sallyport::broker::main_of_broker(
+        std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}

@@ -1,0 +1,119 @@
+// Self-proof at start: each kind of process is shown by the kernel to hold what it should, before a host byte
+// is read.
+// Runs in:  broker, the nursery's part before lockdown(), its own part after
+// Relies on: /proc of the broker's own pid namespace
+
+#include "broker/prove.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <string>
+
+#include "broker/workers.hpp"
+#include "ipc/broker.pb.h"
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "sandbox/proof.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr int kAnswerMs = 10'000;
+constexpr std::uint64_t kRehearsal = 0;
+
+Status prove_process(FdRef proc, const PlainUser& user, int filters) {
+    const UniqueFd status(::openat(proc.get(), "status", O_RDONLY | O_CLOEXEC));
+    if (!status.is_open()) return system_error("/proc/PID/status");
+    const auto held = sandbox::read_held(status);
+    if (!held) return std::unexpected(held.error());
+    const sandbox::Expected expected{.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
+    if (const auto same = sandbox::compare(expected, *held); !same) return same;
+    return sandbox::prove_apart(proc);
+}
+
+// The only child of the nursery: the rehearsal worker.
+Result<UniqueFd> find_child(const Nursery& nursery) {
+    const std::string name = "task/" + std::to_string(nursery.pid) + "/children";
+    const UniqueFd list(::openat(nursery.proc.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+    std::array<char, 64> text{};
+    const ssize_t got = list.is_open() ? ::read(list.get(), text.data(), text.size()) : -1;
+    if (got <= 0) return system_error("/proc/PID/task/PID/children");
+    pid_t pid = 0;
+    std::from_chars(text.data(), text.data() + got, pid);
+    UniqueFd proc(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!proc.is_open()) return system_error("/proc/PID");
+    return proc;
+}
+
+Result<ipc::NurseryReply> await_nursery(const Nursery& nursery) {
+    for (;;) {
+        if (const auto ready = wait_readable(nursery.socket, kAnswerMs); !ready)
+            return std::unexpected(ready.error());
+        auto reply = hear_nursery(nursery.socket);
+        if (!reply) return std::unexpected(reply.error());
+        if (*reply) return **std::move(reply);
+    }
+}
+
+// A worker says Hello after its lockdown, and nothing before.
+Status await_hello(const Worker& worker) {
+    if (const auto ready = wait_readable(worker.socket, kAnswerMs); !ready) return ready;
+    ipc::Frame frame;
+    const auto received = ipc::receive(worker.socket, frame);
+    if (!received) return std::unexpected(received.error());
+    ipc::Request request;
+    std::string scratch;
+    if (const auto decoded = ipc::decode(frame.bytes, request, scratch); !decoded) return decoded;
+    if (!request.has_hello()) return failure(Errc::kProof, "the worker did not say that it is ready");
+    return {};
+}
+
+Status rehearse(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena) {
+    std::array<int, 2> channel{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel.data()) != 0)
+        return system_error("socketpair");
+    const UniqueFd ours(channel[0]);
+    const UniqueFd theirs(channel[1]);
+    {
+        const auto worker = start_worker(nursery.socket, kRehearsal, theirs, arena);
+        if (!worker) return std::unexpected(worker.error());
+        if (const auto hello = await_hello(*worker); !hello) return hello;
+        const auto proc = find_child(nursery);
+        if (!proc) return std::unexpected(proc.error());
+        // The nursery's filter and the worker's own on top of it.
+        if (const auto proved = prove_process(*proc, user, 2); !proved) return proved;
+    }
+    const auto ended = await_nursery(nursery);
+    if (!ended) return std::unexpected(ended.error());
+    if (!ended->has_worker_ended() || ended->worker_ended().exit_status() != 0)
+        return failure(Errc::kProof, "the rehearsal worker did not end as it should");
+    return {};
+}
+
+}  // namespace
+
+Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena) {
+    const auto first = await_nursery(nursery);
+    if (!first) return std::unexpected(first.error());
+    if (!first->has_nursery_ready()) return failure(Errc::kProof, "the nursery did not say that it is ready");
+    if (const auto proved = prove_process(nursery.proc, user, 1); !proved) return proved;
+    return rehearse(nursery, user, arena);
+}
+
+Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {
+    const auto held = sandbox::read_held(own_status);
+    if (!held) return std::unexpected(held.error());
+    const bool is_root = ::geteuid() == 0;
+    sandbox::Expected expected{.uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = is_root};
+    if (is_root)
+        for (const auto& kept : sandbox::broker_capabilities(needs))
+            expected.capabilities |= 1ULL << static_cast<unsigned>(kept.capability);
+    return sandbox::compare(expected, *held);
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,23 @@
+// Self-proof at start: each kind of process is shown by the kernel to hold what it should, before a host byte
+// is read.
+// Runs in:  broker, the nursery's part before lockdown(), its own part after
+
+#pragma once
+
+#include "broker/spawn.hpp"
+#include "ipc/arena.hpp"
+#include "sandbox/lockdown.hpp"
+
+namespace sallyport::broker {
+
+/// Waits until the nursery says that it is confined and compares it with what it should be; then has it fork
+/// one worker for a channel of ours, compares that too, and ends it. All later workers are made in the same
+/// way. Errors: kProof with the first difference; kLimit if an answer does not come in time; kClosed,
+/// kSystem.
+Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena);
+
+/// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
+/// Errors: kProof, kSystem.
+Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs);
+
+}  // namespace sallyport::broker

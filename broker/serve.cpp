@@ -1,0 +1,231 @@
+// The loop: hosts are accepted, workers started, their frames carried out, their ends dealt with.
+// Runs in:  broker, after lockdown()
+// Input:    frames of workers, reports of the nursery, connections
+// INVARIANT: a worker's number is used once; a worker is followed by the next only after the nursery reported
+// its end.
+#include "broker/serve.hpp"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "broker/dispatch.hpp"
+#include "ipc/codec.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr std::int64_t kNsPerMs = 1'000'000;
+constexpr std::int64_t kLivedWell = 10'000 * kNsPerMs;
+constexpr int kFirstPauseMs = 10;
+constexpr int kLongestPauseMs = 500;   // a host is answered within a second, whatever happens to workers
+constexpr int kEndingMs = 500;         // so long a worker may take to end after its socket is closed
+constexpr int kChannelLostStatus = 3;  // a worker's exit status: its device is gone
+constexpr int kChannelLostTimes = 3;   // so often in a row, and it is believed
+
+enum class Stage : std::uint8_t {
+    kNoHost,   // a listening channel without a connection
+    kPause,    // a worker is due at `due_ns`
+    kRunning,  // a worker was started
+    kEnding,   // it has closed its socket, or was; if its end is not reported by `due_ns`, it is killed
+};
+
+struct Loop {
+    Service& service;
+    UniqueFd connection;  // of a listening channel
+    Wire wire;
+    Worker worker;
+    Stage stage = Stage::kNoHost;
+    std::uint64_t next_number = 1;
+    std::int64_t started_ns = 0;
+    std::int64_t due_ns = 0;
+    bool had_violation = false;
+    int channel_lost = 0;
+    Backoff backoff;
+    std::optional<int> exit_status;
+};
+
+void note(Loop& loop, std::string_view what, const char* reason, int sys_errno = 0) {
+    Record record;
+    record.what = what;
+    record.session = loop.worker.number;
+    record.reason = reason;
+    record.sys_errno = sys_errno;
+    loop.service.audit.write(record);
+}
+
+void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0) {
+    note(loop, "stop", reason, sys_errno);
+    loop.service.notify.say("STOPPING=1\nSTATUS=stopping\n");
+    loop.exit_status = exit_status;
+}
+
+FdRef host(const Loop& loop) {
+    return loop.service.channel.listens() ? FdRef(loop.connection) : FdRef(loop.service.channel.fd);
+}
+
+void start_next(Loop& loop) {
+    Service& service = loop.service;
+    auto worker = start_worker(service.nursery.socket, loop.next_number, host(loop), service.session.arena);
+    if (!worker) return stop(loop, 1, worker.error().what, worker.error().sys_errno);
+    loop.worker = *std::move(worker);
+    loop.started_ns = boottime_ns();
+    loop.stage = Stage::kRunning;
+    loop.had_violation = false;
+    service.session.worker = WorkerState{.number = loop.next_number++};
+}
+
+void accept_next(Loop& loop) {
+    auto accepted = accept_host(loop.service.channel, loop.service.session.policy);
+    if (!accepted) {
+        const int error = accepted.error().sys_errno;
+        if (error == EAGAIN || error == EINTR || error == ECONNABORTED) return;
+        return stop(loop, 1, accepted.error().what, error);
+    }
+    Record record;
+    record.what = accepted->fd.is_open() ? "connect" : "connect-refused";
+    record.verdict = accepted->fd.is_open() ? Verdict::kNote : Verdict::kRefused;
+    record.session = loop.next_number;
+    record.arguments.add("peer", std::int64_t{accepted->peer});
+    loop.service.audit.write(record);
+    if (!accepted->fd.is_open()) return;
+    loop.connection = std::move(accepted->fd);
+    start_next(loop);
+}
+
+// A request that was being carried out in parts when its worker ended.
+void conclude_transfer(Loop& loop) {
+    WorkerState& worker = loop.service.session.worker;
+    if (worker.phase != Phase::kReading && worker.phase != Phase::kWriting) return;
+    worker.transfer.record.verdict = Verdict::kFailed;
+    worker.transfer.record.reason = "the worker ended";
+    worker.transfer.record.bytes = worker.transfer.done;
+    loop.service.audit.write(worker.transfer.record);
+    worker.phase = Phase::kGreeting;
+}
+
+void kill(Loop& loop) {
+    loop.stage = Stage::kEnding;
+    loop.worker.socket.reset();
+    loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
+    if (const auto killed = kill_worker(loop.service.nursery.socket, loop.worker.number); !killed)
+        stop(loop, 1, "the nursery cannot be told to end a worker", killed.error().sys_errno);
+}
+
+void end_worker(Loop& loop, const Violation& violation) {
+    Record record{.verdict = Verdict::kViolation, .what = "violation", .session = loop.worker.number};
+    record.reason = violation.what;
+    loop.service.audit.write(record);
+    loop.had_violation = true;
+    kill(loop);
+}
+
+void hear_worker(Loop& loop) {
+    Wire& wire = loop.wire;
+    const auto received = ipc::receive(loop.worker.socket, wire.frame);
+    if (!received) {
+        if (received.error().code == Errc::kLimit) return end_worker(loop, {received.error().what});
+        // It is about to end, or pretends to be.
+        loop.stage = Stage::kEnding;
+        loop.worker.socket.reset();
+        loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
+        return;
+    }
+    if (!*received) return;
+    const auto send = [&](const ipc::Reply& reply) {
+        ipc::encode(reply, wire.bytes);
+        return ipc::send(loop.worker.socket, wire.bytes, ipc::WhenFull::kFail);
+    };
+    if (const auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send))
+        end_worker(loop, *violation);
+}
+
+// The connection is over: nothing of its contents is left in the arena for the next.
+void forget_host(Loop& loop) {
+    loop.connection.reset();
+    loop.stage = Stage::kNoHost;
+    if (const auto wiped = loop.service.session.arena.wipe(); !wiped)
+        stop(loop, 1, wiped.error().what, wiped.error().sys_errno);
+}
+
+void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
+    Record record;
+    record.what = "worker-ended";
+    record.session = loop.worker.number;
+    record.arguments.add("exit_status", std::int64_t{ended.exit_status()});
+    record.arguments.add("signal", std::int64_t{ended.signal()});
+    loop.service.audit.write(record);
+    conclude_transfer(loop);
+    loop.worker.socket.reset();
+    const bool is_clean = ended.exit_status() == 0 && !loop.had_violation;
+    if (is_clean && loop.service.channel.listens()) return forget_host(loop);
+    loop.channel_lost = ended.exit_status() == kChannelLostStatus ? loop.channel_lost + 1 : 0;
+    if (loop.channel_lost == kChannelLostTimes) return stop(loop, 1, "the channel is lost");
+    const std::int64_t now = boottime_ns();
+    loop.due_ns = now + loop.backoff.after(now - loop.started_ns) * kNsPerMs;
+    loop.stage = Stage::kPause;
+}
+
+void hear_nursery_report(Loop& loop) {
+    const auto report = hear_nursery(loop.service.nursery.socket);
+    if (!report) return stop(loop, 1, "the nursery is lost", report.error().sys_errno);
+    if (!*report) return;
+    const bool has_worker = loop.stage == Stage::kRunning || loop.stage == Stage::kEnding;
+    const bool is_expected =
+        (*report)->has_worker_ended() && has_worker && (*report)->worker_ended().id() == loop.worker.number;
+    if (!is_expected) return stop(loop, 1, "the nursery broke its contract");
+    after_worker(loop, (*report)->worker_ended());
+}
+
+// Without a due worker nothing wakes us but the others.
+std::optional<timespec> time_left(const Loop& loop) {
+    if (loop.stage != Stage::kPause && loop.stage != Stage::kEnding) return std::nullopt;
+    const std::int64_t left = std::max<std::int64_t>(0, loop.due_ns - boottime_ns());
+    return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
+}
+
+void turn(Loop& loop) {
+    const int worker = loop.stage == Stage::kRunning ? loop.worker.socket.get() : -1;
+    const int listener = loop.stage == Stage::kNoHost ? loop.service.channel.fd.get() : -1;
+    std::array wanted{
+        pollfd{.fd = loop.service.signals.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = worker, .events = POLLIN, .revents = 0},
+        pollfd{.fd = loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = listener, .events = POLLIN, .revents = 0},
+    };
+    const auto left = time_left(loop);
+    if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
+        if (errno != EINTR) stop(loop, 1, "ppoll", errno);
+        return;
+    }
+    if (wanted[0].revents != 0) return stop(loop, 0, "told to stop");
+    // A worker's last frames come before the report of its end.
+    if (wanted[1].revents != 0) return hear_worker(loop);
+    if (wanted[2].revents != 0) return hear_nursery_report(loop);
+    if (wanted[3].revents != 0) return accept_next(loop);
+    if (boottime_ns() < loop.due_ns) return;
+    if (loop.stage == Stage::kPause) start_next(loop);
+    if (loop.stage == Stage::kEnding) kill(loop);
+}
+
+}  // namespace
+
+int Backoff::after(std::int64_t lived_ns) {
+    if (lived_ns >= kLivedWell) failures_ = 0;
+    if (failures_++ == 0) return 0;
+    return std::min(kFirstPauseMs << std::min(failures_ - 2, 8U), kLongestPauseMs);
+}
+
+int serve(Service& service) {
+    Loop loop{.service = service};
+    if (!service.channel.listens()) start_next(loop);
+    while (!loop.exit_status) turn(loop);
+    return *loop.exit_status;
+}
+
+}  // namespace sallyport::broker

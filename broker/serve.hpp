@@ -1,0 +1,39 @@
+// The loop: hosts are accepted, workers started, their frames carried out, their ends dealt with.
+// Runs in:  broker, after lockdown()
+#pragma once
+
+#include <cstdint>
+
+#include "broker/audit.hpp"
+#include "broker/channel.hpp"
+#include "broker/notify.hpp"
+#include "broker/session.hpp"
+#include "broker/spawn.hpp"
+#include "broker/workers.hpp"
+
+namespace sallyport::broker {
+
+/// How a worker that ended badly is followed by the next: at once the first time, then with a growing pause.
+class Backoff {
+public:
+    /// The pause in milliseconds before the next start, after a worker that lived for `lived_ns`.
+    int after(std::int64_t lived_ns);
+
+private:
+    unsigned failures_ = 0;
+};
+
+struct Service {
+    Session session;
+    Channel channel;
+    Nursery nursery;
+    Audit audit;
+    Notify notify;
+    UniqueFd signals;  // a signalfd for SIGTERM and SIGINT
+};
+
+/// Serves until told to stop or until something is lost that cannot be had again.
+/// Gives back the exit status: 0 after SIGTERM or SIGINT, 1 otherwise. The reason is in the audit log.
+int serve(Service& service);
+
+}  // namespace sallyport::broker

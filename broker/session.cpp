@@ -1,0 +1,52 @@
+// The broker's state: what is open for the host, and where the present worker is in its conversation.
+// Runs in:  broker, after lockdown()
+#include "broker/session.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+Result<HandleCounter> HandleCounter::open(FdRef state_directory) {
+    constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    UniqueFd file(::openat(state_directory.get(), "sallyport.state", kFlags, 0600));
+    if (!file.is_open()) return system_error("sallyport.state");
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return failure(Errc::kInvalid, "another agent uses this state directory");
+        return system_error("flock");
+    }
+    std::int64_t next = 0;
+    const ssize_t got = ::pread(file.get(), &next, sizeof next, 0);
+    if (got < 0) return system_error("sallyport.state");
+    if (got == 0) next = kFirstHandle;
+    if ((got != 0 && got != sizeof next) || next < kFirstHandle)
+        return failure(Errc::kInvalid, "sallyport.state: not a handle counter");
+    // Written at once: a state directory that cannot be written stops the start, not the first open.
+    if (::pwrite(file.get(), &next, sizeof next, 0) != sizeof next) return system_error("sallyport.state");
+    return HandleCounter(std::move(file), next);
+}
+
+Result<std::int64_t> HandleCounter::take() {
+    const std::int64_t after = next_ + 1;
+    if (::pwrite(file_.get(), &after, sizeof after, 0) != sizeof after)
+        return system_error("sallyport.state");
+    return std::exchange(next_, after);
+}
+
+std::string_view rule_id(const policy::Policy& policy, const policy::Decision& decision) {
+    return decision.rule == policy::kNoRule ? std::string_view() : policy.rules[decision.rule].id;
+}
+
+policy::WallTime wall_now() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,99 @@
+// The broker's state: what is open for the host, and where the present worker is in its conversation.
+// Runs in:  broker, after lockdown()
+// INVARIANT: open files outlive workers and connections; everything in WorkerState dies with its worker.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/audit.hpp"
+#include "ipc/arena.hpp"
+#include "ipc/broker.pb.h"
+#include "ipc/unique_fd.hpp"
+#include "policy/decide.hpp"
+
+namespace sallyport::broker {
+
+/// The numbers that open files are known by: from kFirstHandle, never used twice, also over restarts.
+class HandleCounter {
+public:
+    /// Opens (or makes) sallyport.state, eight bytes in the machine's order, and locks it: one broker per
+    /// state directory. Errors: kSystem, kInvalid if the content is not a counter of ours.
+    static Result<HandleCounter> open(FdRef state_directory);
+
+    /// Takes the next number, written down before anybody hears of it. Errors: kSystem.
+    Result<std::int64_t> take();
+
+private:
+    HandleCounter(UniqueFd file, std::int64_t next) : file_(std::move(file)), next_(next) {}
+    UniqueFd file_;
+    std::int64_t next_;
+};
+
+struct OpenFile {
+    UniqueFd fd;
+    std::string_view rule;                  // id of the rule that let it be opened
+    std::optional<std::uint64_t> max_size;  // no write beyond this
+    bool appends = false;
+    std::uint64_t opened_by = 0;   // worker number and
+    std::uint64_t opened_seq = 0;  // request, in case the host never learns the handle
+};
+
+/// A directory that a file rule names, opened before lockdown. Not open if it did not exist then: the rule
+/// grants nothing.
+using RuleTrees = std::vector<std::vector<UniqueFd>>;  // by rule, by file rule
+
+/// Where the worker is. Each operation says in which of these it may come.
+enum class Phase : std::uint8_t {
+    kGreeting,  // Hello has not come yet
+    kIdle,
+    kReading,  // a file read whose parts are under way
+    kWriting,  // a file write whose parts are under way
+};
+
+/// A file read or write that is carried out in parts.
+struct Transfer {
+    std::uint64_t seq = 0;
+    std::int64_t handle = 0;
+    std::uint64_t wanted = 0;  // bytes still to be read or written
+    std::uint64_t coming = 0;  // write: bytes that the worker has still to hand over
+    std::uint64_t done = 0;
+    std::size_t next_chunk = 0;
+    std::size_t in_flight = 0;  // read: parts that the worker has not used yet
+    Record record;
+};
+
+struct WorkerState {
+    std::uint64_t number = 0;
+    Phase phase = Phase::kGreeting;
+    std::uint64_t last_seq = 0;
+    std::uint64_t ended_seq =
+        0;  // the last transfer that is over; frames about its parts may still be under way
+    std::size_t ended_parts = 0;  // at most so many, and they mean nothing
+    CommandSet enabled;           // as Welcome said
+    Transfer transfer;
+};
+
+struct Session {
+    const policy::Policy& policy;
+    RuleTrees trees;
+    UniqueFd proc_self_fd;
+    std::string start_directory;
+    HandleCounter handles;
+    ipc::Arena arena;
+    ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
+    std::map<std::int64_t, OpenFile> files;
+    WorkerState worker;
+};
+
+/// The id of the rule that decided; empty if none did.
+std::string_view rule_id(const policy::Policy& policy, const policy::Decision& decision);
+
+/// Seconds since 1970.
+policy::WallTime wall_now();
+
+}  // namespace sallyport::broker

@@ -1,0 +1,207 @@
+// Starting the two programs that the broker starts: the policy compiler and the nursery.
+// Runs in:  broker, before lockdown(); afterwards no process can be started
+// Relies on: clone3(2), close_range(2), execveat(2)
+#include "broker/spawn.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+#include "broker/audit.hpp"
+#include "ipc/channel.hpp"
+#include "sandbox/lockdown.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr uid_t kNobody = 65534;
+
+Result<std::string> own_directory() {
+    std::string path(4096, '\0');
+    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+    if (size <= 0 || static_cast<std::size_t>(size) == path.size()) return system_error("/proc/self/exe");
+    path.resize(static_cast<std::size_t>(size));
+    return path.substr(0, path.rfind('/'));
+}
+
+// Takes `descriptors` as 3, 4, ... and the program itself as the next, closes all others, executes. Only
+// calls that are safe between fork and exec; on failure the child ends with 127.
+[[noreturn]] void become(FdRef executable, std::span<const int> descriptors, char* const* arguments) {
+    // First out of the way, then into place: a descriptor may stand where another belongs.
+    std::array<int, 8> moved{};
+    const int program = ::fcntl(executable.get(), F_DUPFD, 64);
+    for (std::size_t at = 0; at < descriptors.size(); ++at) moved[at] = ::fcntl(descriptors[at], F_DUPFD, 64);
+    int next = 3;
+    for (std::size_t at = 0; at < descriptors.size(); ++at)
+        if (::dup2(moved[at], next++) < 0) ::_exit(127);
+    if (::dup2(program, next) < 0) ::_exit(127);
+    if (::syscall(SYS_close_range, next + 1, ~0U, 0) != 0) ::_exit(127);
+    char* const environment[] = {nullptr};
+    ::syscall(SYS_execveat, next, "", arguments, environment, AT_EMPTY_PATH);
+    ::_exit(127);
+}
+
+std::vector<char*> argument_pointers(std::vector<std::string>& arguments) {
+    std::vector<char*> pointers;
+    for (std::string& argument : arguments) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+Status write_proc_file(FdRef directory, const char* name, const std::string& text) {
+    const UniqueFd file(::openat(directory.get(), name, O_WRONLY | O_CLOEXEC));
+    if (!file.is_open()) return system_error(name);
+    if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+        return system_error(name);
+    return {};
+}
+
+Status write_id_maps(FdRef proc, const PlainUser& user) {
+    const auto line = [](unsigned id) { return std::to_string(id) + " " + std::to_string(id) + " 1\n"; };
+    if (const auto done = write_proc_file(proc, "setgroups", "deny"); !done) return done;
+    if (const auto done = write_proc_file(proc, "uid_map", line(user.uid)); !done) return done;
+    return write_proc_file(proc, "gid_map", line(user.gid));
+}
+
+Status wait_for_success(pid_t pid) {
+    int status = 0;
+    if (::waitpid(pid, &status, 0) != pid) return system_error("waitpid");
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return failure(Errc::kInvalid, "the policy tool refused its input");
+    return {};
+}
+
+Result<std::string> collect(FdRef source, std::size_t limit, int deadline_ms) {
+    std::string all;
+    const std::int64_t end = boottime_ns() + std::int64_t{deadline_ms} * 1'000'000;
+    for (;;) {
+        const std::int64_t left_ms = (end - boottime_ns()) / 1'000'000;
+        pollfd wanted{.fd = source.get(), .events = POLLIN, .revents = 0};
+        if (left_ms <= 0 || ::poll(&wanted, 1, static_cast<int>(left_ms)) == 0)
+            return failure(Errc::kLimit, "the policy tool took too long");
+        std::array<char, 65536> part{};
+        const ssize_t got = ::read(source.get(), part.data(), part.size());
+        if (got < 0 && errno != EINTR) return system_error("read");
+        if (got == 0) return all;
+        if (got > 0) all.append(part.data(), static_cast<std::size_t>(got));
+        if (all.size() > limit) return failure(Errc::kLimit, "the policy tool's answer is too large");
+    }
+}
+
+}  // namespace
+
+PlainUser plain_user() {
+    if (::geteuid() != 0) return {.uid = ::geteuid(), .gid = ::getegid()};
+    // The file itself: the name service could load libraries and ask the network.
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
+    while (file) {
+        const passwd* entry = ::fgetpwent(file.get());
+        if (entry == nullptr) break;
+        if (std::string_view(entry->pw_name) == "sallyport" && entry->pw_uid != 0)
+            return {.uid = entry->pw_uid, .gid = entry->pw_gid};
+    }
+    return {.uid = kNobody, .gid = kNobody};
+}
+
+Result<UniqueFd> open_helper(std::span<const char* const> candidates) {
+    const auto directory = own_directory();
+    if (!directory) return std::unexpected(directory.error());
+    for (const char* candidate : candidates) {
+        UniqueFd file(::open((*directory + "/" + candidate).c_str(), O_RDONLY | O_CLOEXEC));
+        if (!file.is_open()) continue;
+        struct stat info{};
+        if (::fstat(file.get(), &info) != 0) return system_error("fstat");
+        const bool is_ours = info.st_uid == 0 || info.st_uid == ::geteuid();
+        if (!is_ours || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+            return failure(Errc::kProof, "a program of this installation can be written by others");
+        return file;
+    }
+    return system_error("a program of this installation is missing");
+}
+
+Result<std::string> run_tool(const ToolRun& run) {
+    std::vector<std::string> arguments = run.arguments;
+    const std::vector<char*> pointers = argument_pointers(arguments);
+    std::array<int, 2> answer{};
+    if (::pipe2(answer.data(), O_CLOEXEC) != 0) return system_error("pipe2");
+    const UniqueFd source(answer[0]);
+    UniqueFd output(answer[1]);
+    std::vector<int> descriptors{output.get()};
+    for (const FdRef fd : run.descriptors) descriptors.push_back(fd.get());
+    const pid_t pid = ::fork();
+    if (pid < 0) return system_error("fork");
+    if (pid == 0) {
+        const bool is_root = ::geteuid() == 0;
+        if (is_root &&
+            (::setgroups(0, nullptr) != 0 || ::setresgid(run.user.gid, run.user.gid, run.user.gid) != 0 ||
+             ::setresuid(run.user.uid, run.user.uid, run.user.uid) != 0))
+            ::_exit(127);
+        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(127);
+        become(run.executable, descriptors, pointers.data());
+    }
+    output.reset();
+    auto text = collect(source, run.limit, run.deadline_ms);
+    if (!text) ::kill(pid, SIGKILL);
+    const auto ended = wait_for_success(pid);
+    if (!text) return text;
+    if (!ended) return std::unexpected(ended.error());
+    return text;
+}
+
+Result<Nursery> start_nursery(FdRef executable, const PlainUser& user) {
+    auto sockets = ipc::socket_pair();
+    if (!sockets) return std::unexpected(sockets.error());
+    auto& [ours, theirs] = *sockets;
+    std::array<int, 2> go{};
+    if (::pipe2(go.data(), O_CLOEXEC) != 0) return system_error("pipe2");
+    UniqueFd wait_end(go[0]);
+    UniqueFd go_end(go[1]);
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.is_open()) return system_error("/dev/null");
+    std::vector<std::string> arguments{"sallyport-nursery", "nursery", std::to_string(user.uid),
+                                       std::to_string(user.gid)};
+    const std::vector<char*> pointers = argument_pointers(arguments);
+
+    clone_args how{};
+    how.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID |
+                CLONE_NEWCGROUP;
+    how.exit_signal = SIGCHLD;
+    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
+    if (pid < 0)
+        return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");
+    if (pid == 0) {
+        // Nothing may happen before the ids are mapped; if the broker ends instead, so do we.
+        char mapped = 0;
+        ::close(go_end.release());
+        if (::read(wait_end.get(), &mapped, 1) != 1) ::_exit(127);
+        for (int standard = 0; standard <= 2; ++standard)
+            if (::dup2(null.get(), standard) < 0) ::_exit(127);
+        if (!sandbox::carry_capabilities_over_exec()) ::_exit(127);
+        const std::array descriptors{theirs.get()};
+        become(executable, descriptors, pointers.data());
+    }
+    Nursery nursery{.pid = pid, .socket = std::move(ours), .proc = {}};
+    nursery.proc =
+        UniqueFd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!nursery.proc.is_open()) return system_error("/proc/PID");
+    if (const auto mapped = write_id_maps(nursery.proc, user); !mapped)
+        return std::unexpected(mapped.error());
+    if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
+    return nursery;
+}
+
+}  // namespace sallyport::broker

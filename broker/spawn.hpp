@@ -1,0 +1,57 @@
+// Starting the two programs that the broker starts: the policy compiler and the nursery.
+// Runs in:  broker, before lockdown(); afterwards no process can be started
+#pragma once
+
+#include <sys/types.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::broker {
+
+/// The ids that processes without privilege run as: the user sallyport if we are root (nobody where there is
+/// no such user), else our own.
+struct PlainUser {
+    uid_t uid = 0;
+    gid_t gid = 0;
+};
+PlainUser plain_user();
+
+/// Opens an executable of this installation, found relative to our own: "../libexec/sallyport/worker" and, in
+/// a build tree,
+/// "../worker/worker". `candidates` are tried in order.
+///
+/// THREAT: somebody else can write what we are about to run. The opened file must belong to root or to us and
+/// be writable by its owner only. Errors: kSystem, kProof.
+Result<UniqueFd> open_helper(std::span<const char* const> candidates);
+
+/// Runs `executable` with `arguments` as `user`, with `descriptors` as 4, 5, ... and our standard error, and
+/// gives back all that it writes on descriptor 3 until it ends. An exit status other than 0 is an error; its
+/// message is on standard error already. Errors: kSystem, kLimit (more than `limit` bytes, or the deadline
+/// passed), kInvalid (exit status).
+struct ToolRun {
+    FdRef executable;
+    std::vector<std::string> arguments;
+    std::vector<FdRef> descriptors;
+    PlainUser user;
+    std::size_t limit = 0;
+    int deadline_ms = 0;
+};
+Result<std::string> run_tool(const ToolRun& run);
+
+/// A nursery in its namespaces, and what the broker keeps of it.
+struct Nursery {
+    pid_t pid = -1;
+    UniqueFd socket;
+    UniqueFd proc;  // /proc/PID
+};
+
+/// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
+/// namespaces, with only `user` mapped. Errors: kSystem with the step's name.
+Result<Nursery> start_nursery(FdRef executable, const PlainUser& user);
+
+}  // namespace sallyport::broker

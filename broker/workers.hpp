@@ -1,0 +1,35 @@
+// The broker's end of the conversation with the nursery, which forks, kills and reaps workers.
+// Runs in:  broker
+// Input:    frames of the nursery, which never holds a host byte; what it says is checked all the same
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ipc/arena.hpp"
+#include "ipc/nursery.pb.h"
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::broker {
+
+/// A worker that was started, and our end of its socket.
+struct Worker {
+    std::uint64_t number = 0;
+    UniqueFd socket;
+};
+
+/// Has the nursery fork worker `number` for the host connection `host`. Errors: kSystem, kClosed.
+Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena);
+
+/// Has the nursery kill a worker. Its end is reported as any other. Errors: kSystem, kClosed.
+Status kill_worker(FdRef nursery, std::uint64_t number);
+
+/// What the nursery has to say, if anything. Errors: kClosed (it is gone), kInvalid (it is not what we
+/// started), kSystem.
+Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery);
+
+/// Waits at most `deadline_ms` until `fd` can be read. Errors: kLimit when the time is over, kSystem.
+Status wait_readable(FdRef fd, int deadline_ms);
+
+}  // namespace sallyport::broker
