@@ -1,0 +1,155 @@
+#include "worker/ask.hpp"
+
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::worker {
+
+namespace {
+
+// A text over `limit` bytes is cut so that it is still over the limit: the broker refuses it and writes that
+// down. The host is told with the whole text.
+void shorten(std::string& text, std::size_t limit) {
+    constexpr std::size_t kLongestCodePoint = 4;
+    if (text.size() <= limit + kLongestCodePoint) return;
+    std::size_t end = limit + 1;
+    while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) ++end;
+    text.resize(end);
+}
+
+bool has_long_text(const ipc::Request& request) {
+    return request.has_file_open() && (request.file_open().path().size() > kMaxPath + 4 ||
+                                       request.file_open().mode().size() > kMaxOpenMode + 4);
+}
+
+}  // namespace
+
+Status Ask::send(const ipc::Request& request) {
+    ipc::encode(request, bytes_);
+    return ipc::send(socket_, bytes_, ipc::WhenFull::kWait);
+}
+
+Status Ask::greet() {
+    request_.Clear();
+    request_.mutable_hello();
+    return send(request_);
+}
+
+Result<bool> Ask::receive_reply() {
+    const auto got = ipc::receive(socket_, frame_);
+    if (!got || !*got) return got;
+    if (!frame_.fds.empty()) return failure(Errc::kInvalid, "broker: a descriptor");
+    if (const auto decoded = ipc::decode(frame_.bytes, reply_, bytes_); !decoded)
+        return std::unexpected(decoded.error());
+    return true;
+}
+
+Result<bool> Ask::receive_welcome(ipc::Welcome& welcome) {
+    const auto got = receive_reply();
+    if (!got || !*got) return got;
+    if (reply_.seq() != 0 || !reply_.has_welcome()) return failure(Errc::kInvalid, "broker: no welcome");
+    welcome = reply_.welcome();
+    return true;
+}
+
+Status Ask::start(const Pending& work) {
+    SALLYPORT_CHECK(!is_busy());
+    work_ = &work;
+    ++seq_;
+    next_chunk_ = 0;
+    unacknowledged_ = 0;
+    outgoing_left_ = 0;
+    request_ = work.request;
+    request_.set_seq(seq_);
+    if (has_long_text(request_)) {
+        shorten(*request_.mutable_file_open()->mutable_path(), kMaxPath);
+        if (request_.file_open().has_mode())
+            shorten(*request_.mutable_file_open()->mutable_mode(), kMaxOpenMode);
+    }
+    if (!request_.has_file_write()) return send(request_);
+    outgoing_ = Base64Decoder(work.data());
+    outgoing_left_ = work.data_size;
+    request_.mutable_bulk()->set_total(work.data_size);
+    if (work.data_size > 0) fill_part(*request_.mutable_bulk()->mutable_first());
+    if (const auto sent = send(request_); !sent) return sent;
+    return send_parts();
+}
+
+void Ask::fill_part(ipc::Extent& extent) {
+    const std::size_t size = outgoing_.decode(arena_.chunk(next_chunk_));
+    SALLYPORT_CHECK(size > 0 && size <= outgoing_left_);
+    extent.set_offset(static_cast<std::uint32_t>(next_chunk_ * kChunk));
+    extent.set_size(static_cast<std::uint32_t>(size));
+    outgoing_left_ -= size;
+    next_chunk_ = (next_chunk_ + 1) % kChunks;
+    ++unacknowledged_;
+}
+
+Status Ask::send_parts() {
+    while (outgoing_left_ > 0 && unacknowledged_ < kChunks) {
+        request_.Clear();
+        request_.set_seq(seq_);
+        fill_part(*request_.mutable_chunk_filled()->mutable_data());
+        if (const auto sent = send(request_); !sent) return sent;
+    }
+    return {};
+}
+
+Result<Ask::Event> Ask::receive() {
+    for (;;) {
+        const auto got = receive_reply();
+        if (!got) return std::unexpected(got.error());
+        if (!*got) return Event::kNothing;
+        if (!is_busy() || reply_.seq() != seq_)
+            return failure(Errc::kInvalid, "broker: a reply nobody waits for");
+        if (!reply_.has_chunk_used()) return take_reply();
+        if (!work_->request.has_file_write() || unacknowledged_ == 0)
+            return failure(Errc::kInvalid, "broker: a part nobody sent");
+        --unacknowledged_;
+        if (const auto sent = send_parts(); !sent) return std::unexpected(sent.error());
+    }
+}
+
+Result<Ask::Event> Ask::take_reply() {
+    if (const auto taken = take_data(); !taken) return std::unexpected(taken.error());
+    if (reply_.has_more()) {
+        if (data_.empty()) return failure(Errc::kInvalid, "broker: a part without data");
+        return Event::kPart;
+    }
+    if (!is_answer()) return failure(Errc::kInvalid, "broker: the answer to another question");
+    work_ = nullptr;
+    return Event::kFinished;
+}
+
+bool Ask::is_answer() const {
+    if (reply_.has_error()) return true;
+    // A reply has the number of its command; CommandDisabled has no other answer than an error.
+    constexpr int kFirstCommand = ipc::Request::kFileOpen;
+    const int asked = work_->request.command_case();
+    return asked >= kFirstCommand && static_cast<int>(reply_.result_case()) == asked;
+}
+
+Status Ask::take_data() {
+    data_ = {};
+    if (!reply_.has_data()) return {};
+    if (!work_->request.has_file_read()) return failure(Errc::kInvalid, "broker: data nobody asked for");
+    const auto extent = arena_.extent(reply_.data().offset(), reply_.data().size());
+    if (!extent) return std::unexpected(extent.error());
+    data_ = *extent;
+    return {};
+}
+
+Status Ask::release_part() {
+    request_.Clear();
+    request_.set_seq(seq_);
+    request_.mutable_chunk_used();
+    return send(request_);
+}
+
+Status Ask::report_drop() {
+    request_.Clear();
+    request_.mutable_reply_dropped()->set_seq(seq_);
+    return send(request_);
+}
+
+}  // namespace sallyport::worker

@@ -1,0 +1,78 @@
+// The conversation with the broker: one request at a time, file contents in parts through the arena.
+// Runs in:  worker
+// Input:    replies of the broker, which is trusted; what is not a reply to the request is its bug and ends
+// the worker
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ipc/arena.hpp"
+#include "ipc/broker.pb.h"
+#include "ipc/channel.hpp"
+#include "ipc/result.hpp"
+#include "worker/base64.hpp"
+#include "worker/request.hpp"
+
+namespace sallyport::worker {
+
+class Ask {
+public:
+    enum class Event : std::uint8_t {
+        kNothing,   // no frame is there
+        kPart,      // file read: data() is a part, to be followed by release_part()
+        kFinished,  // reply() is the answer; data() is the last part of a file read, or empty
+    };
+
+    Ask(FdRef socket, const ipc::Arena& arena) : socket_(socket), arena_(arena) {}
+
+    /// Says Hello. Errors: as ipc::send().
+    Status greet();
+    /// The answer, if it has come.
+    /// Errors: kInvalid if it is not Welcome, and those of ipc::receive().
+    Result<bool> receive_welcome(ipc::Welcome& welcome);
+
+    /// Asks for what `work` says, which must stay where it is until kFinished.
+    Status start(const Pending& work);
+    [[nodiscard]] bool is_busy() const { return work_ != nullptr; }
+
+    /// What the broker said. Errors: kInvalid if it broke the contract, and those of ipc::receive().
+    Result<Event> receive();
+    [[nodiscard]] const ipc::Reply& reply() const { return reply_; }
+    [[nodiscard]] std::span<const std::byte> data() const { return data_; }
+
+    /// A part has been used; the broker may fill its chunk again.
+    Status release_part();
+    /// The last reply was thrown away, since the host had given up waiting for it.
+    Status report_drop();
+
+private:
+    Status send(const ipc::Request& request);
+    Result<bool> receive_reply();
+    Result<Event> take_reply();
+    [[nodiscard]] bool is_answer() const;
+    Status take_data();
+    void fill_part(ipc::Extent& extent);
+    Status send_parts();
+
+    FdRef socket_;
+    const ipc::Arena& arena_;
+    std::uint64_t seq_ = 0;
+    const Pending* work_ = nullptr;
+    // A file write: what is left of its data, the chunk for the next part, and parts that are not
+    // acknowledged.
+    Base64Decoder outgoing_;
+    std::size_t outgoing_left_ = 0;
+    std::size_t next_chunk_ = 0;
+    std::size_t unacknowledged_ = 0;
+    std::span<const std::byte> data_;
+    // Buffers that are used again.
+    ipc::Request request_;
+    ipc::Reply reply_;
+    ipc::Frame frame_;
+    std::string bytes_;
+};
+
+}  // namespace sallyport::worker

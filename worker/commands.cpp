@@ -1,0 +1,104 @@
+#include "worker/commands.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+#include "ipc/result.hpp"
+#include "worker/reply.hpp"
+
+namespace sallyport::worker {
+
+namespace {
+
+constexpr std::string_view kPrefix = "guest-";
+constexpr char kSentinel = '\xFF';  // in front of a successful guest-sync-delimited
+
+// guest-file-open is file_open in ipc.Request.
+std::string field_name(std::string_view command) {
+    std::string name(command.substr(kPrefix.size()));
+    std::ranges::replace(name, '-', '_');
+    return name;
+}
+
+// Asks for everything of a message's tables that libprotobuf makes when it is first asked for.
+void build_tables(const google::protobuf::Descriptor& type) {
+    const auto* sample = google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type);
+    SALLYPORT_CHECK(sample != nullptr && sample->GetReflection() != nullptr);
+    for (int at = 0; at < type.field_count(); ++at) {
+        const auto& field = *type.field(at);
+        if (field.message_type() == nullptr) field.enum_type();
+    }
+    for (int at = 0; at < type.nested_type_count(); ++at) build_tables(*type.nested_type(at));
+}
+
+void build_tables(const google::protobuf::FileDescriptor& file) {
+    for (int at = 0; at < file.message_type_count(); ++at) build_tables(*file.message_type(at));
+}
+
+schema::InfoReply info_of(const CommandSet& enabled) {
+    schema::InfoReply info;
+    info.set_version(SALLYPORT_VERSION);
+    for (const Command& row : kCommands | std::views::reverse) {
+        auto& entry = *info.add_supported_commands();
+        entry.set_enabled(enabled.has(row.id));
+        entry.set_name(std::string(row.name));
+        entry.set_success_response(row.success_reply == SuccessReply::kSent);
+    }
+    return info;
+}
+
+}  // namespace
+
+Commands::Commands() {
+    const auto& request = *ipc::Request::descriptor();
+    for (const Command& row : kCommands) {
+        if (row.answered_by == AnsweredBy::kWorker) continue;
+        const auto* field = request.FindFieldByName(field_name(row.name));
+        SALLYPORT_CHECK(field != nullptr);
+        fields_[static_cast<std::size_t>(row.id)] = field;
+    }
+    bulk_field_ = schema::FileWrite::descriptor()->FindFieldByName("buf_b64");
+    SALLYPORT_CHECK(bulk_field_ != nullptr);
+    build_tables(*schema::Ping::descriptor()->file());
+    build_tables(*request.file());
+}
+
+void Commands::welcome(const ipc::Welcome& welcome) {
+    for (const std::uint32_t number : welcome.enabled())
+        if (const auto id = command_from_number(number)) enabled_.add(*id);
+    dialect_ = welcome.preview_names() ? Dialect::kPreview : Dialect::kCurrent;
+    info_reply_ = info_of(enabled_);
+}
+
+std::optional<HostError> Commands::answer_sync(std::optional<JsonValue> arguments,
+                                               std::string_view request_id, std::string& reply) {
+    BulkText none;
+    if (auto refused = take_message(arguments, sync_, dialect_, none)) return refused;
+    sync_reply_.set_value(sync_.id());
+    append_success(reply, sync_reply_, request_id);
+    return {};
+}
+
+std::optional<HostError> Commands::answer(CommandId id, std::optional<JsonValue> arguments,
+                                          std::string_view request_id, std::string& reply) {
+    BulkText none;
+    switch (id) {
+        case CommandId::kSyncDelimited:
+            reply = kSentinel;
+            return answer_sync(arguments, request_id, reply);
+        case CommandId::kSync:
+            return answer_sync(arguments, request_id, reply);
+        case CommandId::kPing:
+            if (auto refused = take_message(arguments, ping_, dialect_, none)) return refused;
+            append_success(reply, ping_reply_, request_id);
+            return {};
+        case CommandId::kInfo:
+            if (auto refused = take_message(arguments, info_, dialect_, none)) return refused;
+            append_success(reply, info_reply_, request_id);
+            return {};
+        default:
+            check_failed();
+    }
+}
+
+}  // namespace sallyport::worker

@@ -1,0 +1,59 @@
+// The commands by name: which there are, which are enabled, and the answers that need no broker.
+// Runs in:  worker
+#pragma once
+
+#include <google/protobuf/descriptor.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ipc/broker.pb.h"
+#include "schema/commands.hpp"
+#include "worker/host_error.hpp"
+#include "worker/json_codec.hpp"
+
+namespace sallyport::worker {
+
+class Commands {
+public:
+    /// Finds every command's messages. Before lockdown: libprotobuf builds its tables when they are first
+    /// asked for, with system calls that a worker does not have afterwards.
+    Commands();
+
+    /// What the broker said: which commands are enabled, and the names of arguments.
+    void welcome(const ipc::Welcome& welcome);
+
+    [[nodiscard]] bool is_enabled(CommandId id) const { return enabled_.has(id); }
+    [[nodiscard]] Dialect dialect() const { return dialect_; }
+    /// The member of ipc.Request that holds the command's arguments; null if the worker answers it.
+    [[nodiscard]] const google::protobuf::FieldDescriptor* request_field(CommandId id) const {
+        return fields_[static_cast<std::size_t>(id)];
+    }
+    /// The field of a file write that goes through the arena.
+    [[nodiscard]] const google::protobuf::FieldDescriptor* bulk_field() const { return bulk_field_; }
+
+    /// Answers a command that needs no broker: appends the whole reply, or says what is wrong with the
+    /// arguments.
+    std::optional<HostError> answer(CommandId id, std::optional<JsonValue> arguments,
+                                    std::string_view request_id, std::string& reply);
+
+private:
+    std::optional<HostError> answer_sync(std::optional<JsonValue> arguments, std::string_view request_id,
+                                         std::string& reply);
+
+    std::array<const google::protobuf::FieldDescriptor*, kCommands.size()> fields_{};
+    const google::protobuf::FieldDescriptor* bulk_field_;
+    CommandSet enabled_;
+    Dialect dialect_ = Dialect::kCurrent;
+    // Used again and again.
+    schema::Sync sync_;
+    schema::SyncReply sync_reply_;
+    schema::Ping ping_;
+    schema::PingReply ping_reply_;
+    schema::Info info_;
+    schema::InfoReply info_reply_;
+};
+
+}  // namespace sallyport::worker

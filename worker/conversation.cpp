@@ -1,0 +1,222 @@
+#include "worker/conversation.hpp"
+
+#include <utility>
+
+#include "worker/error_map.hpp"
+#include "worker/json_writer.hpp"
+#include "worker/reply.hpp"
+
+namespace sallyport::worker {
+
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{kSyncPatienceMs};
+
+HostError busy() {
+    return generic_error("the agent is busy with an earlier request");
+}
+HostError given_up() {
+    return generic_error("the agent has given up waiting for this request");
+}
+HostError restarted() {
+    return generic_error("the agent was restarted while this request was under way");
+}
+
+}  // namespace
+
+void Conversation::settle(const Owed& owed) {
+    if (owed.half_line) parts_.output.text() += '\n';
+    for (std::size_t at = 0; at < owed.replies; ++at) append_error(parts_.output.text(), restarted(), {});
+}
+
+bool Conversation::has_room() const {
+    return parts_.journal.owed() < kMaxQueued && queued_size_ < kMaxQueuedSize &&
+           parts_.output.size() <= kMaxUnsent;
+}
+
+Pending& Conversation::back() {
+    return queue_[(front_ + queued_) % kMaxQueued];
+}
+
+void Conversation::push() {
+    queued_size_ += back().size();
+    ++queued_;
+    parts_.journal.take();
+}
+
+// An empty queue begins anew at its first place, the only one that keeps the memory of long requests.
+void Conversation::pop() {
+    queue_[front_].clear(front_ == 0 ? kKeptMemory : kKeptOfMany);
+    front_ = --queued_ == 0 ? 0 : (front_ + 1) % kMaxQueued;
+}
+
+void Conversation::take_error(const std::string& text) {
+    back().clear();
+    append_error(back().reply, generic_error(text), {});
+    push();
+}
+
+void Conversation::take_value(JsonDocument& document) {
+    take_request(document, parts_.commands, back());
+    if (back().is_sync && !is_idle()) back().arrival = Clock::now();
+    push();
+}
+
+Status Conversation::take(Framing& framing) {
+    while (has_room()) {
+        Status done;
+        switch (framing.next()) {
+            case Framing::Event::kNothing:
+                return {};
+            case Framing::Event::kReset:
+                done = give_up();
+                break;
+            case Framing::Event::kError:
+                take_error(framing.error());
+                break;
+            case Framing::Event::kValue:
+                take_value(framing.document());
+                break;
+        }
+        if (done) done = advance();
+        if (!done) return done;
+    }
+    return {};
+}
+
+// Answers from the front of the queue until the broker has to be waited for.
+Status Conversation::advance() {
+    while (queued_ > 0 && state_ != State::kWorking) {
+        Pending& front = queue_[front_];
+        queued_size_ -= front.size();
+        if (front.fate == Fate::kAnswered) {
+            parts_.output.text() += front.reply;
+        } else if (state_ == State::kGivenUp) {
+            append_error(parts_.output.text(), busy(), front.id);
+        } else {
+            std::swap(work_, front);
+            state_ = State::kWorking;
+            if (const auto started = parts_.ask.start(work_); !started) return started;
+        }
+        pop();
+    }
+    return {};
+}
+
+// A read whose reply has begun is ended as a short read: a legal reply, never half of one.
+Status Conversation::give_up() {
+    if (state_ != State::kWorking) return {};
+    if (is_streaming_) {
+        end_stream(streamed_, false);
+    } else {
+        append_error(parts_.output.text(), given_up(), work_.id);
+    }
+    state_ = State::kGivenUp;
+    return release_parts();
+}
+
+std::optional<Clock::time_point> Conversation::deadline() const {
+    if (state_ != State::kWorking || !parts_.output.is_empty()) return std::nullopt;
+    for (std::size_t at = 0; at < queued_; ++at) {
+        const Pending& one = queue_[(front_ + at) % kMaxQueued];
+        if (one.is_sync) return one.arrival + kPatience;
+    }
+    return std::nullopt;
+}
+
+Status Conversation::go_on() {
+    if (parts_.output.size() <= kMaxUnsent)
+        if (const auto released = release_parts(); !released) return released;
+    const auto until = deadline();
+    if (!until || Clock::now() < *until) return {};
+    if (const auto done = give_up(); !done) return done;
+    return advance();
+}
+
+Status Conversation::on_broker() {
+    do {
+        const auto event = parts_.ask.receive();
+        if (!event) return std::unexpected(event.error());
+        if (*event == Ask::Event::kNothing) return {};
+        const auto done = *event == Ask::Event::kPart ? use_part() : finish();
+        if (!done) return done;
+    } while (parts_.ask.is_busy());
+    return {};
+}
+
+Status Conversation::use_part() {
+    ++parts_held_;
+    if (state_ == State::kGivenUp) return release_parts();
+    std::string& out = parts_.output.text();
+    if (!is_streaming_) {
+        is_streaming_ = true;
+        streamed_ = 0;
+        out += kReplyStart;
+        out += "{\"buf-b64\": \"";
+    }
+    encoder_.append(parts_.ask.data(), out);
+    streamed_ += static_cast<std::int64_t>(parts_.ask.data().size());
+    return parts_.output.size() <= kMaxUnsent ? release_parts() : Status();
+}
+
+Status Conversation::release_parts() {
+    for (; parts_held_ > 0; --parts_held_)
+        if (const auto sent = parts_.ask.release_part(); !sent) return sent;
+    return {};
+}
+
+void Conversation::end_stream(std::int64_t count, bool eof) {
+    std::string& out = parts_.output.text();
+    encoder_.finish(out);
+    out += "\", \"count\": ";
+    append_integer(out, count);
+    out += eof ? ", \"eof\": true}" : ", \"eof\": false}";
+    end_reply(out, work_.id);
+    is_streaming_ = false;
+}
+
+Status Conversation::finish() {
+    parts_held_ = 0;
+    const bool is_wanted = std::exchange(state_, State::kFree) == State::kWorking;
+    if (!is_wanted) {
+        if (const auto told = parts_.ask.report_drop(); !told) return told;
+        work_.clear();
+        return advance();
+    }
+    const ipc::Reply& reply = parts_.ask.reply();
+    std::string& out = parts_.output.text();
+    if (reply.has_file_read()) {
+        if (const auto done = finish_read(); !done) return done;
+    } else if (is_streaming_) {
+        return failure(Errc::kInvalid, "broker: no end of a file read");
+    } else if (reply.has_error()) {
+        append_error(out, host_error(reply.error(), work_.request, command_row(work_.command).name),
+                     work_.id);
+    } else {
+        const auto& reflection = *reply.GetReflection();
+        const auto* field = reflection.GetOneofFieldDescriptor(reply, reply.GetDescriptor()->oneof_decl(0));
+        append_success(out, reflection.GetMessage(reply, field), work_.id);
+    }
+    work_.clear();
+    return advance();
+}
+
+Status Conversation::finish_read() {
+    const std::span<const std::byte> data = parts_.ask.data();
+    const schema::FileReadReply& result = parts_.ask.reply().file_read();
+    const auto had = is_streaming_ ? streamed_ : 0;
+    if (result.count() != had + static_cast<std::int64_t>(data.size()))
+        return failure(Errc::kInvalid, "broker: a wrong count");
+    if (is_streaming_) {
+        encoder_.append(data, parts_.output.text());
+        end_stream(result.count(), result.eof());
+        return {};
+    }
+    schema::FileReadReply whole = result;
+    const auto bytes = static_cast<const char*>(static_cast<const void*>(data.data()));
+    whole.set_buf_b64(bytes, data.size());
+    append_success(parts_.output.text(), whole, work_.id);
+    return {};
+}
+
+}  // namespace sallyport::worker

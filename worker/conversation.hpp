@@ -1,0 +1,95 @@
+// Who is answered what, and when: replies in the order of the requests, and always an answer to a sync.
+// Runs in:  worker
+// Input:    values of the host, replies of the broker
+//
+// At most one request is at work in the broker. Those behind it wait in a queue, also when they need no
+// broker, since replies come in order. When the host resets the conversation with 0xFF, or a sync has waited
+// too long, the request at work is given up: the host gets a line in its place, and until the broker's late
+// reply has come and been thrown away, whatever needs the broker is answered "busy" at once.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "ipc/limits.hpp"
+#include "worker/ask.hpp"
+#include "worker/base64.hpp"
+#include "worker/commands.hpp"
+#include "worker/framing.hpp"
+#include "worker/journal.hpp"
+#include "worker/output.hpp"
+#include "worker/request.hpp"
+
+namespace sallyport::worker {
+
+class Conversation {
+public:
+    /// All are the caller's and outlive the conversation.
+    struct Parts {
+        Commands& commands;
+        Ask& ask;
+        Output& output;
+        Journal& journal;
+    };
+    explicit Conversation(const Parts& parts) : parts_(parts) {}
+
+    /// Answers for a predecessor that ended in the middle of something.
+    void settle(const Owed& owed);
+
+    /// Takes requests while there are any and has_room(). Errors: those of the broker's socket.
+    Status take(Framing& framing);
+
+    /// Whether another request may be read. If not, the host has to read replies, or to wait, first.
+    [[nodiscard]] bool has_room() const;
+
+    /// The broker's socket has something. Errors: kClosed, kInvalid, kSystem; the worker must end.
+    Status on_broker();
+
+    /// Output was written, or time has passed: does what that makes possible.
+    Status go_on();
+
+    /// When a waiting sync runs out of patience, if one waits for the broker. While the host does not take
+    /// its replies it is the host that everything waits for.
+    [[nodiscard]] std::optional<Clock::time_point> deadline() const;
+
+    /// Whether nothing is left to be answered.
+    [[nodiscard]] bool is_idle() const { return state_ != State::kWorking && queued_ == 0; }
+
+private:
+    enum class State : std::uint8_t {
+        kFree,     // the broker has nothing of ours
+        kWorking,  // on work_, for the host
+        kGivenUp,  // on work_, whose reply nobody wants any more
+    };
+
+    Pending& back();
+    void push();
+    void pop();
+    void take_error(const std::string& text);
+    void take_value(JsonDocument& document);
+    Status advance();
+    Status give_up();
+    Status use_part();
+    Status finish();
+    Status finish_read();
+    void end_stream(std::int64_t count, bool eof);
+    Status release_parts();
+
+    Parts parts_;
+    State state_ = State::kFree;
+    Pending work_;
+    // The queue: a ring.
+    std::array<Pending, kMaxQueued> queue_;
+    std::size_t front_ = 0;
+    std::size_t queued_ = 0;
+    std::size_t queued_size_ = 0;
+    // The reply of a file read that comes in several parts.
+    bool is_streaming_ = false;
+    Base64Encoder encoder_;
+    std::int64_t streamed_ = 0;
+    std::size_t parts_held_ = 0;  // used parts that the broker is told of when the host has read on
+};
+
+}  // namespace sallyport::worker

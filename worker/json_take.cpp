@@ -1,0 +1,235 @@
+// The first half of the codec: JSON to messages.
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "ipc/result.hpp"
+#include "worker/base64.hpp"
+#include "worker/json_codec.hpp"
+
+namespace sallyport::worker {
+
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using Refused = std::optional<HostError>;
+
+struct Alias {
+    std::string_view preview;
+    std::string_view current;
+};
+
+// The argument names of the first patch, which was never released.
+constexpr std::array kPreviewNames{
+    Alias{"filepath", "path"},
+    Alias{"filehandle", "handle"},
+    Alias{"data_b64", "buf-b64"},
+};
+
+Refused wrong_type(std::string_view name, std::string_view expected) {
+    return generic_error("Invalid parameter type for '" + std::string(name) +
+                         "', expected: " + std::string(expected));
+}
+
+Refused about_parameter(std::string_view name, std::string_view what) {
+    return generic_error("Parameter '" + std::string(name) + "' " + std::string(what));
+}
+
+bool is_number(JsonKind kind) {
+    return kind == JsonKind::kInt || kind == JsonKind::kUint || kind == JsonKind::kDouble;
+}
+
+// A field to be filled, and the name that the host knows it by: an alternate's form has that of its
+// alternate.
+struct Place {
+    Message& message;
+    const FieldDescriptor& field;
+    std::string_view name;
+    [[nodiscard]] const google::protobuf::Reflection& reflection() const { return *message.GetReflection(); }
+};
+
+Refused take_int64(JsonValue value, Place place) {
+    if (value.kind() != JsonKind::kInt) return wrong_type(place.name, "integer");
+    place.reflection().SetInt64(&place.message, &place.field, value.integer());
+    return {};
+}
+
+// Negative numbers wrap, as qemu-ga keeps it for old clients.
+Refused take_uint64(JsonValue value, Place place) {
+    if (value.kind() != JsonKind::kInt && value.kind() != JsonKind::kUint)
+        return about_parameter(place.name, "expects uint64");
+    place.reflection().SetUInt64(&place.message, &place.field, value.unsigned_integer());
+    return {};
+}
+
+Refused take_bool(JsonValue value, Place place) {
+    if (value.kind() != JsonKind::kBool) return wrong_type(place.name, "boolean");
+    place.reflection().SetBool(&place.message, &place.field, value.boolean());
+    return {};
+}
+
+Refused take_double(JsonValue value, Place place) {
+    if (!is_number(value.kind())) return wrong_type(place.name, "number");
+    double number = value.number();
+    if (value.kind() == JsonKind::kInt) number = static_cast<double>(value.integer());
+    if (value.kind() == JsonKind::kUint) number = static_cast<double>(value.unsigned_integer());
+    place.reflection().SetDouble(&place.message, &place.field, number);
+    return {};
+}
+
+Refused take_enum(JsonValue value, Place place) {
+    if (value.kind() != JsonKind::kString) return wrong_type(place.name, "string");
+    const auto& values = *place.field.enum_type();
+    for (int at = 0; at < values.value_count(); ++at) {
+        if (values.value(at)->number() == 0 || enum_text(*values.value(at)) != value.text()) continue;
+        place.reflection().SetEnum(&place.message, &place.field, values.value(at));
+        return {};
+    }
+    return about_parameter(place.name, "does not accept value '" + std::string(value.text()) + "'");
+}
+
+std::string decode_base64(std::string_view text, std::size_t size) {
+    std::vector<std::byte> bytes(size + 2);
+    bytes.resize(Base64Decoder(text).decode(bytes));
+    return {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()};
+}
+
+// Which form of an alternate a JSON value chooses, by its type alone.
+bool is_form_of(const FieldDescriptor& form, JsonKind kind) {
+    switch (form.cpp_type()) {
+        case FieldDescriptor::CPPTYPE_INT64:
+            return is_number(kind);
+        case FieldDescriptor::CPPTYPE_BOOL:
+            return kind == JsonKind::kBool;
+        case FieldDescriptor::CPPTYPE_ENUM:
+            return kind == JsonKind::kString;
+        default:
+            check_failed();
+    }
+}
+
+class Taker {
+public:
+    Taker(Dialect dialect, BulkText& bulk) : dialect_(dialect), bulk_(bulk) {}
+
+    Refused take(std::optional<JsonValue> object, Message& message) {
+        const auto& type = *message.GetDescriptor();
+        for (int at = 0; at < type.field_count(); ++at) {
+            const FieldDescriptor& field = *type.field(at);
+            const auto value = object ? find(*object, field) : std::nullopt;
+            if (value) {
+                const Place place{.message = message, .field = field, .name = field.json_name()};
+                if (auto refused = take_field(*value, place)) return refused;
+            } else if (!field.has_optional_keyword()) {
+                return about_parameter(field.json_name(), "is missing");
+            }
+        }
+        if (object)
+            if (auto refused = unexpected(*object, type)) return refused;
+        return std::move(bad_data_);
+    }
+
+private:
+    [[nodiscard]] std::string_view preview_name(const FieldDescriptor& field) const {
+        if (dialect_ != Dialect::kPreview) return {};
+        const auto alias = std::ranges::find(kPreviewNames, field.json_name(), &Alias::current);
+        return alias == kPreviewNames.end() ? std::string_view() : alias->preview;
+    }
+
+    [[nodiscard]] std::optional<JsonValue> find(JsonValue object, const FieldDescriptor& field) const {
+        if (auto value = object.member(field.json_name())) return value;
+        const std::string_view alias = preview_name(field);
+        return alias.empty() ? std::nullopt : object.member(alias);
+    }
+
+    [[nodiscard]] Refused unexpected(JsonValue object, const google::protobuf::Descriptor& type) const {
+        Refused refused;
+        for_each_member(object, [&](std::string_view name, JsonValue) {
+            if (!refused && !is_declared(object, type, name))
+                refused = about_parameter(name, "is unexpected");
+        });
+        return refused;
+    }
+
+    [[nodiscard]] bool is_declared(JsonValue object, const google::protobuf::Descriptor& type,
+                                   std::string_view name) const {
+        for (int at = 0; at < type.field_count(); ++at) {
+            const FieldDescriptor& field = *type.field(at);
+            if (field.json_name() == name) return true;
+            // The old name only in the place of the new one.
+            if (!name.empty() && preview_name(field) == name) return !object.member(field.json_name());
+        }
+        return false;
+    }
+
+    Refused take_field(JsonValue value, Place place) {
+        switch (place.field.cpp_type()) {
+            case FieldDescriptor::CPPTYPE_INT64:
+                return take_int64(value, place);
+            case FieldDescriptor::CPPTYPE_UINT64:
+                return take_uint64(value, place);
+            case FieldDescriptor::CPPTYPE_BOOL:
+                return take_bool(value, place);
+            case FieldDescriptor::CPPTYPE_DOUBLE:
+                return take_double(value, place);
+            case FieldDescriptor::CPPTYPE_STRING:
+                return take_text(value, place);
+            case FieldDescriptor::CPPTYPE_ENUM:
+                return take_enum(value, place);
+            case FieldDescriptor::CPPTYPE_MESSAGE:
+                return take_alternate(value, place);
+            default:
+                check_failed();
+        }
+    }
+
+    Refused take_text(JsonValue value, Place place) {
+        if (value.kind() != JsonKind::kString) return wrong_type(place.name, "string");
+        if (place.field.type() == FieldDescriptor::TYPE_BYTES) {
+            take_base64(value.text(), place);
+        } else {
+            place.reflection().SetString(&place.message, &place.field, std::string(value.text()));
+        }
+        return {};
+    }
+
+    // Told last, as by qemu-ga, which looks into the data only when the command runs.
+    void take_base64(std::string_view text, Place place) {
+        const auto size = measure_base64(text);
+        if (!size) {
+            if (!bad_data_) bad_data_ = generic_error("Base64 data contains invalid characters");
+        } else if (&place.field == bulk_.field) {
+            bulk_.text = text;
+            bulk_.size = *size;
+        } else {
+            place.reflection().SetString(&place.message, &place.field, decode_base64(text, *size));
+        }
+    }
+
+    Refused take_alternate(JsonValue value, Place place) {
+        const auto& type = *place.field.message_type();
+        SALLYPORT_CHECK(type.real_oneof_decl_count() == 1);
+        Message& alternate = *place.reflection().MutableMessage(&place.message, &place.field);
+        const auto& forms = *type.oneof_decl(0);
+        for (int at = 0; at < forms.field_count(); ++at)
+            if (is_form_of(*forms.field(at), value.kind()))
+                return take_field(value,
+                                  {.message = alternate, .field = *forms.field(at), .name = place.name});
+        return wrong_type(place.name, type.name());
+    }
+
+    Dialect dialect_;
+    BulkText& bulk_;
+    Refused bad_data_;
+};
+
+}  // namespace
+
+std::optional<HostError> take_message(std::optional<JsonValue> arguments, Message& message, Dialect dialect,
+                                      BulkText& bulk) {
+    return Taker(dialect, bulk).take(arguments, message);
+}
+
+}  // namespace sallyport::worker

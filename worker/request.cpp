@@ -1,0 +1,110 @@
+#include "worker/request.hpp"
+
+#include "ipc/limits.hpp"
+#include "worker/json_writer.hpp"
+#include "worker/reply.hpp"
+
+namespace sallyport::worker {
+
+namespace {
+
+struct Members {
+    std::optional<JsonValue> command;
+    std::optional<JsonValue> arguments;
+};
+
+// The first thing wrong, in the host's order of members.
+std::optional<HostError> take_member(std::string_view name, JsonValue value, Members& members) {
+    if (name == "execute") {
+        if (value.kind() != JsonKind::kString)
+            return generic_error("QMP input member 'execute' must be a string");
+        members.command = value;
+    } else if (name == "arguments") {
+        if (value.kind() != JsonKind::kObject)
+            return generic_error("QMP input member 'arguments' must be an object");
+        members.arguments = value;
+    } else if (name != "id") {
+        return generic_error("QMP input member '" + std::string(name) + "' is unexpected");
+    }
+    return {};
+}
+
+std::optional<HostError> take_members(JsonValue object, Members& members) {
+    std::optional<HostError> refused;
+    for_each_member(object, [&](std::string_view name, JsonValue value) {
+        if (!refused) refused = take_member(name, value, members);
+    });
+    if (!refused && !members.command) refused = generic_error("QMP input lacks member 'execute'");
+    return refused;
+}
+
+// The broker knows numbers only.
+void name_to_code(schema::GuestFileWhence& whence) {
+    if (whence.has_name()) whence.set_code(whence.name() - schema::GuestFileWhence::SET);
+}
+
+std::optional<HostError> take_command(JsonDocument& document, const Members& members, Commands& commands,
+                                      Pending& pending) {
+    const std::string_view name = members.command->text();
+    const auto id = find_command(name);
+    if (!id) return command_not_found(name);
+    pending.command = *id;
+    pending.is_sync = command_row(*id).group == Group::kSync;
+    if (!commands.is_enabled(*id)) {
+        pending.fate = Fate::kAsk;
+        pending.request.mutable_command_disabled()->set_command(static_cast<std::uint32_t>(*id));
+        return {};
+    }
+    const auto* field = commands.request_field(*id);
+    if (field == nullptr) return commands.answer(*id, members.arguments, pending.id, pending.reply);
+
+    BulkText bulk{.field = commands.bulk_field()};
+    auto& request = *pending.request.GetReflection()->MutableMessage(&pending.request, field);
+    if (auto refused = take_message(members.arguments, request, commands.dialect(), bulk)) return refused;
+    pending.fate = Fate::kAsk;
+    if (pending.request.has_file_seek()) name_to_code(*pending.request.mutable_file_seek()->mutable_whence());
+    if (pending.request.has_file_write()) {
+        pending.data_length = bulk.text.size();
+        pending.data_size = bulk.size;
+        pending.data_offset = document.release_text(bulk.text, pending.text);
+    }
+    return {};
+}
+
+std::optional<HostError> take_value(JsonDocument& document, Commands& commands, Pending& pending) {
+    const JsonValue root = document.root();
+    if (root.kind() != JsonKind::kObject) return generic_error("QMP input must be a JSON object");
+    if (const auto id = root.member("id")) append_value(pending.id, *id);
+    Members members;
+    if (auto refused = take_members(root, members)) return refused;
+    return take_command(document, members, commands, pending);
+}
+
+}  // namespace
+
+void Pending::clear(std::size_t kept) {
+    fate = Fate::kAnswered;
+    is_sync = false;
+    empty(reply, kKeptOfMany);
+    empty(id, kKeptOfMany);
+    if (request_size > kKeptOfMany)
+        ipc::Request().Swap(&request);
+    else
+        request.Clear();
+    request_size = 0;
+    empty(text, kept);
+    data_offset = data_length = data_size = 0;
+}
+
+void take_request(JsonDocument& document, Commands& commands, Pending& pending) {
+    pending.clear();
+    if (const auto refused = take_value(document, commands, pending)) {
+        pending.fate = Fate::kAnswered;
+        pending.is_sync = false;
+        pending.reply.clear();
+        append_error(pending.reply, *refused, pending.id);
+    }
+    pending.request_size = pending.request.ByteSizeLong();
+}
+
+}  // namespace sallyport::worker

@@ -1,0 +1,39 @@
+// The worker's loop: wait for the host, the broker or a deadline, and go on.
+// Runs in:  worker, after lockdown_worker()
+#pragma once
+
+#include "ipc/arena.hpp"
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+#include "worker/commands.hpp"
+
+namespace sallyport::worker {
+
+/// How a worker ends. The broker tells by it whether to start another.
+enum class Exit : int {
+    kDone = 0,  // host or broker is gone
+    kSetUpFailed = 1,
+    kLockdownFailed = 2,
+    kChannelLost = 3,
+    kBrokerBroken = 4,  // a reply that is none
+};
+
+/// The descriptors watched by `epoll`, told apart by these numbers.
+enum class Watched : std::uint32_t { kHost, kBroker };
+
+/// Registers both, before lockdown. The channel is watched with EPOLLET: a virtio-serial port without a host
+/// reports EPOLLHUP for ever, which is no reason to wake up. Errors: kSystem.
+Status watch(FdRef epoll, FdRef channel, FdRef broker);
+
+struct Serving {
+    FdRef epoll;
+    FdRef channel;
+    FdRef broker;
+    const ipc::Arena& arena;
+    Commands& commands;
+};
+
+/// Says Hello to the broker, waits for Welcome, and then serves the host until one of them is gone.
+Exit serve(const Serving& serving);
+
+}  // namespace sallyport::worker
