@@ -1,0 +1,127 @@
+"""Starts the agents that are compared and looks at their processes."""
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+import processes  # noqa: E402: found through the line above
+
+POLICY = """schema = 1
+
+[[allow]]
+id = "bench"
+commands = ["@file"]
+files = [{{ under = "{files}", access = ["read", "write", "create"], owner = [{uid}] }}]
+"""
+START_DEADLINE = 20
+
+
+class Agent:
+    """A running agent; `with` ends it."""
+
+    def __init__(self, name, command, socket_path):
+        self.name = name
+        self.socket = socket_path
+        self.log = open(os.path.join(os.path.dirname(socket_path), "log"), "wb")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    def __enter__(self):
+        deadline = time.monotonic() + START_DEADLINE
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                text = pathlib.Path(self.log.name).read_text(errors="replace")
+                raise SystemExit(f"bench: {self.name} does not start\n{text}")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            try:
+                client.connect(self.socket)
+                client.sendall(b'{"execute":"guest-ping"}\n')
+                return client.recv(100).startswith(b'{"return"')
+            except OSError:
+                return False
+
+    def pids(self):
+        return processes.below(self.process.pid)
+
+    def total(self, file, field):
+        """The sum of one number of /proc/PID/FILE over all processes; None where the kernel does not show it."""
+        amount = 0
+        for pid in self.pids():
+            try:
+                lines = pathlib.Path(f"/proc/{pid}/{file}").read_text().splitlines()
+            except FileNotFoundError:
+                continue  # it ended
+            except (PermissionError, ProcessLookupError):
+                return None
+            amount += sum(int(line.split()[1]) for line in lines if line.startswith(field))
+        return amount
+
+
+class MemoryWatch(threading.Thread):
+    """The highest sum of proportional set sizes, in KiB, that sampling sees while the watch runs."""
+
+    def __init__(self, agent):
+        super().__init__(daemon=True)
+        self.agent = agent
+        self.peak = 0
+        self.done = threading.Event()
+
+    def run(self):
+        pids = self.agent.pids()
+        while not self.done.is_set():
+            now = 0
+            for pid in pids:
+                try:
+                    with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
+                        now += next(int(line.split()[1]) for line in rollup if line.startswith(b"Pss:"))
+                except (OSError, StopIteration):
+                    pass
+            self.peak = max(self.peak, now)
+
+    def stop(self):
+        self.done.set()
+        self.join()
+        return self.peak
+
+
+def qemu_ga(scratch):
+    folder = fresh(scratch, "qemu-ga")
+    path = os.path.join(folder, "socket")
+    return Agent("qemu-ga", ["/usr/sbin/qemu-ga", "-m", "unix-listen", "-p", path, "-t", folder], path)
+
+
+def sallyport(scratch, build):
+    folder = fresh(scratch, "sallyport")
+    path, policy = os.path.join(folder, "socket"), os.path.join(folder, "policy.toml")
+    pathlib.Path(policy).write_text(POLICY.format(files=os.path.join(scratch, "files"), uid=os.getuid()))
+    command = [os.path.join(build, "broker/sallyportd"), "-m", "unix-listen", "-p", path, "--policy", policy, "-t", folder]
+    return Agent("sallyport", command, path)
+
+
+def fresh(scratch, name):
+    number = 1
+    while True:
+        folder = os.path.join(scratch, f"{name}-{number}")
+        try:
+            os.mkdir(folder, 0o700)
+            return folder
+        except FileExistsError:
+            number += 1

@@ -1,0 +1,98 @@
+// What the kernel shows of each process while it serves.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "tests/support/agent.hpp"
+
+namespace sallyport::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kPong = "{\"return\": {}}";
+constexpr const char* kNoCapabilities = "0000000000000000";
+
+void expect_no_capabilities(pid_t process, bool with_bounding) {
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
+        EXPECT_EQ(status_field(process, set), kNoCapabilities) << set << " of " << name_of(process);
+    if (with_bounding) {
+        EXPECT_EQ(status_field(process, "CapBnd"), kNoCapabilities) << name_of(process);
+    }
+}
+
+void expect_confined(pid_t process) {
+    for (const char* kind : {"user", "mnt", "net", "ipc", "uts", "pid", "cgroup"})
+        EXPECT_NE(namespace_of(process, kind), namespace_of(::getpid(), kind)) << kind;
+    EXPECT_TRUE(fs::is_empty("/proc/" + std::to_string(process) + "/root")) << "the root is not empty";
+    std::istringstream ids(status_field(process, "Uid"));
+    for (uid_t id = 0; ids >> id;) EXPECT_NE(id, 0U);
+    expect_no_capabilities(process, true);
+    EXPECT_EQ(status_field(process, "NoNewPrivs"), "1");
+    EXPECT_EQ(status_field(process, "Seccomp"), "2");
+}
+
+TEST(Confinement, WorkerAndNurseryOfRootHoldNothing) {
+    Agent agent({});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    expect_confined(agent.worker());
+    expect_confined(agent.nursery());
+    EXPECT_GT(std::stoi(status_field(agent.worker(), "Seccomp_filters")),
+              std::stoi(status_field(agent.nursery(), "Seccomp_filters")));
+}
+
+TEST(Confinement, WorkerHasOnlyItsThreeDescriptorsAndWhatItMade) {
+    Agent agent({});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    std::size_t sockets = 0;
+    for (const std::string& link : list_descriptors(agent.worker())) {
+        if (link.starts_with("socket:")) ++sockets;
+        const bool is_known = link.starts_with("socket:") || link.starts_with("/memfd:") ||
+                              link.find("[eventpoll]") != std::string::npos ||
+                              link.find("[timerfd]") != std::string::npos ||
+                              link.find("null") != std::string::npos || link == "/";
+        EXPECT_TRUE(is_known) << link;
+    }
+    EXPECT_EQ(sockets, 2U) << "the host's channel and the broker's socket";
+}
+
+TEST(Confinement, BrokerOfAPolicyOfSyncAndInfoHasNoCapability) {
+    Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"floor\"\nwhy = \"nothing else\"\ncommands = "
+                           "[\"@sync\", \"@info\"]\n"});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    expect_no_capabilities(agent.broker().pid(), true);
+    EXPECT_EQ(status_field(agent.broker().pid(), "NoNewPrivs"), "1");
+    EXPECT_EQ(status_field(agent.broker().pid(), "Seccomp"), "2");
+}
+
+TEST(Confinement, AllOfItHoldsForAnOrdinaryUserAsWell) {
+    constexpr uid_t kUser = 12345;
+    Agent agent({.user = kUser});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(host.ask(command("guest-ping")), kPong);
+    expect_confined(agent.worker());
+    expect_no_capabilities(agent.broker().pid(), false);
+    EXPECT_EQ(status_field(agent.broker().pid(), "Seccomp"), "2");
+    EXPECT_EQ(agent.stop(), 0);
+}
+
+TEST(Confinement, OrdinaryUserReadsAndWritesHisOwnFiles) {
+    Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"w\"\nwhy = \"test\"\ncommands = [\"@file\"]\n"
+                           "files = [{ under = \"$D/work\", access = [\"read\", \"write\", \"create\"] }]\n",
+                 .prepare = [](const Scratch& scratch) { scratch.make_folder("work"); },
+                 .user = 12345});
+    HostClient host = agent.connect();
+    host.ask(command("guest-file-open",
+                     members({{"path", in_quotes(agent.scratch().path("work/new"))}, {"mode", "\"w\""}})));
+    EXPECT_EQ(host.ask(command("guest-file-write", R"({"handle":1000,"buf-b64":"aGVsbG8="})")),
+              "{\"return\": {\"count\": 5, \"eof\": false}}");
+    EXPECT_EQ(read_file(agent.scratch().path("work/new")), "hello");
+}
+
+}  // namespace
+}  // namespace sallyport::test

@@ -1,0 +1,273 @@
+// The agent as a process: options, configuration file, exit codes, signals, what a service manager hears.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "schema/commands.hpp"
+#include "tests/support/agent.hpp"
+#include "tests/support/cases.hpp"
+
+namespace sallyport::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kPong = "{\"return\": {}}";
+
+Finished run_daemon(std::vector<std::string> words,
+                    std::vector<std::string> environment = {"QGA_CONF=/nonexistent"}) {
+    words.insert(words.begin(), build_root() + "/broker/sallyportd");
+    return run({.words = std::move(words), .environment = std::move(environment)});
+}
+
+std::string all_commands() {
+    std::string text;
+    for (const Command& row : kCommands) text += std::string(row.name) + "\n";
+    return text;
+}
+
+TEST(CommandLine, VersionAndHelpEndWithStatusZero) {
+    for (const std::string word : {"-V", "--version"}) {
+        const Finished shown = run_daemon({word});
+        EXPECT_EQ(shown.ending, 0);
+        EXPECT_NE(shown.out.find("0.1.0"), std::string::npos) << shown.out;
+    }
+    for (const std::string word : {"-h", "--help"}) {
+        const Finished shown = run_daemon({word});
+        EXPECT_EQ(shown.ending, 0);
+        EXPECT_NE(shown.out.find("--policy"), std::string::npos);
+    }
+}
+
+TEST(CommandLine, HelpForTheListsPrintsAllCommandsInOrder) {
+    for (const std::string word :
+         {"--block-rpcs=help", "--block-rpcs=?", "--allow-rpcs=help", "-bhelp", "-a?"}) {
+        const Finished shown = run_daemon({word});
+        EXPECT_EQ(shown.ending, 0) << word;
+        EXPECT_EQ(shown.out, all_commands()) << word;
+    }
+}
+
+struct BadWords {
+    const char* name;
+    std::vector<std::string> words;
+};
+
+class CommandLineErrors : public testing::TestWithParam<BadWords> {};
+
+TEST_P(CommandLineErrors, EndWithStatusOneAndSayWhy) {
+    const Finished ended = run_daemon(GetParam().words);
+    EXPECT_EQ(ended.ending, 1);
+    EXPECT_NE(ended.error, "");
+}
+
+const BadWords kBadWords[] = {
+    {"UnknownLongOption", {"--no-such-option"}},
+    {"UnknownShortOption", {"-Z"}},
+    {"MissingValue", {"-m"}},
+    {"OldSpellingOfBlock", {"--blacklist=guest-ping"}},
+    {"DumpWithoutRequiredPath", {"-m", "unix-listen", "-D"}},
+    {"ConfigThatIsNotThere", {"-c", "/nonexistent"}},
+    {"ConfigThatIsAFolder", {"-c", "/tmp"}},
+    {"PolicyThatIsNotThere", {"-m", "unix-listen", "-p", "/tmp/none.sock", "--policy", "/nonexistent"}},
+    {"StateFolderThatIsNotThere", {"-m", "unix-listen", "-p", "/tmp/none.sock", "-t", "/nonexistent"}},
+};
+INSTANTIATE_TEST_SUITE_P(, CommandLineErrors, testing::ValuesIn(kBadWords), case_name<BadWords>);
+
+TEST(CommandLine, DumpPrintsTheConfigurationInItsOrder) {
+    const Finished shown =
+        run_daemon({"-D", "-m", "unix-listen", "-p", "/x/sock", "-l", "/x/log", "-f", "/x/pid", "-t",
+                    "/x/state", "-v", "-r", "-b", "guest-file-read,guest-file-write", "-a", "guest-ping"});
+    EXPECT_EQ(shown.ending, 0) << shown.error;
+    std::istringstream lines(shown.out);
+    std::string keys;
+    for (std::string line; std::getline(lines, line);) keys += line.substr(0, line.find('=')) + " ";
+    EXPECT_TRUE(keys.starts_with(
+        "[general] daemon method path logfile pidfile statedir verbose retry-path block-rpcs allow-rpcs "))
+        << keys;
+    for (const std::string line :
+         {"daemon=false\n", "method=unix-listen\n", "path=/x/sock\n", "logfile=/x/log\n", "pidfile=/x/pid\n",
+          "statedir=/x/state\n", "verbose=true\n", "retry-path=true\n", "allow-rpcs=guest-ping\n"})
+        EXPECT_NE(shown.out.find(line), std::string::npos) << line;
+}
+
+class ConfigFile : public testing::Test {
+protected:
+    std::string dump(const std::string& text, std::vector<std::string> words = {}) {
+        const std::string file = scratch_.write("qemu-ga.conf", text);
+        words.insert(words.end(), {"-D", "-c", file});
+        const Finished shown = run_daemon(std::move(words));
+        EXPECT_EQ(shown.ending, 0) << shown.error;
+        return shown.out;
+    }
+    Finished dump_by_variable(const std::string& text) {
+        const std::string file = scratch_.write("qemu-ga.conf", text);
+        return run_daemon({"-D"}, {"QGA_CONF=" + file});
+    }
+    Scratch scratch_;
+};
+
+TEST_F(ConfigFile, KeysOfQemuGaAreRead) {
+    const std::string shown = dump(
+        "[general]\ndaemon=true\nmethod=isa-serial\npath=/dev/ttyS1\nlogfile=/l\npidfile=/p\nstatedir=/s\n"
+        "verbose=1\nretry-path=true\nblock-rpcs=guest-file-read\nallow-rpcs=guest-ping\n");
+    for (const std::string line :
+         {"daemon=true\n", "method=isa-serial\n", "path=/dev/ttyS1\n", "logfile=/l\n", "pidfile=/p\n",
+          "statedir=/s\n", "verbose=true\n", "retry-path=true\n", "block-rpcs=guest-file-read\n",
+          "allow-rpcs=guest-ping\n"})
+        EXPECT_NE(shown.find(line), std::string::npos) << line << shown;
+}
+
+TEST_F(ConfigFile, CommandLineHasTheLastWord) {
+    const std::string shown =
+        dump("[general]\nmethod=isa-serial\npath=/dev/ttyS1\n", {"-m", "unix-listen", "-p", "/x"});
+    EXPECT_NE(shown.find("method=unix-listen\npath=/x\n"), std::string::npos) << shown;
+}
+
+TEST_F(ConfigFile, ListsOfFileAndCommandLineAddUp) {
+    const std::string shown = dump("[general]\nblock-rpcs=guest-file-read\n", {"-b", "guest-file-write"});
+    EXPECT_NE(shown.find("guest-file-read"), std::string::npos);
+    EXPECT_NE(shown.find("guest-file-write"), std::string::npos);
+}
+
+TEST_F(ConfigFile, UnknownKeysAndGroupsAreIgnored) {
+    EXPECT_NE(dump("[other]\nmethod=x\n[general]\nnonsense=1\ndaemonize=true\nblacklist=guest-ping\n")
+                  .find("daemon=false"),
+              std::string::npos);
+}
+
+TEST_F(ConfigFile, VariableNamesIt) {
+    EXPECT_NE(dump_by_variable("[general]\npath=/by/variable\n").out.find("path=/by/variable\n"),
+              std::string::npos);
+}
+
+TEST_F(ConfigFile, VariableMayNameAFileThatIsNotThere) {
+    EXPECT_EQ(run_daemon({"-D"}, {"QGA_CONF=/nonexistent/file"}).ending, 0);
+}
+
+TEST_F(ConfigFile, OptionBeatsVariable) {
+    const std::string file = scratch_.write("other.conf", "[general]\npath=/by/option\n");
+    const std::string ignored = scratch_.write("qemu-ga.conf", "[general]\npath=/by/variable\n");
+    EXPECT_NE(run_daemon({"-D", "-c", file}, {"QGA_CONF=" + ignored}).out.find("path=/by/option\n"),
+              std::string::npos);
+}
+
+TEST_F(ConfigFile, ThatCannotBeParsedEndsTheStart) {
+    for (const std::string text : {"no group\n", "[general]\nverbose=maybe\n", "[general\nverbose=true\n",
+                                   "[general]\nline without equals\n"})
+        EXPECT_EQ(dump_by_variable(text).ending, 1) << text;
+}
+
+TEST(Policy, ThatIsWrongStopsTheStartAndSaysWhere) {
+    struct Wrong {
+        const char* text;
+        const char* where;
+    };
+    for (const Wrong& wrong :
+         {Wrong{"schema = 1\nallwo = []\n", "policy.toml:2:"},
+          Wrong{"schema = 1\n[[allow]\n", "policy.toml:2:"}, Wrong{"schema = 99\n", "policy.toml:1:"},
+          Wrong{"schema = 1\n[[allow]]\nid = \"x\"\nwhy = \"y\"\ncommands = [\"guest-nothing\"]\n",
+                "policy.toml:5:"}}) {
+        Agent agent({.policy = wrong.text});
+        EXPECT_EQ(agent.broker().wait(), 1) << wrong.text;
+        EXPECT_FALSE(agent.is_serving());
+        EXPECT_NE(agent.messages().find(wrong.where), std::string::npos) << agent.messages();
+    }
+}
+
+TEST(Policy, ThatOthersCanWriteStopsTheStart) {
+    Agent agent(
+        {.prepare = [](const Scratch& scratch) { scratch.write("policy.toml", "schema = 1\n", 0666); }});
+    EXPECT_EQ(agent.broker().wait(), 1);
+    EXPECT_NE(agent.messages(), "");
+}
+
+TEST(Policy, ThatBelongsToSomebodyElseStopsTheStart) {
+    Agent agent({.prepare = [](const Scratch& scratch) {
+        if (::chown(scratch.path("policy.toml").c_str(), 12345, 12345) != 0)
+            throw std::runtime_error("chown");
+    }});
+    EXPECT_EQ(agent.broker().wait(), 1);
+}
+
+TEST(ServiceManager, HearsReadyStatusAndStopping) {
+    Agent agent({});
+    EXPECT_TRUE(agent.is_notified("READY=1"));
+    EXPECT_TRUE(agent.is_notified("STATUS="));
+    EXPECT_EQ(agent.stop(), 0);
+    EXPECT_TRUE(agent.is_notified("STOPPING=1"));
+}
+
+TEST(Signals, TermAndIntEndTheServiceWithStatusZero) {
+    for (const int number : {SIGTERM, SIGINT}) {
+        Agent agent({});
+        HostClient host = agent.connect();
+        EXPECT_EQ(host.ask(command("guest-ping")), kPong);
+        const auto all = agent.processes();
+        EXPECT_GE(all.size(), 3U);
+        agent.broker().signal(number);
+        EXPECT_EQ(agent.broker().wait(), 0);
+        for (const pid_t process : all) EXPECT_TRUE(eventually([&] { return !is_running(process); }));
+    }
+}
+
+/// The number in a pid file; waits for it.
+pid_t read_pid_file(const std::string& file) {
+    std::string text;
+    eventually([&] {
+        if (!fs::exists(file)) return false;
+        text = read_file(file);
+        return text.ends_with('\n');
+    });
+    return std::stoi("0" + text);
+}
+
+/// Whether nobody holds the lock by which a running daemon keeps its pid file.
+bool can_lock(const std::string& file) {
+    const UniqueFd fd(::open(file.c_str(), O_RDWR | O_CLOEXEC));
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return ::fcntl(fd.get(), F_SETLK, &lock) == 0;
+}
+
+TEST(Daemon, GoesToTheBackgroundAndKeepsAPidFile) {
+    const Scratch scratch;
+    scratch.make_folder("state", 0700);
+    const std::string policy = scratch.write("policy.toml", "schema = 1\n");
+    const std::string pid_file = scratch.path("pid");
+    const std::string socket = scratch.path("host.sock");
+    const Finished parent = run_daemon({"-d", "-f", pid_file, "-l", scratch.path("log"), "-m", "unix-listen",
+                                        "-p", socket, "--policy", policy, "-t", scratch.path("state")});
+    EXPECT_EQ(parent.ending, 0) << parent.error;
+    const pid_t daemon = read_pid_file(pid_file);
+    ASSERT_GT(daemon, 1);
+    EXPECT_EQ(HostClient(socket).ask(command("guest-ping")), kPong);
+    EXPECT_EQ(::getsid(daemon), daemon);
+    EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(daemon) + "/cwd"), "/");
+    EXPECT_EQ(fs::status(pid_file).permissions(), fs::perms(0600));
+    EXPECT_FALSE(can_lock(pid_file));
+    ASSERT_EQ(::kill(daemon, SIGTERM), 0);
+    EXPECT_TRUE(eventually([&] { return !is_running(daemon); }));
+    EXPECT_TRUE(can_lock(pid_file)) << "the lock outlived the process";
+}
+
+TEST(Daemon, ThatCannotStartSaysSoToItsParent) {
+    const Scratch scratch;
+    scratch.make_folder("state", 0700);
+    const std::string policy = scratch.write("policy.toml", "schema = 1\n");
+    const Finished parent =
+        run_daemon({"-d", "-f", scratch.path("pid"), "-m", "isa-serial", "-p", "/dev/no-such-port",
+                    "--policy", policy, "-t", scratch.path("state")});
+    EXPECT_EQ(parent.ending, 1);
+    EXPECT_NE(parent.error, "");
+    EXPECT_TRUE(can_lock(scratch.path("pid")));
+}
+
+}  // namespace
+}  // namespace sallyport::test

@@ -1,0 +1,59 @@
+// A test's hold on a taken-over worker.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ipc/broker.pb.h"
+#include "tests/hostile/puppet_strings.hpp"
+#include "tests/support/agent.hpp"
+
+namespace sallyport::test {
+
+/// A build tree whose broker and policy tool are the real ones and whose worker is the puppet.
+class PuppetTree {
+public:
+    PuppetTree();
+    [[nodiscard]] std::string root() const { return scratch_.path(); }
+
+private:
+    Scratch scratch_;
+};
+
+class Puppet {
+public:
+    /// Connects to the agent and waits for its worker's greeting.
+    explicit Puppet(const Agent& agent);
+
+    void send(std::string_view frame);
+    void send_with_descriptors(std::string_view frame, int count);
+    /// Asks for so many flushes without waiting for a reply; from request 1 on.
+    void flood(std::uint32_t count);
+    void write_arena(std::uint32_t offset, std::string_view bytes);
+    std::string read_arena(std::uint32_t offset, std::uint32_t size);
+    void mute() { pull(Pull::kMute, ""); }
+    void exit(char status) { pull(Pull::kExit, std::string_view(&status, 1)); }
+    void crash() { pull(Pull::kCrash, ""); }
+    void close_socket() { pull(Pull::kCloseSocket, ""); }
+
+    /// The broker's next reply. Throws if none comes, or if a successor of the worker greets instead.
+    ipc::Reply hear();
+    /// Sends a frame and hears its reply.
+    ipc::Reply ask(std::string_view frame);
+    /// Whether this worker was ended and a successor greets, whatever replies come before that.
+    bool is_replaced();
+    [[nodiscard]] const ipc::Reply& welcome() const { return welcome_; }
+
+private:
+    struct Message {
+        Twitch kind;
+        std::string payload;
+    };
+    void pull(Pull kind, std::string_view payload);
+    Message next();
+    HostClient host_;
+    ipc::Reply welcome_;
+};
+
+}  // namespace sallyport::test

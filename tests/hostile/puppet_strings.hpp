@@ -1,0 +1,27 @@
+// What is said between a test and the worker that it plays: messages on the host channel, each a length (four
+// bytes, least first), a kind and a payload.
+#pragma once
+
+#include <cstdint>
+
+namespace sallyport::test {
+
+enum class Pull : char {
+    kSend = 's',         // payload: one frame for the broker
+    kSendWithFds = 'd',  // payload: a count, then a frame; goes with so many descriptors
+    kFlood = 'n',  // payload: a count (four bytes); so many flushes are asked for and no reply is waited for
+    kWriteArena = 'w',   // payload: offset (four bytes), then bytes
+    kReadArena = 'r',    // payload: offset, size (four bytes each)
+    kMute = 'm',         // from now on no reply of the broker is read
+    kExit = 'x',         // payload: the status
+    kCrash = 'k',        // an illegal instruction
+    kCloseSocket = 'c',  // the broker's socket is closed; the worker stays
+};
+
+enum class Twitch : char {
+    kWelcome = 'W',  // a new worker is there; payload: the broker's Welcome
+    kReply = 'f',    // payload: a frame of the broker
+    kArena = 'a',    // payload: contents of the arena
+};
+
+}  // namespace sallyport::test

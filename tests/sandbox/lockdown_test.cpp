@@ -1,0 +1,283 @@
+// Broker and policy compiler as wholes, and what happens when a step of a lockdown fails.
+#include "sandbox/lockdown.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <linux/openat2.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "sandbox/proof.hpp"
+#include "tests/sandbox/confined.hpp"
+
+namespace sallyport::sandbox::testing {
+namespace {
+
+constexpr std::uint64_t bit(unsigned capability) {
+    return std::uint64_t{1} << capability;
+}
+
+TEST(BrokerCapabilities, FollowFromThePolicy) {
+    const auto held = [](const BrokerNeeds& needs) {
+        std::uint64_t all = 0;
+        for (const KeptCapability& one : broker_capabilities(needs))
+            all |= bit(static_cast<unsigned>(one.capability));
+        return all;
+    };
+    EXPECT_EQ(held({}), 0U);
+    EXPECT_EQ(held({.listens = true, .others_files = true}), 0U);
+    EXPECT_EQ(held({.reads_files = true, .writes_files = true, .creates_files = true}), 0U);
+    EXPECT_EQ(held({.reads_files = true, .others_files = true}), bit(CAP_DAC_READ_SEARCH));
+    EXPECT_EQ(held({.writes_files = true, .others_files = true}),
+              bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE));
+    EXPECT_EQ(held({.creates_files = true, .others_files = true}),
+              bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE));
+}
+
+// A scratch directory with the trees of a policy and a state directory, and a broker locked down to them.
+class Broker : public ::testing::TestWithParam<bool> {
+protected:
+    void SetUp() override {
+        for (const char* name : {"state", "read", "write", "create", "readable"}) {
+            ASSERT_TRUE(scratch_.directory(name).is_open());
+            scratch_.file(std::string(name) + "/file", "x");
+            ASSERT_EQ(::chown(scratch_.path(name).c_str(), owner(), static_cast<gid_t>(-1)), 0);
+            ASSERT_EQ(
+                ::chown(scratch_.path(std::string(name) + "/file").c_str(), owner(), static_cast<gid_t>(-1)),
+                0);
+        }
+    }
+
+    // Runs `body` in a locked-down broker; its status is the broker's.
+    Ended run(const std::function<int(const UniqueFd& status)>& body, bool others_files = false) {
+        const auto locked = [&] {
+            const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+            const UniqueFd state = scratch_.directory("state");
+            const UniqueFd read = scratch_.directory("read");
+            const UniqueFd write = scratch_.directory("write");
+            const UniqueFd create = scratch_.directory("create");
+            const BrokerNeeds needs{
+                .reads_files = true,
+                .writes_files = true,
+                .creates_files = true,
+                .others_files = others_files,
+                .trees = {{.path = "read", .fd = read.get(), .read = true},
+                          {.path = "write", .fd = write.get(), .read = true, .write = true},
+                          {.path = "create", .fd = create.get(), .write = true, .create = true}},
+                .state_directory = state.get(),
+            };
+            return report(lockdown_broker(needs)) != 0 ? 99 : body(status);
+        };
+        return GetParam() ? in_child_as_ordinary_user(locked) : in_child(locked);
+    }
+
+    // openat2() as the broker uses it: 0, or the error.
+    int open_error(const std::string& name, std::uint64_t flags) const {
+        const open_how how{
+            .flags = flags | O_CLOEXEC, .mode = (flags & O_CREAT) != 0 ? 0600U : 0U, .resolve = 0};
+        const UniqueFd file(static_cast<int>(
+            ::syscall(SYS_openat2, AT_FDCWD, scratch_.path(name).c_str(), &how, sizeof how)));
+        return file.is_open() ? 0 : errno;
+    }
+
+private:
+    static uid_t owner() { return GetParam() && ::geteuid() == 0 ? kOrdinary : ::geteuid(); }
+    Scratch scratch_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, Broker, ::testing::Bool(),
+                         [](const auto& by) { return std::string(by.param ? "OfOrdinaryUser" : "OfRoot"); });
+
+TEST_P(Broker, HoldsWhatWasMeant) {
+    const Ended ended = run(
+        [](const UniqueFd& status) {
+            const auto held = read_held(status);
+            if (!held) return 1;
+            const bool is_root = held->uid[1] == 0;
+            const std::uint64_t kept = is_root ? bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE) : 0;
+            return report(compare(
+                {.uid = held->uid[0], .gid = held->gid[0], .capabilities = kept, .bounding_is_ours = is_root},
+                *held));
+        },
+        true);
+    EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
+}
+
+TEST_P(Broker, HoldsNoCapabilityWithoutNeed) {
+    const Ended ended = run([](const UniqueFd& status) {
+        const auto held = read_held(status);
+        return held && held->capabilities[1] == 0 && held->capabilities[2] == 0 && held->capabilities[4] == 0
+                   ? 0
+                   : 1;
+    });
+    EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
+}
+
+TEST_P(Broker, OpensInItsTreesWhatTheyGrant) {
+    const Ended ended = run([&](const UniqueFd&) {
+        if (open_error("read/file", O_RDONLY) != 0) return 1;
+        if (open_error("write/file", O_RDWR | O_TRUNC) != 0) return 2;
+        if (open_error("create/new", O_WRONLY | O_CREAT | O_EXCL) != 0) return 3;
+        return 0;
+    });
+    EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
+}
+
+TEST_P(Broker, IsRefusedEverythingElse) {
+    struct Case {
+        const char* name;
+        std::uint64_t flags;
+    };
+    static constexpr Case kCases[]{
+        {"read/file", O_WRONLY},          {"read/file", O_RDWR},     {"read", O_RDONLY | O_DIRECTORY},
+        {"read/new", O_WRONLY | O_CREAT}, {"create/file", O_RDONLY}, {"write/new", O_WRONLY | O_CREAT},
+        {"readable/file", O_RDONLY},      {"state/file", O_RDONLY},  {"../../etc/passwd", O_RDONLY},
+    };
+    const Ended ended = run([&](const UniqueFd&) {
+        for (int at = 0; at < static_cast<int>(std::size(kCases)); ++at)
+            if (open_error(kCases[at].name, kCases[at].flags) != EACCES) return at + 1;
+        return 0;
+    });
+    EXPECT_TRUE(ended.exited()) << ended.code << " case " << ended.status;
+}
+
+TEST_P(Broker, LeavesNoProbeBehindAndRefusesToGoOnWithoutProof) {
+    EXPECT_TRUE(run([](const UniqueFd&) { return 0; }).exited());
+    const auto without_directory = [] {
+        const auto locked = lockdown_broker({});
+        return !locked && locked.error().code == Errc::kProof ? 0 : 1;
+    };
+    EXPECT_TRUE(in_child(without_directory).exited());
+}
+
+// The policy compiler.
+
+int compile_like() {
+    const UniqueFd text(::memfd_create("policy", MFD_CLOEXEC));
+    if (::write(text.get(), "schema = 1\n", 11) != 11 || ::lseek(text.get(), 0, SEEK_SET) != 0) return 101;
+    if (report(lockdown_compiler()) != 0) return 102;
+    std::string read(100, '\0');
+    if (::read(text.get(), read.data(), read.size()) != 11) return 103;
+    std::vector<std::unique_ptr<std::string>> pieces;
+    for (std::size_t size = 1; size < (std::size_t{16} << 20U); size *= 2)
+        pieces.push_back(std::make_unique<std::string>(size, 'x'));
+    try {
+        throw std::runtime_error(std::to_string(pieces.size()));
+    } catch (const std::exception& error) {
+        return error.what() == std::string("24") ? 0 : 104;
+    }
+}
+
+TEST(Compiler, ReadsAllocatesThrowsAndWrites) {
+    EXPECT_TRUE(in_child(compile_like).exited());
+    EXPECT_TRUE(in_child_as_ordinary_user(compile_like).exited());
+}
+
+TEST(Compiler, CannotOpenAFile) {
+    EXPECT_TRUE(in_child([] {
+                    if (report(lockdown_compiler()) != 0) return 100;
+                    return ::open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 ? 101 : 102;
+                }).killed_by_filter());
+}
+
+TEST(Compiler, CannotTakeMoreMemoryThanItsLimit) {
+    EXPECT_TRUE(in_child([] {
+                    if (report(lockdown_compiler()) != 0) return 100;
+                    void* much = ::mmap(nullptr, std::size_t{600} << 20U, PROT_READ,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                    return much == MAP_FAILED ? 0 : 101;
+                }).exited());
+}
+
+TEST(Compiler, HoldsNothing) {
+    for (const auto& run : {in_child, in_child_as_ordinary_user}) {
+        const UniqueFd copy(::memfd_create("status", MFD_CLOEXEC));
+        const Ended ended = run([&] {
+            const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+            if (report(lockdown_compiler()) != 0) return 100;
+            std::string text(8192, '\0');
+            const ssize_t size = ::read(status.get(), text.data(), text.size());
+            return size > 0 && ::write(copy.get(), text.data(), static_cast<std::size_t>(size)) == size ? 0
+                                                                                                        : 101;
+        });
+        ASSERT_TRUE(ended.exited()) << ended.code << " " << ended.status;
+        const auto held = read_held(copy);
+        ASSERT_TRUE(held) << held.error().what;
+        const uid_t uid = held->uid[0];
+        const auto same = compare({.uid = uid, .gid = held->gid[0], .bounding_is_ours = uid == 0}, *held);
+        EXPECT_TRUE(same) << same.error().what;
+    }
+}
+
+// Each step may fail, on another kernel or under another limit: then the lockdown says so.
+
+struct Step {
+    const char* name;
+    int call;
+    std::int64_t option;  // the first argument, or -1 for any
+};
+
+void PrintTo(const Step& step, std::ostream* out) {
+    *out << step.name;
+}
+
+class FailedStep : public ::testing::TestWithParam<Step> {};
+
+INSTANTIATE_TEST_SUITE_P(, FailedStep,
+                         ::testing::Values(Step{"Limits", SCMP_SYS(prlimit64), -1},
+                                           Step{"Capabilities", SCMP_SYS(capset), -1},
+                                           Step{"NoNewPrivileges", SCMP_SYS(prctl), PR_SET_NO_NEW_PRIVS},
+                                           Step{"NotDumpable", SCMP_SYS(prctl), PR_SET_DUMPABLE},
+                                           Step{"LandlockRules", SCMP_SYS(landlock_create_ruleset), -1},
+                                           Step{"Landlock", SCMP_SYS(landlock_restrict_self), -1},
+                                           Step{"Filter", SCMP_SYS(seccomp), -1}),
+                         [](const auto& step) { return std::string(step.param.name); });
+
+// Makes the kernel answer ENOSYS to the call of a step.
+bool make_fail(const Step& step) {
+    const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW),
+                                                                   seccomp_release);
+    const scmp_arg_cmp option{
+        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = static_cast<scmp_datum_t>(step.option), .datum_b = 0};
+    return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), step.call, step.option < 0 ? 0 : 1,
+                                  &option) == 0 &&
+           seccomp_load(filter.get()) == 0;
+}
+
+TEST_P(FailedStep, EndsTheLockdown) {
+    const Scratch scratch;
+    const UniqueFd state = scratch.directory("state");
+    const std::vector<std::function<Status()>> lockdowns{
+        [&] { return lockdown_broker({.state_directory = state.get()}); },
+        [] { return lockdown_compiler(); },
+        [] { return lockdown_worker(); },
+    };
+    for (std::size_t at = 0; at < lockdowns.size(); ++at) {
+        // The nursery has done these for its workers.
+        const std::string name = GetParam().name;
+        if (at == 2 && (name == "Capabilities" || name == "NoNewPrivileges")) continue;
+        const Ended ended = in_child([&] {
+            if (!make_fail(GetParam())) return 100;
+            const auto locked = lockdowns[at]();
+            return !locked && locked.error().code == Errc::kSystem && locked.error().sys_errno == ENOSYS ? 0
+                                                                                                         : 1;
+        });
+        EXPECT_TRUE(ended.exited()) << at << ": " << ended.code << " " << ended.status;
+    }
+}
+
+}  // namespace
+}  // namespace sallyport::sandbox::testing

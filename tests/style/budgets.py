@@ -1,0 +1,139 @@
+"""Sizes. Going over a number is a change to the number in the same commit, with the reason."""
+import re
+
+import tree
+
+FOLDER_LINES = {"broker": 2000, "sandbox": 700, "ipc": 850, "policy": 500}  # policy: the decision, not the compiler
+TRUSTED_LINES = 5000
+README_LINES = 150
+# (trusted, elsewhere)
+FILE_LINES = (250, 350)
+FUNCTION_LINES = (40, 60)
+NESTING = (3, 4)
+PARAMETERS = (4, 5)
+
+
+def trusted_lines(folder=None):
+    return sum(tree.line_count(f) for f in tree.sources() if tree.is_trusted(f) and folder in (None, f.parts[0]))
+
+
+def check_folders_stay_within_their_budgets():
+    for folder, most in FOLDER_LINES.items():
+        if (lines := trusted_lines(folder)) > most:
+            yield f"{folder}/ has {lines} lines, budget {most}"
+
+
+def check_trusted_code_stays_within_5000_lines():
+    if (lines := trusted_lines()) > TRUSTED_LINES:
+        yield f"trusted code has {lines} lines"
+
+
+def check_readme_stays_within_150_lines():
+    for file in tree.files():
+        if file.name == "README.md" and tree.line_count(file) > README_LINES:
+            yield f"{file} has {tree.line_count(file)} lines"
+
+
+def without_tables(file):
+    """Lines of a file that are not between `clang-format off` and `clang-format on`: tables may be long."""
+    return len(re.sub(r"// clang-format off(.|\n)*?// clang-format on", "", tree.text(file)).splitlines())
+
+
+def check_files_stay_short():
+    for file in tree.sources():
+        most = FILE_LINES[not tree.is_trusted(file)]
+        if (lines := without_tables(file)) > most:
+            yield f"{file} has {lines} lines, most {most}"
+
+
+class Function:
+    def __init__(self, head, first_line):
+        self.head = head
+        self.first_line = first_line
+        self.last_line = first_line
+        self.nesting = 0
+
+    def name(self):
+        return re.search(r"([~\w:]+)\s*\(", self.head)[1]
+
+    def parameter_count(self):
+        inside = self.head[self.head.index("(") + 1:]
+        depth, commas, given = 0, 0, False
+        for char in re.sub(r"operator\s*\(\)", "", inside):
+            if char in "(<[{":
+                depth += 1
+            elif char in ")>]}":
+                depth -= 1
+                if depth < 0:
+                    break
+            elif char == "," and depth == 0:
+                commas += 1
+            given = given or not char.isspace()
+        return commas + given
+
+
+def kind_of_block(head, inside_function):
+    """What a `{` opens, from the text between it and the statement before."""
+    head = re.sub(r"^\s*(public|private|protected):", "", head).strip()
+    if inside_function:
+        return "control" if re.match(r"(else\b|if\b|for\b|while\b|switch\b|do\b)", head) else "other"
+    if re.match(r"(inline )?namespace\b|extern ", head):
+        return "namespace"
+    if re.match(r"(template\s*<.*>\s*)?(class|struct|union|enum)\b", head, re.S) and not head.endswith(")"):
+        return "type"
+    return "function" if re.search(r"\w\s*\(", head) and not re.search(r"=\s*(\w|:|<|>)*$", head) else "other"
+
+
+def functions(file):
+    """The functions that are defined in a file, found by counting braces."""
+    source = re.sub(r"^\s*#[^\n]*", "", tree.code(file), flags=re.M)
+    blocks, found, line, head_start, parentheses = [], [], 1, 0, 0
+    for at, char in enumerate(source):
+        if char == "\n":
+            line += 1
+        if char == "{":
+            head = source[head_start:at]
+            inside = any(block[0] == "function" for block in blocks)
+            kind = kind_of_block(head, inside)
+            function = Function(head, line - head.lstrip().count("\n")) if kind == "function" else None
+            blocks.append((kind, function, parentheses))
+            parentheses = 0  # those of the block itself
+            if inside:
+                owner = next(block[1] for block in blocks if block[0] == "function")
+                owner.nesting = max(owner.nesting, sum(block[0] == "control" for block in blocks))
+        elif char == "}" and blocks:
+            _, function, parentheses = blocks.pop()
+            if function:
+                function.last_line = line
+                found.append(function)
+        parentheses += (char == "(") - (char == ")")
+        if char in "{}" or (char == ";" and parentheses == 0):
+            head_start = at + 1
+    return found
+
+
+def each_function():
+    for file in tree.sources():
+        elsewhere = not tree.is_trusted(file)
+        for function in functions(file):
+            yield file, function, elsewhere
+
+
+def check_functions_stay_short():
+    for file, function, elsewhere in each_function():
+        lines = function.last_line - function.first_line + 1
+        # A straight-line confinement function is read from top to bottom, in one piece.
+        if lines > FUNCTION_LINES[elsewhere] and not function.name().startswith("lockdown_"):
+            yield f"{file}:{function.first_line}: {function.name()} has {lines} lines, most {FUNCTION_LINES[elsewhere]}"
+
+
+def check_functions_nest_little():
+    for file, function, elsewhere in each_function():
+        if function.nesting > NESTING[elsewhere]:
+            yield f"{file}:{function.first_line}: {function.name()} nests {function.nesting} deep"
+
+
+def check_functions_take_few_parameters():
+    for file, function, elsewhere in each_function():
+        if (count := function.parameter_count()) > PARAMETERS[elsewhere]:
+            yield f"{file}:{function.first_line}: {function.name()} takes {count} parameters"

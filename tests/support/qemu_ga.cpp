@@ -1,0 +1,18 @@
+#include "tests/support/qemu_ga.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace sallyport::test {
+
+QemuGa::QemuGa()
+    : child_(Program{.words = {"/usr/sbin/qemu-ga", "-m", "unix-listen", "-p", socket(), "-t",
+                               scratch_.path(), "-f", scratch_.path("pid"), "-l", scratch_.path("log")},
+                     .environment = {"QGA_CONF=/nonexistent"},
+                     .output = scratch_.path("output"),
+                     .before_exec = [folder = scratch_.path()] {
+                         ::umask(022);
+                         if (::chdir(folder.c_str()) != 0) ::_exit(123);
+                     }}) {}
+
+}  // namespace sallyport::test

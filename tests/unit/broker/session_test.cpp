@@ -1,0 +1,74 @@
+#include "broker/session.hpp"
+
+#include <gtest/gtest.h>
+
+#include "broker/serve.hpp"
+#include "ipc/limits.hpp"
+#include "scratch.hpp"
+
+namespace sallyport::broker {
+namespace {
+
+TEST(HandleCounter, StartsAtTheFirstHandleAndCountsUp) {
+    const ScratchDirectory scratch;
+    auto counter = HandleCounter::open(scratch.fd());
+    ASSERT_TRUE(counter);
+    EXPECT_EQ(counter->take(), kFirstHandle);
+    EXPECT_EQ(counter->take(), kFirstHandle + 1);
+}
+
+TEST(HandleCounter, ANumberIsNotUsedAgainAfterARestart) {
+    const ScratchDirectory scratch;
+    EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle);
+    EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle + 1);
+}
+
+TEST(HandleCounter, TheStateDirectoryBelongsToOneBroker) {
+    const ScratchDirectory scratch;
+    const auto first = HandleCounter::open(scratch.fd());
+    const auto second = HandleCounter::open(scratch.fd());
+    ASSERT_FALSE(second);
+    EXPECT_STREQ(second.error().what, "another agent uses this state directory");
+}
+
+struct BadState {
+    const char* name;
+    std::string content;
+};
+
+class HandleCounterRefuses : public testing::TestWithParam<BadState> {};
+
+TEST_P(HandleCounterRefuses, Content) {
+    const ScratchDirectory scratch;
+    scratch.write("sallyport.state", GetParam().content);
+    EXPECT_FALSE(HandleCounter::open(scratch.fd()));
+    EXPECT_EQ(scratch.read("sallyport.state"), GetParam().content);
+}
+
+INSTANTIATE_TEST_SUITE_P(, HandleCounterRefuses,
+                         testing::Values(BadState{"TooShort", std::string(7, '\x7f')},
+                                         BadState{"Zero", std::string(8, '\0')},
+                                         BadState{"Negative", std::string(8, '\xff')}),
+                         [](const auto& one) { return std::string(one.param.name); });
+
+TEST(Backoff, TheFirstWorkerIsFollowedAtOnceAndTheRestWithinHalfASecond) {
+    Backoff backoff;
+    EXPECT_EQ(backoff.after(0), 0);
+    int before = 0;
+    for (int i = 0; i < 40; ++i) {
+        const int pause = backoff.after(0);
+        EXPECT_GE(pause, before);
+        EXPECT_LE(pause, 500);
+        before = pause;
+    }
+    EXPECT_EQ(before, 500);
+}
+
+TEST(Backoff, AWorkerThatLivedWellWipesTheSlate) {
+    Backoff backoff;
+    for (int i = 0; i < 10; ++i) backoff.after(0);
+    EXPECT_EQ(backoff.after(std::int64_t{60} * 1'000'000'000), 0);
+}
+
+}  // namespace
+}  // namespace sallyport::broker

@@ -1,0 +1,201 @@
+// From a request's JSON to a reply, or to what the broker is asked.
+#include <gtest/gtest.h>
+
+#include "worker/framing.hpp"
+#include "worker/reply.hpp"
+#include "worker/request.hpp"
+
+namespace sallyport::worker {
+namespace {
+
+ipc::Welcome welcome(bool preview_names) {
+    ipc::Welcome welcome;
+    for (const Command& row : kCommands)
+        if (row.id != CommandId::kFileFlush) welcome.add_enabled(static_cast<std::uint32_t>(row.id));
+    welcome.set_preview_names(preview_names);
+    return welcome;
+}
+
+// The reply, or the request to the broker as text.
+std::string taken(std::string_view json, bool preview_names = false) {
+    Framing framing;
+    Commands commands;
+    commands.welcome(welcome(preview_names));
+    framing.feed(json);
+    if (framing.next() != Framing::Event::kValue) return "no value";
+    Pending pending;
+    take_request(framing.document(), commands, pending);
+    if (pending.fate == Fate::kAnswered) return pending.reply;
+    std::string text = pending.request.ShortDebugString();
+    if (pending.request.has_file_write())
+        text += " data " + std::string(pending.data()) + " size " + std::to_string(pending.data_size);
+    if (!pending.id.empty()) text += " id " + pending.id;
+    return text;
+}
+
+std::string error_line(const HostError& error, std::string_view id = {}) {
+    std::string line;
+    append_error(line, error, id);
+    return line;
+}
+
+struct Case {
+    const char* name;
+    std::string json;
+    std::string desc;
+};
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+    return info.param.name;
+}
+
+class Refused : public testing::TestWithParam<Case> {};
+TEST_P(Refused, InTheWordsOfQemuGa) {
+    EXPECT_EQ(taken(GetParam().json), error_line(generic_error(GetParam().desc)));
+}
+
+INSTANTIATE_TEST_SUITE_P(RequestObject, Refused,
+                         testing::Values(Case{"Number", "5 ", "QMP input must be a JSON object"},
+                                         Case{"List", "[]", "QMP input must be a JSON object"},
+                                         Case{"Empty", "{}", "QMP input lacks member 'execute'"},
+                                         Case{"ExecuteNoString", R"({"execute":1})",
+                                              "QMP input member 'execute' must be a string"},
+                                         Case{"ArgumentsNull", R"({"execute":"guest-ping","arguments":null})",
+                                              "QMP input member 'arguments' must be an object"},
+                                         Case{"ArgumentsList", R"({"execute":"guest-ping","arguments":[]})",
+                                              "QMP input member 'arguments' must be an object"},
+                                         Case{"ExecOob", R"({"exec-oob":"guest-ping"})",
+                                              "QMP input member 'exec-oob' is unexpected"},
+                                         Case{"Other", R"({"execute":"guest-ping","x":1})",
+                                              "QMP input member 'x' is unexpected"}),
+                         case_name);
+
+Case sync(const char* name, const std::string& arguments, const std::string& desc) {
+    return {name, R"({"execute":"guest-sync","arguments":)" + arguments + "}", desc};
+}
+const std::string kIdNoInteger = "Invalid parameter type for 'id', expected: integer";
+
+INSTANTIATE_TEST_SUITE_P(
+    Integers, Refused,
+    testing::Values(
+        sync("Missing", "{}", "Parameter 'id' is missing"), sync("Null", R"({"id":null})", kIdNoInteger),
+        sync("Double", R"({"id":5.0})", kIdNoInteger), sync("String", R"({"id":"5"})", kIdNoInteger),
+        sync("Bool", R"({"id":true})", kIdNoInteger), sync("Object", R"({"id":{}})", kIdNoInteger),
+        sync("AboveInt64", R"({"id":9223372036854775808})", kIdNoInteger),
+        sync("BelowInt64", R"({"id":-9223372036854775809})", kIdNoInteger),
+        sync("DeclaredBeforeUnexpected", R"({"ID":1})", "Parameter 'id' is missing"),
+        sync("Unexpected", R"({"id":1,"ID":1})", "Parameter 'ID' is unexpected"),
+        sync("UnexpectedUnicode", "{\"id\":1,\"\xC3\xA4\":1}", "Parameter '\xC3\xA4' is unexpected"),
+        Case{"NoArguments", R"({"execute":"guest-sync"})", "Parameter 'id' is missing"},
+        Case{"PingTakesNone", R"({"execute":"guest-ping","arguments":{"a":1}})",
+             "Parameter 'a' is unexpected"}),
+    case_name);
+
+Case command(const char* name, const std::string& verb, const std::string& arguments,
+             const std::string& desc) {
+    return {name, R"({"execute":"guest-file-)" + verb + R"(","arguments":)" + arguments + "}", desc};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, Refused,
+    testing::Values(
+        command("PathNoString", "open", R"({"path":1})",
+                "Invalid parameter type for 'path', expected: string"),
+        command("ModeNull", "open", R"({"path":"a","mode":null})",
+                "Invalid parameter type for 'mode', expected: string"),
+        command("PreviewNameIsUnexpected", "open", R"({"filepath":"a"})", "Parameter 'path' is missing"),
+        command("InDeclaredOrder", "write", R"({"buf-b64":1})", "Parameter 'handle' is missing"),
+        command("DataMissing", "write", R"({"handle":1})", "Parameter 'buf-b64' is missing"),
+        command("DataNoString", "write", R"({"handle":1,"buf-b64":1})",
+                "Invalid parameter type for 'buf-b64', expected: string"),
+        command("DataNoBase64", "write", R"({"handle":1,"buf-b64":"a b"})",
+                "Base64 data contains invalid characters"),
+        command("TypesBeforeData", "write", R"({"handle":1,"buf-b64":"-","count":"1"})",
+                "Invalid parameter type for 'count', expected: integer"),
+        command("UnexpectedBeforeData", "write", R"({"handle":1,"buf-b64":"-","x":1})",
+                "Parameter 'x' is unexpected"),
+        command("WhenceMissing", "seek", R"({"handle":1,"offset":0})", "Parameter 'whence' is missing"),
+        command("WhenceBool", "seek", R"({"handle":1,"offset":0,"whence":true})",
+                "Invalid parameter type for 'whence', expected: GuestFileWhence"),
+        command("WhenceNull", "seek", R"({"handle":1,"offset":0,"whence":null})",
+                "Invalid parameter type for 'whence', expected: GuestFileWhence"),
+        command("WhenceFraction", "seek", R"({"handle":1,"offset":0,"whence":1.5})",
+                "Invalid parameter type for 'whence', expected: integer"),
+        command("WhenceUnknown", "seek", R"({"handle":1,"offset":0,"whence":"Set"})",
+                "Parameter 'whence' does not accept value 'Set'"),
+        command("WhenceZeroOfEnum", "seek", R"({"handle":1,"offset":0,"whence":"unspecified"})",
+                "Parameter 'whence' does not accept value 'unspecified'")),
+    case_name);
+
+class Taken : public testing::TestWithParam<Case> {};
+TEST_P(Taken, BecomesOneRequestOrReply) {
+    EXPECT_EQ(taken(GetParam().json), GetParam().desc);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , Taken,
+    testing::Values(
+        Case{"Ping", R"({"execute":"guest-ping"})", "{\"return\": {}}\n"},
+        Case{"EmptyArguments", R"({"arguments":{},"execute":"guest-ping"})", "{\"return\": {}}\n"},
+        sync("Sync", R"({"id":-9223372036854775808})", "{\"return\": -9223372036854775808}\n"),
+        Case{"SyncDelimited", R"({"execute":"guest-sync-delimited","arguments":{"id":7}})",
+             "\xFF{\"return\": 7}\n"},
+        Case{"FailingSyncDelimitedHasNoSentinel", R"({"execute":"guest-sync-delimited"})",
+             error_line(generic_error("Parameter 'id' is missing"))},
+        Case{"Unknown", R"({"execute":"guest-Ping"})", error_line(command_not_found("guest-Ping"))},
+        Case{"Disabled", R"({"execute":"guest-file-flush","arguments":{"x":1}})",
+             "command_disabled { command: 9 }"},
+        command("Open", "open", R"({"mode":"w","path":"/a"})", R"(file_open { path: "/a" mode: "w" })"),
+        command("OpenWithoutMode", "open", R"({"path":""})", R"(file_open { })"),
+        command("Read", "read", R"({"handle":1000})", "file_read { handle: 1000 }"),
+        command("ReadZero", "read", R"({"handle":1000,"count":0})", "file_read { handle: 1000 count: 0 }"),
+        command("Write", "write", R"({"buf-b64":"aGk=","handle":1000,"count":1})",
+                "file_write { handle: 1000 count: 1 } data aGk= size 2"),
+        command("SeekCode", "seek", R"({"handle":1,"offset":2,"whence":7})",
+                "file_seek { handle: 1 offset: 2 whence { code: 7 } }"),
+        command("SeekSet", "seek", R"({"handle":1,"offset":2,"whence":"set"})",
+                "file_seek { handle: 1 offset: 2 whence { code: 0 } }"),
+        command("SeekEnd", "seek", R"({"handle":1,"offset":2,"whence":"end"})",
+                "file_seek { handle: 1 offset: 2 whence { code: 2 } }"),
+        Case{"IdWithRequest", R"({"execute":"guest-file-close","arguments":{"handle":1},"id":[{"a":0.5}]})",
+             R"(file_close { handle: 1 } id [{"a": 0.5}])"}),
+    case_name);
+
+TEST(Id, IsEchoedOnSuccess) {
+    EXPECT_EQ(taken(R"({"execute":"guest-ping","id":{"a":[1,"x\u00e4"]}})"),
+              "{\"return\": {}, \"id\": {\"a\": [1, \"x\\u00E4\"]}}\n");
+    EXPECT_EQ(taken(R"({"execute":"guest-ping","id":null})"), "{\"return\": {}, \"id\": null}\n");
+}
+
+TEST(Id, IsEchoedOnEveryErrorOfAnObject) {
+    EXPECT_EQ(taken(R"({"id":1})"), error_line(generic_error("QMP input lacks member 'execute'"), "1"));
+    EXPECT_EQ(taken(R"({"x":1,"id":2})"),
+              error_line(generic_error("QMP input member 'x' is unexpected"), "2"));
+    EXPECT_EQ(taken(R"({"execute":"no","id":"3"})"), error_line(command_not_found("no"), "\"3\""));
+}
+
+TEST(PreviewNames, AreTakenInThatDialectOnly) {
+    const std::string open = R"({"execute":"guest-file-open","arguments":{"filepath":"/a"}})";
+    EXPECT_EQ(taken(open, true), R"(file_open { path: "/a" })");
+    EXPECT_EQ(taken(R"({"execute":"guest-file-write","arguments":{"filehandle":1,"data_b64":"aGk="}})", true),
+              "file_write { handle: 1 } data aGk= size 2");
+    EXPECT_EQ(taken(open), error_line(generic_error("Parameter 'path' is missing")));
+}
+
+TEST(PreviewNames, BesideTheNameOfTodayAreUnexpected) {
+    EXPECT_EQ(taken(R"({"execute":"guest-file-open","arguments":{"filepath":"/a","path":"/b"}})", true),
+              error_line(generic_error("Parameter 'filepath' is unexpected")));
+}
+
+TEST(Info, ListsCommandsInReverseWithWhatIsEnabled) {
+    const std::string info = taken(R"({"execute":"guest-info"})");
+    const std::string first = R"({"enabled": false, "name": "guest-file-flush", "success-response": true})";
+    const std::string second = R"({"enabled": true, "name": "guest-file-seek", "success-response": true})";
+    const std::string last = R"({"enabled": true, "name": "guest-sync-delimited", "success-response": true})";
+    EXPECT_TRUE(info.starts_with("{\"return\": {\"version\": \"" + std::string(SALLYPORT_VERSION) +
+                                 "\", \"supported_commands\": [" + first + ", " + second + ", "))
+        << info;
+    EXPECT_TRUE(info.ends_with(", " + last + "]}}\n")) << info;
+}
+
+}  // namespace
+}  // namespace sallyport::worker

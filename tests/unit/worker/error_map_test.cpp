@@ -1,0 +1,107 @@
+#include "worker/error_map.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+namespace sallyport::worker {
+namespace {
+
+ipc::Request open_request() {
+    ipc::Request request;
+    request.mutable_file_open()->set_path("/a");
+    return request;
+}
+
+ipc::Request with_handle(ipc::Request::CommandCase command) {
+    ipc::Request request;
+    switch (command) {
+        case ipc::Request::kFileClose:
+            request.mutable_file_close()->set_handle(999);
+            break;
+        case ipc::Request::kFileRead:
+            request.mutable_file_read()->set_handle(999);
+            break;
+        case ipc::Request::kFileWrite:
+            request.mutable_file_write()->set_handle(999);
+            break;
+        case ipc::Request::kFileSeek:
+            request.mutable_file_seek()->set_handle(999);
+            break;
+        default:
+            request.mutable_file_flush()->set_handle(999);
+            break;
+    }
+    return request;
+}
+
+std::string told(ipc::Reason reason, const ipc::Request& request, int sys_errno = 0,
+                 const char* denial = "") {
+    ipc::Error error;
+    error.set_reason(reason);
+    error.set_sys_errno(sys_errno);
+    error.set_denial(denial);
+    const HostError host = host_error(error, request, "guest-x");
+    return (host.error_class == ErrorClass::kGeneric ? "" : "CommandNotFound ") + host.desc;
+}
+
+TEST(ErrorMap, DisabledCommandIsNotFound) {
+    EXPECT_EQ(told(ipc::DISABLED, open_request()),
+              "CommandNotFound Command guest-x has been disabled: the command is not allowed");
+}
+
+TEST(ErrorMap, OpenNamesPathAndMode) {
+    ipc::Request request = open_request();
+    EXPECT_EQ(told(ipc::SYSTEM, request, ENOENT),
+              "failed to open file '/a' (mode: 'r'): No such file or directory");
+    request.mutable_file_open()->set_mode("w+");
+    EXPECT_EQ(told(ipc::SYSTEM, request, ENXIO),
+              "failed to open file '/a' (mode: 'w+'): No such device or address");
+    EXPECT_EQ(told(ipc::SYSTEM, request), "failed to open file '/a' (mode: 'w+')");
+    EXPECT_EQ(told(ipc::SYSTEM, request, 9999), "failed to open file '/a' (mode: 'w+'): Unknown error 9999");
+    EXPECT_EQ(told(ipc::BAD_MODE, request), "invalid file open mode 'w+'");
+    EXPECT_EQ(told(ipc::STATE_NOT_SAVED, request), "failed to commit persistent state to disk");
+}
+
+TEST(ErrorMap, RefusalLooksLikeTheKernelsAndNamesItsDenial) {
+    EXPECT_EQ(told(ipc::REFUSED, open_request(), 0, "4f-17"),
+              "failed to open file '/a' (mode: 'r'): Operation not permitted (denial 4f-17)");
+    EXPECT_EQ(told(ipc::REFUSED, with_handle(ipc::Request::kFileWrite), 0, "4f-18"),
+              "failed to write to file: Operation not permitted (denial 4f-18)");
+    EXPECT_EQ(told(ipc::REFUSED, open_request()),
+              "failed to open file '/a' (mode: 'r'): Operation not permitted");
+}
+
+struct Action {
+    ipc::Request::CommandCase command;
+    const char* text;
+};
+class Actions : public testing::TestWithParam<Action> {};
+
+TEST_P(Actions, AreNamedAndSoIsTheHandle) {
+    const ipc::Request request = with_handle(GetParam().command);
+    EXPECT_EQ(told(ipc::SYSTEM, request, EIO), std::string(GetParam().text) + ": Input/output error");
+    EXPECT_EQ(told(ipc::BAD_HANDLE, request), "handle '999' has not been found");
+}
+
+INSTANTIATE_TEST_SUITE_P(, Actions,
+                         testing::Values(Action{ipc::Request::kFileClose, "failed to close handle"},
+                                         Action{ipc::Request::kFileRead, "failed to read file"},
+                                         Action{ipc::Request::kFileWrite, "failed to write to file"},
+                                         Action{ipc::Request::kFileSeek, "failed to seek file"},
+                                         Action{ipc::Request::kFileFlush, "failed to flush file"}));
+
+TEST(ErrorMap, CountAndWhenceAreQuoted) {
+    ipc::Request read;
+    read.mutable_file_read()->set_count(-1);
+    EXPECT_EQ(told(ipc::BAD_COUNT, read), "value '-1' is invalid for argument count");
+    ipc::Request write;
+    write.mutable_file_write()->set_count(70);
+    EXPECT_EQ(told(ipc::BAD_COUNT, write), "value '70' is invalid for argument count");
+    ipc::Request seek;
+    seek.mutable_file_seek()->mutable_whence()->set_code(3);
+    EXPECT_EQ(told(ipc::BAD_WHENCE, seek), "invalid whence code 3");
+}
+
+}  // namespace
+}  // namespace sallyport::worker
