@@ -191,6 +191,7 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     const sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
     if (const auto locked = sandbox::lockdown_broker(needs); !locked) return std::unexpected(locked.error());
     if (const auto proved = prove_broker(own_status, needs); !proved) return std::unexpected(proved.error());
+    sandbox::forget_startup_code();
     return service;
 }
 

@@ -16,9 +16,9 @@ inline constexpr std::int64_t kDefaultReadCount = 4096;
 inline constexpr std::size_t kHostReadSize = std::size_t{64} << 10U;  // taken from the channel at a time
 inline constexpr std::size_t kMaxQueued = 64;  // requests read ahead of the one at work
 inline constexpr std::size_t kMaxQueuedSize = std::size_t{1}
-                                              << 20U;             // bytes of them; a single one may be larger
-inline constexpr std::size_t kMaxUnsent = std::size_t{1} << 20U;  // reply bytes that wait for a slow host
-inline constexpr int kSyncPatienceMs = 2000;                      // libvirt gives up after 5 s
+                                              << 20U;  // bytes of them; a single one may be larger
+inline constexpr std::size_t kMaxUnsent = std::size_t{256} << 10U;  // reply bytes that wait for a slow host
+inline constexpr int kSyncPatienceMs = 2000;                        // libvirt gives up after 5 s
 
 // Worker to broker.
 inline constexpr std::size_t kMaxFrame = std::size_t{64} << 10U;

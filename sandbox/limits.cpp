@@ -1,6 +1,9 @@
-// Resource limits per kind of process, as a table.
+// Resource limits per kind of process, as a table; what only the start needed is given back.
 // Runs in:  every process, during its lockdown
+#include <link.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -31,7 +34,23 @@ constexpr std::array kLimits{
 };
 // clang-format on
 
+int forget_code(dl_phdr_info* object, std::size_t, void*) {
+    const auto page = static_cast<std::uintptr_t>(::getpagesize());
+    for (const ElfW(Phdr) & segment : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
+        if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+        const std::uintptr_t start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+        const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+        // Not done where pages are locked or the kernel's own; it is for the idle size only.
+        ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
 }  // namespace
+
+void forget_startup_code() {
+    ::dl_iterate_phdr(forget_code, nullptr);
+}
 
 Status set_limits(Process process) {
     for (const auto& [resource, values] : kLimits) {

@@ -52,6 +52,10 @@ std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs);
 /// Landlock did not refuse what it should.
 Status lockdown_broker(const BrokerNeeds& needs);
 
+/// Unmaps code that was paged in so far; what is needed again is paged in again. After the lockdown, the last
+/// part of a start.
+void forget_startup_code();
+
 /// Makes the few capabilities that lockdown_nursery() starts with outlast the execve() of the nursery, which
 /// would otherwise end them since its user number is not 0. Called by the new process itself, between
 /// clone3() and execve(): they hold in its new user namespace only.

@@ -90,7 +90,9 @@ constexpr bool one_row_per_command_in_order() {
 }
 static_assert(one_row_per_command_in_order(), "a row's place is its CommandId, and a CommandSet has 64 bits");
 
-constexpr const Command& command_row(CommandId id) { return kCommands[static_cast<std::size_t>(id)]; }
+constexpr const Command& command_row(CommandId id) {
+    return kCommands[static_cast<std::size_t>(id)];
+}
 
 /// The command of that exact name, or nothing.
 constexpr std::optional<CommandId> find_command(std::string_view name) {
@@ -113,9 +115,18 @@ public:
     constexpr void remove(CommandId id) { bits_ &= ~bit(id); }
     [[nodiscard]] constexpr bool has(CommandId id) const { return (bits_ & bit(id)) != 0; }
     [[nodiscard]] constexpr bool is_empty() const { return bits_ == 0; }
-    constexpr CommandSet& operator|=(CommandSet other) { bits_ |= other.bits_; return *this; }
-    constexpr CommandSet& operator&=(CommandSet other) { bits_ &= other.bits_; return *this; }
-    constexpr CommandSet& operator-=(CommandSet other) { bits_ &= ~other.bits_; return *this; }
+    constexpr CommandSet& operator|=(CommandSet other) {
+        bits_ |= other.bits_;
+        return *this;
+    }
+    constexpr CommandSet& operator&=(CommandSet other) {
+        bits_ &= other.bits_;
+        return *this;
+    }
+    constexpr CommandSet& operator-=(CommandSet other) {
+        bits_ &= ~other.bits_;
+        return *this;
+    }
     constexpr bool operator==(const CommandSet&) const = default;
 
 private:

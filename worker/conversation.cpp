@@ -134,14 +134,10 @@ Status Conversation::go_on() {
 }
 
 Status Conversation::on_broker() {
-    do {
-        const auto event = parts_.ask.receive();
-        if (!event) return std::unexpected(event.error());
-        if (*event == Ask::Event::kNothing) return {};
-        const auto done = *event == Ask::Event::kPart ? use_part() : finish();
-        if (!done) return done;
-    } while (parts_.ask.is_busy());
-    return {};
+    const auto event = parts_.ask.receive();
+    if (!event) return std::unexpected(event.error());
+    if (*event == Ask::Event::kNothing) return {};
+    return *event == Ask::Event::kPart ? use_part() : finish();
 }
 
 Status Conversation::use_part() {
@@ -212,10 +208,15 @@ Status Conversation::finish_read() {
         end_stream(result.count(), result.eof());
         return {};
     }
-    schema::FileReadReply whole = result;
-    const auto bytes = static_cast<const char*>(static_cast<const void*>(data.data()));
-    whole.set_buf_b64(bytes, data.size());
-    append_success(parts_.output.text(), whole, work_.id);
+    std::string& out = parts_.output.text();
+    out += kReplyStart;
+    out += "{\"count\": ";
+    append_integer(out, result.count());
+    out += ", \"buf-b64\": \"";
+    encoder_.append(data, out);
+    encoder_.finish(out);
+    out += result.eof() ? "\", \"eof\": true}" : "\", \"eof\": false}";
+    end_reply(out, work_.id);
     return {};
 }
 

@@ -44,7 +44,8 @@ public:
     /// Whether another request may be read. If not, the host has to read replies, or to wait, first.
     [[nodiscard]] bool has_room() const;
 
-    /// The broker's socket has something. Errors: kClosed, kInvalid, kSystem; the worker must end.
+    /// Takes one frame of the broker, so that what it gives is written to the host before the next is looked at.
+    /// Errors: kClosed, kInvalid, kSystem; the worker must end.
     Status on_broker();
 
     /// Output was written, or time has passed: does what that makes possible.
