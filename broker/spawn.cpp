@@ -29,6 +29,8 @@ namespace sallyport::broker {
 namespace {
 
 constexpr uid_t kNobody = 65534;
+constexpr std::uint64_t kNamespaces =
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP;
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
@@ -176,10 +178,7 @@ Result<Nursery> start_nursery(FdRef executable, const PlainUser& user) {
                                        std::to_string(user.gid)};
     const std::vector<char*> pointers = argument_pointers(arguments);
 
-    clone_args how{};
-    how.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID |
-                CLONE_NEWCGROUP;
-    how.exit_signal = SIGCHLD;
+    clone_args how{.flags = kNamespaces, .exit_signal = SIGCHLD};
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
     if (pid < 0)
         return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");

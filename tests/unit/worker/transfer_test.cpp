@@ -139,7 +139,8 @@ TEST(Read, IsNotTakenFurtherThanTheHostReads) {
     EXPECT_GT(reading.left(), contents.size() - 2 * (kArenaData + kMaxUnsent));
     std::string line;
     while (reading.has_more()) {
-        line += served.bytes(1);
+        served.wait_for_either();
+        while (served.host_has_input(0)) line += served.bytes(1);
         reading.send_parts(0);
     }
     reading.finish(false);
