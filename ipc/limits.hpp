@@ -41,4 +41,12 @@ inline constexpr std::size_t kMaxCompiledSize = std::size_t{4} << 20U;
 inline constexpr int kCompileDeadlineMs = 10'000;
 inline constexpr std::size_t kMaxRules = 4096;
 
+// Freezing.
+inline constexpr std::uint32_t kDefaultMaxFrozenMs = 60'000;
+inline constexpr std::uint32_t kDefaultPerMountMs = 30'000;
+inline constexpr std::uint32_t kMaxFrozenMs = 3'600'000;
+inline constexpr std::size_t kMaxFreezeRows = 64;
+inline constexpr std::size_t kMaxFreezeMounts = 4096;   // file systems of one plan
+inline constexpr std::size_t kMaxHeldRecords = 1024;    // audit lines that wait for the thaw
+
 }  // namespace sallyport

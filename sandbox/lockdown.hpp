@@ -34,6 +34,7 @@ struct BrokerNeeds {
         bool list = false;  // directories themselves may be opened
     };
     std::vector<Tree> trees;
+    bool freezes = false;      // has a guard: nothing may wait for a disk while file systems are frozen
     int state_directory = -1;  // lent; used to prove that Landlock refuses what no tree grants
 };
 
@@ -70,6 +71,13 @@ Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const 
 /// Locks a worker down further; its parent is the nursery, so that only limits, Landlock (nothing at all) and
 /// the stricter seccomp filter are left to do.
 Status lockdown_worker();
+
+/// The capabilities of the guard, if it is started by root.
+std::span<const KeptCapability> guard_capabilities();
+
+/// Locks the guard down. It may open directories everywhere, to freeze what is mounted there, and read below `sys`.
+/// Its memory is locked: what it touches stays. Errors: as above.
+Status lockdown_guard(FdRef root, FdRef sys);
 
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.

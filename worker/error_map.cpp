@@ -37,6 +37,13 @@ std::string action(const ipc::Request& request) {
             return "failed to seek file";
         case ipc::Request::kFileFlush:
             return "failed to flush file";
+        case ipc::Request::kFsfreezeFreeze:
+        case ipc::Request::kFsfreezeFreezeList:
+            return "failed to freeze file systems";
+        case ipc::Request::kFsfreezeThaw:
+            return "failed to thaw file systems";
+        case ipc::Request::kFstrim:
+            return "failed to trim file systems";
         default:
             return "the command failed";
     }
@@ -94,6 +101,14 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("invalid whence code " + number(request.file_seek().whence().code()));
         case ipc::STATE_NOT_SAVED:
             return generic_error("failed to commit persistent state to disk");
+        case ipc::FROZEN:
+            return command_disabled(command);
+        case ipc::MOUNT_OPEN:
+            return generic_error("failed to open " + error.mount() + system_text(error.sys_errno()));
+        case ipc::MOUNT_FREEZE:
+            return generic_error("failed to freeze " + error.mount() + system_text(error.sys_errno()));
+        case ipc::MOUNT_THAW:
+            return generic_error("failed to thaw " + error.mount() + system_text(error.sys_errno()));
         case ipc::SYSTEM:
         default:
             return generic_error(action(request) + system_text(error.sys_errno()));
