@@ -24,15 +24,13 @@ Pending pending_of(Exchange& exchange, CommandId command) {
             .row = exchange.rule == policy::kNoRule ? 0 : session.freezing.rows[exchange.rule],
             .wanted = {},
             .chosen = {},
-            .hooks = exchange.rule == policy::kNoRule
-                         ? ""
-                         : std::string_view(session.policy.rules[exchange.rule].hooks),
             .reply = {},
             .record = std::move(exchange.record)};
 }
 
 std::optional<Refusal> why_not_now(const Freezing& freezing) {
     if (!freezing.guard.is_open()) return failed(ENODEV, "there is no guard");
+    if (freezing.hooks != Hooks::kNone) return failed(EBUSY, "hooks of an earlier freeze are running");
     if (freezing.pending) return failed(EBUSY, "the guard is busy with an earlier request");
     return std::nullopt;
 }
@@ -46,7 +44,10 @@ Answer start(Exchange& exchange, CommandId command, std::vector<std::string> wan
     freezing.pending->wanted = std::move(wanted);
     // INVARIANT: from here until the guard says that all is thawed nothing of ours touches a disk; serve() holds the log.
     freezing.is_frozen = true;
-    order_freeze(exchange.session);
+    if (exchange.session.policy.rules[exchange.rule].hooks.empty())
+        order_freeze(exchange.session);
+    else
+        freezing.hooks = Hooks::kFreezeDue;
     return Pends{};
 }
 

@@ -26,6 +26,7 @@ constexpr std::array kOperations{
     Operation{Op::kReplyDropped,    "reply-dropped",    kAfterGreeting, Numbered::kNone, std::nullopt,           answer_reply_dropped},
     Operation{Op::kChunkUsed,       "chunk-used",       kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_used},
     Operation{Op::kChunkFilled,     "chunk-filled",     kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_filled},
+    Operation{Op::kShutdown,        "guest-shutdown",   kIdle,          Numbered::kNext, CommandId::kShutdown,   answer_shutdown},
     Operation{Op::kFileOpen,        "guest-file-open",  kIdle,          Numbered::kNext, CommandId::kFileOpen,   answer_file_open},
     Operation{Op::kFileClose,       "guest-file-close", kIdle,          Numbered::kNext, CommandId::kFileClose,  answer_file_close},
     Operation{Op::kFileRead,        "guest-file-read",  kIdle,          Numbered::kNext, CommandId::kFileRead,   answer_file_read},
@@ -37,6 +38,9 @@ constexpr std::array kOperations{
     Operation{Op::kFsfreezeFreezeList, "guest-fsfreeze-freeze-list", kIdle, Numbered::kNext, CommandId::kFsfreezeFreezeList, answer_fsfreeze_freeze_list},
     Operation{Op::kFsfreezeThaw, "guest-fsfreeze-thaw", kAfterGreeting, Numbered::kNext, CommandId::kFsfreezeThaw, answer_fsfreeze_thaw},
     Operation{Op::kFstrim, "guest-fstrim", kIdle, Numbered::kNext, CommandId::kFstrim, answer_fstrim},
+    Operation{Op::kSuspendDisk,     "guest-suspend-disk", kIdle,        Numbered::kNext, CommandId::kSuspendDisk, answer_suspend_disk},
+    Operation{Op::kSuspendRam,      "guest-suspend-ram", kIdle,         Numbered::kNext, CommandId::kSuspendRam, answer_suspend_ram},
+    Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
 };
 // clang-format on
 

@@ -93,6 +93,8 @@ Heard finish(const Hearing& hearing, std::optional<Pending>& slot, const Answer&
 void leave_frozen(const Hearing& hearing) {
     Freezing& freezing = hearing.session.freezing;
     if (!std::exchange(freezing.is_frozen, false)) return;
+    if (freezing.hooks == Hooks::kFreezeDue) freezing.hooks = Hooks::kNone;
+    if (freezing.hooks == Hooks::kFrozen) freezing.hooks = Hooks::kThawDue;
     hearing.audit.release();
     if (const auto cleared = freezing.mark->set(false); !cleared) {
         Record record{.what = "frozen-mark", .reason = "the mark of the frozen state cannot be taken back"};
@@ -242,6 +244,49 @@ void order_thaw(Session& session) {
     ipc::GuardRequest request;
     request.mutable_thaw();
     (void)tell(session.freezing.guard, request);
+}
+
+std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session) {
+    Hooks& hooks = session.freezing.hooks;
+    if (session.launch && session.launch->is_told) return std::nullopt;
+    if (hooks == Hooks::kFreezeDue) {
+        hooks = Hooks::kFreezing;
+        return ipc::LauncherRequest::FREEZE;
+    }
+    if (hooks != Hooks::kThawDue) return std::nullopt;
+    hooks = Hooks::kThawing;
+    return ipc::LauncherRequest::THAW;
+}
+
+std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ipc::Outcome& outcome,
+                                        const SendReply& send) {
+    Freezing& freezing = session.freezing;
+    const bool was_freeze = freezing.hooks == Hooks::kFreezing;
+    const bool is_done = outcome.kind() == ipc::Outcome::DONE;
+    Record record{.verdict = is_done ? Verdict::kNote : Verdict::kFailed,
+                  .what = was_freeze ? "hooks-freeze" : "hooks-thaw"};
+    record.arguments.add("outcome", ipc::Outcome::Kind_Name(outcome.kind()));
+    record.arguments.add("program", outcome.program());
+    record.arguments.add("number", std::int64_t{outcome.number()});
+    record.arguments.add("output", outcome.output());
+    audit.write(record);
+    if (!was_freeze) {
+        freezing.hooks = Hooks::kNone;
+        return std::nullopt;
+    }
+    freezing.hooks = Hooks::kFrozen;
+    if (is_done && freezing.pending) {
+        order_freeze(session);
+        return std::nullopt;
+    }
+    // Given up meanwhile, or a hook failed: nothing is frozen, and what the hooks did is undone.
+    const Hearing hearing{session, audit, send};
+    freezing.hooks = Hooks::kThawDue;
+    leave_frozen(hearing);
+    const bool has_exited = outcome.kind() == ipc::Outcome::EXITED;
+    return finish(
+        hearing, freezing.pending,
+        Refusal{.reason = ipc::HOOK_FAILED, .sys_errno = has_exited ? outcome.number() : 0, .why = "a hook"});
 }
 
 std::optional<Violation> tell_frozen(Session& session, const SendReply& send) {

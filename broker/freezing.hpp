@@ -7,6 +7,7 @@
 
 #include "broker/dispatch.hpp"
 #include "ipc/guard.pb.h"
+#include "ipc/launcher.pb.h"
 
 namespace sallyport::broker {
 
@@ -19,6 +20,13 @@ Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_ma
 void order_freeze(Session& session);
 void order_trim(Session& session, std::uint64_t minimum);
 void order_thaw(Session& session);
+
+/// Which hooks the launcher is to be told to run now, if any. It is told by the caller, at once.
+std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session);
+
+/// The hooks have ended: goes on with the freeze, or gives it up; a thaw hook follows every freeze hook.
+std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ipc::Outcome& outcome,
+                                        const SendReply& send);
 
 /// What the guard has to say, if anything: ends requests that wait for it, and the frozen state. Errors: kClosed (it is
 /// gone), kInvalid (not a reply of its). Gives back the violation if the worker does not read what it is told.

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 
+#include "broker/launch.hpp"
 #include "broker/workers.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/channel.hpp"
@@ -121,6 +122,19 @@ Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Ar
 
 Status prove_guard(const Helper& guard) {
     return prove_status(guard.proc, expect_like_us(sandbox::guard_capabilities()));
+}
+
+Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
+    if (const auto told = tell_launcher(launcher.socket, table); !told) return told;
+    if (const auto ready = wait_readable(launcher.socket, kAnswerMs); !ready) return ready;
+    const auto first = hear_launcher(launcher.socket);
+    if (!first || !*first || !(*first)->has_launcher_ready())
+        return failure(Errc::kProof, "the launcher did not say that it is ready");
+    auto expected = expect_like_us(sandbox::launcher_capabilities(table.asks_kernel()));
+    expected.bounding_is_ours = false;
+    expected.seccomp_filters = 0;
+    expected.is_launcher = true;
+    return prove_status(launcher.proc, expected);
 }
 
 Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {

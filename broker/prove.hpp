@@ -6,6 +6,7 @@
 
 #include "broker/spawn.hpp"
 #include "ipc/arena.hpp"
+#include "ipc/launcher.pb.h"
 #include "sandbox/lockdown.hpp"
 
 namespace sallyport::broker {
@@ -18,6 +19,10 @@ Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Ar
 
 /// Compares the guard, which has said that it is confined, with what it should be. Errors: kProof, kSystem.
 Status prove_guard(const Helper& guard);
+
+/// Gives the launcher its table, waits until it says that it is ready, and compares what it holds.
+/// Errors: kProof, also if a program or hook of the table can be changed by others; kLimit, kClosed, kSystem.
+Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table);
 
 /// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
 /// Errors: kProof, kSystem.

@@ -15,6 +15,7 @@
 
 #include "broker/dispatch.hpp"
 #include "broker/freezing.hpp"
+#include "broker/launch.hpp"
 #include "ipc/codec.hpp"
 
 namespace sallyport::broker {
@@ -145,6 +146,20 @@ void end_worker(Loop& loop, const Violation& violation) {
     kill(loop);
 }
 
+// After the request's line is in the audit log.
+void begin_launch(Loop& loop) {
+    Session& session = loop.service.session;
+    ipc::LauncherRequest request;
+    if (const auto hooks = hooks_to_begin(session))
+        request.set_hooks(*hooks);
+    else if (session.launch && !std::exchange(session.launch->is_told, true))
+        request.set_row(session.launch->row);
+    else
+        return;
+    if (const auto told = tell_launcher(loop.service.launcher, request); !told)
+        stop(loop, 1, "the launcher is lost", told.error().sys_errno);
+}
+
 void hear_worker(Loop& loop) {
     Wire& wire = loop.wire;
     const auto received = ipc::receive(loop.worker.socket, wire.frame);
@@ -161,7 +176,8 @@ void hear_worker(Loop& loop) {
     auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send);
     if (loop.service.session.freezing.is_frozen) loop.service.audit.hold();
     if (!violation) violation = tell_frozen(loop.service.session, send);
-    if (violation) end_worker(loop, *violation);
+    if (violation) return end_worker(loop, *violation);
+    begin_launch(loop);
 }
 
 void hear_guard_report(Loop& loop) {
@@ -172,7 +188,26 @@ void hear_guard_report(Loop& loop) {
         return stop(loop, 1, "the guard is lost", heard.error().sys_errno);
     }
     if (*heard) end_worker(loop, **heard);
+    begin_launch(loop);
     if (loop.leaving && !session.freezing.is_frozen) loop.exit_status = loop.leaving;
+}
+
+void hear_launcher_report(Loop& loop) {
+    Session& session = loop.service.session;
+    const auto report = hear_launcher(loop.service.launcher);
+    if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
+    if (!*report) return;
+    const bool has_hooks = session.freezing.hooks_are_running();
+    if ((!session.launch && !has_hooks) || !(*report)->has_outcome())
+        return stop(loop, 1, "the launcher broke its contract");
+    const SendReply send = reply_to(loop);
+    if (has_hooks) {
+        if (const auto fault = conclude_hooks(session, loop.service.audit, (*report)->outcome(), send))
+            end_worker(loop, *fault);
+        return begin_launch(loop);
+    }
+    const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
+    if (reply && !send(*reply)) end_worker(loop, {"the worker does not read its replies"});
 }
 
 // The connection is over: nothing of its contents is left in the arena for the next.
@@ -230,6 +265,7 @@ void turn(Loop& loop) {
         pollfd{.fd = leaves ? -1 : loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = listener, .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.session.freezing.guard.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = loop.service.launcher.get(), .events = POLLIN, .revents = 0},
     };
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
@@ -242,6 +278,7 @@ void turn(Loop& loop) {
     if (wanted[1].revents != 0) return hear_worker(loop);
     if (wanted[2].revents != 0) return hear_nursery_report(loop);
     if (wanted[3].revents != 0) return accept_next(loop);
+    if (wanted[5].revents != 0) return hear_launcher_report(loop);
     if (leaves) {
         if (boottime_ns() >= loop.leave_ns) loop.exit_status = loop.leaving;
         return;

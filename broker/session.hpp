@@ -57,7 +57,7 @@ enum class Phase : std::uint8_t {
     kIdle,
     kReading,  // a file read whose parts are under way
     kWriting,  // a file write whose parts are under way
-    kWaiting,  // for the guard
+    kWaiting,  // for the guard or the launcher
 };
 
 /// A file read or write that is carried out in parts.
@@ -70,6 +70,15 @@ struct Transfer {
     std::size_t next_chunk = 0;
     std::size_t in_flight = 0;  // read: parts that the worker has not used yet
     Record record;
+};
+
+/// What the launcher is to do, or does, for a request. It goes on if the request's worker ends.
+struct Launch {
+    std::uint32_t row = 0;
+    std::uint64_t worker = 0;  // number of the worker
+    std::uint64_t seq = 0;     // of the request
+    ipc::Request::CommandCase action = ipc::Request::COMMAND_NOT_SET;
+    bool is_told = false;  // the launcher
 };
 
 struct WorkerState {
@@ -92,10 +101,12 @@ struct Pending {
     std::uint32_t row = 0;
     std::vector<std::string> wanted;    // freeze-list: mount points
     std::vector<std::uint32_t> chosen;  // and which file systems these are
-    std::string_view hooks;             // directory
     ipc::Reply reply;                   // trim: as far as it is known
     Record record;
 };
+
+/// What the programs around a freeze are about. What is due, serve() tells the launcher when that is free.
+enum class Hooks : std::uint8_t { kNone, kFreezeDue, kFreezing, kFrozen, kThawDue, kThawing };
 
 /// The guard, and what it was asked for.
 struct Freezing {
@@ -105,6 +116,10 @@ struct Freezing {
     bool is_frozen = false;          // from the order to freeze until the guard has thawed everything
     std::optional<Pending> pending;  // freeze or trim
     std::optional<Pending> thaw;
+    Hooks hooks = Hooks::kNone;
+    [[nodiscard]] bool hooks_are_running() const {
+        return hooks == Hooks::kFreezing || hooks == Hooks::kThawing;
+    }
 };
 
 struct Session {
@@ -118,6 +133,7 @@ struct Session {
     std::map<std::int64_t, OpenFile> files;
     Freezing freezing;
     WorkerState worker;
+    std::optional<Launch> launch;
 };
 
 /// The id of the rule that decided; empty if none did.

@@ -1,4 +1,5 @@
 // Starting the programs that the broker starts: the policy compiler, the nursery and the guard.
+// Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 // Relies on: clone3(2), close_range(2), execveat(2)
 #include "broker/spawn.hpp"
@@ -176,6 +177,17 @@ Result<std::string> run_tool(const ToolRun& run) {
     if (!text) return text;
     if (!ended) return std::unexpected(ended.error());
     return text;
+}
+
+Result<Helper> start_launcher(FdRef executable) {
+    auto sockets = ipc::socket_pair();
+    if (!sockets) return std::unexpected(sockets.error());
+    std::vector<std::string> arguments{"sallyport-launcher"};
+    const std::vector<char*> pointers = argument_pointers(arguments);
+    const pid_t pid = ::fork();
+    if (pid < 0) return system_error("fork");
+    if (pid == 0) become(executable, std::array{sockets->second.get()}, pointers.data());
+    return keep(pid, std::move(sockets->first));
 }
 
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {

@@ -1,4 +1,5 @@
 // Starting the programs that the broker starts: the policy compiler, the nursery and the guard.
+// Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 #pragma once
 
@@ -52,6 +53,9 @@ struct Helper {
 
 /// Starts the guard executable, which outlives us for as long as something is frozen. Errors: kSystem.
 Result<Helper> start_guard(FdRef executable);
+
+/// Starts the launcher executable as it is: it confines itself when it has its table. Errors: kSystem.
+Result<Helper> start_launcher(FdRef executable);
 
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.

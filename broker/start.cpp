@@ -16,6 +16,7 @@
 
 #include "broker/configure.hpp"
 #include "broker/freezing.hpp"
+#include "broker/launch.hpp"
 #include "broker/prove.hpp"
 #include "ipc/limits.hpp"
 
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
 constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
+constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
 
 Result<UniqueFd> open_state_directory(const std::string& path) {
     auto directory =
@@ -143,9 +145,11 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                                       .channel = kind,
                                       .files = {},
                                       .freezing = std::move(freezing),
-                                      .worker = {}},
+                                      .worker = {},
+                                      .launch = {}},
                    .channel = *std::move(channel),
                    .nursery = {},
+                   .launcher = {},
                    .audit = *std::move(audit),
                    .notify = *std::move(notify),
                    .signals = {}};
@@ -186,6 +190,22 @@ Status confine_nursery(Service& service) {
     return service.session.arena.wipe();
 }
 
+// Only if the policy makes it necessary.
+Status confine_launcher(Service& service) {
+    ipc::LauncherTable table = power_rows(service.session.policy);
+    for (const policy::Rule& rule : service.session.policy.rules)
+        if (!rule.hooks.empty() && table.hooks().empty()) table.add_hooks(rule.hooks);
+    table.set_hook_deadline_ms(kHookDeadlineMs);
+    if (table.rows().empty() && table.hooks().empty()) return {};
+    const auto program = open_helper(kLauncherPlaces);
+    if (!program) return std::unexpected(program.error());
+    auto launcher = start_launcher(*program);
+    if (!launcher) return std::unexpected(launcher.error());
+    const auto proved = prove_launcher(*launcher, table);
+    service.launcher = std::move(launcher->socket);
+    return proved;
+}
+
 }  // namespace
 
 RuleTrees open_trees(const policy::Policy& policy) {
@@ -221,6 +241,7 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     auto service = open_by_name(options, policy, *state, *std::move(freezing));
     if (!service) return service;
     if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
+    if (const auto confined = confine_launcher(*service); !confined) return std::unexpected(confined.error());
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);

@@ -129,6 +129,19 @@ bool takes(const Rule& rule, Constraint constraint) {
     });
 }
 
+/// What must hold between a rule's commands and what it says of power.
+Status check_power(const Rule& rule) {
+    const bool is_allow = rule.effect == Effect::kAllow;
+    const bool is_shutdown = rule.commands.has(CommandId::kShutdown);
+    CommandSet others = rule.commands;
+    others.remove(CommandId::kShutdown);
+    if (rule.modes.any() && (!is_shutdown || (!is_allow && !others.is_empty())))
+        return invalid("policy: modes for commands that take none");
+    if (is_shutdown && is_allow && rule.modes.none()) return invalid("policy: allow rule without modes");
+    if (rule.method != Method::kAny && !is_allow) return invalid("policy: method in a deny rule");
+    return {};
+}
+
 bool is_duration(std::uint32_t ms) {
     return ms > 0 && ms <= kMaxFrozenMs;
 }
@@ -172,6 +185,11 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         if (!file) return std::unexpected(file.error());
         rule.files.push_back(*std::move(file));
     }
+    const auto modes = load_words(from.modes(), compiled::Rule::Mode_MAX);
+    if (!modes || !compiled::Rule::Method_IsValid(from.method())) return invalid("policy: unknown word");
+    rule.modes = modes->to_ulong();
+    rule.method = static_cast<Method>(from.method());
+    if (const auto status = check_power(rule); !status) return std::unexpected(status.error());
     if (const auto status = check_constraints(rule); !status) return std::unexpected(status.error());
     return rule;
 }
@@ -186,6 +204,12 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
         if (!ids.insert(each.id()).second) return invalid("policy: rule id used twice");
         auto rule = load_rule(each);
         if (!rule) return std::unexpected(rule.error());
+        // The launcher runs all hooks that it has, so that there is one directory of them.
+        const bool is_other = !rule->hooks.empty() && std::ranges::any_of(policy.rules, [&](const Rule& one) {
+            return !one.hooks.empty() && one.hooks != rule->hooks;
+        });
+        if (is_other)
+            return invalid("policy: rules with different 'hooks'; a policy has one directory of them");
         policy.rules.push_back(*std::move(rule));
     }
     return {};

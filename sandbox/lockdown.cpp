@@ -1,5 +1,5 @@
-// The lockdown of the broker, the guard and the policy compiler, each one straight line.
-// Runs in:  broker, guard, compiler
+// The lockdown of the broker, the guard, the launcher and the policy compiler, each one straight line.
+// Runs in:  broker, guard, launcher, compiler
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -99,6 +99,14 @@ Status lockdown_guard(FdRef root, FdRef sys) {
     if (const auto proved = prove_files_refused(); !proved) return proved;
     // System calls.
     return install_filter(Process::kGuard, {});
+}
+
+Status lockdown_launcher(bool asks_kernel) {
+    // Capabilities: the few it uses. The bounding set stays, since a program of root starts with all of that.
+    const auto kept = ::geteuid() == 0 ? launcher_capabilities(asks_kernel) : std::vector<KeptCapability>{};
+    if (const auto dropped = keep_capabilities(kept, Bounding::kLeave); !dropped) return dropped;
+    // No other process of the same user may read its memory; no core files.
+    return set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
 }
 
 Status lockdown_compiler() {

@@ -79,6 +79,13 @@ std::span<const KeptCapability> guard_capabilities();
 /// Its memory is locked: what it touches stays. Errors: as above.
 Status lockdown_guard(FdRef root, FdRef sys);
 
+/// The capabilities of the launcher: CAP_KILL, and CAP_SYS_BOOT if the kernel itself may be asked to end.
+std::vector<KeptCapability> launcher_capabilities(bool asks_kernel);
+
+/// Takes from the launcher what its programs get back when they are executed by root: capabilities but the above;
+/// not dumpable. What they would inherit is left alone: bounding set, no-new-privileges, Landlock, seccomp, limits.
+Status lockdown_launcher(bool asks_kernel);
+
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.
 Status lockdown_compiler();

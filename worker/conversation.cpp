@@ -244,6 +244,7 @@ void Conversation::append_reply(const Pending& work) {
     if (reply.has_error())
         return append_error(out, host_error(reply.error(), work.request, command_row(work.command).name),
                             work.id);
+    if (command_row(work.command).success_reply == SuccessReply::kNone) return;
     const auto& reflection = *reply.GetReflection();
     const auto* field = reflection.GetOneofFieldDescriptor(reply, reply.GetDescriptor()->oneof_decl(0));
     append_success(out, reflection.GetMessage(reply, field), work.id);

@@ -6,6 +6,7 @@
 #include "ipc/limits.hpp"
 #include "policy/compile/file_rule.hpp"
 #include "policy/compile/freeze_rule.hpp"
+#include "policy/compile/power_rule.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
 #include "policy/decide.hpp"
@@ -15,7 +16,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kKeys{"id", "why", "commands", "files", "freeze", "expires"};
+constexpr std::array<std::string_view, 8> kKeys{"id",    "why",    "commands", "files",
+                                                "modes", "method", "freeze",   "expires"};
 
 std::string quoted(std::string_view word) {
     return "'" + std::string(word) + "'";
@@ -126,6 +128,7 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     for (const Command& row : kCommands)
         if (set.has(row.id)) to.add_commands(static_cast<std::uint32_t>(row.id));
     if (set.is_empty()) return;
+    read_power(reader, rule, set, to);
 
     check_freeze(context, rule, to, set);
     const bool takes_files = have_common(set, commands_with(Constraint::kFiles));
