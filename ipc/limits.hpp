@@ -33,6 +33,11 @@ inline constexpr std::size_t kChunks = 4;
 inline constexpr std::size_t kArenaData = kChunk * kChunks;
 inline constexpr std::size_t kArenaSize = kArenaHeader + kArenaData;
 
+// Launcher.
+inline constexpr std::size_t kMaxLauncherRequest = 16;
+inline constexpr unsigned kPowerDeadlineMs = 30'000;  // of each program
+inline constexpr unsigned kHookDeadlineMs = 10'000;
+
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;
 inline constexpr std::int64_t kFirstHandle = 1000;

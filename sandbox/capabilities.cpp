@@ -1,5 +1,5 @@
 // Which capabilities are kept, and how the others go.
-// Runs in:  broker, compiler; the nursery does this without the library, see namespaces.cpp
+// Runs in:  broker, launcher, compiler; the nursery does this without the library, see namespaces.cpp
 // Relies on: libcap-ng
 #include <cap-ng.h>
 
@@ -17,9 +17,16 @@ std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs) {
     return kept;
 }
 
-Status keep_capabilities(std::span<const KeptCapability> kept) {
+std::vector<KeptCapability> launcher_capabilities(bool asks_kernel) {
+    std::vector<KeptCapability> kept{{CAP_KILL, "end a program that became another user's, at its deadline"}};
+    if (asks_kernel) kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});
+    return kept;
+}
+
+Status keep_capabilities(std::span<const KeptCapability> kept, Bounding bounding) {
     if (capng_get_caps_process() != 0) return system_error("capng_get_caps_process");
-    const bool may_empty = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+    const bool may_empty =
+        bounding == Bounding::kEmpty && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
     capng_clear(CAPNG_SELECT_ALL);
     for (const KeptCapability& one : kept) {
         const auto sets = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED);

@@ -1,5 +1,5 @@
-// The lockdown of the broker and of the policy compiler, each one straight line.
-// Runs in:  broker, compiler
+// The lockdown of the broker, of the launcher and of the policy compiler, each one straight line.
+// Runs in:  broker, launcher, compiler
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -53,6 +53,14 @@ Status lockdown_broker(const BrokerNeeds& needs) {
     if (const auto proved = prove_mkdir_refused(FdRef(needs.state_directory)); !proved) return proved;
     // System calls.
     return install_filter(Process::kBroker, needs);
+}
+
+Status lockdown_launcher(bool asks_kernel) {
+    // Capabilities: the few it uses. The bounding set stays, since a program of root starts with all of that.
+    const auto kept = ::geteuid() == 0 ? launcher_capabilities(asks_kernel) : std::vector<KeptCapability>{};
+    if (const auto dropped = keep_capabilities(kept, Bounding::kLeave); !dropped) return dropped;
+    // No other process of the same user may read its memory; no core files.
+    return set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
 }
 
 Status lockdown_compiler() {

@@ -71,6 +71,13 @@ Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const 
 /// the stricter seccomp filter are left to do.
 Status lockdown_worker();
 
+/// The capabilities of the launcher: CAP_KILL, and CAP_SYS_BOOT if the kernel itself may be asked to end.
+std::vector<KeptCapability> launcher_capabilities(bool asks_kernel);
+
+/// Takes from the launcher what its programs get back when they are executed by root: capabilities but the above;
+/// not dumpable. What they would inherit is left alone: bounding set, no-new-privileges, Landlock, seccomp, limits.
+Status lockdown_launcher(bool asks_kernel);
+
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.
 Status lockdown_compiler();

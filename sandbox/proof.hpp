@@ -36,6 +36,8 @@ struct Expected {
     bool bounding_is_ours = true;  // an ordinary user outside a user namespace cannot empty its bounding set
     std::uint64_t bounding = 0;
     int seccomp_filters = 1;  // at the least
+    bool is_launcher =
+        false;  // whose programs would inherit the rest: only ids and capabilities are compared
 };
 
 /// kProof with the name of the first difference; success if there is none.

@@ -23,8 +23,9 @@ Status make_empty_root();
 Status drop_all_capabilities();
 
 /// Drops all capabilities but `kept` (permitted and effective), by libcap-ng. The bounding set is emptied
-/// where the process may; an ordinary user keeps it, and no_new_privs makes it void.
-Status keep_capabilities(std::span<const KeptCapability> kept);
+/// where the process may (kEmpty); an ordinary user keeps it, and no_new_privs makes it void.
+enum class Bounding : std::uint8_t { kEmpty, kLeave };
+Status keep_capabilities(std::span<const KeptCapability> kept, Bounding bounding = Bounding::kEmpty);
 
 /// A prctl() option with one value.
 Status set_process(int option, unsigned long value, const char* what);
