@@ -26,12 +26,16 @@ constexpr std::array kOperations{
     Operation{Op::kReplyDropped,    "reply-dropped",    kIdle,          Numbered::kNone, std::nullopt,           answer_reply_dropped},
     Operation{Op::kChunkUsed,       "chunk-used",       kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_used},
     Operation{Op::kChunkFilled,     "chunk-filled",     kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_filled},
+    Operation{Op::kShutdown,        "guest-shutdown",   kIdle,          Numbered::kNext, CommandId::kShutdown,   answer_shutdown},
     Operation{Op::kFileOpen,        "guest-file-open",  kIdle,          Numbered::kNext, CommandId::kFileOpen,   answer_file_open},
     Operation{Op::kFileClose,       "guest-file-close", kIdle,          Numbered::kNext, CommandId::kFileClose,  answer_file_close},
     Operation{Op::kFileRead,        "guest-file-read",  kIdle,          Numbered::kNext, CommandId::kFileRead,   answer_file_read},
     Operation{Op::kFileWrite,       "guest-file-write", kIdle,          Numbered::kNext, CommandId::kFileWrite,  answer_file_write},
     Operation{Op::kFileSeek,        "guest-file-seek",  kIdle,          Numbered::kNext, CommandId::kFileSeek,   answer_file_seek},
     Operation{Op::kFileFlush,       "guest-file-flush", kIdle,          Numbered::kNext, CommandId::kFileFlush,  answer_file_flush},
+    Operation{Op::kSuspendDisk,     "guest-suspend-disk", kIdle,        Numbered::kNext, CommandId::kSuspendDisk, answer_suspend_disk},
+    Operation{Op::kSuspendRam,      "guest-suspend-ram", kIdle,         Numbered::kNext, CommandId::kSuspendRam, answer_suspend_ram},
+    Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
 };
 // clang-format on
 
@@ -127,6 +131,8 @@ bool Phases::has(Phase phase) const {
             return reading;
         case Phase::kWriting:
             return writing;
+        case Phase::kWaiting:
+            return false;
     }
     check_failed();
 }

@@ -13,6 +13,7 @@
 #include <charconv>
 #include <string>
 
+#include "broker/launch.hpp"
 #include "broker/workers.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/channel.hpp"
@@ -34,6 +35,14 @@ Status prove_process(FdRef proc, const PlainUser& user, int filters) {
     const sandbox::Expected expected{.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
     if (const auto same = sandbox::compare(expected, *held); !same) return same;
     return sandbox::prove_apart(proc);
+}
+
+// An ordinary user holds nothing.
+std::uint64_t mask_of(const std::vector<sandbox::KeptCapability>& kept) {
+    std::uint64_t mask = 0;
+    if (::geteuid() == 0)
+        for (const auto& one : kept) mask |= 1ULL << static_cast<unsigned>(one.capability);
+    return mask;
 }
 
 // The only child of the nursery: the rehearsal worker.
@@ -105,15 +114,34 @@ Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::A
     return rehearse(nursery, user, arena);
 }
 
+Status prove_launcher(const Launcher& launcher, const ipc::LauncherTable& table) {
+    if (const auto told = tell_launcher(launcher.socket, table); !told) return told;
+    if (const auto ready = wait_readable(launcher.socket, kAnswerMs); !ready) return ready;
+    const auto first = hear_launcher(launcher.socket);
+    if (!first || !*first || !(*first)->has_launcher_ready())
+        return failure(Errc::kProof, "the launcher did not say that it is ready");
+    const UniqueFd status(::openat(launcher.proc.get(), "status", O_RDONLY | O_CLOEXEC));
+    if (!status.is_open()) return system_error("/proc/PID/status");
+    const auto held = sandbox::read_held(status);
+    if (!held) return std::unexpected(held.error());
+    return sandbox::compare({.uid = ::geteuid(),
+                             .gid = ::getegid(),
+                             .capabilities = mask_of(sandbox::launcher_capabilities(table.asks_kernel())),
+                             .bounding_is_ours = false,
+                             .seccomp_filters = 0,
+                             .is_launcher = true},
+                            *held);
+}
+
 Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {
     const auto held = sandbox::read_held(own_status);
     if (!held) return std::unexpected(held.error());
     const bool is_root = ::geteuid() == 0;
-    sandbox::Expected expected{.uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = is_root};
-    if (is_root)
-        for (const auto& kept : sandbox::broker_capabilities(needs))
-            expected.capabilities |= 1ULL << static_cast<unsigned>(kept.capability);
-    return sandbox::compare(expected, *held);
+    return sandbox::compare({.uid = ::geteuid(),
+                             .gid = ::getegid(),
+                             .capabilities = mask_of(sandbox::broker_capabilities(needs)),
+                             .bounding_is_ours = is_root},
+                            *held);
 }
 
 }  // namespace sallyport::broker

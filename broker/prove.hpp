@@ -6,6 +6,7 @@
 
 #include "broker/spawn.hpp"
 #include "ipc/arena.hpp"
+#include "ipc/launcher.pb.h"
 #include "sandbox/lockdown.hpp"
 
 namespace sallyport::broker {
@@ -15,6 +16,10 @@ namespace sallyport::broker {
 /// way. Errors: kProof with the first difference; kLimit if an answer does not come in time; kClosed,
 /// kSystem.
 Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena);
+
+/// Gives the launcher its table, waits until it says that it is ready, and compares what it holds.
+/// Errors: kProof, also if a program or hook of the table can be changed by others; kLimit, kClosed, kSystem.
+Status prove_launcher(const Launcher& launcher, const ipc::LauncherTable& table);
 
 /// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
 /// Errors: kProof, kSystem.

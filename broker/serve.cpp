@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "broker/dispatch.hpp"
+#include "broker/launch.hpp"
 #include "ipc/codec.hpp"
 
 namespace sallyport::broker {
@@ -125,6 +126,16 @@ void end_worker(Loop& loop, const Violation& violation) {
     kill(loop);
 }
 
+// After the request's line is in the audit log.
+void begin_launch(Loop& loop) {
+    auto& launch = loop.service.session.launch;
+    if (!launch || std::exchange(launch->is_told, true)) return;
+    ipc::LauncherRequest request;
+    request.set_row(launch->row);
+    if (const auto told = tell_launcher(loop.service.launcher, request); !told)
+        stop(loop, 1, "the launcher is lost", told.error().sys_errno);
+}
+
 void hear_worker(Loop& loop) {
     Wire& wire = loop.wire;
     const auto received = ipc::receive(loop.worker.socket, wire.frame);
@@ -142,7 +153,21 @@ void hear_worker(Loop& loop) {
         return ipc::send(loop.worker.socket, wire.bytes, ipc::WhenFull::kFail);
     };
     if (const auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send))
-        end_worker(loop, *violation);
+        return end_worker(loop, *violation);
+    begin_launch(loop);
+}
+
+void hear_launcher_report(Loop& loop) {
+    Session& session = loop.service.session;
+    const auto report = hear_launcher(loop.service.launcher);
+    if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
+    if (!*report) return;
+    if (!session.launch || !(*report)->has_outcome()) return stop(loop, 1, "the launcher broke its contract");
+    const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
+    if (!reply || loop.stage != Stage::kRunning) return;
+    ipc::encode(*reply, loop.wire.bytes);
+    if (!ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail))
+        end_worker(loop, {"the worker does not read its replies"});
 }
 
 // The connection is over: nothing of its contents is left in the arena for the next.
@@ -197,6 +222,7 @@ void turn(Loop& loop) {
         pollfd{.fd = worker, .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = listener, .events = POLLIN, .revents = 0},
+        pollfd{.fd = loop.service.launcher.get(), .events = POLLIN, .revents = 0},
     };
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
@@ -208,6 +234,7 @@ void turn(Loop& loop) {
     if (wanted[1].revents != 0) return hear_worker(loop);
     if (wanted[2].revents != 0) return hear_nursery_report(loop);
     if (wanted[3].revents != 0) return accept_next(loop);
+    if (wanted[4].revents != 0) return hear_launcher_report(loop);
     if (boottime_ns() < loop.due_ns) return;
     if (loop.stage == Stage::kPause) start_next(loop);
     if (loop.stage == Stage::kEnding) kill(loop);

@@ -27,6 +27,7 @@ struct Service {
     Session session;
     Channel channel;
     Nursery nursery;
+    UniqueFd launcher;  // its socket; not open if the policy needs none
     Audit audit;
     Notify notify;
     UniqueFd signals;  // a signalfd for SIGTERM and SIGINT

@@ -53,6 +53,7 @@ enum class Phase : std::uint8_t {
     kIdle,
     kReading,  // a file read whose parts are under way
     kWriting,  // a file write whose parts are under way
+    kWaiting,  // for the launcher
 };
 
 /// A file read or write that is carried out in parts.
@@ -65,6 +66,15 @@ struct Transfer {
     std::size_t next_chunk = 0;
     std::size_t in_flight = 0;  // read: parts that the worker has not used yet
     Record record;
+};
+
+/// What the launcher is to do, or does, for a request. It goes on if the request's worker ends.
+struct Launch {
+    std::uint32_t row = 0;
+    std::uint64_t worker = 0;  // number of the worker
+    std::uint64_t seq = 0;     // of the request
+    ipc::Request::CommandCase action = ipc::Request::COMMAND_NOT_SET;
+    bool is_told = false;  // the launcher
 };
 
 struct WorkerState {
@@ -88,6 +98,7 @@ struct Session {
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
     std::map<std::int64_t, OpenFile> files;
     WorkerState worker;
+    std::optional<Launch> launch;
 };
 
 /// The id of the rule that decided; empty if none did.

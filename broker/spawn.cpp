@@ -1,4 +1,4 @@
-// Starting the two programs that the broker starts: the policy compiler and the nursery.
+// Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 // Relies on: clone3(2), close_range(2), execveat(2)
 #include "broker/spawn.hpp"
@@ -162,6 +162,19 @@ Result<std::string> run_tool(const ToolRun& run) {
     if (!text) return text;
     if (!ended) return std::unexpected(ended.error());
     return text;
+}
+
+Result<Launcher> start_launcher(FdRef executable) {
+    auto sockets = ipc::socket_pair();
+    if (!sockets) return std::unexpected(sockets.error());
+    std::vector<std::string> arguments{"sallyport-launcher"};
+    const std::vector<char*> pointers = argument_pointers(arguments);
+    const pid_t pid = ::fork();
+    if (pid < 0) return system_error("fork");
+    if (pid == 0) become(executable, std::array{sockets->second.get()}, pointers.data());
+    UniqueFd proc(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!proc.is_open()) return system_error("/proc/PID");
+    return Launcher{.socket = std::move(sockets->first), .proc = std::move(proc)};
 }
 
 Result<Nursery> start_nursery(FdRef executable, const PlainUser& user) {

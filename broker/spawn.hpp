@@ -1,4 +1,4 @@
-// Starting the two programs that the broker starts: the policy compiler and the nursery.
+// Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 #pragma once
 
@@ -42,6 +42,15 @@ struct ToolRun {
     int deadline_ms = 0;
 };
 Result<std::string> run_tool(const ToolRun& run);
+
+/// The launcher, and what the broker keeps of it.
+struct Launcher {
+    UniqueFd socket;
+    UniqueFd proc;  // /proc/PID
+};
+
+/// Starts the launcher executable as it is: it confines itself when it has its table. Errors: kSystem.
+Result<Launcher> start_launcher(FdRef executable);
 
 /// A nursery in its namespaces, and what the broker keeps of it.
 struct Nursery {

@@ -15,6 +15,7 @@
 #include <cstdio>
 
 #include "broker/configure.hpp"
+#include "broker/launch.hpp"
 #include "broker/prove.hpp"
 #include "ipc/limits.hpp"
 
@@ -23,6 +24,7 @@ namespace sallyport::broker {
 namespace {
 
 constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
+constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
 
 Result<UniqueFd> open_state_directory(const std::string& path) {
     auto directory =
@@ -130,9 +132,11 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                                       .arena = *std::move(arena),
                                       .channel = kind,
                                       .files = {},
-                                      .worker = {}},
+                                      .worker = {},
+                                      .launch = {}},
                    .channel = *std::move(channel),
                    .nursery = {},
+                   .launcher = {},
                    .audit = *std::move(audit),
                    .notify = *std::move(notify),
                    .signals = {}};
@@ -150,6 +154,19 @@ Status confine_nursery(Service& service) {
     service.nursery.proc.reset();
     if (!proved) return proved;
     return service.session.arena.wipe();
+}
+
+// Only if the policy makes it necessary.
+Status confine_launcher(Service& service) {
+    const ipc::LauncherTable table = power_rows(service.session.policy);
+    if (table.rows().empty()) return {};
+    const auto program = open_helper(kLauncherPlaces);
+    if (!program) return std::unexpected(program.error());
+    auto launcher = start_launcher(*program);
+    if (!launcher) return std::unexpected(launcher.error());
+    const auto proved = prove_launcher(*launcher, table);
+    service.launcher = std::move(launcher->socket);
+    return proved;
 }
 
 }  // namespace
@@ -185,6 +202,7 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     auto service = open_by_name(options, policy, *state);
     if (!service) return service;
     if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
+    if (const auto confined = confine_launcher(*service); !confined) return std::unexpected(confined.error());
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);

@@ -14,9 +14,9 @@ bool is_live(const Rule& rule, WallTime now) {
     return !rule.expires || now < *rule.expires;
 }
 
-/// A deny rule without files takes the commands away; with files it only judges paths.
+/// A deny rule without files and modes takes the commands away; with them it only judges paths and modes.
 bool denies_whole_command(const Rule& rule) {
-    return rule.effect == Effect::kDeny && rule.files.empty();
+    return rule.effect == Effect::kDeny && rule.files.empty() && rule.modes.none();
 }
 
 /// No access written in a deny rule means every access.
@@ -66,6 +66,19 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
     const auto depth = [&](Grant grant) { return policy.rules[grant.rule].files[grant.file].under.size(); };
     std::ranges::stable_sort(grants, std::ranges::greater{}, depth);
     return {.why = Why::kAllowed, .rule = grants.front().rule, .grants = std::move(grants)};
+}
+
+Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now) {
+    if (!policy.narrowed_to.has(CommandId::kShutdown)) return {.why = Why::kNarrowed};
+    std::size_t allowing = kNoRule;
+    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
+        const Rule& rule = policy.rules[at];
+        const bool is_about = rule.modes.test(static_cast<std::size_t>(mode)) || denies_whole_command(rule);
+        if (!is_about || !rule.commands.has(CommandId::kShutdown) || !is_live(rule, now)) continue;
+        if (rule.effect == Effect::kDeny) return {.why = Why::kDenied, .rule = at};
+        if (allowing == kNoRule) allowing = at;
+    }
+    return {.why = allowing == kNoRule ? Why::kNoRuleMatches : Why::kAllowed, .rule = allowing};
 }
 
 CommandSet enabled_commands(const Policy& policy, WallTime now) {

@@ -4,6 +4,7 @@
 // Relies on: nothing: pure, no I/O, no clock
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -54,6 +55,12 @@ struct FileRule {
     std::uint32_t create_mode = 0600;
 };
 
+/// How guest-shutdown ends the guest.
+enum class Mode : std::uint8_t { kNone, kHalt, kPowerdown, kReboot };
+
+/// By which of the strategies the guest is ended or suspended; kAny: the first that is possible.
+enum class Method : std::uint8_t { kAny, kSystemd, kInit, kPmUtils, kKernel };
+
 enum class Effect : std::uint8_t { kAllow, kDeny };
 
 struct Rule {
@@ -63,6 +70,8 @@ struct Rule {
     CommandSet commands;
     std::vector<FileRule> files;
     std::optional<std::int64_t> expires;
+    std::bitset<4> modes;  // by Mode
+    Method method = Method::kAny;
 };
 
 struct Policy {
@@ -111,6 +120,9 @@ Decision decide_command(const Policy& policy, CommandId command, WallTime now);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+
+/// Whether guest-shutdown may be carried out in that mode.
+Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
 
 /// The commands that decide_command() allows.
 CommandSet enabled_commands(const Policy& policy, WallTime now);

@@ -119,6 +119,19 @@ Result<CommandSet> load_commands(const compiled::Rule& from) {
     return commands;
 }
 
+/// What must hold between a rule's commands and what it says of power.
+Status check_power(const Rule& rule) {
+    const bool is_allow = rule.effect == Effect::kAllow;
+    const bool is_shutdown = rule.commands.has(CommandId::kShutdown);
+    CommandSet others = rule.commands;
+    others.remove(CommandId::kShutdown);
+    if (rule.modes.any() && (!is_shutdown || (!is_allow && !others.is_empty())))
+        return invalid("policy: modes for commands that take none");
+    if (is_shutdown && is_allow && rule.modes.none()) return invalid("policy: allow rule without modes");
+    if (rule.method != Method::kAny && !is_allow) return invalid("policy: method in a deny rule");
+    return {};
+}
+
 /// What must hold between a rule's commands and its files.
 Status check_constraints(const Rule& rule) {
     const bool has_files = !rule.files.empty();
@@ -150,6 +163,11 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         if (!file) return std::unexpected(file.error());
         rule.files.push_back(*std::move(file));
     }
+    const auto modes = load_words(from.modes(), compiled::Rule::Mode_MAX);
+    if (!modes || !compiled::Rule::Method_IsValid(from.method())) return invalid("policy: unknown word");
+    rule.modes = modes->to_ulong();
+    rule.method = static_cast<Method>(from.method());
+    if (const auto status = check_power(rule); !status) return std::unexpected(status.error());
     if (const auto status = check_constraints(rule); !status) return std::unexpected(status.error());
     return rule;
 }

@@ -61,6 +61,8 @@ Status Ask::start(const Pending& work) {
     outgoing_left_ = 0;
     request_ = work.request;
     request_.set_seq(seq_);
+    if (request_.shutdown().mode().size() > kMaxOpenMode)
+        shorten(*request_.mutable_shutdown()->mutable_mode(), kMaxOpenMode);
     if (has_long_text(request_)) {
         shorten(*request_.mutable_file_open()->mutable_path(), kMaxPath);
         if (request_.file_open().has_mode())

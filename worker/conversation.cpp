@@ -188,7 +188,7 @@ Status Conversation::finish() {
     } else if (reply.has_error()) {
         append_error(out, host_error(reply.error(), work_.request, command_row(work_.command).name),
                      work_.id);
-    } else {
+    } else if (command_row(work_.command).success_reply == SuccessReply::kSent) {
         const auto& reflection = *reply.GetReflection();
         const auto* field = reflection.GetOneofFieldDescriptor(reply, reply.GetDescriptor()->oneof_decl(0));
         append_success(out, reflection.GetMessage(reply, field), work_.id);

@@ -1,6 +1,8 @@
 #include "worker/error_map.hpp"
 
+#include <array>
 #include <cstring>
+#include <utility>
 
 namespace sallyport::worker {
 
@@ -37,6 +39,12 @@ std::string action(const ipc::Request& request) {
             return "failed to seek file";
         case ipc::Request::kFileFlush:
             return "failed to flush file";
+        case ipc::Request::kShutdown:
+            return "child process has failed to shutdown";
+        case ipc::Request::kSuspendDisk:
+        case ipc::Request::kSuspendRam:
+        case ipc::Request::kSuspendHybrid:
+            return "failed to suspend";
         default:
             return "the command failed";
     }
@@ -75,6 +83,47 @@ std::string refusal_text(const ipc::Error& error) {
     return std::string(": ") + kNotPermitted + denial;
 }
 
+// A suspend's helper as qemu-ga names it; empty if the kernel itself was asked.
+std::string helper_of(const ipc::Request& request, ipc::PowerMethod method) {
+    constexpr std::array kVerbs{
+        std::pair{ipc::Request::kSuspendRam, std::pair{"suspend", "pm-suspend"}},
+        std::pair{ipc::Request::kSuspendDisk, std::pair{"hibernate", "pm-hibernate"}},
+        std::pair{ipc::Request::kSuspendHybrid, std::pair{"hybrid-sleep", "pm-suspend-hybrid"}}};
+    for (const auto& [command, verbs] : kVerbs) {
+        if (command != request.command_case()) continue;
+        if (method == ipc::SYSTEMD) return std::string("systemctl ") + verbs.first;
+        if (method == ipc::PM_UTILS) return verbs.second;
+    }
+    return {};
+}
+
+std::string not_started_text(const ipc::Error& error, const ipc::Request& request) {
+    const std::string helper = helper_of(request, error.method());
+    if (!helper.empty()) return "the helper program " + quoted(helper) + " was not found";
+    if (!request.has_shutdown())
+        return "suspend: cannot write to '/sys/power/state'" + system_text(error.sys_errno());
+    return action(request) + system_text(error.sys_errno());
+}
+
+std::string exited_text(const ipc::Error& error, const ipc::Request& request) {
+    const std::string status = number(error.exit_status());
+    const std::string helper = helper_of(request, error.method());
+    if (helper.empty()) return action(request) + ": exit status " + status;
+    return "the helper program " + quoted(helper) + " returned an unexpected exit status code (" + status +
+           ")";
+}
+
+std::string unsupported_text(const ipc::Request& request) {
+    if (request.has_shutdown()) return action(request) + ": Operation not supported";
+    return "the requested suspend mode is not supported by the guest";
+}
+
+// The missing parenthesis is qemu-ga's.
+std::string bad_mode_text(const ipc::Request& request) {
+    if (request.has_shutdown()) return "mode is invalid (valid values are: halt|powerdown|reboot";
+    return "invalid file open mode " + quoted(mode_of(request.file_open()));
+}
+
 }  // namespace
 
 HostError host_error(const ipc::Error& error, const ipc::Request& request, std::string_view command) {
@@ -86,7 +135,7 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
         case ipc::BAD_HANDLE:
             return generic_error("handle " + quoted(number(handle_of(request))) + " has not been found");
         case ipc::BAD_MODE:
-            return generic_error("invalid file open mode " + quoted(mode_of(request.file_open())));
+            return generic_error(bad_mode_text(request));
         case ipc::BAD_COUNT:
             return generic_error("value " + quoted(number(count_of(request))) +
                                  " is invalid for argument count");
@@ -94,6 +143,14 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("invalid whence code " + number(request.file_seek().whence().code()));
         case ipc::STATE_NOT_SAVED:
             return generic_error("failed to commit persistent state to disk");
+        case ipc::UNSUPPORTED:
+            return generic_error(unsupported_text(request));
+        case ipc::CHILD_EXITED:
+            return generic_error(exited_text(error, request));
+        case ipc::CHILD_KILLED:
+            return generic_error("child process has terminated abnormally");
+        case ipc::NOT_STARTED:
+            return generic_error(not_started_text(error, request));
         case ipc::SYSTEM:
         default:
             return generic_error(action(request) + system_text(error.sys_errno()));

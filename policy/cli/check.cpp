@@ -1,6 +1,7 @@
 // check: what is wrong with a policy; else what it allows, and what looks unintended.
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -43,12 +44,27 @@ std::string words_of(Access access) {
     return words.empty() ? " any access" : words;
 }
 
+std::string words_of(std::bitset<4> modes) {
+    std::string words;
+    if (modes.test(static_cast<std::size_t>(Mode::kHalt))) words += " halt";
+    if (modes.test(static_cast<std::size_t>(Mode::kPowerdown))) words += " powerdown";
+    if (modes.test(static_cast<std::size_t>(Mode::kReboot))) words += " reboot";
+    return words;
+}
+
+std::string_view name_of(Method method) {
+    constexpr std::array<std::string_view, 5> kNames{"any", "systemd", "init", "pm-utils", "kernel"};
+    return kNames[static_cast<std::size_t>(method)];
+}
+
 std::string summary_of(const Rule& rule) {
     std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
                        rule.where + ")\n";
     text += "        commands:" + names_of(rule.commands) + "\n";
     for (const FileRule& file : rule.files)
         text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
+    if (rule.modes.any()) text += "        modes:" + words_of(rule.modes) + "\n";
+    if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
     return text;
 }
 

@@ -5,6 +5,7 @@
 
 #include "ipc/limits.hpp"
 #include "policy/compile/file_rule.hpp"
+#include "policy/compile/power_rule.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
 #include "policy/decide.hpp"
@@ -14,7 +15,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kKeys{"id", "why", "commands", "files", "expires"};
+constexpr std::array<std::string_view, 7> kKeys{"id",    "why",    "commands", "files",
+                                                "modes", "method", "expires"};
 
 std::string quoted(std::string_view word) {
     return "'" + std::string(word) + "'";
@@ -110,6 +112,7 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     for (const Command& row : kCommands)
         if (set.has(row.id)) to.add_commands(static_cast<std::uint32_t>(row.id));
     if (set.is_empty()) return;
+    read_power(reader, rule, set, to);
 
     const bool takes_files = have_common(set, commands_with_files());
     if (rule.contains("files") && !takes_files)

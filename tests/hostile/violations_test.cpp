@@ -112,7 +112,7 @@ const Attack kOutOfOrder[] = {
     {"DisabledWithoutACommand",       {wire::command_disabled(1, 200)}},
     {"DisabledFarNumber",             {wire::command_disabled(1, 0xffffffffU)}},
     {"DisabledButEnabledPing",        {wire::command_disabled(1, 2)}},
-    {"DisabledButEnabledFileOpen",    {wire::command_disabled(1, 4)}},
+    {"DisabledButEnabledFileOpen",    {wire::command_disabled(1, 5)}},
     {"DroppedReplyOfNoRequest",       {wire::reply_dropped(1)}},
     {"DroppedReplyZero",              {wire::reply_dropped(0)}},
     {"DroppedReplyOfTheFuture",       {kFlush, wire::reply_dropped(2)}},
