@@ -336,7 +336,7 @@ TEST_F(CompromisedWorker, DroppedReplyClosesOnlyItsOwnRequestsFile) {
 TEST_F(CompromisedWorker, DisabledCommandReportIsAuditedAndAnswered) {
     Agent agent({.policy = "schema = 1\n", .root = agent_root()});
     Puppet puppet(agent);
-    const auto open_number = 4U;  // guest-file-open's place in the command table
+    const auto open_number = static_cast<std::uint64_t>(CommandId::kFileOpen);
     EXPECT_EQ(puppet.ask(wire::command_disabled(1, open_number)).error().reason(), ipc::DISABLED);
     EXPECT_EQ(agent.count_audit("what", "guest-file-open"), 1U);
 }

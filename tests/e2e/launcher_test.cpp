@@ -1,0 +1,297 @@
+// The launcher alone, asked as the broker asks it: hooks around a freeze, deadlines, and what it does not start.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/launcher.pb.h"
+#include "tests/support/process.hpp"
+#include "tests/support/scratch.hpp"
+
+namespace sallyport::test {
+namespace {
+
+using ipc::Outcome;
+constexpr unsigned kShortMs = 300;
+
+// A folder whose whole way from the root belongs to root: the usual scratch folders lie in /tmp, which anybody can write.
+class Safe {
+public:
+    Safe() { EXPECT_NE(::mkdtemp(path_.data()), nullptr); }
+    ~Safe() { std::filesystem::remove_all(path_); }
+    Safe(const Safe&) = delete;
+    Safe& operator=(const Safe&) = delete;
+    [[nodiscard]] std::string path(std::string_view name) const { return path_ + "/" + std::string(name); }
+    void script(std::string_view name, std::string_view body, mode_t mode = 0755) const {
+        const std::string file = path(name);
+        std::filesystem::create_directories(std::filesystem::path(file).parent_path());
+        std::FILE* stream = std::fopen(file.c_str(), "we");
+        std::fprintf(stream, "#!/bin/sh\necho %.*s \"$@\" >> %s/calls\n%.*s\n", static_cast<int>(name.size()),
+                     name.data(), path_.c_str(), static_cast<int>(body.size()), body.data());
+        std::fclose(stream);
+        ::chmod(file.c_str(), mode);
+    }
+    [[nodiscard]] std::string calls() const {
+        return std::filesystem::exists(path("calls")) ? read_file(path("calls")) : "";
+    }
+
+private:
+    std::string path_ = "/run/sallyport-launcher-XXXXXX";
+};
+
+class Launcher {
+public:
+    explicit Launcher(const ipc::LauncherTable& table) {
+        auto sockets = ipc::socket_pair();
+        const int theirs = sockets->second.get();
+        child_.emplace(
+            Program{.words = {std::string(std::getenv("SALLYPORT_BUILD_ROOT")) + "/broker/launcher/launcher"},
+                    .output = "/dev/null",
+                    .before_exec = [theirs] {
+                        if (::dup2(theirs, 3) < 0) ::_exit(99);
+                    }});
+        socket_ = std::move(sockets->first);
+        tell(table);
+    }
+    void tell(const google::protobuf::MessageLite& message) const {
+        std::string bytes;
+        ipc::encode(message, bytes);
+        send(bytes);
+    }
+    void send(std::string_view bytes) const { ASSERT_TRUE(ipc::send(socket_, bytes, ipc::WhenFull::kWait)); }
+    // Whether a frame comes before the end of file.
+    bool hear(ipc::LauncherReply& reply) const {
+        ipc::Frame frame;
+        std::string scratch;
+        if (!wait_for(socket_.get(), POLLIN, Deadline())) return false;
+        const auto got = ipc::receive(socket_, frame);
+        return got && *got && ipc::decode(frame.bytes, reply, scratch).has_value();
+    }
+    bool is_ready() const {
+        ipc::LauncherReply reply;
+        return hear(reply) && reply.has_launcher_ready();
+    }
+    Outcome ask(const ipc::LauncherRequest& request) const {
+        tell(request);
+        ipc::LauncherReply reply;
+        EXPECT_TRUE(hear(reply) && reply.has_outcome());
+        return reply.outcome();
+    }
+    Outcome hooks(ipc::LauncherRequest::Hooks when) const {
+        ipc::LauncherRequest request;
+        request.set_hooks(when);
+        return ask(request);
+    }
+    Outcome row(std::uint32_t number) const {
+        ipc::LauncherRequest request;
+        request.set_row(number);
+        return ask(request);
+    }
+    std::optional<Ending> close() {
+        socket_.reset();
+        return child_->wait();
+    }
+    Child& child() { return *child_; }
+
+private:
+    UniqueFd socket_;
+    std::optional<Child> child_;
+};
+
+ipc::LauncherTable hooks_of(const Safe& safe, std::initializer_list<const char*> paths) {
+    ipc::LauncherTable table;
+    for (const char* path : paths) table.add_hooks(safe.path(path));
+    table.set_hook_deadline_ms(kShortMs);
+    table.set_deadline_ms(kShortMs);
+    return table;
+}
+
+ipc::LauncherTable row_of(const std::string& program) {
+    ipc::LauncherTable table;
+    table.set_deadline_ms(kShortMs);
+    auto& row = *table.add_rows();
+    row.set_number(7);
+    *row.add_attempts()->add_program() = program;
+    return table;
+}
+
+TEST(Hooks, StartInOrderAndEndInReverse) {
+    const Safe safe;
+    safe.script("single", "");
+    for (const char* name : {"d/20-b", "d/10-a", "d/30-c"}) safe.script(name, "");
+    Launcher launcher(hooks_of(safe, {"single", "d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::FREEZE).kind(), Outcome::DONE);
+    EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::THAW).kind(), Outcome::DONE);
+    EXPECT_EQ(safe.calls(),
+              "single freeze\nd/10-a freeze\nd/20-b freeze\nd/30-c freeze\n"
+              "d/30-c thaw\nd/20-b thaw\nd/10-a thaw\nsingle thaw\n");
+    EXPECT_EQ(launcher.close(), 0);
+}
+
+TEST(Hooks, FirstThatFailsStopsTheFreezeAndOnlyThoseStartedAreThawed) {
+    const Safe safe;
+    safe.script("d/1", "");
+    safe.script("d/2", "echo the database is away; exit 3");
+    safe.script("d/3", "");
+    Launcher launcher(hooks_of(safe, {"d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    const Outcome outcome = launcher.hooks(ipc::LauncherRequest::FREEZE);
+    EXPECT_EQ(outcome.kind(), Outcome::EXITED);
+    EXPECT_EQ(outcome.number(), 3);
+    EXPECT_EQ(outcome.program(), safe.path("d/2"));
+    EXPECT_EQ(outcome.output(), "the database is away\n");
+    launcher.hooks(ipc::LauncherRequest::THAW);
+    EXPECT_EQ(safe.calls(), "d/1 freeze\nd/2 freeze\nd/2 thaw\nd/1 thaw\n");
+}
+
+TEST(Hooks, FailureOfAThawDoesNotKeepTheOthersFromTheirs) {
+    const Safe safe;
+    for (const char* name : {"d/1", "d/2", "d/3"}) safe.script(name, "[ \"$1\" = freeze ]");
+    Launcher launcher(hooks_of(safe, {"d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.hooks(ipc::LauncherRequest::FREEZE);
+    const Outcome outcome = launcher.hooks(ipc::LauncherRequest::THAW);
+    EXPECT_EQ(outcome.kind(), Outcome::EXITED);
+    EXPECT_EQ(outcome.program(), safe.path("d/3"));
+    EXPECT_TRUE(safe.calls().ends_with("d/3 thaw\nd/2 thaw\nd/1 thaw\n"));
+}
+
+TEST(Hooks, ThawWithoutAFreezeBeforeStartsAll) {
+    const Safe safe;
+    safe.script("d/1", "");
+    safe.script("d/2", "");
+    Launcher launcher(hooks_of(safe, {"d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.hooks(ipc::LauncherRequest::THAW);
+    EXPECT_EQ(safe.calls(), "d/2 thaw\nd/1 thaw\n");
+}
+
+TEST(Hooks, EndOfTheBrokerStartsTheThawThatIsOwed) {
+    const Safe safe;
+    safe.script("d/1", "");
+    Launcher launcher(hooks_of(safe, {"d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.hooks(ipc::LauncherRequest::FREEZE);
+    launcher.child().signal(SIGTERM);  // as a service manager that ends all processes of a service
+    EXPECT_EQ(launcher.close(), 0);
+    EXPECT_EQ(safe.calls(), "d/1 freeze\nd/1 thaw\n");
+}
+
+TEST(Hooks, OneThatHangsIsKilledWithItsChildrenAtItsDeadline) {
+    const Safe safe;
+    safe.script("d/1", "[ \"$1\" = thaw ] || { sleep 1000 & echo $! > \"${0%/*}/../pid\"; sleep 1000; }");
+    safe.script("d/2", "");
+    Launcher launcher(hooks_of(safe, {"d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::FREEZE).kind(), Outcome::LATE);
+    EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::THAW).kind(), Outcome::DONE);
+    EXPECT_EQ(safe.calls(), "d/1 freeze\nd/1 thaw\n");
+}
+
+TEST(Hooks, LeftoversAndWhatCannotBeExecutedArePassedOver) {
+    const Safe safe;
+    for (const char* name : {"d/1~", "d/1.bak", "d/1.rpmsave", "d/1.dpkg-old", "d/.hidden", "d/1.sample"})
+        safe.script(name, "");
+    safe.script("d/readme", "", 0644);
+    safe.script("d/good", "");
+    Launcher launcher(hooks_of(safe, {"d", "missing"}));
+    ASSERT_TRUE(launcher.is_ready());
+    EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::FREEZE).kind(), Outcome::DONE);
+    EXPECT_EQ(safe.calls(), "d/good freeze\n");
+}
+
+TEST(Hooks, OneThatOthersCanWriteStopsTheStart) {
+    const Safe safe;
+    safe.script("d/1", "", 0775);
+    Launcher launcher(hooks_of(safe, {"d"}));
+    EXPECT_FALSE(launcher.is_ready());
+    EXPECT_EQ(launcher.close(), 1);
+}
+
+TEST(Hooks, OneThatOthersCanWriteLaterIsNotStartedAndFailsTheFreeze) {
+    const Safe safe;
+    safe.script("d/1", "");
+    Launcher launcher(hooks_of(safe, {"d"}));
+    ASSERT_TRUE(launcher.is_ready());
+    ::chmod(safe.path("d").c_str(), 0777);
+    EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::FREEZE).kind(), Outcome::UNSAFE);
+    EXPECT_EQ(safe.calls(), "");
+}
+
+TEST(Programs, PathsWithAPlaceThatOthersCanWriteAreRefused) {
+    const Safe safe;
+    safe.script("open/program", "");
+    safe.script("closed/program", "");
+    ::chmod(safe.path("open").c_str(), 0777);
+    std::filesystem::create_symlink(safe.path("open/program"), safe.path("closed/link"));
+    std::filesystem::create_symlink("../closed/program", safe.path("closed/relative"));
+    std::filesystem::create_symlink("loop", safe.path("closed/loop"));
+    std::filesystem::copy_file(safe.path("closed/program"), safe.path("closed/foreign"));
+    ASSERT_EQ(::chown(safe.path("closed/foreign").c_str(), 12345, 0), 0);
+    for (const char* name : {"open/program", "closed/link", "closed/loop", "closed/foreign"})
+        EXPECT_FALSE(Launcher(row_of(safe.path(name))).is_ready()) << name;
+    for (const char* name : {"closed/program", "closed/relative"})
+        EXPECT_TRUE(Launcher(row_of(safe.path(name))).is_ready()) << name;
+    EXPECT_FALSE(Launcher(row_of("relative/program")).is_ready());
+    EXPECT_EQ(safe.calls(), "");
+}
+
+TEST(Programs, ReplacedAfterTheStartAreJudgedAnew) {
+    const Safe safe;
+    safe.script("program", "");
+    Launcher launcher(row_of(safe.path("program")));
+    ASSERT_TRUE(launcher.is_ready());
+    EXPECT_EQ(launcher.row(7).kind(), Outcome::DONE);
+    ASSERT_EQ(::chown(safe.path("program").c_str(), 12345, 0), 0);
+    EXPECT_EQ(launcher.row(7).kind(), Outcome::UNSAFE);
+    std::filesystem::remove(safe.path("program"));
+    EXPECT_EQ(launcher.row(7).kind(), Outcome::UNSUPPORTED);
+    EXPECT_EQ(safe.calls(), "program\n");
+}
+
+TEST(Programs, OutputIsBounded) {
+    const Safe safe;
+    safe.script("program", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1");
+    Launcher launcher(row_of(safe.path("program")));
+    ASSERT_TRUE(launcher.is_ready());
+    EXPECT_EQ(launcher.row(7).output().size(), 2048U);
+}
+
+TEST(Programs, OneThatLeavesAProcessBehindIsNotWaitedFor) {
+    const Safe safe;
+    safe.script("program", "sleep 5 & exit 0");
+    Launcher launcher(row_of(safe.path("program")));
+    ASSERT_TRUE(launcher.is_ready());
+    EXPECT_EQ(launcher.row(7).kind(), Outcome::DONE);
+}
+
+TEST(LauncherRequests, AnythingButARowOfTheTableEndsItAndStartsNothing) {
+    const Safe safe;
+    safe.script("program", "");
+    ipc::LauncherRequest unknown;
+    unknown.set_row(8);
+    ipc::LauncherRequest no_hooks;
+    no_hooks.set_hooks(ipc::LauncherRequest::HOOKS_UNSPECIFIED);
+    const std::string row("\x08\x07", 2);
+    for (const std::string& frame :
+         {unknown.SerializeAsString(), no_hooks.SerializeAsString(), row + row,
+          row + std::string("\x18\x01", 2), std::string("\x08\x87\x00", 3), std::string("/bin/sh"),
+          std::string(17, '\0'), std::string(60'000, 'x')}) {
+        Launcher launcher(row_of(safe.path("program")));
+        ASSERT_TRUE(launcher.is_ready());
+        launcher.send(frame);
+        ipc::LauncherReply reply;
+        EXPECT_FALSE(launcher.hear(reply));
+        EXPECT_EQ(launcher.close(), 1);
+    }
+    EXPECT_EQ(safe.calls(), "");
+}
+
+}  // namespace
+}  // namespace sallyport::test

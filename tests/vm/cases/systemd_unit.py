@@ -1,0 +1,21 @@
+"""systemd starts the agent for the port, ready means served, and its unit is judged tight."""
+GUEST = "debian"
+POLICY = "schema = 1\n"
+# What is left is justified in the unit, a line for each directive.
+MOST_EXPOSURE = 7.0
+
+
+def play(guest):
+    shell = guest.shell
+    show = dict(line.split("=", 1) for line in shell.get(
+        "systemctl show sallyport -p ActiveState,Type,NRestarts,MainPID,StatusText,ControlGroup").splitlines())
+    assert show["ActiveState"] == "active" and show["NRestarts"] == "0" and show["StatusText"] == "serving", show
+    worker = shell.get("pgrep -f sallyport-worker || pidof sallyport-worker").split()[0]
+    status = shell.get(f"cat /proc/{worker}/status")
+    assert "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
+    user = shell.get("id -u sallyport")
+    assert f"Uid:\t{user}\t{user}" in status, status
+    report = shell.get("systemd-analyze security --no-pager sallyport.service")
+    exposure = float(report.rsplit(":", 1)[1].split()[0])
+    assert exposure <= MOST_EXPOSURE, report
+    guest.note(f"systemd-analyze security: {exposure}; the worker is user {user}, without capabilities")

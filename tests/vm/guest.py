@@ -1,0 +1,99 @@
+"""One guest: QEMU without acceleration by the processor, started, watched and ended."""
+import os
+import signal
+import subprocess
+import time
+
+from channel import Host, Shell
+from qmp import Qmp
+
+BOOT_PATIENCE = 300
+DEVICES = ("-device", "virtio-serial-pci",
+           "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+           "-device", "virtserialport,chardev=shell,name=org.sallyport.test")
+
+
+class Guest:
+    def __init__(self, images, folder, case):
+        self.images, self.folder, self.case = images, folder, case
+        self.notes = []
+        self.process = None
+        self.is_debian = case.GUEST == "debian"
+        self.disks = images.disks_for(folder) if self.is_debian or getattr(case, "SWAP", False) else ()
+        settings = {"GUEST": case.GUEST, "RESUME": "vdb" if self.disks else "",
+                    "SWAP": "vdb" if getattr(case, "SWAP", False) else "",
+                    "AGENT_OPTIONS": getattr(case, "AGENT_OPTIONS", "")}
+        files = {"settings": "".join(f"{name}='{value}'\n" for name, value in settings.items()),
+                 "policy.toml": case.POLICY}
+        if hasattr(case, "PREPARE"):
+            files["prepare"] = case.PREPARE
+        self.initrd = images.initrd_for(folder, files)
+
+    def note(self, text):
+        """Evidence, shown beside the case's name."""
+        self.notes.append(text)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def power_on(self):
+        """Starts QEMU with what is on the disks, and waits until the agent answers."""
+        self.start_qemu()
+        started = time.monotonic()
+        self.host.sync(BOOT_PATIENCE)
+        self.shell.get("true", BOOT_PATIENCE)
+        self.note(f"up in {time.monotonic() - started:.0f} s")
+
+    def start_qemu(self):
+        command_line = "console=ttyS0 panic=-1 no_console_suspend"
+        if self.is_debian:
+            command_line += " root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1"
+        words = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-cpu", "max", "-m", "640", "-smp", "1",
+                 "-nodefaults", "-no-user-config", "-display", "none", "-kernel", self.images.kernel,
+                 "-initrd", str(self.initrd), "-append", command_line,
+                 "-chardev", f"file,id=console,path={self.path('console')},append=on", "-serial", "chardev:console",
+                 "-qmp", f"unix:{self.path('qmp')},server=on,wait=off"]
+        for name in ("agent", "shell"):
+            words += ["-chardev", f"socket,id={name},path={self.path(name)},server=on,wait=off"]
+        for disk in self.disks:
+            words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
+        with open(self.path("qemu.log"), "ab") as log:
+            self.process = subprocess.Popen(words + list(DEVICES), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.qmp = Qmp(self.path("qmp"))
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                assert self.process.poll() is None and time.monotonic() < deadline, "QEMU does not start"
+                time.sleep(0.05)
+        self.host, self.shell = Host(self.path("agent")), Shell(self.path("shell"))
+
+    def wait_until_off(self, patience=180):
+        """QEMU has ended, since the guest has powered itself down."""
+        return self.process.wait(patience)
+
+    def wait_for_console(self, text, patience=120):
+        end = time.monotonic() + patience
+        while text not in self.console():
+            assert time.monotonic() < end, f"'{text}' does not come on the console"
+            time.sleep(0.1)
+
+    def console(self):
+        try:
+            with open(self.path("console"), errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def boot_id(self):
+        return self.shell.get("cat /proc/sys/kernel/random/boot_id")
+
+    def audit(self):
+        """The agent's records, as text."""
+        return self.shell.get("cat /var/lib/sallyport/audit.jsonl")
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()

@@ -1,0 +1,158 @@
+"""What the guests are made of: Debian's cloud kernel, an initramfs with busybox, a disk with Debian. Kept in build/vm."""
+import glob
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import cpio
+
+HERE = pathlib.Path(__file__).resolve().parent
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+# In the guest of Debian: systemd, what the agent links, qemu-ga to compare with.
+PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "libprotobuf-lite32", "libseccomp2", "libcap-ng0", "libmd0",
+            "qemu-guest-agent", "kmod", "procps", "socat")
+MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "button", "loop", "vsock_loopback")
+DISK_SIZE = "1200M"
+SWAP_SIZE = 768 << 20
+
+
+def run(*words, **options):
+    return subprocess.run([str(w) for w in words], check=True, capture_output=True, text=True, **options).stdout
+
+
+class Images:
+    def __init__(self, build):
+        self.build = pathlib.Path(build).resolve()
+        self.store = self.build / "vm"
+        self.store.mkdir(exist_ok=True)
+
+    def make(self):
+        self.fetch_kernel()
+        self.fetch_debian()
+        self.install_agent()
+        self.make_initramfs()
+        self.make_disk()
+
+    def fetch_kernel(self):
+        self.kernel_tree = self.store / "kernel"
+        if not self.kernel_tree.exists():
+            found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", KERNEL_PACKAGE))
+            run("apt-get", "download", found[1], cwd=self.store)
+            package = glob.glob(f"{self.store}/linux-image-*.deb")[0]
+            run("dpkg-deb", "-x", package, self.store / "kernel.new")
+            (self.store / "kernel.new").rename(self.kernel_tree)
+        self.kernel = glob.glob(f"{self.kernel_tree}/boot/vmlinuz-*")[0]
+        self.modules = pathlib.Path(glob.glob(f"{self.kernel_tree}/lib/modules/*")[0])
+
+    def fetch_debian(self):
+        self.debian = self.store / "debian"
+        if self.debian.exists():
+            return
+        new = self.store / "debian.new"
+        shutil.rmtree(new, ignore_errors=True)
+        mirror = re.search(r"^URIs: (\S+/debian)$|^deb (?:\[.*\] )?(\S+/debian)/? ", self.apt_sources(), re.M)
+        words = ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), "bookworm", new]
+        run(*words, *([mirror[1] or mirror[2]] if mirror else []))
+        new.rename(self.debian)
+
+    @staticmethod
+    def apt_sources():
+        places = ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*")]
+        return "".join(pathlib.Path(p).read_text() for p in places if os.path.exists(p))
+
+    def install_agent(self):
+        self.stage = self.store / "stage"
+        shutil.rmtree(self.stage, ignore_errors=True)
+        run("meson", "install", "-C", self.build, "--no-rebuild", "--destdir", self.stage)
+        digest = hashlib.sha256()
+        for file in sorted([*self.stage.rglob("*"), *HERE.glob("*.py"), *HERE.glob("guest/*")]):
+            if file.is_file():
+                digest.update(file.read_bytes())
+        self.version = digest.hexdigest()[:16]
+
+    def libraries_of(self, program):
+        return re.findall(r"(/\S+) \(0x", run("ldd", program))
+
+    def module_files(self):
+        """The modules that the guests load, each after those that it needs."""
+        names = {re.sub(r"\.ko$", "", p.name).replace("-", "_"): p for p in self.modules.rglob("*.ko")}
+        ordered = []
+
+        def add(name):
+            needed = run("modinfo", "-F", "depends", names[name]).strip()
+            for other in filter(None, needed.split(",")):
+                add(other.replace("-", "_"))
+            if names[name] not in ordered:
+                ordered.append(names[name])
+
+        for name in MODULES:
+            add(name)
+        return ordered
+
+    def make_initramfs(self):
+        archive = cpio.Archive()
+        for folder in ("proc", "sys", "dev", "run", "tmp", "root", "case", "new", "var/lib"):
+            archive.folder(folder)
+        archive.file("/bin/busybox", "bin/busybox")
+        archive.link("bin/sh", "busybox")
+        for name in ("init", "agent-guest", "shell"):
+            archive.text(name, (HERE / "guest" / name).read_bytes(), 0o755)
+        files = self.module_files()
+        for file in files:
+            archive.file(file, f"modules/{file.name}")
+        archive.text("modules/order", "".join(f"{f.name}\n" for f in files))
+        programs = [p for p in self.stage.rglob("*") if p.is_file() and not p.is_symlink()]
+        libraries = set()
+        for program in programs:
+            archive.file(program, "/" + str(program.relative_to(self.stage)))
+            if os.access(program, os.X_OK) and program.read_bytes()[:4] == b"\x7fELF":
+                libraries.update(self.libraries_of(program))
+        for library in sorted(libraries):
+            archive.file(library, library)
+        archive.text("etc/passwd", "root:x:0:0::/root:/bin/sh\nsallyport:x:990:990::/:/bin/false\n")
+        archive.text("etc/group", "root:x:0:\nsallyport:x:990:\n")
+        self.initramfs = archive.bytes()
+
+    def make_disk(self):
+        self.disk = self.store / f"debian-{self.version}.img"
+        if self.disk.exists():
+            return
+        for old in self.store.glob("debian-*.img"):
+            old.unlink()
+        tree = self.store / "tree"
+        shutil.rmtree(tree, ignore_errors=True)
+        run("cp", "-a", self.debian, tree)
+        run("cp", "-a", "--no-preserve=ownership", f"{self.stage}/.", tree)
+        run("cp", "-a", "--no-preserve=ownership", f"{HERE}/guest/debian/.", tree)
+        run("cp", "-a", "--no-preserve=ownership", HERE / "guest" / "shell", tree / "usr/local/sbin/test-shell")
+        modules = tree / "lib/modules" / self.modules.name
+        run("mkdir", "-p", modules.parent)
+        run("cp", "-a", self.modules, modules)
+        run("depmod", "-b", tree, modules.name)
+        run("chroot", tree, "/bin/sh", "/root/prepare")
+        new = self.store / "disk.new"
+        new.unlink(missing_ok=True)
+        run("mke2fs", "-q", "-t", "ext4", "-d", tree, new, DISK_SIZE)
+        new.rename(self.disk)
+        shutil.rmtree(tree)
+
+    def initrd_for(self, folder, files):
+        """The initramfs with the case's own files in /case."""
+        archive = cpio.Archive()
+        for name, text in files.items():
+            archive.text(f"case/{name}", text)
+        path = pathlib.Path(folder) / "initrd"
+        path.write_bytes(self.initramfs + archive.bytes())
+        return path
+
+    def disks_for(self, folder):
+        """A disk with Debian and an empty one for swap, which a case may change."""
+        root, swap = pathlib.Path(folder) / "root.img", pathlib.Path(folder) / "swap.img"
+        run("cp", "--sparse=always", self.disk, root)
+        with open(swap, "wb") as file:
+            file.truncate(SWAP_SIZE)
+        run("mkswap", "-q", swap)
+        return root, swap

@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+"""Boots guests and plays the cases; the last line is the count.
+
+usage: run.py BUILD [WORD...]     only the cases whose name contains one of the words
+
+A case is a file in cases/: its first words are what it claims; GUEST, POLICY and what else Guest reads say what is
+booted; play(guest) does it. A case that fails shows the guest's console.
+"""
+import concurrent.futures
+import importlib.util
+import os
+import pathlib
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from guest import Guest  # noqa: E402
+from images import Images  # noqa: E402
+
+CONSOLE_LINES = 120
+printing = threading.Lock()
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def play(images, path):
+    """Whether the case holds."""
+    case = load(path)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="sallyport-vm-") as folder:
+        guest = Guest(images, folder, case)
+        fault = ""
+        try:
+            guest.power_on()
+            case.play(guest)
+        except Exception:  # whatever it is, it is this case's failure
+            fault = traceback.format_exc()
+        finally:
+            guest.end()
+        with printing:
+            print(f"{'FAIL' if fault else 'ok  '} {path.stem:<34} {time.monotonic() - started:5.0f} s  "
+                  f"{'; '.join(guest.notes)}")
+            if fault:
+                tail = guest.console().splitlines()[-CONSOLE_LINES:]
+                print("".join(f"     | {line}\n" for line in [*tail, *fault.splitlines()]), end="")
+            sys.stdout.flush()
+    return not fault
+
+
+def main():
+    build, words = sys.argv[1], sys.argv[2:]
+    if os.geteuid() != 0:
+        print("vm-test: making the guest's disk needs root", file=sys.stderr)
+        return 1
+    paths = [p for p in sorted((HERE / "cases").glob("*.py")) if not words or any(w in p.stem for w in words)]
+    images = Images(build)
+    images.make()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda path: play(images, path), paths))
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if results and all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
