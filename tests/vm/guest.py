@@ -7,7 +7,7 @@ import time
 from channel import Host, Shell
 from qmp import Qmp
 
-BOOT_PATIENCE = 300
+BOOT_PATIENCE = 180
 DEVICES = ("-device", "virtio-serial-pci",
            "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
            "-device", "virtserialport,chardev=shell,name=org.sallyport.test")
