@@ -4,12 +4,10 @@
 // Relies on: dispatch.cpp for shape, order and the whole-command decision; policy/decide for the rest
 #pragma once
 
-#include <optional>
 #include <variant>
 
 #include "broker/session.hpp"
 #include "ipc/broker.pb.h"
-#include "ipc/launcher.pb.h"
 
 namespace sallyport::broker {
 
@@ -62,9 +60,6 @@ Answer answer_shutdown(Exchange& exchange);
 Answer answer_suspend_disk(Exchange& exchange);
 Answer answer_suspend_ram(Exchange& exchange);
 Answer answer_suspend_hybrid(Exchange& exchange);
-
-/// Notes how the launch ended; gives back the reply if the worker that asked for it still waits.
-std::optional<ipc::Reply> conclude_launch(Session& session, Audit& audit, const ipc::Outcome& outcome);
 
 /// Whether a read is under way whose next part can be given without waiting for the worker.
 bool has_part_to_send(const Session& session);

@@ -126,16 +126,6 @@ void end_worker(Loop& loop, const Violation& violation) {
     kill(loop);
 }
 
-// After the request's line is in the audit log.
-void begin_launch(Loop& loop) {
-    auto& launch = loop.service.session.launch;
-    if (!launch || std::exchange(launch->is_told, true)) return;
-    ipc::LauncherRequest request;
-    request.set_row(launch->row);
-    if (const auto told = tell_launcher(loop.service.launcher, request); !told)
-        stop(loop, 1, "the launcher is lost", told.error().sys_errno);
-}
-
 void hear_worker(Loop& loop) {
     Wire& wire = loop.wire;
     const auto received = ipc::receive(loop.worker.socket, wire.frame);
@@ -154,18 +144,15 @@ void hear_worker(Loop& loop) {
     };
     if (const auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send))
         return end_worker(loop, *violation);
-    begin_launch(loop);
+    if (const auto begun = begin_launch(loop.service.session, loop.service.launcher); !begun)
+        stop(loop, 1, begun.error().what, begun.error().sys_errno);
 }
 
 void hear_launcher_report(Loop& loop) {
-    Session& session = loop.service.session;
-    const auto report = hear_launcher(loop.service.launcher);
-    if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
-    if (!*report) return;
-    if (!session.launch || !(*report)->has_outcome()) return stop(loop, 1, "the launcher broke its contract");
-    const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
-    if (!reply || loop.stage != Stage::kRunning) return;
-    ipc::encode(*reply, loop.wire.bytes);
+    const auto reply = finish_launch(loop.service.session, loop.service.audit, loop.service.launcher);
+    if (!reply) return stop(loop, 1, reply.error().what, reply.error().sys_errno);
+    if (!*reply || loop.stage != Stage::kRunning) return;
+    ipc::encode(**reply, loop.wire.bytes);
     if (!ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail))
         end_worker(loop, {"the worker does not read its replies"});
 }
