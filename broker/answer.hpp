@@ -4,10 +4,12 @@
 // Relies on: dispatch.cpp for shape, order and the whole-command decision; policy/decide for the rest
 #pragma once
 
+#include <optional>
 #include <variant>
 
 #include "broker/session.hpp"
 #include "ipc/broker.pb.h"
+#include "ipc/launcher.pb.h"
 
 namespace sallyport::broker {
 
@@ -18,6 +20,7 @@ struct Refusal {
     ipc::Reason reason = ipc::UNSPECIFIED;
     int sys_errno = 0;
     const char* why = "";
+    std::string mount = {};  // the file system that it is about
 };
 /// The worker broke the contract; it is ended and nobody is told but the admin.
 struct Violation {
@@ -27,8 +30,10 @@ struct Violation {
 struct Continues {};
 /// The request is over and has no reply.
 struct NoReply {};
+/// The request waits for the guard, in session.freezing, with its record.
+struct Pends {};
 
-using Answer = std::variant<Done, Refusal, Violation, Continues, NoReply>;
+using Answer = std::variant<Done, Refusal, Violation, Continues, NoReply, Pends>;
 
 /// What an answer works on. `record` is written once the request is over.
 struct Exchange {
@@ -36,6 +41,7 @@ struct Exchange {
     const ipc::Request& request;
     ipc::Reply& reply;
     Record& record;
+    std::size_t rule = policy::kNoRule;  // that allowed it
 };
 
 /// The open file that a request is about, noted in its record with the rule that let it be opened; nullptr if there is
@@ -56,10 +62,19 @@ Answer answer_chunk_filled(Exchange& exchange);
 Answer answer_file_seek(Exchange& exchange);
 Answer answer_file_flush(Exchange& exchange);
 
+Answer answer_fsfreeze_status(Exchange& exchange);
+Answer answer_fsfreeze_freeze(Exchange& exchange);
+Answer answer_fsfreeze_freeze_list(Exchange& exchange);
+Answer answer_fsfreeze_thaw(Exchange& exchange);
+Answer answer_fstrim(Exchange& exchange);
+
 Answer answer_shutdown(Exchange& exchange);
 Answer answer_suspend_disk(Exchange& exchange);
 Answer answer_suspend_ram(Exchange& exchange);
 Answer answer_suspend_hybrid(Exchange& exchange);
+
+/// Notes how the launch ended; gives back the reply if the worker that asked for it still waits.
+std::optional<ipc::Reply> conclude_launch(Session& session, Audit& audit, const ipc::Outcome& outcome);
 
 /// Whether a read is under way whose next part can be given without waiting for the worker.
 bool has_part_to_send(const Session& session);

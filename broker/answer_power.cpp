@@ -68,19 +68,6 @@ void set_error(const ipc::Outcome& outcome, ipc::Error& error) {
     }
 }
 
-void note_end(const Launch& launch, const ipc::Outcome& outcome, Audit& audit) {
-    Record record;
-    record.what = "launch-ended";
-    record.session = launch.worker;
-    record.verdict = outcome.kind() == ipc::Outcome::DONE ? Verdict::kNote : Verdict::kFailed;
-    record.arguments.add("request", static_cast<std::int64_t>(launch.seq));
-    record.arguments.add("outcome", ipc::Outcome::Kind_Name(outcome.kind()));
-    record.arguments.add("program", outcome.program());
-    record.arguments.add("number", std::int64_t{outcome.number()});
-    record.arguments.add("output", outcome.output());
-    audit.write(record);
-}
-
 }  // namespace
 
 Answer answer_shutdown(Exchange& exchange) {
@@ -105,28 +92,25 @@ Answer answer_suspend_hybrid(Exchange& exchange) {
     return suspend(exchange, CommandId::kSuspendHybrid);
 }
 
-Status begin_launch(Session& session, FdRef launcher) {
-    if (!session.launch || std::exchange(session.launch->is_told, true)) return {};
-    ipc::LauncherRequest request;
-    request.set_row(session.launch->row);
-    return tell_launcher(launcher, request);
-}
-
-Result<std::optional<ipc::Reply>> finish_launch(Session& session, Audit& audit, FdRef launcher) {
-    const auto heard = hear_launcher(launcher);
-    if (!heard) return std::unexpected(heard.error());
-    if (!*heard) return std::nullopt;
-    if (!session.launch || !(*heard)->has_outcome())
-        return failure(Errc::kInvalid, "the launcher broke its contract");
-    const ipc::Outcome& outcome = (*heard)->outcome();
+std::optional<ipc::Reply> conclude_launch(Session& session, Audit& audit, const ipc::Outcome& outcome) {
     const Launch launch = *std::exchange(session.launch, std::nullopt);
-    note_end(launch, outcome, audit);
+    const bool is_done = outcome.kind() == ipc::Outcome::DONE;
+    Record record;
+    record.what = "launch-ended";
+    record.session = launch.worker;
+    record.verdict = is_done ? Verdict::kNote : Verdict::kFailed;
+    record.arguments.add("request", static_cast<std::int64_t>(launch.seq));
+    record.arguments.add("outcome", ipc::Outcome::Kind_Name(outcome.kind()));
+    record.arguments.add("program", outcome.program());
+    record.arguments.add("number", std::int64_t{outcome.number()});
+    record.arguments.add("output", outcome.output());
+    audit.write(record);
     if (session.worker.number != launch.worker || session.worker.phase != Phase::kWaiting)
         return std::nullopt;
     session.worker.phase = Phase::kIdle;
     ipc::Reply reply;
     reply.set_seq(launch.seq);
-    if (outcome.kind() == ipc::Outcome::DONE) {
+    if (is_done) {
         set_done(launch.action, reply);
     } else {
         set_error(outcome, *reply.mutable_error());

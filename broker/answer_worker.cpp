@@ -14,6 +14,8 @@ Answer answer_hello(Exchange& exchange) {
         if (session.worker.enabled.has(row.id)) welcome.add_enabled(static_cast<std::uint32_t>(row.id));
     welcome.set_channel(session.channel);
     welcome.set_preview_names(session.policy.preview_names);
+    welcome.set_frozen(session.freezing.is_frozen);
+    session.worker.knows_frozen = session.freezing.is_frozen;
     return Done{};
 }
 

@@ -12,6 +12,9 @@
 
 #include <chrono>
 #include <ctime>
+#include <utility>
+
+#include "ipc/limits.hpp"
 
 namespace sallyport::broker {
 
@@ -157,7 +160,7 @@ Status Audit::resume_chain() {
     return {};
 }
 
-std::string Audit::compose(const Record& record) {
+JsonLine Audit::compose(const Record& record) {
     JsonLine line;
     const std::int64_t now = boottime_ns();
     line.add("time", wall_time());
@@ -173,10 +176,7 @@ std::string Audit::compose(const Record& record) {
     if (record.sys_errno != 0) line.add("errno", record.sys_errno);
     if (record.bytes) line.add("bytes", static_cast<std::int64_t>(*record.bytes));
     if (record.started_ns != 0) line.add("duration_us", (now - record.started_ns) / 1000);
-    if (lost_ != 0) line.add("lost", static_cast<std::int64_t>(lost_));
-    line.add("policy", policy_);
-    line.add("prev", std::string_view(previous_.data(), previous_.size()));
-    return line.text();
+    return line;
 }
 
 // THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only
@@ -191,7 +191,24 @@ void Audit::put_on_stderr(std::string_view line) {
 }
 
 std::string Audit::write(const Record& record) {
-    std::string line = compose(record);
+    if (!is_holding_) return put(compose(record));
+    if (held_.size() < kMaxHeldRecords)
+        held_.push_back(compose(record));
+    else
+        ++lost_;
+    return {};
+}
+
+void Audit::release() {
+    is_holding_ = false;
+    for (JsonLine& line : std::exchange(held_, {})) put(std::move(line));
+}
+
+std::string Audit::put(JsonLine members) {
+    if (lost_ != 0) members.add("lost", static_cast<std::int64_t>(lost_));
+    members.add("policy", policy_);
+    members.add("prev", std::string_view(previous_.data(), previous_.size()));
+    std::string line = members.text();
     const Hash hash = hash_of(line);
     line.push_back('\n');
     put_on_stderr(line);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
@@ -64,11 +65,17 @@ public:
     /// tells a host nothing.
     std::string write(const Record& record);
 
+    /// While file systems are frozen: keeps the next lines, kMaxHeldRecords at most, until release() writes them. The file
+    /// and standard error may lie on a frozen disk, and whoever writes there waits.
+    void hold() { is_holding_ = true; }
+    void release();
+
 private:
     using Hash = std::array<char, 64>;  // hexadecimal
     Audit() = default;
     Status resume_chain();
-    std::string compose(const Record& record);
+    JsonLine compose(const Record& record);
+    std::string put(JsonLine line);
     static void put_on_stderr(std::string_view line);
 
     UniqueFd file_;
@@ -78,6 +85,8 @@ private:
     std::uint64_t sequence_ = 0;
     std::uint64_t lost_ = 0;
     bool is_torn_ = false;  // the file ends in a part of a line
+    bool is_holding_ = false;
+    std::vector<JsonLine> held_;
 };
 
 }  // namespace sallyport::broker

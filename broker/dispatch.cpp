@@ -14,7 +14,7 @@ namespace {
 
 constexpr Phases kGreeting{.greeting = true};
 constexpr Phases kIdle{.idle = true};
-constexpr Phases kAfterGreeting{.idle = true, .reading = true, .writing = true};
+constexpr Phases kAfterGreeting{.idle = true, .reading = true, .writing = true, .waiting = true};
 
 using Op = ipc::Request;
 
@@ -23,7 +23,7 @@ constexpr std::array kOperations{
     //        operation                name                allowed in      numbered         decided as              answered by
     Operation{Op::kHello,           "hello",            kGreeting,      Numbered::kNone, std::nullopt,           answer_hello},
     Operation{Op::kCommandDisabled, "command-disabled", kIdle,          Numbered::kNext, std::nullopt,           answer_command_disabled},
-    Operation{Op::kReplyDropped,    "reply-dropped",    kIdle,          Numbered::kNone, std::nullopt,           answer_reply_dropped},
+    Operation{Op::kReplyDropped,    "reply-dropped",    kAfterGreeting, Numbered::kNone, std::nullopt,           answer_reply_dropped},
     Operation{Op::kChunkUsed,       "chunk-used",       kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_used},
     Operation{Op::kChunkFilled,     "chunk-filled",     kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_filled},
     Operation{Op::kShutdown,        "guest-shutdown",   kIdle,          Numbered::kNext, CommandId::kShutdown,   answer_shutdown},
@@ -33,6 +33,11 @@ constexpr std::array kOperations{
     Operation{Op::kFileWrite,       "guest-file-write", kIdle,          Numbered::kNext, CommandId::kFileWrite,  answer_file_write},
     Operation{Op::kFileSeek,        "guest-file-seek",  kIdle,          Numbered::kNext, CommandId::kFileSeek,   answer_file_seek},
     Operation{Op::kFileFlush,       "guest-file-flush", kIdle,          Numbered::kNext, CommandId::kFileFlush,  answer_file_flush},
+    Operation{Op::kFsfreezeStatus, "guest-fsfreeze-status", kAfterGreeting, Numbered::kNext, CommandId::kFsfreezeStatus, answer_fsfreeze_status},
+    Operation{Op::kFsfreezeFreeze, "guest-fsfreeze-freeze", kIdle, Numbered::kNext, CommandId::kFsfreezeFreeze, answer_fsfreeze_freeze},
+    Operation{Op::kFsfreezeFreezeList, "guest-fsfreeze-freeze-list", kIdle, Numbered::kNext, CommandId::kFsfreezeFreezeList, answer_fsfreeze_freeze_list},
+    Operation{Op::kFsfreezeThaw, "guest-fsfreeze-thaw", kAfterGreeting, Numbered::kNext, CommandId::kFsfreezeThaw, answer_fsfreeze_thaw},
+    Operation{Op::kFstrim, "guest-fstrim", kIdle, Numbered::kNext, CommandId::kFstrim, answer_fstrim},
     Operation{Op::kSuspendDisk,     "guest-suspend-disk", kIdle,        Numbered::kNext, CommandId::kSuspendDisk, answer_suspend_disk},
     Operation{Op::kSuspendRam,      "guest-suspend-ram", kIdle,         Numbered::kNext, CommandId::kSuspendRam, answer_suspend_ram},
     Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
@@ -80,14 +85,19 @@ Answer decide_and_answer(const Operation& operation, Exchange& exchange) {
         exchange.record.rule = rule_id(session.policy, decision);
         if (!decision.is_allowed())
             return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};
+        if (session.freezing.is_frozen && command_row(*operation.command).while_frozen == WhileFrozen::kNo)
+            return Refusal{.reason = ipc::FROZEN, .why = "file systems are frozen"};
         exchange.record.verdict = Verdict::kAllowed;
+        exchange.rule = decision.rule;
     }
     return operation.answer(exchange);
 }
 
-// The error reply for a refusal, with the identity of its audit line if it was the policy's.
+}  // namespace
+
 void tell_host(const Refusal& refusal, Exchange& exchange, Audit& audit) {
-    const bool is_policy = refusal.reason == ipc::REFUSED || refusal.reason == ipc::DISABLED;
+    const bool is_policy =
+        refusal.reason == ipc::REFUSED || refusal.reason == ipc::DISABLED || refusal.reason == ipc::FROZEN;
     exchange.record.verdict = is_policy ? Verdict::kRefused : Verdict::kFailed;
     exchange.record.reason = refusal.why;
     exchange.record.sys_errno = refusal.sys_errno;
@@ -96,8 +106,11 @@ void tell_host(const Refusal& refusal, Exchange& exchange, Audit& audit) {
     ipc::Error& error = *exchange.reply.mutable_error();
     error.set_reason(refusal.reason);
     error.set_sys_errno(refusal.sys_errno);
+    error.set_mount(refusal.mount);
     if (refusal.reason == ipc::REFUSED) error.set_denial(denial);
 }
+
+namespace {
 
 // Audits and replies as the answer wants. A request that continues leaves its record with the transfer.
 std::optional<Violation> conclude(const Answer& answer, Exchange& exchange, Audit& audit,
@@ -106,6 +119,7 @@ std::optional<Violation> conclude(const Answer& answer, Exchange& exchange, Audi
         exchange.session.worker.transfer.record = std::move(exchange.record);
         return *violation;
     }
+    if (std::holds_alternative<Pends>(answer)) return std::nullopt;
     if (std::holds_alternative<Continues>(answer)) {
         exchange.session.worker.transfer.record = std::move(exchange.record);
         if (exchange.reply.result_case() == ipc::Reply::RESULT_NOT_SET) return std::nullopt;
@@ -132,7 +146,7 @@ bool Phases::has(Phase phase) const {
         case Phase::kWriting:
             return writing;
         case Phase::kWaiting:
-            return false;
+            return waiting;
     }
     check_failed();
 }

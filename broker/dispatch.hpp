@@ -19,6 +19,7 @@ struct Phases {
     bool idle = false;
     bool reading = false;
     bool writing = false;
+    bool waiting = false;
     [[nodiscard]] bool has(Phase phase) const;
 };
 
@@ -42,6 +43,9 @@ std::span<const Operation> operations();
 
 /// Gives one reply to the worker.
 using SendReply = std::function<Status(const ipc::Reply&)>;
+
+/// Makes the error reply for a refusal and audits it; the reply has the identity of its audit line if it was the policy's.
+void tell_host(const Refusal& refusal, Exchange& exchange, Audit& audit);
 
 /// Messages and bytes that are used again for each frame.
 struct Wire {

@@ -138,15 +138,13 @@ Method method_of(std::uint32_t row, std::uint32_t attempt) {
 Status tell_launcher(FdRef launcher, const google::protobuf::MessageLite& message) {
     std::string frame;
     ipc::encode(message, frame);
-    if (!ipc::send(launcher, frame, ipc::WhenFull::kFail))
-        return failure(Errc::kClosed, "the launcher is lost");
-    return {};
+    return ipc::send(launcher, frame, ipc::WhenFull::kFail);
 }
 
 Result<std::optional<ipc::LauncherReply>> hear_launcher(FdRef launcher) {
     ipc::Frame frame;
     const auto received = ipc::receive(launcher, frame);
-    if (!received) return failure(Errc::kClosed, "the launcher is lost");
+    if (!received) return std::unexpected(received.error());
     if (!*received) return std::optional<ipc::LauncherReply>();
     ipc::LauncherReply reply;
     std::string scratch;

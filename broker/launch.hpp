@@ -19,14 +19,6 @@ ipc::LauncherTable power_rows(const policy::Policy& policy);
 /// The method of the row's attempt that is so numbered; kAny if there is none.
 policy::Method method_of(std::uint32_t row, std::uint32_t attempt);
 
-/// Tells the launcher what an answer has left in the session, if anything: only now, that its line is in the audit log.
-/// Errors: those of tell_launcher().
-Status begin_launch(Session& session, FdRef launcher);
-
-/// Hears how it ended and notes that. The reply, if the worker that asked still waits for it. Errors: kClosed, kInvalid,
-/// kSystem.
-Result<std::optional<ipc::Reply>> finish_launch(Session& session, Audit& audit, FdRef launcher);
-
 /// Errors: kClosed, kLimit (it has not read the last), kSystem.
 Status tell_launcher(FdRef launcher, const google::protobuf::MessageLite& message);
 

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <charconv>
+#include <span>
 #include <string>
 
 #include "broker/launch.hpp"
@@ -27,26 +28,31 @@ namespace {
 constexpr int kAnswerMs = 10'000;
 constexpr std::uint64_t kRehearsal = 0;
 
-Status prove_process(FdRef proc, const PlainUser& user, int filters) {
+Status prove_status(FdRef proc, const sandbox::Expected& expected) {
     const UniqueFd status(::openat(proc.get(), "status", O_RDONLY | O_CLOEXEC));
     if (!status.is_open()) return system_error("/proc/PID/status");
     const auto held = sandbox::read_held(status);
     if (!held) return std::unexpected(held.error());
+    return sandbox::compare(expected, *held);
+}
+
+Status prove_process(FdRef proc, const PlainUser& user, int filters) {
     const sandbox::Expected expected{.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
-    if (const auto same = sandbox::compare(expected, *held); !same) return same;
+    if (const auto same = prove_status(proc, expected); !same) return same;
     return sandbox::prove_apart(proc);
 }
 
-// An ordinary user holds nothing.
-std::uint64_t mask_of(const std::vector<sandbox::KeptCapability>& kept) {
-    std::uint64_t mask = 0;
-    if (::geteuid() == 0)
-        for (const auto& one : kept) mask |= 1ULL << static_cast<unsigned>(one.capability);
-    return mask;
+// A process that runs as we do, with these capabilities if we are root.
+sandbox::Expected expect_like_us(std::span<const sandbox::KeptCapability> kept) {
+    const bool is_root = ::geteuid() == 0;
+    sandbox::Expected expected{.uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = is_root};
+    if (is_root)
+        for (const auto& one : kept) expected.capabilities |= 1ULL << static_cast<unsigned>(one.capability);
+    return expected;
 }
 
 // The only child of the nursery: the rehearsal worker.
-Result<UniqueFd> find_child(const Nursery& nursery) {
+Result<UniqueFd> find_child(const Helper& nursery) {
     const std::string name = "task/" + std::to_string(nursery.pid) + "/children";
     const UniqueFd list(::openat(nursery.proc.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
     std::array<char, 64> text{};
@@ -59,7 +65,7 @@ Result<UniqueFd> find_child(const Nursery& nursery) {
     return proc;
 }
 
-Result<ipc::NurseryReply> await_nursery(const Nursery& nursery) {
+Result<ipc::NurseryReply> await_nursery(const Helper& nursery) {
     for (;;) {
         if (const auto ready = wait_readable(nursery.socket, kAnswerMs); !ready)
             return std::unexpected(ready.error());
@@ -82,7 +88,7 @@ Status await_hello(const Worker& worker) {
     return {};
 }
 
-Status rehearse(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena) {
+Status rehearse(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena) {
     std::array<int, 2> channel{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel.data()) != 0)
         return system_error("socketpair");
@@ -106,7 +112,7 @@ Status rehearse(const Nursery& nursery, const PlainUser& user, const ipc::Arena&
 
 }  // namespace
 
-Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena) {
+Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena) {
     const auto first = await_nursery(nursery);
     if (!first) return std::unexpected(first.error());
     if (!first->has_nursery_ready()) return failure(Errc::kProof, "the nursery did not say that it is ready");
@@ -114,34 +120,27 @@ Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::A
     return rehearse(nursery, user, arena);
 }
 
-Status prove_launcher(const Launcher& launcher, const ipc::LauncherTable& table) {
+Status prove_guard(const Helper& guard) {
+    return prove_status(guard.proc, expect_like_us(sandbox::guard_capabilities()));
+}
+
+Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
     if (const auto told = tell_launcher(launcher.socket, table); !told) return told;
     if (const auto ready = wait_readable(launcher.socket, kAnswerMs); !ready) return ready;
     const auto first = hear_launcher(launcher.socket);
     if (!first || !*first || !(*first)->has_launcher_ready())
         return failure(Errc::kProof, "the launcher did not say that it is ready");
-    const UniqueFd status(::openat(launcher.proc.get(), "status", O_RDONLY | O_CLOEXEC));
-    if (!status.is_open()) return system_error("/proc/PID/status");
-    const auto held = sandbox::read_held(status);
-    if (!held) return std::unexpected(held.error());
-    return sandbox::compare({.uid = ::geteuid(),
-                             .gid = ::getegid(),
-                             .capabilities = mask_of(sandbox::launcher_capabilities(table.asks_kernel())),
-                             .bounding_is_ours = false,
-                             .seccomp_filters = 0,
-                             .is_launcher = true},
-                            *held);
+    auto expected = expect_like_us(sandbox::launcher_capabilities(table.asks_kernel()));
+    expected.bounding_is_ours = false;
+    expected.seccomp_filters = 0;
+    expected.is_launcher = true;
+    return prove_status(launcher.proc, expected);
 }
 
 Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {
     const auto held = sandbox::read_held(own_status);
     if (!held) return std::unexpected(held.error());
-    const bool is_root = ::geteuid() == 0;
-    return sandbox::compare({.uid = ::geteuid(),
-                             .gid = ::getegid(),
-                             .capabilities = mask_of(sandbox::broker_capabilities(needs)),
-                             .bounding_is_ours = is_root},
-                            *held);
+    return sandbox::compare(expect_like_us(sandbox::broker_capabilities(needs)), *held);
 }
 
 }  // namespace sallyport::broker

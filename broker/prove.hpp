@@ -15,11 +15,14 @@ namespace sallyport::broker {
 /// one worker for a channel of ours, compares that too, and ends it. All later workers are made in the same
 /// way. Errors: kProof with the first difference; kLimit if an answer does not come in time; kClosed,
 /// kSystem.
-Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena);
+Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena);
+
+/// Compares the guard, which has said that it is confined, with what it should be. Errors: kProof, kSystem.
+Status prove_guard(const Helper& guard);
 
 /// Gives the launcher its table, waits until it says that it is ready, and compares what it holds.
 /// Errors: kProof, also if a program or hook of the table can be changed by others; kLimit, kClosed, kSystem.
-Status prove_launcher(const Launcher& launcher, const ipc::LauncherTable& table);
+Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table);
 
 /// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
 /// Errors: kProof, kSystem.

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "broker/dispatch.hpp"
+#include "broker/freezing.hpp"
 #include "broker/launch.hpp"
 #include "ipc/codec.hpp"
 
@@ -27,6 +28,7 @@ constexpr int kFirstPauseMs = 10;
 constexpr int kLongestPauseMs = 500;   // a host is answered within a second, whatever happens to workers
 constexpr int kEndingMs = 500;         // so long a worker may take to end after its socket is closed
 constexpr int kChannelLostStatus = 3;  // a worker's exit status: its device is gone
+constexpr int kThawMs = 1500;          // so long a stop waits for the guard's thaw
 constexpr int kChannelLostTimes = 3;   // so often in a row, and it is believed
 
 enum class Stage : std::uint8_t {
@@ -49,6 +51,8 @@ struct Loop {
     int channel_lost = 0;
     Backoff backoff;
     std::optional<int> exit_status;
+    std::optional<int> leaving;  // the exit status once all is thawed, or at leave_ns
+    std::int64_t leave_ns = 0;
 };
 
 void note(Loop& loop, std::string_view what, const char* reason, int sys_errno = 0) {
@@ -63,7 +67,14 @@ void note(Loop& loop, std::string_view what, const char* reason, int sys_errno =
 void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0) {
     note(loop, "stop", reason, sys_errno);
     loop.service.notify.say("STOPPING=1\nSTATUS=stopping\n");
-    loop.exit_status = exit_status;
+    if (!loop.service.session.freezing.is_frozen || !loop.service.session.freezing.guard.is_open()) {
+        loop.exit_status = exit_status;
+        return;
+    }
+    // The guard would thaw without us, but then nobody would write down that it did.
+    order_thaw(loop.service.session);
+    loop.leaving = exit_status;
+    loop.leave_ns = boottime_ns() + kThawMs * kNsPerMs;
 }
 
 FdRef host(const Loop& loop) {
@@ -118,12 +129,35 @@ void kill(Loop& loop) {
         stop(loop, 1, "the nursery cannot be told to end a worker", killed.error().sys_errno);
 }
 
+// A worker that was ended meanwhile is not told, and that is no fault of its.
+SendReply reply_to(Loop& loop) {
+    return [&loop](const ipc::Reply& reply) -> Status {
+        if (loop.stage != Stage::kRunning) return {};
+        ipc::encode(reply, loop.wire.bytes);
+        return ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail);
+    };
+}
+
 void end_worker(Loop& loop, const Violation& violation) {
     Record record{.verdict = Verdict::kViolation, .what = "violation", .session = loop.worker.number};
     record.reason = violation.what;
     loop.service.audit.write(record);
     loop.had_violation = true;
     kill(loop);
+}
+
+// After the request's line is in the audit log.
+void begin_launch(Loop& loop) {
+    Session& session = loop.service.session;
+    ipc::LauncherRequest request;
+    if (const auto hooks = hooks_to_begin(session))
+        request.set_hooks(*hooks);
+    else if (session.launch && !std::exchange(session.launch->is_told, true))
+        request.set_row(session.launch->row);
+    else
+        return;
+    if (const auto told = tell_launcher(loop.service.launcher, request); !told)
+        stop(loop, 1, "the launcher is lost", told.error().sys_errno);
 }
 
 void hear_worker(Loop& loop) {
@@ -138,23 +172,42 @@ void hear_worker(Loop& loop) {
         return;
     }
     if (!*received) return;
-    const auto send = [&](const ipc::Reply& reply) {
-        ipc::encode(reply, wire.bytes);
-        return ipc::send(loop.worker.socket, wire.bytes, ipc::WhenFull::kFail);
-    };
-    if (const auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send))
-        return end_worker(loop, *violation);
-    if (const auto begun = begin_launch(loop.service.session, loop.service.launcher); !begun)
-        stop(loop, 1, begun.error().what, begun.error().sys_errno);
+    const SendReply send = reply_to(loop);
+    auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send);
+    if (loop.service.session.freezing.is_frozen) loop.service.audit.hold();
+    if (!violation) violation = tell_frozen(loop.service.session, send);
+    if (violation) return end_worker(loop, *violation);
+    begin_launch(loop);
+}
+
+void hear_guard_report(Loop& loop) {
+    Session& session = loop.service.session;
+    const auto heard = hear_guard(session, loop.service.audit, reply_to(loop));
+    if (!heard) {
+        session.freezing.guard.reset();
+        return stop(loop, 1, "the guard is lost", heard.error().sys_errno);
+    }
+    if (*heard) end_worker(loop, **heard);
+    begin_launch(loop);
+    if (loop.leaving && !session.freezing.is_frozen) loop.exit_status = loop.leaving;
 }
 
 void hear_launcher_report(Loop& loop) {
-    const auto reply = finish_launch(loop.service.session, loop.service.audit, loop.service.launcher);
-    if (!reply) return stop(loop, 1, reply.error().what, reply.error().sys_errno);
-    if (!*reply || loop.stage != Stage::kRunning) return;
-    ipc::encode(**reply, loop.wire.bytes);
-    if (!ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail))
-        end_worker(loop, {"the worker does not read its replies"});
+    Session& session = loop.service.session;
+    const auto report = hear_launcher(loop.service.launcher);
+    if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
+    if (!*report) return;
+    const bool has_hooks = session.freezing.hooks_are_running();
+    if ((!session.launch && !has_hooks) || !(*report)->has_outcome())
+        return stop(loop, 1, "the launcher broke its contract");
+    const SendReply send = reply_to(loop);
+    if (has_hooks) {
+        if (const auto fault = conclude_hooks(session, loop.service.audit, (*report)->outcome(), send))
+            end_worker(loop, *fault);
+        return begin_launch(loop);
+    }
+    const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
+    if (reply && !send(*reply)) end_worker(loop, {"the worker does not read its replies"});
 }
 
 // The connection is over: nothing of its contents is left in the arena for the next.
@@ -196,19 +249,22 @@ void hear_nursery_report(Loop& loop) {
 
 // Without a due worker nothing wakes us but the others.
 std::optional<timespec> time_left(const Loop& loop) {
-    if (loop.stage != Stage::kPause && loop.stage != Stage::kEnding) return std::nullopt;
-    const std::int64_t left = std::max<std::int64_t>(0, loop.due_ns - boottime_ns());
+    if (!loop.leaving && loop.stage != Stage::kPause && loop.stage != Stage::kEnding) return std::nullopt;
+    const std::int64_t due = loop.leaving ? loop.leave_ns : loop.due_ns;
+    const std::int64_t left = std::max<std::int64_t>(0, due - boottime_ns());
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
 }
 
 void turn(Loop& loop) {
-    const int worker = loop.stage == Stage::kRunning ? loop.worker.socket.get() : -1;
-    const int listener = loop.stage == Stage::kNoHost ? loop.service.channel.fd.get() : -1;
+    const bool leaves = loop.leaving.has_value();
+    const int worker = loop.stage == Stage::kRunning && !leaves ? loop.worker.socket.get() : -1;
+    const int listener = loop.stage == Stage::kNoHost && !leaves ? loop.service.channel.fd.get() : -1;
     std::array wanted{
-        pollfd{.fd = loop.service.signals.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : loop.service.signals.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = worker, .events = POLLIN, .revents = 0},
-        pollfd{.fd = loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = listener, .events = POLLIN, .revents = 0},
+        pollfd{.fd = loop.service.session.freezing.guard.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.launcher.get(), .events = POLLIN, .revents = 0},
     };
     const auto left = time_left(loop);
@@ -217,11 +273,16 @@ void turn(Loop& loop) {
         return;
     }
     if (wanted[0].revents != 0) return stop(loop, 0, "told to stop");
+    if (wanted[4].revents != 0) return hear_guard_report(loop);
     // A worker's last frames come before the report of its end.
     if (wanted[1].revents != 0) return hear_worker(loop);
     if (wanted[2].revents != 0) return hear_nursery_report(loop);
     if (wanted[3].revents != 0) return accept_next(loop);
-    if (wanted[4].revents != 0) return hear_launcher_report(loop);
+    if (wanted[5].revents != 0) return hear_launcher_report(loop);
+    if (leaves) {
+        if (boottime_ns() >= loop.leave_ns) loop.exit_status = loop.leaving;
+        return;
+    }
     if (boottime_ns() < loop.due_ns) return;
     if (loop.stage == Stage::kPause) start_next(loop);
     if (loop.stage == Stage::kEnding) kill(loop);

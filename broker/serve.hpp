@@ -26,7 +26,7 @@ private:
 struct Service {
     Session session;
     Channel channel;
-    Nursery nursery;
+    Helper nursery;
     UniqueFd launcher;  // its socket; not open if the policy needs none
     Audit audit;
     Notify notify;

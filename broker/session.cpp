@@ -32,6 +32,14 @@ Result<HandleCounter> HandleCounter::open(FdRef state_directory) {
     return HandleCounter(std::move(file), next);
 }
 
+Result<bool> HandleCounter::is_free(FdRef state_directory) {
+    const UniqueFd file(
+        ::openat(state_directory.get(), "sallyport.state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file.is_open() || ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno == EWOULDBLOCK) return false;
+    return system_error("flock");
+}
+
 Result<std::int64_t> HandleCounter::take() {
     const std::int64_t after = next_ + 1;
     if (::pwrite(file_.get(), &after, sizeof after, 0) != sizeof after)

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/audit.hpp"
+#include "broker/guard/mark.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/unique_fd.hpp"
@@ -24,6 +25,9 @@ public:
     /// Opens (or makes) sallyport.state, eight bytes in the machine's order, and locks it: one broker per
     /// state directory. Errors: kSystem, kInvalid if the content is not a counter of ours.
     static Result<HandleCounter> open(FdRef state_directory);
+
+    /// Whether no other broker has the lock. Only reads: the file may be on a frozen file system. Errors: kSystem.
+    static Result<bool> is_free(FdRef state_directory);
 
     /// Takes the next number, written down before anybody hears of it. Errors: kSystem.
     Result<std::int64_t> take();
@@ -53,7 +57,7 @@ enum class Phase : std::uint8_t {
     kIdle,
     kReading,  // a file read whose parts are under way
     kWriting,  // a file write whose parts are under way
-    kWaiting,  // for the launcher
+    kWaiting,  // for the guard or the launcher
 };
 
 /// A file read or write that is carried out in parts.
@@ -85,7 +89,37 @@ struct WorkerState {
         0;  // the last transfer that is over; frames about its parts may still be under way
     std::size_t ended_parts = 0;  // at most so many, and they mean nothing
     CommandSet enabled;           // as Welcome said
+    bool knows_frozen = false;    // what it was last told
     Transfer transfer;
+};
+
+/// A request that waits for the guard. It is over even if its worker ends before: then nobody is told.
+struct Pending {
+    std::uint64_t worker = 0;
+    std::uint64_t seq = 0;
+    CommandId command = CommandId::kFsfreezeFreeze;
+    std::uint32_t row = 0;
+    std::vector<std::string> wanted;    // freeze-list: mount points
+    std::vector<std::uint32_t> chosen;  // and which file systems these are
+    ipc::Reply reply;                   // trim: as far as it is known
+    Record record;
+};
+
+/// What the programs around a freeze are about. What is due, serve() tells the launcher when that is free.
+enum class Hooks : std::uint8_t { kNone, kFreezeDue, kFreezing, kFrozen, kThawDue, kThawing };
+
+/// The guard, and what it was asked for.
+struct Freezing {
+    UniqueFd guard;                   // its socket; not open: no rule lets anything be frozen
+    std::vector<std::uint32_t> rows;  // its rows, by rule
+    std::optional<guard::FrozenMark> mark;
+    bool is_frozen = false;          // from the order to freeze until the guard has thawed everything
+    std::optional<Pending> pending;  // freeze or trim
+    std::optional<Pending> thaw;
+    Hooks hooks = Hooks::kNone;
+    [[nodiscard]] bool hooks_are_running() const {
+        return hooks == Hooks::kFreezing || hooks == Hooks::kThawing;
+    }
 };
 
 struct Session {
@@ -97,6 +131,7 @@ struct Session {
     ipc::Arena arena;
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
     std::map<std::int64_t, OpenFile> files;
+    Freezing freezing;
     WorkerState worker;
     std::optional<Launch> launch;
 };

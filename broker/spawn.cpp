@@ -1,3 +1,4 @@
+// Starting the programs that the broker starts: the policy compiler, the nursery and the guard.
 // Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 // Relies on: clone3(2), close_range(2), execveat(2)
@@ -29,8 +30,6 @@ namespace sallyport::broker {
 namespace {
 
 constexpr uid_t kNobody = 65534;
-constexpr std::uint64_t kNamespaces =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP;
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
@@ -55,6 +54,20 @@ Result<std::string> own_directory() {
     char* const environment[] = {nullptr};
     ::syscall(SYS_execveat, next, "", arguments, environment, AT_EMPTY_PATH);
     ::_exit(127);
+}
+
+// In a new process: standard input, output and error.
+void take_standard(FdRef null) {
+    for (int standard = 0; standard <= 2; ++standard)
+        if (::dup2(null.get(), standard) < 0) ::_exit(127);
+}
+
+Result<Helper> keep(pid_t pid, UniqueFd socket) {
+    Helper helper{.pid = pid, .socket = std::move(socket), .proc = {}};
+    helper.proc =
+        UniqueFd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!helper.proc.is_open()) return system_error("/proc/PID");
+    return helper;
 }
 
 std::vector<char*> argument_pointers(std::vector<std::string>& arguments) {
@@ -164,7 +177,7 @@ Result<std::string> run_tool(const ToolRun& run) {
     return text;
 }
 
-Result<Launcher> start_launcher(FdRef executable) {
+Result<Helper> start_launcher(FdRef executable) {
     auto sockets = ipc::socket_pair();
     if (!sockets) return std::unexpected(sockets.error());
     std::vector<std::string> arguments{"sallyport-launcher"};
@@ -172,12 +185,10 @@ Result<Launcher> start_launcher(FdRef executable) {
     const pid_t pid = ::fork();
     if (pid < 0) return system_error("fork");
     if (pid == 0) become(executable, std::array{sockets->second.get()}, pointers.data());
-    UniqueFd proc(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!proc.is_open()) return system_error("/proc/PID");
-    return Launcher{.socket = std::move(sockets->first), .proc = std::move(proc)};
+    return keep(pid, std::move(sockets->first));
 }
 
-Result<Nursery> start_nursery(FdRef executable, const PlainUser& user) {
+Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {
     auto sockets = ipc::socket_pair();
     if (!sockets) return std::unexpected(sockets.error());
     auto& [ours, theirs] = *sockets;
@@ -191,7 +202,10 @@ Result<Nursery> start_nursery(FdRef executable, const PlainUser& user) {
                                        std::to_string(user.gid)};
     const std::vector<char*> pointers = argument_pointers(arguments);
 
-    clone_args how{.flags = kNamespaces, .exit_signal = SIGCHLD};
+    clone_args how{};
+    how.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID |
+                CLONE_NEWCGROUP;
+    how.exit_signal = SIGCHLD;
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
     if (pid < 0)
         return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");
@@ -200,20 +214,34 @@ Result<Nursery> start_nursery(FdRef executable, const PlainUser& user) {
         char mapped = 0;
         ::close(go_end.release());
         if (::read(wait_end.get(), &mapped, 1) != 1) ::_exit(127);
-        for (int standard = 0; standard <= 2; ++standard)
-            if (::dup2(null.get(), standard) < 0) ::_exit(127);
+        take_standard(null);
         if (!sandbox::carry_capabilities_over_exec()) ::_exit(127);
         const std::array descriptors{theirs.get()};
         become(executable, descriptors, pointers.data());
     }
-    Nursery nursery{.pid = pid, .socket = std::move(ours), .proc = {}};
-    nursery.proc =
-        UniqueFd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!nursery.proc.is_open()) return system_error("/proc/PID");
-    if (const auto mapped = write_id_maps(nursery.proc, user); !mapped)
+    auto nursery = keep(pid, std::move(ours));
+    if (!nursery) return nursery;
+    if (const auto mapped = write_id_maps(nursery->proc, user); !mapped)
         return std::unexpected(mapped.error());
     if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
     return nursery;
+}
+
+Result<Helper> start_guard(FdRef executable) {
+    auto sockets = ipc::socket_pair();
+    if (!sockets) return std::unexpected(sockets.error());
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.is_open()) return system_error("/dev/null");
+    std::vector<std::string> arguments{"sallyport-guard", "serve"};
+    const std::vector<char*> pointers = argument_pointers(arguments);
+    const pid_t pid = ::fork();
+    if (pid < 0) return system_error("fork");
+    if (pid == 0) {
+        take_standard(null);
+        const std::array descriptors{sockets->second.get()};
+        become(executable, descriptors, pointers.data());
+    }
+    return keep(pid, std::move(sockets->first));
 }
 
 }  // namespace sallyport::broker

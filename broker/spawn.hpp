@@ -1,3 +1,4 @@
+// Starting the programs that the broker starts: the policy compiler, the nursery and the guard.
 // Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 #pragma once
@@ -43,24 +44,21 @@ struct ToolRun {
 };
 Result<std::string> run_tool(const ToolRun& run);
 
-/// The launcher, and what the broker keeps of it.
-struct Launcher {
-    UniqueFd socket;
-    UniqueFd proc;  // /proc/PID
-};
-
-/// Starts the launcher executable as it is: it confines itself when it has its table. Errors: kSystem.
-Result<Launcher> start_launcher(FdRef executable);
-
-/// A nursery in its namespaces, and what the broker keeps of it.
-struct Nursery {
+/// A child that was started, and what the broker keeps of it.
+struct Helper {
     pid_t pid = -1;
     UniqueFd socket;
     UniqueFd proc;  // /proc/PID
 };
 
+/// Starts the guard executable, which outlives us for as long as something is frozen. Errors: kSystem.
+Result<Helper> start_guard(FdRef executable);
+
+/// Starts the launcher executable as it is: it confines itself when it has its table. Errors: kSystem.
+Result<Helper> start_launcher(FdRef executable);
+
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.
-Result<Nursery> start_nursery(FdRef executable, const PlainUser& user);
+Result<Helper> start_nursery(FdRef executable, const PlainUser& user);
 
 }  // namespace sallyport::broker

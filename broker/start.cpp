@@ -15,6 +15,7 @@
 #include <cstdio>
 
 #include "broker/configure.hpp"
+#include "broker/freezing.hpp"
 #include "broker/launch.hpp"
 #include "broker/prove.hpp"
 #include "ipc/limits.hpp"
@@ -24,6 +25,7 @@ namespace sallyport::broker {
 namespace {
 
 constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
+constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
 constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
 
 Result<UniqueFd> open_state_directory(const std::string& path) {
@@ -101,16 +103,26 @@ Status prepare_process() {
     if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("getrlimit");
     files.rlim_cur = files.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("setrlimit");
+    // For those whose memory is locked. Where it may not be raised, less of their memory is.
+    const rlimit memory{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    [[maybe_unused]] const int raised = ::setrlimit(RLIMIT_MEMLOCK, &memory);
     return {};
 }
 
 // Everything that is opened by name, so that nothing need be later.
 Result<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
-                             FdRef state) {
+                             FdRef state, Freezing freezing) {
     auto handles = HandleCounter::open(state);
     if (!handles) return std::unexpected(handles.error());
     auto audit = Audit::open(state, policy.digest);
     if (!audit) return std::unexpected(audit.error());
+    if (freezing.is_frozen) audit->hold();
+    if (freezing.guard.is_open()) {
+        auto mark = guard::FrozenMark::open(state);
+        if (!mark) return std::unexpected(mark.error());
+        if (const auto set = mark->set(freezing.is_frozen); !set) return std::unexpected(set.error());
+        freezing.mark = *std::move(mark);
+    }
     auto notify = Notify::connect();
     if (!notify) return std::unexpected(notify.error());
     auto channel = open_channel(options, policy);
@@ -132,6 +144,7 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                                       .arena = *std::move(arena),
                                       .channel = kind,
                                       .files = {},
+                                      .freezing = std::move(freezing),
                                       .worker = {},
                                       .launch = {}},
                    .channel = *std::move(channel),
@@ -140,6 +153,27 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                    .audit = *std::move(audit),
                    .notify = *std::move(notify),
                    .signals = {}};
+}
+
+// Only if a rule lets file systems be frozen, or if an earlier run left some frozen. Before anything is opened to be
+// written: the state directory may lie on one of those.
+Result<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
+    Freezing freezing;
+    const auto is_marked = guard::FrozenMark::is_set(state);
+    if (!is_marked) return std::unexpected(is_marked.error());
+    if (!*is_marked && !policy::needs_guard(policy)) return freezing;
+    const auto is_free = HandleCounter::is_free(state);
+    if (!is_free) return std::unexpected(is_free.error());
+    if (!*is_free) return failure(Errc::kInvalid, "another agent uses this state directory");
+    const auto program = open_helper(kGuardPlaces);
+    if (!program) return std::unexpected(program.error());
+    auto helper = start_guard(*program);
+    if (!helper) return std::unexpected(helper.error());
+    freezing.guard = std::move(helper->socket);
+    if (const auto set = set_up_guard(freezing, policy, *is_marked, state); !set)
+        return std::unexpected(set.error());
+    if (const auto proved = prove_guard(*helper); !proved) return std::unexpected(proved.error());
+    return freezing;
 }
 
 // Started, confined and proved while we can still look at it.
@@ -158,8 +192,11 @@ Status confine_nursery(Service& service) {
 
 // Only if the policy makes it necessary.
 Status confine_launcher(Service& service) {
-    const ipc::LauncherTable table = power_rows(service.session.policy);
-    if (table.rows().empty()) return {};
+    ipc::LauncherTable table = power_rows(service.session.policy);
+    for (const policy::Rule& rule : service.session.policy.rules)
+        if (!rule.hooks.empty() && table.hooks().empty()) table.add_hooks(rule.hooks);
+    table.set_hook_deadline_ms(kHookDeadlineMs);
+    if (table.rows().empty() && table.hooks().empty()) return {};
     const auto program = open_helper(kLauncherPlaces);
     if (!program) return std::unexpected(program.error());
     auto launcher = start_launcher(*program);
@@ -199,17 +236,19 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     if (!state) return std::unexpected(state.error());
     const UniqueFd own_status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
     if (!own_status.is_open()) return system_error("/proc/self/status");
-    auto service = open_by_name(options, policy, *state);
+    auto freezing = confine_guard(policy, *state);
+    if (!freezing) return std::unexpected(freezing.error());
+    auto service = open_by_name(options, policy, *state, *std::move(freezing));
     if (!service) return service;
     if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
     if (const auto confined = confine_launcher(*service); !confined) return std::unexpected(confined.error());
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);
-    const sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
+    sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
+    needs.freezes = service->session.freezing.guard.is_open();
     if (const auto locked = sandbox::lockdown_broker(needs); !locked) return std::unexpected(locked.error());
     if (const auto proved = prove_broker(own_status, needs); !proved) return std::unexpected(proved.error());
-    sandbox::forget_startup_code();
     return service;
 }
 

@@ -16,9 +16,9 @@ inline constexpr std::int64_t kDefaultReadCount = 4096;
 inline constexpr std::size_t kHostReadSize = std::size_t{64} << 10U;  // taken from the channel at a time
 inline constexpr std::size_t kMaxQueued = 64;  // requests read ahead of the one at work
 inline constexpr std::size_t kMaxQueuedSize = std::size_t{1}
-                                              << 20U;  // bytes of them; a single one may be larger
-inline constexpr std::size_t kMaxUnsent = std::size_t{256} << 10U;  // reply bytes that wait for a slow host
-inline constexpr int kSyncPatienceMs = 2000;                        // libvirt gives up after 5 s
+                                              << 20U;             // bytes of them; a single one may be larger
+inline constexpr std::size_t kMaxUnsent = std::size_t{1} << 20U;  // reply bytes that wait for a slow host
+inline constexpr int kSyncPatienceMs = 2000;                      // libvirt gives up after 5 s
 
 // Worker to broker.
 inline constexpr std::size_t kMaxFrame = std::size_t{64} << 10U;
@@ -45,5 +45,13 @@ inline constexpr std::size_t kMaxPolicySize = std::size_t{1} << 20U;  // of the 
 inline constexpr std::size_t kMaxCompiledSize = std::size_t{4} << 20U;
 inline constexpr int kCompileDeadlineMs = 10'000;
 inline constexpr std::size_t kMaxRules = 4096;
+
+// Freezing.
+inline constexpr std::uint32_t kDefaultMaxFrozenMs = 60'000;
+inline constexpr std::uint32_t kDefaultPerMountMs = 30'000;
+inline constexpr std::uint32_t kMaxFrozenMs = 3'600'000;
+inline constexpr std::size_t kMaxFreezeRows = 64;
+inline constexpr std::size_t kMaxFreezeMounts = 4096;   // file systems of one plan
+inline constexpr std::size_t kMaxHeldRecords = 1024;    // audit lines that wait for the thaw
 
 }  // namespace sallyport

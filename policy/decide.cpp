@@ -68,6 +68,10 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
     return {.why = Why::kAllowed, .rule = grants.front().rule, .grants = std::move(grants)};
 }
 
+bool needs_guard(const Policy& policy) {
+    return std::ranges::any_of(policy.rules, [](const Rule& rule) { return rule.freeze.has_value(); });
+}
+
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now) {
     if (!policy.narrowed_to.has(CommandId::kShutdown)) return {.why = Why::kNarrowed};
     std::size_t allowing = kNoRule;

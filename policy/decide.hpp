@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ipc/guard.pb.h"
 #include "ipc/result.hpp"
 #include "policy/guest_path.hpp"
 #include "schema/commands.hpp"
@@ -69,6 +70,8 @@ struct Rule {
     Effect effect = Effect::kDeny;
     CommandSet commands;
     std::vector<FileRule> files;
+    std::optional<ipc::FreezeSelection> freeze;
+    std::string hooks;  // directory; empty: none
     std::optional<std::int64_t> expires;
     std::bitset<4> modes;  // by Mode
     Method method = Method::kAny;
@@ -117,6 +120,9 @@ struct Decision {
 
 /// Whether `command` may be used at all at that moment, whatever its arguments: guest-info's `enabled`.
 Decision decide_command(const Policy& policy, CommandId command, WallTime now);
+
+/// Whether any rule, live or not yet, can let file systems be frozen or trimmed: the agent then needs a guard.
+bool needs_guard(const Policy& policy);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);

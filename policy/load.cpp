@@ -75,9 +75,13 @@ bool has_limits(const compiled::FileRule& from) {
            from.follow_symlinks() || from.any_links() || from.any_setid();
 }
 
+bool is_directory_name(std::string_view text) {
+    const auto path = GuestPath::parse(text, "/");
+    return path && path->text() == text;
+}
+
 Status check_file(const compiled::FileRule& from, Effect effect, Access access) {
-    const auto under = GuestPath::parse(from.under(), "/");
-    if (!under || under->text() != from.under()) return invalid("policy: directory not in normal form");
+    if (!is_directory_name(from.under())) return invalid("policy: directory not in normal form");
     if (from.create_mode() > kModeBits) return invalid("policy: create_mode is more than permissions");
     const bool grants = access != Access{} && (access.write || !access.create);
     if (effect == Effect::kAllow && !grants) return invalid("policy: allow rule that grants nothing");
@@ -119,6 +123,12 @@ Result<CommandSet> load_commands(const compiled::Rule& from) {
     return commands;
 }
 
+bool takes(const Rule& rule, Constraint constraint) {
+    return std::ranges::any_of(kCommands, [&](const Command& row) {
+        return row.constraint == constraint && rule.commands.has(row.id);
+    });
+}
+
 /// What must hold between a rule's commands and what it says of power.
 Status check_power(const Rule& rule) {
     const bool is_allow = rule.effect == Effect::kAllow;
@@ -132,12 +142,22 @@ Status check_power(const Rule& rule) {
     return {};
 }
 
-/// What must hold between a rule's commands and its files.
+bool is_duration(std::uint32_t ms) {
+    return ms > 0 && ms <= kMaxFrozenMs;
+}
+
+/// What must hold between a rule's commands and its files and file systems.
 Status check_constraints(const Rule& rule) {
+    const bool freezes = takes(rule, Constraint::kFreeze) && rule.effect == Effect::kAllow;
+    if (rule.freeze.has_value() != freezes)
+        return invalid("policy: 'freeze' without its commands, or they without it");
+    if (freezes && (!is_duration(rule.freeze->max_frozen_ms()) || !is_duration(rule.freeze->per_mount_ms())))
+        return invalid("policy: bad duration");
+    if (freezes && rule.freeze->ByteSizeLong() > kMaxFrame / 2) return invalid("policy: 'freeze' too long");
+    if (!rule.hooks.empty() && (!freezes || !is_directory_name(rule.hooks)))
+        return invalid("policy: bad hooks");
     const bool has_files = !rule.files.empty();
-    const bool takes_files = std::ranges::any_of(kCommands, [&](const Command& row) {
-        return row.constraint == Constraint::kFiles && rule.commands.has(row.id);
-    });
+    const bool takes_files = takes(rule, Constraint::kFiles);
     if (has_files && !takes_files) return invalid("policy: files for commands that take none");
     if (takes_files && !has_files && rule.effect == Effect::kAllow)
         return invalid("policy: allow rule without files");
@@ -158,6 +178,8 @@ Result<Rule> load_rule(const compiled::Rule& from) {
               .effect = is_allow ? Effect::kAllow : Effect::kDeny,
               .commands = *commands};
     if (from.has_expires()) rule.expires = from.expires();
+    if (from.has_freeze()) rule.freeze = from.freeze();
+    rule.hooks = from.hooks();
     for (const compiled::FileRule& each : from.files()) {
         auto file = load_file(each, rule.effect);
         if (!file) return std::unexpected(file.error());
@@ -182,6 +204,12 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
         if (!ids.insert(each.id()).second) return invalid("policy: rule id used twice");
         auto rule = load_rule(each);
         if (!rule) return std::unexpected(rule.error());
+        // The launcher runs all hooks that it has, so that there is one directory of them.
+        const bool is_other = !rule->hooks.empty() && std::ranges::any_of(policy.rules, [&](const Rule& one) {
+            return !one.hooks.empty() && one.hooks != rule->hooks;
+        });
+        if (is_other)
+            return invalid("policy: rules with different 'hooks'; a policy has one directory of them");
         policy.rules.push_back(*std::move(rule));
     }
     return {};

@@ -3,6 +3,8 @@
 // Relies on: libcap-ng
 #include <cap-ng.h>
 
+#include <array>
+
 #include "sandbox/steps.hpp"
 
 namespace sallyport::sandbox {
@@ -15,6 +17,15 @@ std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs) {
         kept.push_back({CAP_DAC_READ_SEARCH, "resolve paths below and read files that belong to others"});
     if (writes) kept.push_back({CAP_DAC_OVERRIDE, "write files that belong to others"});
     return kept;
+}
+
+std::span<const KeptCapability> guard_capabilities() {
+    static constexpr std::array kKept{
+        KeptCapability{CAP_SYS_ADMIN, "freeze, thaw and trim"},
+        KeptCapability{CAP_DAC_READ_SEARCH,
+                       "open mount points of others, such as a database's; no file below them"},
+    };
+    return kKept;
 }
 
 std::vector<KeptCapability> launcher_capabilities(bool asks_kernel) {

@@ -1,9 +1,6 @@
-// Resource limits per kind of process, as a table; what only the start needed is given back.
+// Resource limits per kind of process, as a table.
 // Runs in:  every process, during its lockdown
-#include <link.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <array>
 
@@ -18,39 +15,23 @@ constexpr rlim_t kMiB = rlim_t{1} << 20U;
 
 struct Limit {
     __rlimit_resource resource;
-    std::array<rlim_t, 4> values;  // in the order of Process
+    std::array<rlim_t, 5> values;  // in the order of Process
 };
 
 // clang-format off
 constexpr std::array kLimits{
-    //    resource             broker   nursery     worker      compiler
-    Limit{RLIMIT_CORE,       { 0,       0,          0,          0          }},  // no memory of ours on a disk
-    Limit{RLIMIT_NPROC,      { 0,       16,         0,          0          }},  // only the nursery forks
-    Limit{RLIMIT_NOFILE,     { kLeave,  64,         16,         16         }},
-    Limit{RLIMIT_AS,         { kLeave,  512 * kMiB, 512 * kMiB, 512 * kMiB }},
-    Limit{RLIMIT_FSIZE,      { kLeave,  0,          0,          64 * kMiB  }},  // the compiled policy may go into a file
-    Limit{RLIMIT_MEMLOCK,    { kLeave,  0,          0,          0          }},
-    Limit{RLIMIT_MSGQUEUE,   { 0,       0,          0,          0          }},
+    //    resource             broker   nursery     worker      compiler    guard
+    Limit{RLIMIT_CORE,       { 0,       0,          0,          0,          0          }},  // no memory of ours on a disk
+    Limit{RLIMIT_NPROC,      { 0,       16,         0,          0,          kLeave     }},  // only nursery and guard fork
+    Limit{RLIMIT_NOFILE,     { kLeave,  64,         16,         16,         kLeave     }},
+    Limit{RLIMIT_AS,         { kLeave,  512 * kMiB, 512 * kMiB, 512 * kMiB, 512 * kMiB }},
+    Limit{RLIMIT_FSIZE,      { kLeave,  0,          0,          64 * kMiB,  0          }},  // the compiled policy may go into a file
+    Limit{RLIMIT_MEMLOCK,    { kLeave,  0,          0,          0,          512 * kMiB }},  // nothing of it may wait for a disk
+    Limit{RLIMIT_MSGQUEUE,   { 0,       0,          0,          0,          0          }},
 };
 // clang-format on
 
-int forget_code(dl_phdr_info* object, std::size_t, void*) {
-    const auto page = static_cast<std::uintptr_t>(::getpagesize());
-    for (const ElfW(Phdr) & segment : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
-        if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-        const std::uintptr_t start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
-        const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-        // Not done where pages are locked or the kernel's own; it is for the idle size only.
-        ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
-    }
-    return 0;
-}
-
 }  // namespace
-
-void forget_startup_code() {
-    ::dl_iterate_phdr(forget_code, nullptr);
-}
 
 Status set_limits(Process process) {
     for (const auto& [resource, values] : kLimits) {

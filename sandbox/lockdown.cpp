@@ -1,12 +1,15 @@
-// The lockdown of the broker, of the launcher and of the policy compiler, each one straight line.
-// Runs in:  broker, launcher, compiler
+// The lockdown of the broker, the guard, the launcher and the policy compiler, each one straight line.
+// Runs in:  broker, guard, launcher, compiler
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 
 #include "sandbox/landlock.hpp"
@@ -15,6 +18,8 @@
 namespace sallyport::sandbox {
 
 namespace {
+
+constexpr rlim_t kLockedMemory = rlim_t{256} << 20U;  // more than broker or guard ever map
 
 Status prove_mkdir_refused(FdRef directory) {
     constexpr const char* kProbe = ".landlock-probe";
@@ -33,9 +38,27 @@ std::uint64_t rights(const BrokerNeeds::Tree& tree) {
     return all;
 }
 
+Status lock_memory() {
+    // Future memory only where the limit cannot be met: it would not be had at all then.
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return system_error("getrlimit");
+    const int future = limit.rlim_cur >= kLockedMemory ? MCL_FUTURE : 0;
+    if (::geteuid() != 0 || ::mlockall(MCL_CURRENT | MCL_ONFAULT | future) == 0) return {};
+    return system_error("mlockall");
+}
+
+Status prove_files_refused() {
+    const UniqueFd file(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+    if (file.is_open() || errno != EACCES) return failure(Errc::kProof, "landlock: does not refuse a file");
+    return {};
+}
+
 }  // namespace
 
 Status lockdown_broker(const BrokerNeeds& needs) {
+    // Memory: while file systems are frozen a page must not have to come from a disk.
+    if (needs.freezes)
+        if (const auto locked = lock_memory(); !locked) return locked;
     // Limits.
     if (const auto limits = set_limits(Process::kBroker); !limits) return limits;
     // Capabilities: what the policy makes necessary and root has; an ordinary user has none to begin with.
@@ -53,6 +76,29 @@ Status lockdown_broker(const BrokerNeeds& needs) {
     if (const auto proved = prove_mkdir_refused(FdRef(needs.state_directory)); !proved) return proved;
     // System calls.
     return install_filter(Process::kBroker, needs);
+}
+
+Status lockdown_guard(FdRef root, FdRef sys) {
+    // Memory: what was touched once stays; before a freeze everything is touched.
+    if (const auto locked = lock_memory(); !locked) return locked;
+    // Limits.
+    if (const auto limits = set_limits(Process::kGuard); !limits) return limits;
+    // Capabilities: those of the table, if root started it.
+    const auto kept = ::geteuid() == 0 ? guard_capabilities() : std::span<const KeptCapability>();
+    if (const auto dropped = keep_capabilities(kept); !dropped) return dropped;
+    // No program that is ever executed gains anything.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // No other process of the same user may read its memory; no core files.
+    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
+    // Files: directories may be opened, and what /sys says be read.
+    const std::array grants{
+        landlock::Grant{.fd = root.get(), .rights = LANDLOCK_ACCESS_FS_READ_DIR},
+        landlock::Grant{.fd = sys.get(),
+                        .rights = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_READ_FILE}};
+    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    if (const auto proved = prove_files_refused(); !proved) return proved;
+    // System calls.
+    return install_filter(Process::kGuard, {});
 }
 
 Status lockdown_launcher(bool asks_kernel) {

@@ -34,6 +34,7 @@ struct BrokerNeeds {
         bool list = false;  // directories themselves may be opened
     };
     std::vector<Tree> trees;
+    bool freezes = false;      // has a guard: nothing may wait for a disk while file systems are frozen
     int state_directory = -1;  // lent; used to prove that Landlock refuses what no tree grants
 };
 
@@ -52,10 +53,6 @@ std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs);
 /// Landlock did not refuse what it should.
 Status lockdown_broker(const BrokerNeeds& needs);
 
-/// Unmaps code that was paged in so far; what is needed again is paged in again. After the lockdown, the last
-/// part of a start.
-void forget_startup_code();
-
 /// Makes the few capabilities that lockdown_nursery() starts with outlast the execve() of the nursery, which
 /// would otherwise end them since its user number is not 0. Called by the new process itself, between
 /// clone3() and execve(): they hold in its new user namespace only.
@@ -70,6 +67,13 @@ Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const 
 /// Locks a worker down further; its parent is the nursery, so that only limits, Landlock (nothing at all) and
 /// the stricter seccomp filter are left to do.
 Status lockdown_worker();
+
+/// The capabilities of the guard, if it is started by root.
+std::span<const KeptCapability> guard_capabilities();
+
+/// Locks the guard down. It may open directories everywhere, to freeze what is mounted there, and read below `sys`.
+/// Its memory is locked: what it touches stays. Errors: as above.
+Status lockdown_guard(FdRef root, FdRef sys);
 
 /// The capabilities of the launcher: CAP_KILL, and CAP_SYS_BOOT if the kernel itself may be asked to end.
 std::vector<KeptCapability> launcher_capabilities(bool asks_kernel);

@@ -30,7 +30,7 @@ struct SyscallRule {
     const char* reason;
 };
 
-enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler };
+enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler, kGuard };
 
 /// The table of a kind of process.
 std::span<const SyscallRule> syscall_table(Process process);

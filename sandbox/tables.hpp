@@ -18,6 +18,7 @@ std::span<const SyscallRule> broker_syscalls();
 std::span<const SyscallRule> nursery_syscalls();
 std::span<const SyscallRule> worker_syscalls();
 std::span<const SyscallRule> compiler_syscalls();
+std::span<const SyscallRule> guard_syscalls();
 
 // Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;

@@ -15,7 +15,7 @@
 namespace sallyport {
 
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
-enum class Group : std::uint8_t { kSync, kInfo, kFile, kPower };
+enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower };
 
 /// Which process makes the answer.
 enum class AnsweredBy : std::uint8_t { kWorker, kBroker };
@@ -27,7 +27,7 @@ enum class WhileFrozen : std::uint8_t { kNo, kYes };
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
 /// What an allow rule for the command must say besides its name.
-enum class Constraint : std::uint8_t { kNone, kFiles, kModes };
+enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes };
 
 /// Whether a policy can take the command away. The floor keeps a host able to find out that the agent lives.
 enum class Floor : std::uint8_t { kNo, kYes };
@@ -44,6 +44,11 @@ enum class CommandId : std::uint8_t {
     kFileWrite,
     kFileSeek,
     kFileFlush,
+    kFsfreezeStatus,
+    kFsfreezeFreeze,
+    kFsfreezeFreezeList,
+    kFsfreezeThaw,
+    kFstrim,
     kSuspendDisk,
     kSuspendRam,
     kSuspendHybrid,
@@ -62,21 +67,26 @@ struct Command {
 
 // clang-format off
 inline constexpr std::array kCommands{
-    //      id                         name                    group          answered by          while frozen       success reply        floor        constraint
-    Command{CommandId::kSyncDelimited, "guest-sync-delimited", Group::kSync,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kSync,          "guest-sync",           Group::kSync,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kPing,          "guest-ping",           Group::kInfo,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kInfo,          "guest-info",           Group::kInfo,  AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kShutdown,       "guest-shutdown",       Group::kPower, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kModes},
-    Command{CommandId::kFileOpen,      "guest-file-open",      Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFiles},
-    Command{CommandId::kFileClose,     "guest-file-close",     Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileRead,      "guest-file-read",      Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileWrite,     "guest-file-write",     Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileSeek,      "guest-file-seek",      Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileFlush,     "guest-file-flush",     Group::kFile,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kSuspendDisk,    "guest-suspend-disk",   Group::kPower, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kSuspendRam,     "guest-suspend-ram",    Group::kPower, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kSuspendHybrid,  "guest-suspend-hybrid", Group::kPower, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    //      id                              name                          group           answered by          while frozen       success reply        floor        constraint
+    Command{CommandId::kSyncDelimited,      "guest-sync-delimited",       Group::kSync,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kSync,               "guest-sync",                 Group::kSync,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kPing,               "guest-ping",                 Group::kInfo,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kInfo,               "guest-info",                 Group::kInfo,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kShutdown,           "guest-shutdown",             Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kModes},
+    Command{CommandId::kFileOpen,           "guest-file-open",            Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFiles},
+    Command{CommandId::kFileClose,          "guest-file-close",           Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileRead,           "guest-file-read",            Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileWrite,          "guest-file-write",           Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileSeek,           "guest-file-seek",            Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileFlush,          "guest-file-flush",           Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFsfreezeStatus,     "guest-fsfreeze-status",      Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kFsfreezeFreeze,     "guest-fsfreeze-freeze",      Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
+    Command{CommandId::kFsfreezeFreezeList, "guest-fsfreeze-freeze-list", Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
+    Command{CommandId::kFsfreezeThaw,       "guest-fsfreeze-thaw",        Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kFstrim,             "guest-fstrim",               Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
+    Command{CommandId::kSuspendDisk,        "guest-suspend-disk",         Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSuspendRam,         "guest-suspend-ram",          Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSuspendHybrid,      "guest-suspend-hybrid",       Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
 };
 // clang-format on
 
@@ -89,6 +99,7 @@ inline constexpr std::array kGroups{
     GroupName{Group::kSync, "@sync"},
     GroupName{Group::kInfo, "@info"},
     GroupName{Group::kFile, "@file"},
+    GroupName{Group::kFreeze, "@freeze"},
     GroupName{Group::kPower, "@power"},
 };
 

@@ -52,15 +52,31 @@ Result<bool> Ask::receive_welcome(ipc::Welcome& welcome) {
     return true;
 }
 
+Status Ask::start_urgent(const Pending& work) {
+    SALLYPORT_CHECK(is_busy() && !has_urgent());
+    urgent_ = &work;
+    urgent_seq_ = ++seq_;
+    request_ = work.request;
+    request_.set_seq(urgent_seq_);
+    return send(request_);
+}
+
+void Ask::promote(const Pending& work) {
+    SALLYPORT_CHECK(!is_busy() && has_urgent());
+    work_ = &work;
+    work_seq_ = urgent_seq_;
+    urgent_ = nullptr;
+}
+
 Status Ask::start(const Pending& work) {
     SALLYPORT_CHECK(!is_busy());
     work_ = &work;
-    ++seq_;
+    work_seq_ = ++seq_;
     next_chunk_ = 0;
     unacknowledged_ = 0;
     outgoing_left_ = 0;
     request_ = work.request;
-    request_.set_seq(seq_);
+    request_.set_seq(work_seq_);
     if (request_.shutdown().mode().size() > kMaxOpenMode)
         shorten(*request_.mutable_shutdown()->mutable_mode(), kMaxOpenMode);
     if (has_long_text(request_)) {
@@ -90,7 +106,7 @@ void Ask::fill_part(ipc::Extent& extent) {
 Status Ask::send_parts() {
     while (outgoing_left_ > 0 && unacknowledged_ < kChunks) {
         request_.Clear();
-        request_.set_seq(seq_);
+        request_.set_seq(work_seq_);
         fill_part(*request_.mutable_chunk_filled()->mutable_data());
         if (const auto sent = send(request_); !sent) return sent;
     }
@@ -102,7 +118,14 @@ Result<Ask::Event> Ask::receive() {
         const auto got = receive_reply();
         if (!got) return std::unexpected(got.error());
         if (!*got) return Event::kNothing;
-        if (!is_busy() || reply_.seq() != seq_)
+        if (reply_.seq() == 0 && reply_.has_frozen_state()) return Event::kState;
+        if (has_urgent() && reply_.seq() == urgent_seq_) {
+            if (!is_answer(*urgent_))
+                return failure(Errc::kInvalid, "broker: the answer to another question");
+            urgent_ = nullptr;
+            return Event::kUrgent;
+        }
+        if (!is_busy() || reply_.seq() != work_seq_)
             return failure(Errc::kInvalid, "broker: a reply nobody waits for");
         if (!reply_.has_chunk_used()) return take_reply();
         if (!work_->request.has_file_write() || unacknowledged_ == 0)
@@ -118,16 +141,16 @@ Result<Ask::Event> Ask::take_reply() {
         if (data_.empty()) return failure(Errc::kInvalid, "broker: a part without data");
         return Event::kPart;
     }
-    if (!is_answer()) return failure(Errc::kInvalid, "broker: the answer to another question");
+    if (!is_answer(*work_)) return failure(Errc::kInvalid, "broker: the answer to another question");
     work_ = nullptr;
     return Event::kFinished;
 }
 
-bool Ask::is_answer() const {
+bool Ask::is_answer(const Pending& work) const {
     if (reply_.has_error()) return true;
     // A reply has the number of its command; CommandDisabled has no other answer than an error.
     constexpr int kFirstCommand = ipc::Request::kFileOpen;
-    const int asked = work_->request.command_case();
+    const int asked = work.request.command_case();
     return asked >= kFirstCommand && static_cast<int>(reply_.result_case()) == asked;
 }
 
@@ -143,14 +166,14 @@ Status Ask::take_data() {
 
 Status Ask::release_part() {
     request_.Clear();
-    request_.set_seq(seq_);
+    request_.set_seq(work_seq_);
     request_.mutable_chunk_used();
     return send(request_);
 }
 
 Status Ask::report_drop() {
     request_.Clear();
-    request_.mutable_reply_dropped()->set_seq(seq_);
+    request_.mutable_reply_dropped()->set_seq(reply_.seq());
     return send(request_);
 }
 

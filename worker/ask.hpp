@@ -1,4 +1,5 @@
-// The conversation with the broker: one request at a time, file contents in parts through the arena.
+// The conversation with the broker: one request at a time, file contents in parts through the arena. While a request that
+// the host has given up is still at work, one urgent request more: the frozen state has to be told, and ended, at once.
 // Runs in:  worker
 // Input:    replies of the broker, which is trusted; what is not a reply to the request is its bug and ends
 // the worker
@@ -24,6 +25,8 @@ public:
         kNothing,   // no frame is there
         kPart,      // file read: data() is a part, to be followed by release_part()
         kFinished,  // reply() is the answer; data() is the last part of a file read, or empty
+        kUrgent,    // reply() is the answer to the urgent request
+        kState,     // reply() tells, unasked, whether file systems are frozen
     };
 
     Ask(FdRef socket, const ipc::Arena& arena) : socket_(socket), arena_(arena) {}
@@ -37,6 +40,11 @@ public:
     /// Asks for what `work` says, which must stay where it is until kFinished.
     Status start(const Pending& work);
     [[nodiscard]] bool is_busy() const { return work_ != nullptr; }
+    /// The same for an urgent request, beside the one at work. It has no contents in the arena.
+    Status start_urgent(const Pending& work);
+    [[nodiscard]] bool has_urgent() const { return urgent_ != nullptr; }
+    /// The request at work has ended: the urgent one, which lies at `work` now, takes its place.
+    void promote(const Pending& work);
 
     /// What the broker said. Errors: kInvalid if it broke the contract, and those of ipc::receive().
     Result<Event> receive();
@@ -45,22 +53,25 @@ public:
 
     /// A part has been used; the broker may fill its chunk again.
     Status release_part();
-    /// The last reply was thrown away, since the host had given up waiting for it.
+    /// The reply() was thrown away, since the host had given up waiting for it.
     Status report_drop();
 
 private:
     Status send(const ipc::Request& request);
     Result<bool> receive_reply();
     Result<Event> take_reply();
-    [[nodiscard]] bool is_answer() const;
+    [[nodiscard]] bool is_answer(const Pending& work) const;
     Status take_data();
     void fill_part(ipc::Extent& extent);
     Status send_parts();
 
     FdRef socket_;
     const ipc::Arena& arena_;
-    std::uint64_t seq_ = 0;
+    std::uint64_t seq_ = 0;  // the last one used
+    std::uint64_t work_seq_ = 0;
+    std::uint64_t urgent_seq_ = 0;
     const Pending* work_ = nullptr;
+    const Pending* urgent_ = nullptr;
     // A file write: what is left of its data, the chunk for the next part, and parts that are not
     // acknowledged.
     Base64Decoder outgoing_;

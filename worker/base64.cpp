@@ -11,36 +11,30 @@ namespace {
 
 enum CharClass : std::uint8_t { kDigit = 0, kPadding = 1, kLineEnd = 2, kBad = 4 };
 
-constexpr std::size_t kGroup = 4;       // characters
-constexpr std::size_t kGroupBytes = 3;  // bytes
 constexpr std::uint8_t kNoDigit = 0x80;
-constexpr std::uint32_t kNoGroup = 0x80000000U;
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 struct Tables {
     std::array<std::uint8_t, 256> classes{};
     std::array<std::uint8_t, 256> digits{};
-    std::array<std::array<std::uint32_t, 256>, kGroup>
-        placed{};  // digits at their place in a group's 24 bits
 };
 
 constexpr Tables kTables = [] {
     Tables tables;
     tables.classes.fill(kBad);
     tables.digits.fill(kNoDigit);
-    for (auto& place : tables.placed) place.fill(kNoGroup);
     for (std::size_t digit = 0; digit < kAlphabet.size(); ++digit) {
         const auto at = static_cast<std::uint8_t>(kAlphabet[digit]);
         tables.classes[at] = kDigit;
         tables.digits[at] = static_cast<std::uint8_t>(digit);
-        for (std::size_t place = 0; place < kGroup; ++place)
-            tables.placed[place][at] = static_cast<std::uint32_t>(digit << (18 - 6 * place));
     }
     tables.classes[static_cast<std::uint8_t>('=')] = kPadding;
     tables.classes[static_cast<std::uint8_t>('\n')] = kLineEnd;
     return tables;
 }();
 
+constexpr std::size_t kGroup = 4;       // characters
+constexpr std::size_t kGroupBytes = 3;  // bytes
 // Encoded at a time, so that the scratch text stays in the processor's nearest cache.
 constexpr std::size_t kPiece = std::size_t{12} << 10U;
 static_assert(kPiece % kGroupBytes == 0);
@@ -61,21 +55,6 @@ std::uint8_t classes_in(std::string_view text) {
     return static_cast<std::uint8_t>(seen);
 }
 
-// Without a table and without a branch, so that the compiler looks at many characters at a time.
-bool are_all_digits(std::string_view text) {
-    const auto below = [](unsigned value, unsigned limit) {
-        return static_cast<std::uint8_t>(static_cast<std::uint8_t>(value) < limit);
-    };
-    std::uint8_t all = 1;
-    for (const char character : text) {
-        const auto code = static_cast<std::uint8_t>(character);
-        const auto lower = static_cast<std::uint8_t>(code | 0x20U);
-        all &= static_cast<std::uint8_t>(below(lower - 'a', 26) | below(code - '0', 10) | (code == '+') |
-                                         (code == '/'));
-    }
-    return all != 0;
-}
-
 std::size_t measure_slowly(std::string_view text) {
     std::array<std::byte, 256> thrown_away{};
     Base64Decoder decoder(text);
@@ -92,10 +71,11 @@ absl::string_view as_text(std::span<const std::byte> data) {
 
 std::optional<std::size_t> measure_base64(std::string_view text) {
     const std::size_t last = text.size() < kGroup ? 0 : text.size() - kGroup;
-    const bool is_canonical = text.size() % kGroup == 0 && are_all_digits(text.substr(0, last));
-    const std::uint8_t seen = classes_in(is_canonical ? text.substr(last) : text);
-    if ((seen & kBad) != 0) return std::nullopt;
-    if (!is_canonical || (seen & kLineEnd) != 0) return measure_slowly(text);
+    const std::uint8_t front = classes_in(text.substr(0, last));
+    const std::uint8_t back = classes_in(text.substr(last));
+    if (((front | back) & kBad) != 0) return std::nullopt;
+    const bool canonical = text.size() % kGroup == 0 && front == kDigit && (back & kLineEnd) == 0;
+    if (!canonical) return measure_slowly(text);
     return last / kGroup * kGroupBytes + measure_slowly(text.substr(last));
 }
 
@@ -105,10 +85,10 @@ std::size_t Base64Decoder::decode_plain_groups(std::span<std::byte> out) {
     std::size_t done = 0;
     for (; done < groups; ++done) {
         const std::span<const char, kGroup> four(in + done * kGroup, kGroup);
-        std::uint32_t bits = 0;
-        for (std::size_t place = 0; place < kGroup; ++place)
-            bits |= kTables.placed[place][static_cast<std::uint8_t>(four[place])];
-        if ((bits & kNoGroup) != 0) break;
+        const std::uint32_t a = digit_of(four[0]), b = digit_of(four[1]), c = digit_of(four[2]),
+                            d = digit_of(four[3]);
+        if (((a | b | c | d) & kNoDigit) != 0) break;
+        const std::uint32_t bits = a << 18U | b << 12U | c << 6U | d;
         const auto three = out.subspan(done * kGroupBytes, kGroupBytes);
         three[0] = static_cast<std::byte>(bits >> 16U);
         three[1] = static_cast<std::byte>(bits >> 8U);

@@ -67,7 +67,14 @@ void Commands::welcome(const ipc::Welcome& welcome) {
     for (const std::uint32_t number : welcome.enabled())
         if (const auto id = command_from_number(number)) enabled_.add(*id);
     dialect_ = welcome.preview_names() ? Dialect::kPreview : Dialect::kCurrent;
-    info_reply_ = info_of(enabled_);
+    set_frozen(welcome.frozen());
+}
+
+void Commands::set_frozen(bool is_frozen) {
+    CommandSet answered = enabled_;
+    for (const Command& row : kCommands)
+        if (is_frozen && row.while_frozen == WhileFrozen::kNo) answered.remove(row.id);
+    info_reply_ = info_of(answered);
 }
 
 std::optional<HostError> Commands::answer_sync(std::optional<JsonValue> arguments,

@@ -24,6 +24,8 @@ public:
 
     /// What the broker said: which commands are enabled, and the names of arguments.
     void welcome(const ipc::Welcome& welcome);
+    /// While file systems are frozen guest-info shows few commands as enabled.
+    void set_frozen(bool is_frozen);
 
     [[nodiscard]] bool is_enabled(CommandId id) const { return enabled_.has(id); }
     [[nodiscard]] Dialect dialect() const { return dialect_; }

@@ -15,6 +15,10 @@ constexpr std::chrono::milliseconds kPatience{kSyncPatienceMs};
 HostError busy() {
     return generic_error("the agent is busy with an earlier request");
 }
+bool is_urgent(const Pending& pending) {
+    return command_row(pending.command).while_frozen == WhileFrozen::kYes &&
+           !pending.request.has_command_disabled();
+}
 HostError given_up() {
     return generic_error("the agent has given up waiting for this request");
 }
@@ -86,26 +90,42 @@ Status Conversation::take(Framing& framing) {
 
 // Answers from the front of the queue until the broker has to be waited for.
 Status Conversation::advance() {
-    while (queued_ > 0 && state_ != State::kWorking) {
+    while (queued_ > 0 && !is_waiting()) {
         Pending& front = queue_[front_];
         queued_size_ -= front.size();
-        if (front.fate == Fate::kAnswered) {
-            parts_.output.text() += front.reply;
-        } else if (state_ == State::kGivenUp) {
-            append_error(parts_.output.text(), busy(), front.id);
-        } else {
-            std::swap(work_, front);
-            state_ = State::kWorking;
-            if (const auto started = parts_.ask.start(work_); !started) return started;
-        }
+        if (const auto done = answer_next(front); !done) return done;
         pop();
     }
     return {};
 }
 
+Status Conversation::answer_next(Pending& next) {
+    if (next.fate == Fate::kAnswered) {
+        parts_.output.text() += next.reply;
+        return {};
+    }
+    if (state_ == State::kFree) {
+        std::swap(work_, next);
+        state_ = State::kWorking;
+        return parts_.ask.start(work_);
+    }
+    if (is_urgent(next) && !parts_.ask.has_urgent()) {
+        std::swap(urgent_, next);
+        state_ = State::kUrgent;
+        return parts_.ask.start_urgent(urgent_);
+    }
+    append_error(parts_.output.text(), busy(), next.id);
+    return {};
+}
+
 // A read whose reply has begun is ended as a short read: a legal reply, never half of one.
 Status Conversation::give_up() {
-    if (state_ != State::kWorking) return {};
+    if (!is_waiting()) return {};
+    if (state_ == State::kUrgent) {
+        append_error(parts_.output.text(), given_up(), urgent_.id);
+        state_ = State::kGivenUp;
+        return {};
+    }
     if (is_streaming_) {
         end_stream(streamed_, false);
     } else {
@@ -116,7 +136,7 @@ Status Conversation::give_up() {
 }
 
 std::optional<Clock::time_point> Conversation::deadline() const {
-    if (state_ != State::kWorking || !parts_.output.is_empty()) return std::nullopt;
+    if (!is_waiting() || !parts_.output.is_empty()) return std::nullopt;
     for (std::size_t at = 0; at < queued_; ++at) {
         const Pending& one = queue_[(front_ + at) % kMaxQueued];
         if (one.is_sync) return one.arrival + kPatience;
@@ -134,15 +154,34 @@ Status Conversation::go_on() {
 }
 
 Status Conversation::on_broker() {
-    const auto event = parts_.ask.receive();
-    if (!event) return std::unexpected(event.error());
-    if (*event == Ask::Event::kNothing) return {};
-    return *event == Ask::Event::kPart ? use_part() : finish();
+    do {
+        const auto event = parts_.ask.receive();
+        if (!event) return std::unexpected(event.error());
+        Status done;
+        switch (*event) {
+            case Ask::Event::kNothing:
+                return {};
+            case Ask::Event::kPart:
+                done = use_part();
+                break;
+            case Ask::Event::kFinished:
+                done = finish();
+                break;
+            case Ask::Event::kUrgent:
+                done = finish_urgent();
+                break;
+            case Ask::Event::kState:
+                parts_.commands.set_frozen(parts_.ask.reply().frozen_state().frozen());
+                break;
+        }
+        if (!done) return done;
+    } while (parts_.ask.is_busy());
+    return {};
 }
 
 Status Conversation::use_part() {
     ++parts_held_;
-    if (state_ == State::kGivenUp) return release_parts();
+    if (state_ != State::kWorking) return release_parts();
     std::string& out = parts_.output.text();
     if (!is_streaming_) {
         is_streaming_ = true;
@@ -173,28 +212,49 @@ void Conversation::end_stream(std::int64_t count, bool eof) {
 
 Status Conversation::finish() {
     parts_held_ = 0;
-    const bool is_wanted = std::exchange(state_, State::kFree) == State::kWorking;
-    if (!is_wanted) {
+    const State was = std::exchange(state_, State::kFree);
+    if (was != State::kWorking) {
         if (const auto told = parts_.ask.report_drop(); !told) return told;
         work_.clear();
+        if (parts_.ask.has_urgent()) {
+            std::swap(work_, urgent_);
+            parts_.ask.promote(work_);
+            state_ = was == State::kUrgent ? State::kWorking : State::kGivenUp;
+        }
         return advance();
     }
-    const ipc::Reply& reply = parts_.ask.reply();
-    std::string& out = parts_.output.text();
-    if (reply.has_file_read()) {
+    if (parts_.ask.reply().has_file_read()) {
         if (const auto done = finish_read(); !done) return done;
     } else if (is_streaming_) {
         return failure(Errc::kInvalid, "broker: no end of a file read");
-    } else if (reply.has_error()) {
-        append_error(out, host_error(reply.error(), work_.request, command_row(work_.command).name),
-                     work_.id);
-    } else if (command_row(work_.command).success_reply == SuccessReply::kSent) {
-        const auto& reflection = *reply.GetReflection();
-        const auto* field = reflection.GetOneofFieldDescriptor(reply, reply.GetDescriptor()->oneof_decl(0));
-        append_success(out, reflection.GetMessage(reply, field), work_.id);
+    } else {
+        append_reply(work_);
     }
     work_.clear();
     return advance();
+}
+
+Status Conversation::finish_urgent() {
+    if (state_ == State::kUrgent) {
+        append_reply(urgent_);
+    } else if (const auto told = parts_.ask.report_drop(); !told) {
+        return told;
+    }
+    state_ = State::kGivenUp;
+    urgent_.clear();
+    return advance();
+}
+
+void Conversation::append_reply(const Pending& work) {
+    const ipc::Reply& reply = parts_.ask.reply();
+    std::string& out = parts_.output.text();
+    if (reply.has_error())
+        return append_error(out, host_error(reply.error(), work.request, command_row(work.command).name),
+                            work.id);
+    if (command_row(work.command).success_reply == SuccessReply::kNone) return;
+    const auto& reflection = *reply.GetReflection();
+    const auto* field = reflection.GetOneofFieldDescriptor(reply, reply.GetDescriptor()->oneof_decl(0));
+    append_success(out, reflection.GetMessage(reply, field), work.id);
 }
 
 Status Conversation::finish_read() {
@@ -208,15 +268,10 @@ Status Conversation::finish_read() {
         end_stream(result.count(), result.eof());
         return {};
     }
-    std::string& out = parts_.output.text();
-    out += kReplyStart;
-    out += "{\"count\": ";
-    append_integer(out, result.count());
-    out += ", \"buf-b64\": \"";
-    encoder_.append(data, out);
-    encoder_.finish(out);
-    out += result.eof() ? "\", \"eof\": true}" : "\", \"eof\": false}";
-    end_reply(out, work_.id);
+    schema::FileReadReply whole = result;
+    const auto bytes = static_cast<const char*>(static_cast<const void*>(data.data()));
+    whole.set_buf_b64(bytes, data.size());
+    append_success(parts_.output.text(), whole, work_.id);
     return {};
 }
 

@@ -5,7 +5,8 @@
 // At most one request is at work in the broker. Those behind it wait in a queue, also when they need no
 // broker, since replies come in order. When the host resets the conversation with 0xFF, or a sync has waited
 // too long, the request at work is given up: the host gets a line in its place, and until the broker's late
-// reply has come and been thrown away, whatever needs the broker is answered "busy" at once.
+// reply has come and been thrown away, whatever needs the broker is answered "busy" at once; only whether file systems are
+// frozen can be asked, and their thaw be ordered, beside it.
 #pragma once
 
 #include <array>
@@ -44,8 +45,7 @@ public:
     /// Whether another request may be read. If not, the host has to read replies, or to wait, first.
     [[nodiscard]] bool has_room() const;
 
-    /// Takes one frame of the broker, so that what it gives is written to the host before the next is looked at.
-    /// Errors: kClosed, kInvalid, kSystem; the worker must end.
+    /// The broker's socket has something. Errors: kClosed, kInvalid, kSystem; the worker must end.
     Status on_broker();
 
     /// Output was written, or time has passed: does what that makes possible.
@@ -56,15 +56,17 @@ public:
     [[nodiscard]] std::optional<Clock::time_point> deadline() const;
 
     /// Whether nothing is left to be answered.
-    [[nodiscard]] bool is_idle() const { return state_ != State::kWorking && queued_ == 0; }
+    [[nodiscard]] bool is_idle() const { return !is_waiting() && queued_ == 0; }
 
 private:
     enum class State : std::uint8_t {
         kFree,     // the broker has nothing of ours
         kWorking,  // on work_, for the host
         kGivenUp,  // on work_, whose reply nobody wants any more
+        kUrgent,   // the same, and on urgent_, for the host
     };
 
+    [[nodiscard]] bool is_waiting() const { return state_ == State::kWorking || state_ == State::kUrgent; }
     Pending& back();
     void push();
     void pop();
@@ -73,7 +75,10 @@ private:
     Status advance();
     Status give_up();
     Status use_part();
+    Status answer_next(Pending& next);
     Status finish();
+    Status finish_urgent();
+    void append_reply(const Pending& work);
     Status finish_read();
     void end_stream(std::int64_t count, bool eof);
     Status release_parts();
@@ -81,6 +86,7 @@ private:
     Parts parts_;
     State state_ = State::kFree;
     Pending work_;
+    Pending urgent_;
     // The queue: a ring.
     std::array<Pending, kMaxQueued> queue_;
     std::size_t front_ = 0;

@@ -39,6 +39,13 @@ std::string action(const ipc::Request& request) {
             return "failed to seek file";
         case ipc::Request::kFileFlush:
             return "failed to flush file";
+        case ipc::Request::kFsfreezeFreeze:
+        case ipc::Request::kFsfreezeFreezeList:
+            return "failed to freeze file systems";
+        case ipc::Request::kFsfreezeThaw:
+            return "failed to thaw file systems";
+        case ipc::Request::kFstrim:
+            return "failed to trim file systems";
         case ipc::Request::kShutdown:
             return "child process has failed to shutdown";
         case ipc::Request::kSuspendDisk:
@@ -143,6 +150,18 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("invalid whence code " + number(request.file_seek().whence().code()));
         case ipc::STATE_NOT_SAVED:
             return generic_error("failed to commit persistent state to disk");
+        case ipc::FROZEN:
+            return command_disabled(command);
+        case ipc::MOUNT_OPEN:
+            return generic_error("failed to open " + error.mount() + system_text(error.sys_errno()));
+        case ipc::MOUNT_FREEZE:
+            return generic_error("failed to freeze " + error.mount() + system_text(error.sys_errno()));
+        case ipc::MOUNT_THAW:
+            return generic_error("failed to thaw " + error.mount() + system_text(error.sys_errno()));
+        case ipc::HOOK_FAILED:
+            if (error.sys_errno() == 0) return generic_error("child process has terminated abnormally");
+            return generic_error("child process has failed to execute fsfreeze hook: exit status " +
+                                 number(error.sys_errno()));
         case ipc::UNSUPPORTED:
             return generic_error(unsupported_text(request));
         case ipc::CHILD_EXITED:

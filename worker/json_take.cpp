@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ipc/result.hpp"
+#include "schema/guest_agent.pb.h"
 #include "worker/base64.hpp"
 #include "worker/json_codec.hpp"
 
@@ -208,8 +209,22 @@ private:
         }
     }
 
+    static Refused take_strings(JsonValue value, Place place) {
+        if (value.kind() != JsonKind::kArray) return wrong_type(place.name, "array");
+        Message& list = *place.reflection().MutableMessage(&place.message, &place.field);
+        const FieldDescriptor& item = *list.GetDescriptor()->field(0);
+        JsonValue element = value.child();
+        for (std::size_t at = 0; at < value.size(); ++at, element = element.next()) {
+            if (element.kind() != JsonKind::kString)
+                return wrong_type(std::string(place.name) + "[" + std::to_string(at) + "]", "string");
+            list.GetReflection()->AddString(&list, &item, std::string(element.text()));
+        }
+        return {};
+    }
+
     Refused take_alternate(JsonValue value, Place place) {
         const auto& type = *place.field.message_type();
+        if (&type == schema::Strings::descriptor()) return take_strings(value, place);
         SALLYPORT_CHECK(type.real_oneof_decl_count() == 1);
         Message& alternate = *place.reflection().MutableMessage(&place.message, &place.field);
         const auto& forms = *type.oneof_decl(0);

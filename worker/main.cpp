@@ -51,7 +51,6 @@ int be_nursery(std::string_view uid_text, std::string_view gid_text) {
     const FdRef executable(kNurseryExecutable);
     if (!sandbox::lockdown_nursery(*uid, *gid, executable, std::span(&control, 1)))
         return end_with(worker::Exit::kLockdownFailed);
-    sandbox::forget_startup_code();
     return worker::run_nursery(control, executable);
 }
 
@@ -72,7 +71,6 @@ int be_worker() {
     if (!arena || !epoll.is_open() || !worker::watch(epoll, channel, broker))
         return end_with(worker::Exit::kSetUpFailed);
     if (!sandbox::lockdown_worker()) return end_with(worker::Exit::kLockdownFailed);
-    sandbox::forget_startup_code();
     return end_with(worker::serve(
         {.epoll = epoll, .channel = channel, .broker = broker, .arena = *arena, .commands = commands}));
 }

@@ -84,6 +84,16 @@ std::string warning(const Rule& rule, const std::string& text) {
     return rule.where + ": warning: rule '" + rule.id + "': " + text + "\n";
 }
 
+/// Denials that judge paths as the host names them say nothing about where a link leads.
+std::string warn_of_links(const Policy& policy, const Rule& rule, const FileRule& file) {
+    if (!file.follow_symlinks) return "";
+    for (const Rule& other : policy.rules)
+        if (other.effect == Effect::kDeny && !other.files.empty())
+            return warning(rule, "follows symbolic links, and a link is not held back by deny rule '" +
+                                     other.id + "', which judges the name that the host gives");
+    return "";
+}
+
 std::string warn_of_directory(const Rule& rule, const FileRule& file) {
     struct stat status{};
     const std::string shown = "directory '" + compile::printable(file.under) + "' ";
@@ -98,7 +108,8 @@ std::string warnings_of(const Policy& policy, WallTime now) {
     for (const Rule& rule : policy.rules) {
         if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
         if (rule.effect == Effect::kDeny) continue;
-        for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
+        for (const FileRule& file : rule.files)
+            text += warn_of_directory(rule, file) + warn_of_links(policy, rule, file);
     }
     return text;
 }

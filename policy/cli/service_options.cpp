@@ -182,7 +182,7 @@ std::string help_text() {
            "  -r, --retry-path       wait for the channel if it is not there at start\n"
            "  -d, --daemonize        run in the background\n"
            "  -D, --dump-conf        print the configuration and exit\n"
-           "  -v, --verbose          accepted; every decision is logged in any case\n"
+           "  -v, --verbose          say what each process was seen to hold\n"
            "  -V, --version          print the version and exit\n"
            "  -h, --help             print this and exit\n";
 }

@@ -5,6 +5,7 @@
 
 #include "ipc/limits.hpp"
 #include "policy/compile/file_rule.hpp"
+#include "policy/compile/freeze_rule.hpp"
 #include "policy/compile/power_rule.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
@@ -15,8 +16,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kKeys{"id",    "why",    "commands", "files",
-                                                "modes", "method", "expires"};
+constexpr std::array<std::string_view, 8> kKeys{"id",    "why",    "commands", "files",
+                                                "modes", "method", "freeze",   "expires"};
 
 std::string quoted(std::string_view word) {
     return "'" + std::string(word) + "'";
@@ -29,10 +30,10 @@ CommandSet commands_of(Group group) {
     return set;
 }
 
-CommandSet commands_with_files() {
+CommandSet commands_with(Constraint constraint) {
     CommandSet set;
     for (const Command& row : kCommands)
-        if (row.constraint == Constraint::kFiles) set.add(row.id);
+        if (row.constraint == constraint) set.add(row.id);
     return set;
 }
 
@@ -96,6 +97,21 @@ void read_id(RuleContext& context, const toml::table& rule, compiled::Rule& to) 
     to.set_id(std::string(*id));
 }
 
+void check_freeze(RuleContext& context, const toml::table& rule, const compiled::Rule& to, CommandSet set) {
+    const bool freezes = have_common(set, commands_with(Constraint::kFreeze));
+    const bool is_allow = to.effect() == compiled::Rule::ALLOW;
+    if (rule.contains("freeze") && !is_allow)
+        context.reader.problem(place_of(*rule.get("freeze")), "'freeze' means nothing in a deny rule");
+    else if (rule.contains("freeze") && !freezes)
+        context.reader.problem(place_of(*rule.get("freeze")), "'freeze' means nothing here: no command of " +
+                                                                  name_of(to) + " freezes or trims");
+    else if (is_allow && freezes && !rule.contains("freeze"))
+        context.reader.problem(place_of(*rule.get("commands")),
+                               name_of(to) +
+                                   " allows freezing or trimming and must say which file systems: "
+                                   "freeze = { mounts = [\"/\"] }, or freeze = {} for all local ones");
+}
+
 void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule& to) {
     Reader& reader = context.reader;
     const bool is_allow = to.effect() == compiled::Rule::ALLOW;
@@ -105,7 +121,7 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
         if (is_allow) return reader.problem(place_of(rule), name_of(to) + " needs 'commands'");
         if (!rule.contains("files"))
             return reader.problem(place_of(rule), name_of(to) + " needs 'commands' or 'files'");
-        set = commands_with_files();
+        set = commands_with(Constraint::kFiles);
     } else if (const auto words = reader.words(rule, "commands")) {
         for (const Word& word : *words) set |= commands_of(reader, word, is_allow);
     }
@@ -114,7 +130,8 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     if (set.is_empty()) return;
     read_power(reader, rule, set, to);
 
-    const bool takes_files = have_common(set, commands_with_files());
+    check_freeze(context, rule, to, set);
+    const bool takes_files = have_common(set, commands_with(Constraint::kFiles));
     if (rule.contains("files") && !takes_files)
         reader.problem(place_of(*rule.get("files")),
                        "'files' means nothing here: no command of " + name_of(to) + " takes a path");
@@ -148,6 +165,7 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     context.reader.text(rule, "why");
     read_commands(context, rule, to);
     read_files(context.reader, context.passwd, rule, to);
+    read_freeze(context.reader, rule, to);
     read_expires(context.reader, rule, to);
 }
 

@@ -11,6 +11,13 @@ namespace sallyport::policy::compile {
 
 namespace {
 
+struct TimeUnit {
+    std::string_view name;
+    std::uint32_t ms;
+};
+constexpr std::array kTimeUnits{TimeUnit{"ms", 1}, TimeUnit{"s", 1000}, TimeUnit{"m", 60'000},
+                                TimeUnit{"h", 3'600'000}};
+
 struct Unit {
     std::string_view name;
     unsigned shift;
@@ -41,6 +48,17 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
             return std::nullopt;
         return *count << unit.shift;
     }
+    return std::nullopt;
+}
+
+std::optional<std::uint32_t> parse_duration_ms(std::string_view text) {
+    const std::size_t digits = text.find_first_not_of("0123456789");
+    if (digits == text.npos) return std::nullopt;
+    const auto count = parse_number<std::uint32_t>(text.substr(0, digits), 10);
+    for (const TimeUnit& unit : kTimeUnits)
+        if (text.substr(digits) == unit.name && count && *count > 0 &&
+            *count <= std::numeric_limits<std::uint32_t>::max() / unit.ms)
+            return *count * unit.ms;
     return std::nullopt;
 }
 

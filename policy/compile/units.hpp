@@ -18,6 +18,9 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 /// unclear.
 std::optional<std::string> suggest_size(std::string_view text);
 
+/// Milliseconds: "500ms", "60s", "5m", "1h". Nothing if it is not of that form, is 0 or too large.
+std::optional<std::uint32_t> parse_duration_ms(std::string_view text);
+
 /// Permission bits in octal: "0600". Three or four digits, at most 0777.
 std::optional<std::uint32_t> parse_mode(std::string_view text);
 

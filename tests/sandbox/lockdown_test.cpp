@@ -144,7 +144,7 @@ TEST_P(Broker, IsRefusedEverythingElse) {
     static constexpr Case kCases[]{
         {"read/file", O_WRONLY},          {"read/file", O_RDWR},     {"read", O_RDONLY | O_DIRECTORY},
         {"read/new", O_WRONLY | O_CREAT}, {"create/file", O_RDONLY}, {"write/new", O_WRONLY | O_CREAT},
-        {"readable/file", O_RDONLY},      {"state/file", O_RDONLY},  {"../../../../../etc/passwd", O_RDONLY},
+        {"readable/file", O_RDONLY},      {"state/file", O_RDONLY},  {"../../etc/passwd", O_RDONLY},
     };
     const Ended ended = run([&](const UniqueFd&) {
         for (int at = 0; at < static_cast<int>(std::size(kCases)); ++at)

@@ -3,11 +3,8 @@ import re
 
 import tree
 
-# The plan was 2,000 and 700 lines for broker/ and sandbox/, with 5,000 in all. What it did not foresee: the self-proof
-# (340 lines), options read by the sandboxed tool in place of getopt in the broker, links judged twice, and a worker
-# that is followed by another on the same connection. policy/ is the decision, not the compiler.
-FOLDER_LINES = {"broker": 3000, "sandbox": 1160, "ipc": 500, "policy": 500}
-TRUSTED_LINES = sum(FOLDER_LINES.values())
+FOLDER_LINES = {"broker": 2000, "sandbox": 700, "ipc": 850, "policy": 500}  # policy: the decision, not the compiler
+TRUSTED_LINES = 5000
 README_LINES = 150
 # (trusted, elsewhere)
 FILE_LINES = (250, 350)
@@ -26,7 +23,7 @@ def check_folders_stay_within_their_budgets():
             yield f"{folder}/ has {lines} lines, budget {most}"
 
 
-def check_trusted_code_stays_within_its_budget():
+def check_trusted_code_stays_within_5000_lines():
     if (lines := trusted_lines()) > TRUSTED_LINES:
         yield f"trusted code has {lines} lines"
 

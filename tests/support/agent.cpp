@@ -13,7 +13,6 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <sstream>
 #include <stdexcept>
 
@@ -57,19 +56,8 @@ Agent::Agent(AgentOptions options) : options_(std::move(options)) {
         policy.replace(at, 2, scratch_.path());
     scratch_.write("policy.toml", policy);
     options_.prepare(scratch_);
-    if (options_.user) copy_programs();
     if (options_.user) scratch_.give_to(*options_.user);
     start();
-}
-
-// Another user may not be let into the folder that this tree lies in.
-void Agent::copy_programs() {
-    for (const std::string name : {"broker/sallyportd", "policy/cli/sallyport-policy", "worker/worker"}) {
-        const std::string place = "programs/" + name;
-        scratch_.make_folder(place.substr(0, place.rfind('/')));
-        std::filesystem::copy_file(options_.root + "/" + name, scratch_.path(place));
-    }
-    options_.root = scratch_.path("programs");
 }
 
 void Agent::start() {

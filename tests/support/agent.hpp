@@ -65,7 +65,6 @@ public:
     [[nodiscard]] std::size_t count_audit(std::string_view member, std::string_view text) const;
 
 private:
-    void copy_programs();
     void start();
     void take_notifications();
     AgentOptions options_;

@@ -71,6 +71,8 @@ Outcome run(std::vector<std::string> arguments, std::string_view input = "",
 
 const std::vector<std::string> kCompile{"compile",     "--input-fd", "3",           "--name", "/etc/p.toml",
                                         "--passwd-fd", "4",          "--output-fd", "5"};
+const std::vector<std::string> kOptions{"options",      "--input-fd",  "3", "--name",
+                                        "/etc/ga.conf", "--output-fd", "5"};
 
 TEST(ToolCompile, WritesWhatTheBrokerLoads) {
     const Outcome outcome = run(kCompile, "schema = 1\ninclude = \"profile:compat\"\n");
@@ -126,6 +128,39 @@ TEST(ToolCompile, PolicyThatIsTooLongIsRefused) {
     EXPECT_EQ(outcome.result, "");
 }
 
+TEST(ToolOptions, WritesTheKeys) {
+    const Outcome outcome = run(kOptions, "[general]\nmethod = unix-listen\nblock-rpcs = a,b\nverbose = 1\n");
+    EXPECT_EQ(outcome.status, 0) << outcome.errors;
+    compiled::Options options;
+    ASSERT_TRUE(options.ParseFromString(outcome.result));
+    EXPECT_EQ(options.method(), "unix-listen");
+    EXPECT_EQ(options.block_rpcs().size(), 2);
+    EXPECT_TRUE(options.verbose());
+}
+
+TEST(ToolOptions, SaysWhatQemuGaSays) {
+    const Outcome outcome = run(kOptions, "[general]\nverbose = maybe\n");
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.errors,
+              "error loading configuration from path: /etc/ga.conf, Key file contains key “verbose” which "
+              "has a value that cannot be "
+              "interpreted.\n");
+    EXPECT_EQ(outcome.result, "");
+}
+
+TEST(ToolOptions, DirectoryIsRefusedInGLibsWords) {
+    const Outcome outcome = run({"options", "/proc"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.errors, "error loading configuration from path: /proc, Not a regular file\n");
+}
+
+TEST(ToolOptions, ShowsPeopleWhatWasUnderstood) {
+    const Outcome outcome =
+        run({"options", "/proc/self/fd/3"}, "[general]\nblock-rpcs = a,b\ndaemon = 1\nnonsense = 2\n");
+    EXPECT_EQ(outcome.status, 0) << outcome.errors;
+    EXPECT_EQ(outcome.output, "[general]\ndaemon=true\nblock-rpcs=a,b\n");
+}
+
 TEST(ToolCheck, SummaryNamesRulesAndCommands) {
     const Outcome outcome = run({"check", "/proc/self/fd/3"}, "schema = 1\ninclude = \"profile:minimal\"\n");
     EXPECT_EQ(outcome.status, 0) << outcome.errors;
@@ -137,7 +172,7 @@ TEST(ToolCheck, SummaryNamesRulesAndCommands) {
     EXPECT_EQ(outcome.errors, "");
 }
 
-TEST(ToolCheck, WarnsOfMissingDirectoriesAndExpiredRules) {
+TEST(ToolCheck, WarnsOfMissingDirectoriesExpiredRulesAndLinksRoundADenial) {
     const Outcome outcome = run({"check", "/proc/self/fd/3"}, R"(schema = 1
 [[allow]]
 id = "a"
@@ -152,7 +187,10 @@ files = [{ under = "/root" }]
     const std::string rule = "/proc/self/fd/3:2: warning: rule 'a': ";
     EXPECT_EQ(outcome.errors,
               rule + "has expired and has no effect\n" + rule +
-                  "directory '/nowhere-at-all' cannot be looked at: No such file or directory\n");
+                  "directory '/nowhere-at-all' cannot be looked at: No such file or directory\n" + rule +
+                  "follows symbolic links, and a link is not held back by deny rule 'never', which judges "
+                  "the name that "
+                  "the host gives\n");
 }
 
 TEST(ToolCheck, BrokenPolicyFails) {

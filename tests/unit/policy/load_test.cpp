@@ -205,10 +205,6 @@ TEST(LoadRefusesBytes, WithAFieldGivenTwice) {
     EXPECT_FALSE(load(std::string("\x08\x01") + good().SerializeAsString()));
 }
 
-TEST(LoadRefusesBytes, WithAFieldNobodyKnows) {
-    EXPECT_FALSE(load(good().SerializeAsString() + "\x98\x06\x01"));
-}
-
 TEST(LoadRefusesBytes, ThatAreTooMany) {
     const auto loaded = load(std::string(kMaxCompiledSize + 1, '\0'));
     ASSERT_FALSE(loaded);

@@ -121,12 +121,6 @@ bool Served::is_asked(int wait_ms) const {
     return wait_for(broker_.get(), POLLIN, wait_ms);
 }
 
-void Served::wait_for_either() const {
-    std::array wanted{pollfd{.fd = host_.get(), .events = POLLIN, .revents = 0},
-                      pollfd{.fd = broker_.get(), .events = POLLIN, .revents = 0}};
-    EXPECT_GT(::poll(wanted.data(), wanted.size(), kPatienceMs), 0);
-}
-
 ipc::Request Served::asked() {
     ipc::Request request;
     ipc::Frame frame;

@@ -42,8 +42,6 @@ public:
     void close_broker() { broker_.reset(); }
     [[nodiscard]] const ipc::Arena& arena() const { return arena_; }
 
-    /// Waits until the host or the broker has something to read.
-    void wait_for_either() const;
     /// Waits for the end of the loop.
     Exit end();
     /// Ends the loop by closing the broker's end, and starts another on the same host channel and arena.

@@ -1,0 +1,325 @@
+// The broker's end of the conversation with the guard, which freezes, thaws and trims.
+// Runs in:  broker
+// Input:    frames of the guard, which never holds a byte of the host; what it says is checked all the same
+#include "broker/freezing.hpp"
+
+#include <fcntl.h>
+#include <google/protobuf/stubs/common.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "broker/workers.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr int kGuardStartMs = 10'000;
+constexpr std::size_t kMaxTrimReply = kMaxFrame / 2;
+
+Status tell(FdRef guard, const ipc::GuardRequest& request) {
+    std::string frame;
+    ipc::encode(request, frame);
+    return ipc::send(guard, frame, ipc::WhenFull::kFail);
+}
+
+Result<std::optional<ipc::GuardReply>> receive(FdRef guard) {
+    ipc::Frame frame;
+    const auto received = ipc::receive(guard, frame);
+    if (!received) return std::unexpected(received.error());
+    if (!*received) return std::optional<ipc::GuardReply>();
+    ipc::GuardReply reply;
+    std::string scratch;
+    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded || !frame.fds.empty())
+        return failure(Errc::kInvalid, "guard: not a reply of its");
+    return std::optional(std::move(reply));
+}
+
+// A host is told text, and JSON has no other: bytes that are none become '?'.
+std::string as_text(std::string text) {
+    if (!google::protobuf::internal::IsStructurallyValidUTF8(text.data(), static_cast<int>(text.size())))
+        std::ranges::replace_if(
+            text, [](char byte) { return static_cast<unsigned char>(byte) >= 0x80U; }, '?');
+    return text;
+}
+
+Refusal refusal_of(const ipc::MountError& error) {
+    const bool is_open = error.step() == ipc::MountError::OPEN;
+    const bool is_thaw = error.step() == ipc::MountError::THAW;
+    const auto reason = error.mount().empty() ? ipc::SYSTEM
+                        : is_open             ? ipc::MOUNT_OPEN
+                        : is_thaw             ? ipc::MOUNT_THAW
+                                              : ipc::MOUNT_FREEZE;
+    return {.reason = reason, .sys_errno = error.sys_errno(), .why = "a file system", .mount = error.mount()};
+}
+
+struct Hearing {
+    Session& session;
+    Audit& audit;
+    const SendReply& send;
+};
+using Heard = std::optional<Violation>;
+
+// Ends a request that has waited: audits it, and replies if its worker still lives.
+Heard finish(const Hearing& hearing, std::optional<Pending>& slot, const Answer& answer) {
+    if (!slot) return std::nullopt;
+    Pending pending = *std::exchange(slot, std::nullopt);
+    Session& session = hearing.session;
+    WorkerState& worker = session.worker;
+    if (worker.phase == Phase::kWaiting && !session.freezing.pending && !session.freezing.thaw)
+        worker.phase = Phase::kIdle;
+    pending.reply.set_seq(pending.seq);
+    ipc::Request none;
+    Exchange exchange{session, none, pending.reply, pending.record};
+    if (const auto* refusal = std::get_if<Refusal>(&answer)) {
+        if (!refusal->mount.empty()) pending.record.arguments.add("mount", refusal->mount);
+        pending.reply.clear_fstrim();
+        tell_host(*refusal, exchange, hearing.audit);
+    } else {
+        hearing.audit.write(pending.record);
+    }
+    if (const auto fault = tell_frozen(session, hearing.send)) return fault;
+    if (worker.number != pending.worker || worker.phase == Phase::kGreeting) return std::nullopt;
+    if (!hearing.send(pending.reply)) return Violation{"the worker does not read its replies"};
+    return std::nullopt;
+}
+
+// Everything is thawed: disks may be written again.
+void leave_frozen(const Hearing& hearing) {
+    Freezing& freezing = hearing.session.freezing;
+    if (!std::exchange(freezing.is_frozen, false)) return;
+    if (freezing.hooks == Hooks::kFreezeDue) freezing.hooks = Hooks::kNone;
+    if (freezing.hooks == Hooks::kFrozen) freezing.hooks = Hooks::kThawDue;
+    hearing.audit.release();
+    if (const auto cleared = freezing.mark->set(false); !cleared) {
+        Record record{.what = "frozen-mark", .reason = "the mark of the frozen state cannot be taken back"};
+        record.sys_errno = cleared.error().sys_errno;
+        hearing.audit.write(record);
+    }
+}
+
+void set_count(Pending& pending, std::int64_t count) {
+    pending.record.arguments.add("count", count);
+    if (pending.command == CommandId::kFsfreezeThaw) pending.reply.mutable_fsfreeze_thaw()->set_count(count);
+    if (pending.command == CommandId::kFsfreezeFreeze)
+        pending.reply.mutable_fsfreeze_freeze()->set_count(count);
+    if (pending.command == CommandId::kFsfreezeFreezeList)
+        pending.reply.mutable_fsfreeze_freeze_list()->set_count(count);
+}
+
+Heard hear_listed(const Hearing& hearing, const ipc::Listed& listed) {
+    auto& pending = hearing.session.freezing.pending;
+    if (!pending || pending->command != CommandId::kFsfreezeFreezeList) return std::nullopt;
+    for (const ipc::Listed::Mount& mount : listed.mounts())
+        if (std::ranges::find(pending->wanted, mount.point()) != pending->wanted.end() &&
+            (pending->chosen.empty() || pending->chosen.back() != mount.number()))
+            pending->chosen.push_back(mount.number());
+    if (listed.more()) return std::nullopt;
+    ipc::GuardRequest request;
+    ipc::Freeze& freeze = *request.mutable_freeze();
+    freeze.set_row(pending->row);
+    freeze.set_chosen_only(true);
+    for (const std::uint32_t number : pending->chosen) freeze.add_chosen(number);
+    (void)tell(hearing.session.freezing.guard, request);
+    return std::nullopt;
+}
+
+Heard hear_frozen(const Hearing& hearing, const ipc::Frozen& frozen) {
+    auto& pending = hearing.session.freezing.pending;
+    if (!pending) return std::nullopt;
+    set_count(*pending, frozen.count());
+    pending->record.arguments.add("unsupported", std::int64_t{frozen.unsupported()});
+    pending->record.arguments.add("already_frozen", std::int64_t{frozen.already_frozen()});
+    pending->record.arguments.add("window_us", frozen.window_us());
+    if (frozen.count() == 0) leave_frozen(hearing);
+    return finish(hearing, pending, Done{});
+}
+
+Heard hear_thawed(const Hearing& hearing, const ipc::Thawed& thawed) {
+    Freezing& freezing = hearing.session.freezing;
+    if (thawed.left() > 0) {
+        if (const auto fault = finish(hearing, freezing.pending, refusal_of(thawed.error()))) return fault;
+        return finish(hearing, freezing.thaw, refusal_of(thawed.error()));
+    }
+    leave_frozen(hearing);
+    if (thawed.cause() != ipc::Thawed::COMMAND) {
+        Record record{.what = "thawed", .reason = "the guard thawed by itself"};
+        record.arguments.add("cause", ipc::Thawed::Cause_Name(thawed.cause()));
+        record.arguments.add("count", std::int64_t{thawed.count()});
+        hearing.audit.write(record);
+    }
+    ipc::MountError lost;
+    lost.set_sys_errno(ECANCELED);
+    if (const auto fault = finish(hearing, freezing.pending, refusal_of(lost))) return fault;
+    if (freezing.thaw) set_count(*freezing.thaw, thawed.count());
+    const auto fault = finish(hearing, freezing.thaw, Done{});
+    return fault ? fault : tell_frozen(hearing.session, hearing.send);
+}
+
+Heard hear_trimmed(const Hearing& hearing, const ipc::Trimmed& trimmed) {
+    auto& pending = hearing.session.freezing.pending;
+    if (!pending || !pending->reply.has_fstrim()) return std::nullopt;
+    if (trimmed.last()) return finish(hearing, pending, Done{});
+    // The rest has been trimmed all the same; a reply has an end.
+    if (pending->reply.ByteSizeLong() > kMaxTrimReply) return std::nullopt;
+    schema::FstrimReply::Path& path = *pending->reply.mutable_fstrim()->add_paths();
+    path.set_path(as_text(trimmed.mount()));
+    if (!trimmed.has_error()) {
+        path.set_trimmed(static_cast<std::int64_t>(trimmed.trimmed()));
+        path.set_minimum(static_cast<std::int64_t>(trimmed.minimum()));
+        return std::nullopt;
+    }
+    const int error = trimmed.error().sys_errno();
+    const char* text = ::strerrordesc_np(error);
+    const bool is_open = trimmed.error().step() == ipc::MountError::OPEN;
+    path.set_error(error == ENOTTY || error == EOPNOTSUPP
+                       ? "trim not supported"
+                       : std::string(is_open ? "failed to open: " : "failed to trim: ") +
+                             (text ? text : "?"));
+    return std::nullopt;
+}
+
+Result<ipc::GuardReply> await(FdRef guard) {
+    if (const auto ready = wait_readable(guard, kGuardStartMs); !ready) return std::unexpected(ready.error());
+    auto reply = receive(guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!*reply) return failure(Errc::kProof, "the guard did not say that it is ready");
+    return **std::move(reply);
+}
+
+}  // namespace
+
+Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_marked, FdRef state_directory) {
+    ipc::GuardRequest request;
+    std::uint32_t row = 0;
+    for (const policy::Rule& rule : policy.rules) {
+        freezing.rows.push_back(row);
+        if (!rule.freeze) continue;
+        if (row++ == kMaxFreezeRows) return failure(Errc::kLimit, "more than 64 rules with 'freeze'");
+        *request.mutable_add_row()->mutable_selection() = *rule.freeze;
+        if (const auto told = tell(freezing.guard, request); !told) return told;
+    }
+    struct statx info{};
+    if (::statx(state_directory.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &info) != 0)
+        return system_error("statx");
+    request.mutable_lock()->set_take_over(is_marked);
+    request.mutable_lock()->set_state_mount(info.stx_mnt_id);
+    if (const auto told = tell(freezing.guard, request); !told) return told;
+    auto reply = await(freezing.guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->has_ready()) return failure(Errc::kProof, "the guard did not say that it is ready");
+    freezing.is_frozen = reply->ready().frozen() > 0;
+    if (!reply->ready().thaws()) return {};
+    reply = await(freezing.guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->has_thawed() || reply->thawed().left() > 0)
+        return failure(Errc::kInvalid, "the state directory's file system cannot be thawed");
+    freezing.is_frozen = false;
+    return {};
+}
+
+void order_freeze(Session& session) {
+    const Pending& pending = *session.freezing.pending;
+    ipc::GuardRequest request;
+    if (pending.command == CommandId::kFsfreezeFreezeList)
+        request.mutable_list()->set_row(pending.row);
+    else
+        request.mutable_freeze()->set_row(pending.row);
+    (void)tell(session.freezing.guard, request);
+}
+
+void order_trim(Session& session, std::uint64_t minimum) {
+    ipc::GuardRequest request;
+    request.mutable_trim()->set_row(session.freezing.pending->row);
+    request.mutable_trim()->set_minimum(minimum);
+    (void)tell(session.freezing.guard, request);
+}
+
+void order_thaw(Session& session) {
+    ipc::GuardRequest request;
+    request.mutable_thaw();
+    (void)tell(session.freezing.guard, request);
+}
+
+std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session) {
+    Hooks& hooks = session.freezing.hooks;
+    if (session.launch && session.launch->is_told) return std::nullopt;
+    if (hooks == Hooks::kFreezeDue) {
+        hooks = Hooks::kFreezing;
+        return ipc::LauncherRequest::FREEZE;
+    }
+    if (hooks != Hooks::kThawDue) return std::nullopt;
+    hooks = Hooks::kThawing;
+    return ipc::LauncherRequest::THAW;
+}
+
+std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ipc::Outcome& outcome,
+                                        const SendReply& send) {
+    Freezing& freezing = session.freezing;
+    const bool was_freeze = freezing.hooks == Hooks::kFreezing;
+    const bool is_done = outcome.kind() == ipc::Outcome::DONE;
+    Record record{.verdict = is_done ? Verdict::kNote : Verdict::kFailed,
+                  .what = was_freeze ? "hooks-freeze" : "hooks-thaw"};
+    record.arguments.add("outcome", ipc::Outcome::Kind_Name(outcome.kind()));
+    record.arguments.add("program", outcome.program());
+    record.arguments.add("number", std::int64_t{outcome.number()});
+    record.arguments.add("output", outcome.output());
+    audit.write(record);
+    if (!was_freeze) {
+        freezing.hooks = Hooks::kNone;
+        return std::nullopt;
+    }
+    freezing.hooks = Hooks::kFrozen;
+    if (is_done && freezing.pending) {
+        order_freeze(session);
+        return std::nullopt;
+    }
+    // Given up meanwhile, or a hook failed: nothing is frozen, and what the hooks did is undone.
+    const Hearing hearing{session, audit, send};
+    freezing.hooks = Hooks::kThawDue;
+    leave_frozen(hearing);
+    const bool has_exited = outcome.kind() == ipc::Outcome::EXITED;
+    return finish(
+        hearing, freezing.pending,
+        Refusal{.reason = ipc::HOOK_FAILED, .sys_errno = has_exited ? outcome.number() : 0, .why = "a hook"});
+}
+
+std::optional<Violation> tell_frozen(Session& session, const SendReply& send) {
+    WorkerState& worker = session.worker;
+    if (worker.phase == Phase::kGreeting || worker.knows_frozen == session.freezing.is_frozen)
+        return std::nullopt;
+    worker.knows_frozen = session.freezing.is_frozen;
+    ipc::Reply reply;
+    reply.mutable_frozen_state()->set_frozen(worker.knows_frozen);
+    if (!send(reply)) return Violation{"the worker does not read its replies"};
+    return std::nullopt;
+}
+
+Result<std::optional<Violation>> hear_guard(Session& session, Audit& audit, const SendReply& send) {
+    const auto reply = receive(session.freezing.guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!*reply) return std::optional<Violation>();
+    const Hearing hearing{session, audit, send};
+    switch ((*reply)->op_case()) {
+        case ipc::GuardReply::kListed:
+            return hear_listed(hearing, (*reply)->listed());
+        case ipc::GuardReply::kFrozen:
+            return hear_frozen(hearing, (*reply)->frozen());
+        case ipc::GuardReply::kFreezeFailed:
+            leave_frozen(hearing);
+            return finish(hearing, session.freezing.pending, refusal_of((*reply)->freeze_failed().error()));
+        case ipc::GuardReply::kThawed:
+            return hear_thawed(hearing, (*reply)->thawed());
+        case ipc::GuardReply::kTrimmed:
+            return hear_trimmed(hearing, (*reply)->trimmed());
+        default:
+            return failure(Errc::kInvalid, "guard: not a reply of its");
+    }
+}
+
+}  // namespace sallyport::broker

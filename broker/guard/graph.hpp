@@ -1,0 +1,32 @@
+// What block devices are made of, as /sys shows it.
+// Runs in:  guard; sallyport-policy freeze-plan
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/guard/plan.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::guard {
+
+class BlockGraph {
+public:
+    /// Opens /sys. Errors: kSystem.
+    static Result<BlockGraph> open();
+
+    /// The files behind the device of a local file system: of loop devices, through partitions, device mapper, RAID and
+    /// the devices of a Btrfs. What cannot be read counts as not there: the order is then less good, the deadline of
+    /// each freeze holds all the same.
+    [[nodiscard]] std::vector<std::string> backing_files(const Mount& mount) const;
+
+    [[nodiscard]] FdRef sys() const { return sys_; }
+
+private:
+    UniqueFd sys_;
+};
+
+/// A whole small file, or a file of /proc from its beginning. Errors: kSystem, kLimit.
+Result<std::string> read_text(FdRef file);
+
+}  // namespace sallyport::guard

@@ -1,0 +1,51 @@
+// The mark in the state directory that file systems may be frozen, for whoever comes after a crash.
+// Runs in:  broker; guard thaw
+#include "broker/guard/mark.hpp"
+
+#include <fcntl.h>
+
+#include "broker/guard/graph.hpp"
+
+namespace sallyport::guard {
+
+namespace {
+
+constexpr const char* kName = "sallyport.frozen";
+
+Result<std::string> boot_id() {
+    const UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    if (!file.is_open()) return system_error("boot_id");
+    return read_text(file);
+}
+
+}  // namespace
+
+Result<bool> FrozenMark::is_set(FdRef state_directory) {
+    const UniqueFd file(
+        ::openat(state_directory.get(), kName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!file.is_open()) return false;
+    const auto boot = boot_id();
+    if (!boot) return std::unexpected(boot.error());
+    const auto text = read_text(file);
+    return text && *text == *boot;
+}
+
+Result<FrozenMark> FrozenMark::open(FdRef state_directory) {
+    FrozenMark mark;
+    auto boot = boot_id();
+    if (!boot) return std::unexpected(boot.error());
+    mark.boot_ = *std::move(boot);
+    constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    mark.file_ = UniqueFd(::openat(state_directory.get(), kName, kFlags, 0600));
+    if (!mark.file_.is_open()) return system_error(kName);
+    return mark;
+}
+
+Status FrozenMark::set(bool is_frozen) const {
+    const std::string text = is_frozen ? boot_ : std::string(boot_.size(), ' ');
+    if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
+        return system_error(kName);
+    return {};
+}
+
+}  // namespace sallyport::guard

@@ -1,0 +1,30 @@
+// The mark in the state directory that file systems may be frozen, for whoever comes after a crash.
+// Runs in:  broker; guard thaw
+#pragma once
+
+#include <string>
+
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::guard {
+
+/// The file sallyport.frozen: the id of the boot in which file systems were frozen, or blanks. A reboot thaws.
+///
+/// INVARIANT: it is set before the first file system is frozen and taken back after the last is thawed, since it may
+/// lie on one of them; is_set() only reads, which a frozen file system lets one do.
+class FrozenMark {
+public:
+    /// Errors: kSystem.
+    static Result<bool> is_set(FdRef state_directory);
+    /// Opens the file to be written, making it. Errors: kSystem.
+    static Result<FrozenMark> open(FdRef state_directory);
+    /// Errors: kSystem.
+    [[nodiscard]] Status set(bool is_frozen) const;
+
+private:
+    UniqueFd file_;
+    std::string boot_;
+};
+
+}  // namespace sallyport::guard

@@ -1,0 +1,219 @@
+// What the broker orders: a list, a freeze, a trim; and the thaw of what an earlier run left frozen.
+// Runs in:  guard
+// Input:    numbers from the broker; mount points from the kernel
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "broker/guard/serve.hpp"
+#include "broker/guard/spawn.hpp"
+#include "ipc/codec.hpp"
+
+namespace sallyport::guard {
+
+namespace {
+
+constexpr std::size_t kListPart = 32 << 10U;  // bytes of names in one frame
+
+ipc::MountError mount_error(ipc::MountError::Step step, const std::string& point, int sys_errno) {
+    ipc::MountError error;
+    error.set_step(step);
+    error.set_mount(point);
+    error.set_sys_errno(sys_errno);
+    return error;
+}
+
+// THREAT: a mount point was covered or exchanged since the list was read. What was opened must be the root of that very
+// mount, by its number. Nothing there is read; an automount is not triggered by what is mounted already.
+UniqueFd open_mount(const Mount& mount) {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+    UniqueFd directory(::open(mount.point.c_str(), kFlags));
+    if (!directory.is_open()) return directory;
+    struct statx info{};
+    if (::statx(directory.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0 ||
+        (info.stx_mask & STATX_MNT_ID) == 0 || info.stx_mnt_id != mount.id) {
+        directory.reset();
+        errno = ESTALE;
+    }
+    return directory;
+}
+
+// By the first of its mount points that can be opened. One that is covered, or a file, is no error: then nothing.
+std::optional<Held> open_system(const FileSystem& system, std::optional<ipc::MountError>& error) {
+    for (const Mount& mount : system.mounts) {
+        UniqueFd directory = open_mount(mount);
+        if (directory.is_open()) return Held{.fd = std::move(directory), .point = mount.point};
+        if (errno != ESTALE && errno != ENOTDIR && errno != ENOENT && !error)
+            error = mount_error(ipc::MountError::OPEN, mount.point, errno);
+    }
+    return std::nullopt;
+}
+
+std::vector<Held> open_all(const std::vector<FileSystem>& systems, std::optional<ipc::MountError>& error) {
+    std::vector<Held> held;
+    for (const FileSystem& system : systems) {
+        std::optional<ipc::MountError> fault;
+        if (auto one = open_system(system, fault))
+            held.push_back(*std::move(one));
+        else if (fault && !error)
+            error = fault;
+    }
+    return held;
+}
+
+ipc::Trimmed trim_one(const Held& held, std::uint64_t minimum) {
+    ipc::Trimmed trimmed;
+    fstrim_range range{.start = 0, .len = ~0ULL, .minlen = minimum};
+    trimmed.set_mount(held.point);
+    if (::ioctl(held.fd.get(), FITRIM, &range) != 0) {
+        *trimmed.mutable_error() = mount_error(ipc::MountError::TRIM, held.point, errno);
+    } else {
+        trimmed.set_trimmed(range.len);
+        trimmed.set_minimum(range.minlen);
+    }
+    return trimmed;
+}
+
+}  // namespace
+
+Status Guard::make_plan(const ipc::FreezeSelection& selection) {
+    const auto text = read_text(mounts_);
+    if (!text) return std::unexpected(text.error());
+    const auto mounts = parse_mounts(*text);
+    if (!mounts) return std::unexpected(mounts.error());
+    plan_ = plan(*mounts, selection, [&](const Mount& mount) { return graph_.backing_files(mount); });
+    std::erase_if(plan_, [](const FileSystem& system) { return system.skipped != nullptr; });
+    if (plan_.size() > kMaxFreezeMounts) return failure(Errc::kLimit, "too many file systems");
+    return {};
+}
+
+void Guard::list(std::uint32_t row) {
+    ipc::GuardReply reply;
+    ipc::Listed& listed = *reply.mutable_listed();
+    plan_.clear();
+    if (row < rows_.size() && phase_ == Phase::kIdle) (void)make_plan(rows_[row]);
+    for (const FileSystem& system : plan_) {
+        for (const Mount& mount : system.mounts) {
+            ipc::Listed::Mount& entry = *listed.add_mounts();
+            entry.set_number(static_cast<std::uint32_t>(&system - plan_.data()));
+            entry.set_point(mount.point);
+            if (listed.ByteSizeLong() < kListPart) continue;
+            listed.set_more(true);
+            send(reply);
+            listed.Clear();
+        }
+    }
+    send(reply);
+}
+
+std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error) {
+    if (!freeze.chosen_only()) {
+        if (const auto made = make_plan(row_); !made)
+            error = mount_error(ipc::MountError::PLAN, "",
+                                made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
+    } else {
+        std::vector<FileSystem> chosen;
+        for (const std::uint32_t number : freeze.chosen())
+            if (number < plan_.size()) chosen.push_back(std::move(plan_[number]));
+        plan_ = std::move(chosen);
+    }
+    return error ? std::vector<Held>() : open_all(plan_, error);
+}
+
+void Guard::freeze(const ipc::Freeze& freeze) {
+    std::optional<ipc::MountError> error;
+    std::vector<Held> held;
+    if (freeze.row() >= rows_.size() || phase_ != Phase::kIdle || trimmer_.is_open()) {
+        error = mount_error(ipc::MountError::FREEZE, "", EBUSY);
+    } else {
+        row_ = rows_[freeze.row()];
+        held = open_chosen(freeze, error);
+    }
+    plan_.clear();
+    ipc::GuardReply reply;
+    if (!error && held.empty()) {
+        reply.mutable_frozen();
+        return send(reply);
+    }
+    if (!error) {
+        auto family = Family::start(std::move(held), row_.fail_if_frozen(), Family::Task::kFreeze, broker_);
+        if (!family) error = mount_error(ipc::MountError::FREEZE, "", family.error().sys_errno);
+        if (family) family_ = *std::move(family);
+    }
+    if (error) {
+        *reply.mutable_freeze_failed()->mutable_error() = *error;
+        return send(reply);
+    }
+    phase_ = Phase::kFreezing;
+    step_ns_ = now_ns();
+    due_ns_ = step_ns_ + std::int64_t{row_.max_frozen_ms()} * 1'000'000;
+}
+
+// Every local file system that can be opened: which ones the earlier run had frozen, nobody knows any more.
+ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
+    ipc::GuardReady ready;
+    std::optional<ipc::MountError> ignored;
+    if (!make_plan({})) return ready;
+    const bool blocks_us = std::ranges::any_of(plan_, [&](const FileSystem& system) {
+        return std::ranges::find(system.mounts, state_mount, &Mount::id) != system.mounts.end();
+    });
+    auto family = Family::start(open_all(plan_, ignored), false, Family::Task::kTakeOver, broker_);
+    plan_.clear();
+    if (!family) return ready;
+    family_ = *std::move(family);
+    row_.set_max_frozen_ms(kDefaultMaxFrozenMs);
+    for (const ipc::FreezeSelection& row : rows_)
+        row_.set_max_frozen_ms(std::min(row_.max_frozen_ms(), row.max_frozen_ms()));
+    due_ns_ = now_ns() + std::int64_t{row_.max_frozen_ms()} * 1'000'000;
+    phase_ = Phase::kFrozen;
+    ready.set_frozen(family_->left());
+    ready.set_thaws(blocks_us);
+    if (blocks_us) thaw(ipc::Thawed::COMMAND);
+    return ready;
+}
+
+Result<std::uint32_t> Guard::thaw_everything() {
+    take_over(0);
+    if (!family_) return failure(Errc::kSystem, "the list of mounts cannot be read, or no process started");
+    thaw(ipc::Thawed::COMMAND);
+    const std::int64_t give_up = now_ns() + 5'000'000'000;
+    while (!family_->is_thawed() && now_ns() < give_up) {
+        turn();
+        if (!family_->is_thawed()) family_->help();
+    }
+    if (!family_->is_thawed()) return failure(Errc::kLimit, "a file system cannot be thawed in time");
+    return family_->count(State::kThawed);
+}
+
+// In a child, since it can take hours; it tells the broker itself, and its end is the end.
+void Guard::trim(const ipc::Trim& trim) {
+    ipc::GuardReply last;
+    last.mutable_trimmed()->set_last(true);
+    std::optional<ipc::MountError> unopened;
+    if (trim.row() >= rows_.size() || phase_ != Phase::kIdle || trimmer_.is_open() ||
+        !make_plan(rows_[trim.row()]))
+        return send(last);
+    const auto body = [&] {
+        for (const FileSystem& system : plan_) {
+            std::optional<ipc::MountError> error;
+            const auto held = open_system(system, error);
+            if (!held && !error) continue;
+            ipc::GuardReply reply;
+            if (held) *reply.mutable_trimmed() = trim_one(*held, trim.minimum());
+            if (!held) reply.mutable_trimmed()->set_mount(error->mount());
+            if (!held) *reply.mutable_trimmed()->mutable_error() = *error;
+            ipc::encode(reply, bytes_);
+            if (!ipc::send(broker_, bytes_, ipc::WhenFull::kWait)) return;
+        }
+    };
+    auto child = fork_child(body);
+    plan_.clear();
+    if (!child) return send(last);
+    trimmer_ = *std::move(child);
+}
+
+}  // namespace sallyport::guard

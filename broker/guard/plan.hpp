@@ -1,0 +1,54 @@
+// Which file systems would be frozen, in which order, and which not and why: from the kernel's list of mounts.
+// Runs in:  guard; sallyport-policy freeze-plan
+// Input:    /proc/self/mountinfo: lines of the kernel's, texts of whoever may mount
+// Relies on: nothing: pure; what lies on what is asked for through a function
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipc/guard.pb.h"
+#include "ipc/result.hpp"
+
+namespace sallyport::guard {
+
+struct Device {
+    std::uint32_t major = 0;
+    std::uint32_t minor = 0;
+    auto operator<=>(const Device&) const = default;
+};
+
+struct Mount {
+    std::uint64_t id = 0;
+    Device device;
+    std::string point;
+    std::string type;
+    std::string source;
+};
+
+/// One super block with all its mount points, in the kernel's order.
+struct FileSystem {
+    Device device;
+    std::vector<Mount> mounts;
+    const char* skipped = nullptr;  // why it is left alone, or nullptr
+};
+
+/// The files that the block device of a mount is made of, through all layers: what a loop device reads from.
+using BackingFiles = std::function<std::vector<std::string>(const Mount&)>;
+
+/// Every line of `text`. Errors: kInvalid if one is not of the documented form, kLimit.
+Result<std::vector<Mount>> parse_mounts(std::string_view text);
+
+/// Every file system once, in the order of freezing: what lies on a file system comes before it; else the last mounted
+/// first. `backing` is asked about local file systems only; nothing is opened or looked at here.
+///
+/// THREAT: a mount by an ordinary user (FUSE) or of a dead server blocks whoever touches it. Network, FUSE, autofs and
+/// pseudo file systems are skipped unless the selection names them by mount point, type or source.
+std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::FreezeSelection& selection,
+                             const BackingFiles& backing);
+
+}  // namespace sallyport::guard

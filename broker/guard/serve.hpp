@@ -1,0 +1,77 @@
+// The guard's loop: orders of the broker, the deadline, the watch over its children.
+// Runs in:  guard
+// Input:    frames of the broker: numbers after the lockdown
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/guard/family.hpp"
+#include "broker/guard/graph.hpp"
+#include "broker/guard/plan.hpp"
+#include "ipc/channel.hpp"
+
+namespace sallyport::guard {
+
+class Guard {
+public:
+    /// Opens what it needs by name. Errors: kSystem.
+    static Result<Guard> open(UniqueFd broker);
+
+    /// Is locked down; then nothing is opened any more but mount points. Errors: those of the lockdown.
+    Status lock() const;
+
+    /// Serves the broker until that is gone and nothing is frozen any more. Gives back the exit status.
+    int run();
+
+    /// Without a broker: thaws every local file system that is frozen; how many.
+    Result<std::uint32_t> thaw_everything();
+
+private:
+    enum class Phase : std::uint8_t { kIdle, kFreezing, kFrozen, kThawing };
+
+    bool take_request();  // false: the broker is gone, or broke its contract
+    bool take_rows(const ipc::GuardRequest& request);
+    void take_order(const ipc::GuardRequest& request);
+    void turn();
+    void set_timer();
+
+    Status make_plan(const ipc::FreezeSelection& selection);
+    void list(std::uint32_t row);
+    std::vector<Held> open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error);
+    void freeze(const ipc::Freeze& freeze);
+    void thaw(ipc::Thawed::Cause cause);
+    void trim(const ipc::Trim& trim);
+    ipc::GuardReady take_over(std::uint64_t state_mount);
+
+    void go_on_freezing();
+    void go_on_thawing();
+    void fail(const ipc::MountError& error, ipc::Thawed::Cause cause);
+    void report_frozen();
+    void report_thawed();
+    void send(const ipc::GuardReply& reply);
+
+    UniqueFd broker_;
+    UniqueFd mounts_;
+    UniqueFd root_;
+    UniqueFd timer_;
+    BlockGraph graph_;
+    bool is_locked_ = false;
+    std::vector<ipc::FreezeSelection> rows_;
+    ipc::FreezeSelection row_;      // of the present freeze
+    std::vector<FileSystem> plan_;  // what would be frozen
+    std::optional<Family> family_;  // from the order to freeze to the end of the thaw
+    UniqueFd trimmer_;
+    Phase phase_ = Phase::kIdle;
+    ipc::Thawed::Cause cause_ = ipc::Thawed::UNSPECIFIED;
+    std::optional<ipc::MountError> error_;  // why the freeze failed; told when all is thawed
+    bool is_thaw_ordered_ = false;          // the broker waits for an answer
+    std::int64_t step_ns_ = 0;              // when the freezer last moved, or the thaw began
+    std::int64_t due_ns_ = 0;               // max_frozen
+    bool is_late_told_ = false;
+    ipc::Frame frame_;
+    std::string bytes_;
+};
+
+}  // namespace sallyport::guard

@@ -1,0 +1,31 @@
+// What the children of the guard do with file systems.
+// Runs in:  children of the guard; thaw_pass() also in a guard that is alone
+#pragma once
+
+#include <span>
+
+#include "broker/guard/family.hpp"
+
+namespace sallyport::guard {
+
+/// A child's view.
+struct Job {
+    Shared& shared;
+    std::span<const Held> held;
+    FdRef life;    // to the guard: ends when it orders the thaw, or dies
+    FdRef broker;  // to be told if the guard died
+    bool fails_if_frozen = false;
+};
+
+/// Writes everything out, in parallel, then freezes in order, until told to stop or something fails.
+void freeze_all(const Job& job);
+
+/// Waits for the end of `life`, then thaws what is frozen. `freezer`, if it is another: its end is waited for before
+/// what it was freezing is thawed.
+void thaw_at_end(const Job& job, const UniqueFd& freezer);
+
+/// Thaws what is frozen and what nobody else is thawing, the last frozen first. With `also_claimed`, too, what others
+/// had begun with: they may have died. Never harmful: to thaw twice is an error of the second.
+void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed);
+
+}  // namespace sallyport::guard

@@ -1,0 +1,12 @@
+// The main of every test that freezes: itself in a cage.
+#include <gtest/gtest.h>
+
+#include "tests/support/cage.hpp"
+
+int main(int argc, char** argv) {
+    const int status = sallyport::test::run_caged(argc, argv);
+    if (status >= 0) return status;
+    sallyport::test::expect_caged();
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
