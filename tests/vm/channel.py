@@ -17,20 +17,23 @@ class Channel:
     def connect(self):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(self.path)
-        self.pending = b""
+        self.pending = bytearray()
 
     def close(self):
         self.socket.close()
 
     def read_line(self, patience):
         end = time.monotonic() + patience
-        while b"\n" not in self.pending:
+        searched = 0
+        while (at := self.pending.find(b"\n", searched)) < 0:
+            searched = len(self.pending)
             ready, _, _ = select.select([self.socket], [], [], max(0, end - time.monotonic()))
             part = self.socket.recv(1 << 20) if ready else b""
             if not part:
                 raise TimeoutError("the port is closed" if ready else f"no line in {patience} s")
             self.pending += part
-        line, self.pending = self.pending.split(b"\n", 1)
+        line = bytes(self.pending[:at])
+        del self.pending[:at + 1]
         return line
 
 

@@ -7,10 +7,11 @@ import time
 from channel import Host, Shell
 from qmp import Qmp
 
-BOOT_PATIENCE = 300
+BOOT_PATIENCE = 180
 DEVICES = ("-device", "virtio-serial-pci",
            "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-           "-device", "virtserialport,chardev=shell,name=org.sallyport.test")
+           "-device", "virtserialport,chardev=shell,name=org.sallyport.test",
+           "-device", "virtserialport,chardev=compare,name=org.sallyport.compare")
 
 
 class Guest:
@@ -53,7 +54,7 @@ class Guest:
                  "-initrd", str(self.initrd), "-append", command_line,
                  "-chardev", f"file,id=console,path={self.path('console')},append=on", "-serial", "chardev:console",
                  "-qmp", f"unix:{self.path('qmp')},server=on,wait=off"]
-        for name in ("agent", "shell"):
+        for name in ("agent", "shell", "compare"):
             words += ["-chardev", f"socket,id={name},path={self.path(name)},server=on,wait=off"]
         for disk in self.disks:
             words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]

@@ -12,7 +12,7 @@ SECOND = "sallyportd -m vsock-listen -p 4294967295:5123 --policy {} -t /run/seco
 
 def ask(guest):
     request = json.dumps({"execute": "guest-sync", "arguments": {"id": 7}})
-    return guest.shell.run(f"printf '%s\\n' '{request}' | timeout 20 socat -t 10 - VSOCK-CONNECT:1:5123")[0]
+    return guest.shell.run(f"printf '%s\\n' '{request}' | timeout 20 socat -t 10 - VSOCK-CONNECT:1:5123 2> /dev/null")[0]
 
 
 def start(guest, policy):
