@@ -1,6 +1,7 @@
 // The fault matrix: each process, and each pair of processes, killed at each step of a freeze and a thaw. Generated: the
 // steps are found while it runs, until there is none any more.
 #include <algorithm>
+#include <optional>
 
 #include "tests/freeze/freezing.hpp"
 #include "tests/freeze/tracer.hpp"
@@ -64,8 +65,8 @@ void KilledAtEachStep::expect_usable(Agent& agent) {
 bool KilledAtEachStep::run_step(int step, const Victims& victims) {
     Agent agent({.policy = freeze_policy()});
     if (!agent.is_serving()) throw std::runtime_error(agent.messages());
-    HostClient host = agent.connect();
-    EXPECT_EQ(status(host), "thawed");
+    std::optional<HostClient> host(agent.connect());
+    EXPECT_EQ(status(*host), "thawed");
     Tracer tracer({.guard = guard_of(agent),
                    .step = step,
                    .victims = victims,
@@ -73,12 +74,13 @@ bool KilledAtEachStep::run_step(int step, const Victims& victims) {
     EXPECT_TRUE(tracer.is_ready());
     // The thaw is ordered while the freeze may still be under way; whichever step is reached first counts.
     try {
-        host.send(command("guest-fsfreeze-freeze") + command("guest-fsfreeze-thaw"));
-        if (tracer.is_waiting()) host.line();
-        if (tracer.is_waiting()) host.line();
+        host->send(command("guest-fsfreeze-freeze") + command("guest-fsfreeze-thaw"));
+        if (tracer.is_waiting()) host->line();
+        if (tracer.is_waiting()) host->line();
     } catch (const std::runtime_error&) {
         // The agent is gone, as it may be.
     }
+    host.reset();
     if (!tracer.has_killed(milliseconds(300))) return false;
     const Deadline deadline(kBound);
     const bool is_worker_alone = victims == Victims{Victim::kWorker};

@@ -94,6 +94,7 @@ void make_nodes(const std::string& dev) {
     make_node(dev + "/zero", 1, 5, S_IFCHR);
     make_node(dev + "/urandom", 1, 9, S_IFCHR);
     make_node(dev + "/loop-control", 10, 237, S_IFCHR);
+    fs::create_symlink("/proc/self/fd", dev + "/fd");
     for (int loop = 0; loop < kLoopNodes; ++loop)
         make_node(dev + "/loop" + std::to_string(loop), 7, static_cast<unsigned>(loop), S_IFBLK);
 }
