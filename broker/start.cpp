@@ -176,6 +176,12 @@ Result<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
     return freezing;
 }
 
+// But for the arena: what is locked cannot be wiped.
+Status stay_in_memory(const ipc::Arena& arena) {
+    if (const auto locked = sandbox::lock_memory(); !locked) return locked;
+    return arena.unlock();
+}
+
 // Started, confined and proved while we can still look at it.
 Status confine_nursery(Service& service) {
     const auto program = open_helper(kWorkerPlaces);
@@ -245,8 +251,10 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);
-    sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
-    needs.freezes = service->session.freezing.guard.is_open();
+    if (service->session.freezing.guard.is_open())
+        if (const auto kept = stay_in_memory(service->session.arena); !kept)
+            return std::unexpected(kept.error());
+    const sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
     if (const auto locked = sandbox::lockdown_broker(needs); !locked) return std::unexpected(locked.error());
     if (const auto proved = prove_broker(own_status, needs); !proved) return std::unexpected(proved.error());
     sandbox::forget_startup_code();

@@ -63,4 +63,9 @@ Status Arena::wipe() {
     return {};
 }
 
+Status Arena::unlock() const {
+    if (::munlock(memory_.data(), memory_.size()) != 0) return system_error("munlock");
+    return {};
+}
+
 }  // namespace sallyport::ipc

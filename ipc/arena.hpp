@@ -46,6 +46,9 @@ public:
     /// included.
     Status wipe();
 
+    /// Takes it out of what mlockall() locked. Errors: kSystem.
+    [[nodiscard]] Status unlock() const;
+
     [[nodiscard]] FdRef fd() const { return fd_; }
 
 private:

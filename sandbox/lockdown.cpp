@@ -38,6 +38,14 @@ std::uint64_t rights(const BrokerNeeds::Tree& tree) {
     return all;
 }
 
+Status prove_files_refused() {
+    const UniqueFd file(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+    if (file.is_open() || errno != EACCES) return failure(Errc::kProof, "landlock: does not refuse a file");
+    return {};
+}
+
+}  // namespace
+
 Status lock_memory() {
     // Future memory only where the limit cannot be met: it would not be had at all then.
     rlimit limit{};
@@ -47,18 +55,7 @@ Status lock_memory() {
     return system_error("mlockall");
 }
 
-Status prove_files_refused() {
-    const UniqueFd file(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
-    if (file.is_open() || errno != EACCES) return failure(Errc::kProof, "landlock: does not refuse a file");
-    return {};
-}
-
-}  // namespace
-
 Status lockdown_broker(const BrokerNeeds& needs) {
-    // Memory: while file systems are frozen a page must not have to come from a disk.
-    if (needs.freezes)
-        if (const auto locked = lock_memory(); !locked) return locked;
     // Limits.
     if (const auto limits = set_limits(Process::kBroker); !limits) return limits;
     // Capabilities: what the policy makes necessary and root has; an ordinary user has none to begin with.

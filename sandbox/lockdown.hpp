@@ -34,7 +34,6 @@ struct BrokerNeeds {
         bool list = false;  // directories themselves may be opened
     };
     std::vector<Tree> trees;
-    bool freezes = false;      // has a guard: nothing may wait for a disk while file systems are frozen
     int state_directory = -1;  // lent; used to prove that Landlock refuses what no tree grants
 };
 
@@ -47,6 +46,10 @@ struct KeptCapability {
 /// The capabilities that a broker with root needs: CAP_DAC_READ_SEARCH for reading others' files,
 /// CAP_DAC_OVERRIDE for writing them, none for anything else.
 std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs);
+
+/// Keeps what this process has touched, and will touch where its limits allow it, in memory: while file systems are frozen
+/// no page of it may have to come from a disk. Does nothing for an ordinary user. Errors: kSystem.
+Status lock_memory();
 
 /// Locks the broker down: capabilities (all five sets, the bounding set where the process may),
 /// no-new-privileges, not dumpable, Landlock, seccomp. Errors: kSystem with the step's name, kProof if

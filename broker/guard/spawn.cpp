@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
 #include <ctime>
 
 namespace sallyport::guard {
@@ -30,7 +31,11 @@ std::int64_t now_ns() {
 bool is_readable(FdRef fd, int patience_ms) {
     pollfd wanted{.fd = fd.get(), .events = POLLIN, .revents = 0};
     const timespec patience{.tv_sec = patience_ms / 1000, .tv_nsec = patience_ms % 1000 * 1'000'000L};
-    return ::ppoll(&wanted, 1, patience_ms < 0 ? nullptr : &patience, nullptr) > 0;
+    int ready = 0;
+    do {
+        ready = ::ppoll(&wanted, 1, patience_ms < 0 ? nullptr : &patience, nullptr);
+    } while (ready < 0 && errno == EINTR);
+    return ready > 0;
 }
 
 }  // namespace sallyport::guard

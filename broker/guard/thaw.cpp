@@ -54,7 +54,9 @@ void sync_all(const Job& job) {
         job.shared.next = 0;
         for (std::size_t at = 0; at < std::min(kSyncers, job.held.size()); ++at)
             if (!fork_child([&] { sync_some(job); })) sync_some(job);
-        ::waitid(P_ALL, 0, nullptr, WEXITED);  // SIGCHLD is ignored: until there is none
+        // SIGCHLD is ignored: it waits until there is no child.
+        while (::waitid(P_ALL, 0, nullptr, WEXITED) == 0 || errno == EINTR) {
+        }
         if (now_ns() - begun < kShortSync) return;
     }
 }

@@ -22,6 +22,7 @@ constexpr std::array kVerbs{
     //   name       declared by      summary
     Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},
     Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
+    Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
 };
 // clang-format on

@@ -19,6 +19,7 @@ using Declare = Run (*)(CLI::App& command);
 
 Run declare_check(CLI::App& command);
 Run declare_compile(CLI::App& command);
+Run declare_freeze_plan(CLI::App& command);
 Run declare_service(CLI::App& command);
 
 }  // namespace sallyport::policy::cli

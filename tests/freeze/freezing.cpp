@@ -48,8 +48,10 @@ std::vector<pid_t> family_of(Agent& agent) {
 std::vector<std::unique_ptr<LoopFs>> make_systems(std::size_t count, const std::string& type) {
     std::vector<std::unique_ptr<LoopFs>> systems;
     for (std::size_t at = 0; at < count; ++at)
-        systems.push_back(std::make_unique<LoopFs>(LoopFs::Wanted{
-            .type = type, .name = "fs" + std::to_string(at), .size = type == "ext4" ? 16UL << 20U : 512UL << 20U}));
+        systems.push_back(
+            std::make_unique<LoopFs>(LoopFs::Wanted{.type = type,
+                                                    .name = "fs" + std::to_string(at),
+                                                    .size = type == "ext4" ? 16UL << 20U : 512UL << 20U}));
     return systems;
 }
 

@@ -26,11 +26,13 @@ ipc::Reply parse_reply(const std::string& bytes) {
 
 PuppetTree::PuppetTree() {
     scratch_.make_folder("broker/launcher");
+    scratch_.make_folder("broker/guard");
     scratch_.make_folder("worker");
     scratch_.make_folder("policy/cli");
     const std::string real = build_root();
     fs::copy_file(real + "/broker/sallyportd", scratch_.path("broker/sallyportd"));
     fs::copy_file(real + "/broker/launcher/launcher", scratch_.path("broker/launcher/launcher"));
+    fs::copy_file(real + "/broker/guard/guard", scratch_.path("broker/guard/guard"));
     fs::copy_file(real + "/policy/cli/sallyport-policy", scratch_.path("policy/cli/sallyport-policy"));
     fs::copy_file(real + "/tests/hostile/puppet_worker", scratch_.path("worker/worker"));
 }

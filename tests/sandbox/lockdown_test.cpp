@@ -47,6 +47,46 @@ TEST(BrokerCapabilities, FollowFromThePolicy) {
               bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE));
 }
 
+// What the guard can do once it is locked down, and cannot.
+class Guard : public ::testing::Test {
+protected:
+    static Ended run(const std::function<int(const UniqueFd& status)>& body) {
+        return in_child([&] {
+            const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+            const UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+            const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+            if (const int failed = report(lockdown_guard(root, sys)); failed != 0) return failed;
+            return body(status);
+        });
+    }
+};
+
+TEST_F(Guard, HoldsTwoCapabilitiesAndNoOther) {
+    EXPECT_TRUE(run([](const UniqueFd& status) {
+                    const auto held = read_held(status);
+                    if (!held) return 20;
+                    Expected expected{.uid = ::geteuid(), .gid = ::getegid()};
+                    expected.capabilities = bit(CAP_SYS_ADMIN) | bit(CAP_DAC_READ_SEARCH);
+                    return report(compare(expected, *held));
+                }).exited());
+}
+
+TEST_F(Guard, OpensDirectoriesAndWhatSysSaysAndNoFileElsewhere) {
+    EXPECT_TRUE(run([](const UniqueFd&) {
+                    const UniqueFd directory(::open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+                    const UniqueFd sys(::open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC));
+                    const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+                    return directory.is_open() && sys.is_open() && !file.is_open() && errno == EACCES ? 0
+                                                                                                      : 21;
+                }).exited());
+}
+
+TEST_F(Guard, CannotOpenAnythingToBeWritten) {
+    EXPECT_TRUE(run([](const UniqueFd&) {
+                    return ::open("/dev/null", O_WRONLY | O_CLOEXEC) < 0 ? 22 : 23;
+                }).killed_by_filter());
+}
+
 // A scratch directory with the trees of a policy and a state directory, and a broker locked down to them.
 class Broker : public ::testing::TestWithParam<bool> {
 protected:

@@ -52,6 +52,7 @@ std::vector<Subject> subjects() {
         {"Nursery", Process::kNursery, {}},
         {"Worker", Process::kWorker, {}},
         {"Compiler", Process::kCompiler, {}},
+        {"Guard", Process::kGuard, {}},
     };
 }
 
@@ -198,6 +199,20 @@ TEST(Tables, NoProcessOpensFilesByNameButTheBroker) {
         for (const SyscallRule& row : syscall_table(process))
             for (const int call : {SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at})
                 EXPECT_NE(row.call, call) << row.reason;
+}
+
+TEST(Tables, OnlyTheGuardFreezes) {
+    for (const Process process : {Process::kBroker, Process::kNursery, Process::kWorker, Process::kCompiler})
+        for (const SyscallRule& row : syscall_table(process))
+            for (const int call : {SYS_ioctl, SYS_syncfs}) EXPECT_NE(row.call, call) << row.reason;
+}
+
+TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
+    for (const SyscallRule& row : syscall_table(Process::kGuard))
+        for (const int call :
+             {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_write, SYS_pwrite64,
+              SYS_execve, SYS_execveat, SYS_open, SYS_openat2, SYS_connect, SYS_socket, SYS_kill})
+            EXPECT_NE(row.call, call) << row.reason;
 }
 
 TEST(Tables, NurseryLetsThroughWhatItsWorkersFilterDoes) {

@@ -35,10 +35,12 @@ constexpr const char* kBuild = "/build";
 constexpr int kLoopNodes = 128;
 
 // Of the build tree, then of the system; what is not there is left out.
-constexpr std::array kBuilt{"broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "worker/worker",
+constexpr std::array kBuilt{"broker/sallyportd",           "broker/guard/guard",
+                            "broker/launcher/launcher",    "worker/worker",
                             "policy/cli/sallyport-policy", "tests/hostile/puppet_worker"};
-constexpr std::array kTools{"/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.btrfs", "/usr/sbin/qemu-ga",
-                            "/usr/sbin/losetup",   "/bin/sh",            "/usr/bin/sleep",       "/usr/bin/cat"};
+constexpr std::array kTools{"/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.btrfs",
+                            "/usr/sbin/qemu-ga",   "/usr/sbin/losetup",  "/bin/sh",
+                            "/usr/bin/sleep",      "/usr/bin/cat"};
 
 void check(bool done, const std::string& what) {
     if (!done) throw std::runtime_error("cage: " + what + ": " + std::to_string(errno));
@@ -92,6 +94,7 @@ void make_nodes(const std::string& dev) {
     make_node(dev + "/zero", 1, 5, S_IFCHR);
     make_node(dev + "/urandom", 1, 9, S_IFCHR);
     make_node(dev + "/loop-control", 10, 237, S_IFCHR);
+    fs::create_symlink("/proc/self/fd", dev + "/fd");
     for (int loop = 0; loop < kLoopNodes; ++loop)
         make_node(dev + "/loop" + std::to_string(loop), 7, static_cast<unsigned>(loop), S_IFBLK);
 }
@@ -145,7 +148,8 @@ void fetch_results(int cage, const std::string& to) {
     if (!results.is_open() || to.empty()) return;
     std::ofstream copy(to);
     std::array<char, 65536> part{};
-    for (ssize_t got = 0; (got = ::read(results.get(), part.data(), part.size())) > 0;) copy.write(part.data(), got);
+    for (ssize_t got = 0; (got = ::read(results.get(), part.data(), part.size())) > 0;)
+        copy.write(part.data(), got);
 }
 
 std::string wanted_results() {

@@ -65,14 +65,17 @@ LoopFs::LoopFs(const Wanted& wanted)
     device_ = attach(image_);
     make_file_system(wanted.type, device_);
     fs::create_directories(point_);
-    if (::mount(device_.c_str(), point_.c_str(), wanted.type.c_str(), 0, nullptr) != 0) fail("mount " + point_);
+    if (::mount(device_.c_str(), point_.c_str(), wanted.type.c_str(), 0, nullptr) != 0)
+        fail("mount " + point_);
 }
 
 LoopFs::~LoopFs() {
     UniqueFd directory(::open(point_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     while (::ioctl(directory.get(), FITHAW, 0) == 0) ADD_FAILURE() << point_ << " was left frozen";
     directory.reset();
-    EXPECT_EQ(::umount2(point_.c_str(), 0), 0) << point_ << " errno " << errno;
+    // A guard whose broker was killed ends a moment later.
+    EXPECT_TRUE(eventually([this] { return ::umount2(point_.c_str(), 0) == 0; }))
+        << point_ << " errno " << errno;
     detach(device_);
     ::unlink(image_.c_str());
 }
@@ -91,7 +94,8 @@ bool is_writable(const std::string& folder, milliseconds patience) {
 bool blocks_writers(const std::string& folder, std::unique_ptr<Child>& writer) {
     writer = write_to(folder + "/blocked");
     const pid_t process = writer->pid();
-    return eventually([&] { return state_of(process) == 'D' || writer->has_ended(); }) && !writer->has_ended();
+    return eventually([&] { return state_of(process) == 'D' || writer->has_ended(); }) &&
+           !writer->has_ended();
 }
 
 BindMount::BindMount(const std::string& point, const std::string& other) : other_(other) {

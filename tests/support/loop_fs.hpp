@@ -15,8 +15,8 @@ class LoopFs {
 public:
     struct Wanted {
         std::string type = "ext4";
-        std::string name = "fs";          // mounted on /mnt/NAME
-        std::string folder = "/var";      // of its image
+        std::string name = "fs";      // mounted on /mnt/NAME
+        std::string folder = "/var";  // of its image
         std::size_t size = 16UL << 20U;
     };
     explicit LoopFs(const Wanted& wanted);

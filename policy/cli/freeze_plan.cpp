@@ -1,0 +1,83 @@
+// freeze-plan: what a policy would freeze on this machine, in which order, and what it would leave alone, and why. The same
+// planning as the agent's; nothing is opened or frozen.
+#include <memory>
+#include <string>
+
+#include "broker/guard/graph.hpp"
+#include "broker/guard/plan.hpp"
+#include "policy/cli/confined.hpp"
+#include "policy/cli/files.hpp"
+#include "policy/cli/verb.hpp"
+#include "policy/compile/problems.hpp"
+#include "policy/decide.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+constexpr const char* kMounts = "/proc/self/mountinfo";
+
+std::string line_of(const guard::FileSystem& system) {
+    const guard::Mount& first = system.mounts.front();
+    std::string line = compile::printable(first.point) + "  " + compile::printable(first.type) + "  " +
+                       compile::printable(first.source);
+    for (std::size_t at = 1; at < system.mounts.size(); ++at)
+        line += (at == 1 ? "  also on " : ", ") + compile::printable(system.mounts[at].point);
+    return line;
+}
+
+std::string plan_of(const Rule& rule, const std::vector<guard::FileSystem>& systems) {
+    const ipc::FreezeSelection& freeze = *rule.freeze;
+    std::string text = "rule " + rule.id + " (" + rule.where + "): thawed after " +
+                       std::to_string(freeze.max_frozen_ms()) + " ms at the latest\n";
+    std::size_t number = 0;
+    for (const guard::FileSystem& system : systems)
+        if (system.skipped == nullptr)
+            text += "  " + std::to_string(++number) + ". " + line_of(system) + "\n";
+    if (number == 0) text += "  nothing\n";
+    for (const guard::FileSystem& system : systems)
+        if (system.skipped != nullptr) text += "  not " + line_of(system) + ": " + system.skipped + "\n";
+    return text;
+}
+
+int fail(std::string_view name, const Error& error) {
+    complain(describe(name, error));
+    return kFailure;
+}
+
+int run(const std::string& path, const std::string& mounts_path) {
+    const auto input = open_input(path);
+    if (!input) return kFailure;
+    const auto compiled = compile_apart(*input);
+    if (!compiled) return kFailure;
+    const auto policy = load(*compiled);
+    if (!policy) return fail(path, policy.error());
+    const auto file = open_to_read(mounts_path);
+    if (!file) return fail(mounts_path, file.error());
+    const auto text = guard::read_text(*file);
+    const auto mounts = text ? guard::parse_mounts(*text) : std::unexpected(text.error());
+    if (!mounts) return fail(mounts_path, mounts.error());
+    const auto graph = guard::BlockGraph::open();
+    if (!graph) return fail("/sys", graph.error());
+    const auto backing = [&](const guard::Mount& mount) { return graph->backing_files(mount); };
+    bool is_any = false;
+    for (const Rule& rule : policy->rules) {
+        if (!rule.freeze) continue;
+        is_any = true;
+        print(plan_of(rule, guard::plan(*mounts, *rule.freeze, backing)));
+    }
+    if (!is_any) print("no rule lets anything be frozen\n");
+    return kSuccess;
+}
+
+}  // namespace
+
+Run declare_freeze_plan(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    const auto mounts = std::make_shared<std::string>(kMounts);
+    command.add_option("POLICY", *path, "The policy")->required();
+    command.add_option("--mountinfo", *mounts, "A copy of another machine's list of mounts");
+    return [path, mounts] { return run(*path, *mounts); };
+}
+
+}  // namespace sallyport::policy::cli

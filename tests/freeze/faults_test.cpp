@@ -1,0 +1,225 @@
+// What is not a death: deadlines, hosts that go away, violations, full disks, hooks that hang; and a restart.
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/freeze/freezing.hpp"
+
+namespace sallyport::test {
+namespace {
+
+TEST(Deadline, ThawsByItselfAndSaysSo) {
+    const auto systems = make_systems(2);
+    Agent agent({.policy = freeze_policy("max_frozen = \"300ms\"")});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    ASSERT_EQ(freeze(host), 2);
+    EXPECT_TRUE(all_are_writable(systems, milliseconds(1300)));
+    EXPECT_TRUE(eventually([&] { return status(host) == "thawed"; }));
+    EXPECT_EQ(thaw(host), 0);
+    EXPECT_EQ(agent.count_audit("what", "thawed"), 1U);
+    EXPECT_EQ(freeze(host), 2);
+    EXPECT_EQ(thaw(host), 2);
+}
+
+TEST(Host, GoesAwayAndComesBackToWhatItFroze) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 1);
+    }
+    HostClient host = agent.connect();
+    EXPECT_EQ(status(host), "frozen");
+    EXPECT_EQ(thaw(host), 1);
+    EXPECT_TRUE(all_are_writable(systems));
+}
+
+TEST(Host, ThatNeverComesBackIsNotWaitedFor) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy("max_frozen = \"500ms\"")});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 1);
+    }
+    EXPECT_TRUE(all_are_writable(systems, milliseconds(1500)));
+}
+
+TEST(Sigterm, WhileFrozenThawsThenEndsWithSuccess) {
+    const auto systems = make_systems(2);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    ASSERT_EQ(freeze(host), 2);
+    EXPECT_EQ(agent.stop(), 0);
+    EXPECT_TRUE(all_are_writable(systems));
+    agent.restart();
+    ASSERT_TRUE(agent.is_serving());
+    HostClient again = agent.connect();
+    EXPECT_EQ(status(again), "thawed");
+}
+
+TEST(Worker, KilledWhileFrozenLeavesItFrozenForTheNext) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    ASSERT_EQ(freeze(host), 1);
+    ::kill(agent.worker(), SIGKILL);
+    EXPECT_EQ(status(host), "frozen");
+    EXPECT_EQ(thaw(host), 1);
+    EXPECT_TRUE(all_are_writable(systems));
+}
+
+// Broker, guard and its children at once, as by a service manager that kills the whole group: nobody is left to thaw.
+void kill_all(Agent& agent) {
+    std::vector<pid_t> all = agent.processes();
+    for (const pid_t process : all) ::kill(process, SIGSTOP);
+    for (const pid_t process : all) eventually([process] { return state_of(process) == 'T'; });
+    for (const pid_t process : all) ::kill(process, SIGKILL);
+    for (const pid_t process : all) eventually([process] { return !is_running(process); });
+    agent.broker().wait();
+}
+
+TEST(Restart, FindsWhatWasLeftFrozenAndThawsIt) {
+    const auto systems = make_systems(2);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 2);
+    }
+    kill_all(agent);
+    std::unique_ptr<Child> writer;
+    EXPECT_TRUE(blocks_writers(systems[0]->point(), writer));
+    agent.restart();
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(status(host), "frozen");
+    EXPECT_EQ(thaw(host), 2);
+    EXPECT_EQ(writer->wait(), 0);
+    EXPECT_EQ(status(host), "thawed");
+}
+
+TEST(Restart, WithItsStateOnAFrozenFileSystemThawsAtOnce) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy("mounts = [\"/mnt/fs0\"]"), .prepare = [&](const Scratch& scratch) {
+                     ASSERT_EQ(::mount(systems[0]->point().c_str(), scratch.path("state").c_str(), nullptr,
+                                       MS_BIND, nullptr),
+                               0);
+                 }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 1);
+        EXPECT_EQ(status(host), "frozen");
+    }
+    kill_all(agent);
+    agent.restart();
+    EXPECT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        EXPECT_EQ(status(host), "thawed");
+        EXPECT_EQ(freeze(host), 1);
+        EXPECT_EQ(thaw(host), 1);
+    }
+    EXPECT_EQ(agent.stop(), 0);
+    EXPECT_EQ(::umount2(agent.state().c_str(), 0), 0);
+}
+
+TEST(GuardThaw, ThawsAfterTheServiceAndOnlyIfThatFroze) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 1);
+    }
+    kill_all(agent);
+    const Program program{.words = {build_root() + "/broker/guard/guard", "thaw", agent.state()}};
+    EXPECT_EQ(run(program).error, "guard: thawed 1 file systems\n");
+    EXPECT_TRUE(all_are_writable(systems));
+    EXPECT_EQ(run(program).error, "");
+}
+
+TEST(FullDisk, OfTheAuditLogDelaysNoThawAndTheLossIsCounted) {
+    const auto systems = make_systems(1);
+    Agent agent(
+        {.policy = freeze_policy(), .prepare = [](const Scratch& scratch) {
+             ASSERT_EQ(::mount("small", scratch.path("state").c_str(), "tmpfs", 0, "size=64k,mode=0700"), 0);
+         }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 1);
+        {
+            Child filler([&] {
+                std::FILE* file = std::fopen((agent.state() + "/fill").c_str(), "w");
+                while (std::fputs("full", file) >= 0 && std::fflush(file) == 0) {
+                }
+                return 0;
+            });
+            filler.wait();
+        }
+        for (int asked = 0; asked < 400; ++asked) EXPECT_EQ(status(host), "frozen");
+        EXPECT_EQ(thaw(host), 1);
+        EXPECT_TRUE(all_are_writable(systems));
+        std::filesystem::remove(agent.state() + "/fill");
+        EXPECT_EQ(status(host), "thawed");
+    }
+    // One line was cut off by the full disk; those behind it are whole, and say how many are missing.
+    EXPECT_NE(read_file(agent.audit_file()).find("\"lost\":"), std::string::npos);
+    EXPECT_EQ(agent.stop(), 0);
+    EXPECT_EQ(::umount2(agent.state().c_str(), 0), 0);
+}
+
+// Nobody but root may be able to change a hook or a folder above it; a scratch folder lies in one for all.
+void write_hook(const std::string& name, const std::string& body) {
+    std::filesystem::create_directory("/var/hooks");
+    const std::string file = "/var/hooks/" + name;
+    std::ofstream(file) << "#!/bin/sh\n" << body << "\n";
+    ::chmod(file.c_str(), 0755);
+}
+
+class Hooks : public testing::Test {
+protected:
+    ~Hooks() override { std::filesystem::remove_all("/var/hooks"); }
+};
+
+TEST_F(Hooks, RunBeforeTheFreezeAndInReverseAfterTheThaw) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy("hooks = \"/var/hooks\""), .prepare = [](const Scratch& scratch) {
+                     for (const char* name : {"10-first", "20-second"})
+                         write_hook(name, "echo " + std::string(name) + " $1 >> " + scratch.path("log"));
+                 }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(freeze(host), 1);
+    EXPECT_EQ(thaw(host), 1);
+    const std::string log = agent.scratch().path("log");
+    EXPECT_TRUE(eventually([&] { return agent.count_audit("what", "hooks-thaw") == 1; }));
+    EXPECT_EQ(read_file(log), "10-first freeze\n20-second freeze\n20-second thaw\n10-first thaw\n");
+}
+
+TEST_F(Hooks, OneThatHangsGivesTheFreezeUpAndIsFollowedByItsThawHook) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy("hooks = \"/var/hooks\""), .prepare = [](const Scratch& scratch) {
+                     write_hook("hangs", "test $1 = thaw && echo thaw > " + scratch.path("log") +
+                                             " && exit 0\nexec /usr/bin/sleep 100");
+                 }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(desc_of(ask(host, "guest-fsfreeze-freeze")), "child process has terminated abnormally");
+    EXPECT_EQ(status(host), "thawed");
+    EXPECT_TRUE(all_are_writable(systems));
+    EXPECT_TRUE(eventually([&] { return agent.count_audit("what", "hooks-thaw") == 1; }));
+    EXPECT_EQ(read_file(agent.scratch().path("log")), "thaw\n");
+}
+
+}  // namespace
+}  // namespace sallyport::test
