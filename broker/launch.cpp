@@ -119,12 +119,14 @@ ipc::LauncherTable power_rows(const policy::Policy& policy) {
     table.set_deadline_ms(kPowerDeadlineMs);
     for (const policy::Rule& rule : policy.rules) {
         if (rule.effect == policy::Effect::kDeny) continue;
+        const auto is_wanted = [&](CommandId command) {
+            return rule.commands.has(command) && policy.narrowed_to.has(command);
+        };
         for (const Mode mode : {Mode::kHalt, Mode::kPowerdown, Mode::kReboot})
-            if (rule.modes.test(static_cast<std::size_t>(mode)))
+            if (is_wanted(CommandId::kShutdown) && rule.modes.test(static_cast<std::size_t>(mode)))
                 add_row(power_row(Op::kShutdown, mode, rule.method), true, table);
         for (const auto& [command, action] : kSuspends)
-            if (rule.commands.has(command))
-                add_row(power_row(action, Mode::kNone, rule.method), false, table);
+            if (is_wanted(command)) add_row(power_row(action, Mode::kNone, rule.method), false, table);
     }
     return table;
 }

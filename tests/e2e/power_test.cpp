@@ -302,6 +302,16 @@ TEST_F(Power, LauncherWithoutAKernelRowCannotEndTheMachine) {
     EXPECT_EQ(status_field(launcher(agent), "CapEff"), "0000000000000020");
 }
 
+TEST_F(Power, OptionThatTakesTheCommandsAwayTakesTheLauncherAway) {
+    Agent agent(
+        {.policy = policy(),
+         .words = {"-b", "guest-shutdown,guest-suspend-ram,guest-suspend-disk,guest-suspend-hybrid"}});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    EXPECT_EQ(launcher(agent), -1);
+    HostClient host = agent.connect();
+    EXPECT_EQ(class_of(host.ask(shutdown())), "CommandNotFound");
+}
+
 TEST_F(Power, KilledLauncherEndsTheAgentForItsServiceManager) {
     Agent agent({.policy = policy()});
     ASSERT_TRUE(agent.is_serving());

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "ipc/limits.hpp"
+#include "schema/commands.hpp"
 #include "tests/hostile/taken_over.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/cases.hpp"

@@ -6,7 +6,9 @@ import tree
 # The plan was 2,000 and 700 lines for broker/ and sandbox/, with 5,000 in all. What it did not foresee: the self-proof
 # (340 lines), options read by the sandboxed tool in place of getopt in the broker, links judged twice, and a worker
 # that is followed by another on the same connection. policy/ is the decision, not the compiler.
-FOLDER_LINES = {"broker": 3000, "sandbox": 1160, "ipc": 500, "policy": 500}
+# Shutdown and suspend: 560 lines of launcher (350 planned, without the check of each path's whole chain and the hooks),
+# 420 of the broker for the strategies, their answers and a launch that outlives its worker, 20 of sandbox/, 40 of policy/.
+FOLDER_LINES = {"broker": 4000, "sandbox": 1180, "ipc": 500, "policy": 545}
 TRUSTED_LINES = sum(FOLDER_LINES.values())
 README_LINES = 150
 # (trusted, elsewhere)

@@ -33,6 +33,11 @@ def load(path):
     return module
 
 
+def is_of_this_tree(path):
+    """A case about a command that the agent does not have yet is none."""
+    return f'"{getattr(load(path), "NEEDS", "guest-ping")}"' in (HERE.parents[1] / "schema/commands.hpp").read_text()
+
+
 def play(images, path):
     """Whether the case holds."""
     case = load(path)
@@ -62,7 +67,8 @@ def main():
     if os.geteuid() != 0:
         print("vm-test: making the guest's disk needs root", file=sys.stderr)
         return 1
-    paths = [p for p in sorted((HERE / "cases").glob("*.py")) if not words or any(w in p.stem for w in words)]
+    paths = [p for p in sorted((HERE / "cases").glob("*.py"))
+             if is_of_this_tree(p) and (not words or any(w in p.stem for w in words))]
     images = Images(build)
     images.make()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
