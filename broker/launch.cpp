@@ -126,8 +126,7 @@ ipc::LauncherTable power_rows(const policy::Policy& policy) {
             if (is_wanted(CommandId::kShutdown) && rule.modes.test(static_cast<std::size_t>(mode)))
                 add_row(power_row(Op::kShutdown, mode, rule.method), true, table);
         for (const auto& [command, action] : kSuspends)
-            if (is_wanted(command))
-                add_row(power_row(action, Mode::kNone, rule.method), false, table);
+            if (is_wanted(command)) add_row(power_row(action, Mode::kNone, rule.method), false, table);
     }
     return table;
 }
@@ -141,13 +140,15 @@ Method method_of(std::uint32_t row, std::uint32_t attempt) {
 Status tell_launcher(FdRef launcher, const google::protobuf::MessageLite& message) {
     std::string frame;
     ipc::encode(message, frame);
-    return ipc::send(launcher, frame, ipc::WhenFull::kFail);
+    if (!ipc::send(launcher, frame, ipc::WhenFull::kFail))
+        return failure(Errc::kClosed, "the launcher is lost");
+    return {};
 }
 
 Result<std::optional<ipc::LauncherReply>> hear_launcher(FdRef launcher) {
     ipc::Frame frame;
     const auto received = ipc::receive(launcher, frame);
-    if (!received) return std::unexpected(received.error());
+    if (!received) return failure(Errc::kClosed, "the launcher is lost");
     if (!*received) return std::optional<ipc::LauncherReply>();
     ipc::LauncherReply reply;
     std::string scratch;

@@ -303,8 +303,9 @@ TEST_F(Power, LauncherWithoutAKernelRowCannotEndTheMachine) {
 }
 
 TEST_F(Power, OptionThatTakesTheCommandsAwayTakesTheLauncherAway) {
-    Agent agent({.policy = policy(),
-                 .words = {"-b", "guest-shutdown,guest-suspend-ram,guest-suspend-disk,guest-suspend-hybrid"}});
+    Agent agent(
+        {.policy = policy(),
+         .words = {"-b", "guest-shutdown,guest-suspend-ram,guest-suspend-disk,guest-suspend-hybrid"}});
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     EXPECT_EQ(launcher(agent), -1);
     HostClient host = agent.connect();

@@ -103,5 +103,29 @@ TEST(ErrorMap, CountAndWhenceAreQuoted) {
     EXPECT_EQ(told(ipc::BAD_WHENCE, seek), "invalid whence code 3");
 }
 
+TEST(ErrorMap, PowerReadsAsQemuGas) {
+    ipc::Request shutdown;
+    shutdown.mutable_shutdown()->set_mode("off");
+    ipc::Request disk;
+    disk.mutable_suspend_disk();
+    EXPECT_EQ(told(ipc::BAD_MODE, shutdown), "mode is invalid (valid values are: halt|powerdown|reboot");
+    EXPECT_EQ(told(ipc::UNSUPPORTED, disk), "the requested suspend mode is not supported by the guest");
+    EXPECT_EQ(told(ipc::CHILD_KILLED, shutdown), "child process has terminated abnormally");
+    EXPECT_EQ(told(ipc::NOT_STARTED, shutdown, EPERM),
+              "child process has failed to shutdown: Operation not permitted");
+    EXPECT_EQ(told(ipc::NOT_STARTED, disk, EBUSY),
+              "suspend: cannot write to '/sys/power/state': Device or resource busy");
+    ipc::Error error;
+    error.set_reason(ipc::CHILD_EXITED);
+    error.set_exit_status(3);
+    EXPECT_EQ(host_error(error, shutdown, "x").desc, "child process has failed to shutdown: exit status 3");
+    error.set_method(ipc::SYSTEMD);
+    EXPECT_EQ(host_error(error, disk, "x").desc,
+              "the helper program 'systemctl hibernate' returned an unexpected exit status code (3)");
+    error.set_reason(ipc::NOT_STARTED);
+    error.set_method(ipc::PM_UTILS);
+    EXPECT_EQ(host_error(error, disk, "x").desc, "the helper program 'pm-hibernate' was not found");
+}
+
 }  // namespace
 }  // namespace sallyport::worker

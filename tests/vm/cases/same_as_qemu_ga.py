@@ -17,7 +17,6 @@ CONVERSATION = (
     ((3, 0), ("guest-shutdown", {"when": 1})),
     ((3, 4), ("guest-shutdown", {})),
     ((3, 4), ("guest-shutdown", {"mode": "reboot"})),
-    ((3, 1), HYBRID),
     ((4, 0), HYBRID),
     ((0, 0), HYBRID),
     ((3, 0), HYBRID),

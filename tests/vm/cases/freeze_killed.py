@@ -1,0 +1,25 @@
+"""Each process of the agent, and all at once, is killed while the guest's root is frozen: it is thawed at once."""
+import time
+
+NEEDS = "guest-fsfreeze-freeze"
+GUEST = "debian"
+POLICY = """schema = 1
+[[allow]]
+id = "snapshots"
+commands = ["@freeze"]
+freeze = { max_frozen = "60s" }
+"""
+VICTIMS = ("sallyportd", "sallyport-nursery", "sallyport-guard", "sallyport")
+MOST_SECONDS = 15  # without acceleration; to the thaw a second, the rest is the start of the next agent
+
+
+def play(guest):
+    guest.shell.get("cp /usr/bin/pkill /run/pkill")
+    for victim in VICTIMS:
+        assert guest.host.get("guest-fsfreeze-freeze") >= 1
+        guest.shell.run(f"/run/pkill -KILL -f '^([^ ]*/)?{victim}'")
+        started = time.monotonic()
+        guest.shell.get("echo written > /root/by-writer", MOST_SECONDS)
+        guest.note(f"{victim}: writable after {time.monotonic() - started:.1f} s")
+        guest.host.sync()
+        assert guest.host.get("guest-fsfreeze-status") == "thawed"
