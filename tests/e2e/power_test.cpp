@@ -8,6 +8,7 @@
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/no_power.hpp"
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -317,7 +318,7 @@ TEST_F(Power, KilledLauncherEndsTheAgentForItsServiceManager) {
     ASSERT_TRUE(agent.is_serving());
     const pid_t victim = launcher(agent);
     ASSERT_GT(victim, 0);
-    ::kill(victim, SIGKILL);
+    send_signal(victim, SIGKILL);
     EXPECT_EQ(agent.broker().wait(), 1);
     EXPECT_EQ(agent.count_audit("reason", "the launcher is lost"), 1U);
     agent.restart();

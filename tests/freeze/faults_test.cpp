@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tests/freeze/freezing.hpp"
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -70,7 +71,7 @@ TEST(Worker, KilledWhileFrozenLeavesItFrozenForTheNext) {
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     HostClient host = agent.connect();
     ASSERT_EQ(freeze(host), 1);
-    ::kill(agent.worker(), SIGKILL);
+    send_signal(agent.worker(), SIGKILL);
     EXPECT_EQ(status(host), "frozen");
     EXPECT_EQ(thaw(host), 1);
     EXPECT_TRUE(all_are_writable(systems));
@@ -79,9 +80,9 @@ TEST(Worker, KilledWhileFrozenLeavesItFrozenForTheNext) {
 // Broker, guard and its children at once, as by a service manager that kills the whole group: nobody is left to thaw.
 void kill_all(Agent& agent) {
     std::vector<pid_t> all = agent.processes();
-    for (const pid_t process : all) ::kill(process, SIGSTOP);
+    for (const pid_t process : all) send_signal(process, SIGSTOP);
     for (const pid_t process : all) eventually([process] { return state_of(process) == 'T'; });
-    for (const pid_t process : all) ::kill(process, SIGKILL);
+    for (const pid_t process : all) send_signal(process, SIGKILL);
     for (const pid_t process : all) eventually([process] { return !is_running(process); });
     agent.broker().wait();
 }

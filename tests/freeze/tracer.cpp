@@ -1,4 +1,5 @@
 #include "tests/freeze/tracer.hpp"
+#include "tests/support/process.hpp"
 
 #include <linux/fs.h>
 #include <linux/ptrace.h>
@@ -85,7 +86,7 @@ int Tracer::follow(const Order& order, Shared& shared) {
         if (number < order.known.size()) process = order.known[number];
         if (victim == Victim::kFreezer) process = shared.children[0];
         if (victim == Victim::kSpare) process = shared.children[1];
-        if (process > 0) ::kill(process, SIGKILL);
+        if (process > 0) send_signal(process, SIGKILL);
     }
     return 0;  // whoever is still followed goes on with our end
 }
