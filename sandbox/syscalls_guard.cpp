@@ -5,7 +5,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <array>
 #include <csignal>
@@ -37,7 +36,6 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(getdents64),      kAny, kAny,                        kA, "directories of /sys"},
     SyscallRule{SCMP_SYS(pread64),         kAny, kAny,                        kA, "the list of mounts; files of /sys"},
     SyscallRule{SCMP_SYS(clone),           is_int(0, CLONE_PIDFD | SIGCHLD), kAny, kA, "freezer, spare, helpers; no thread, no namespace"},
-    SyscallRule{SCMP_SYS(waitid),          is_int(0, P_ALL), kAny,            kA, "until all file systems are written out"},
     SyscallRule{SCMP_SYS(mlockall),        kAny, kAny,                        kA, "a child's memory"},
     SyscallRule{SCMP_SYS(timerfd_settime), kAny, kAny,                        kA, "deadlines"},
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,                        kA, "wait for the broker, a child or a deadline"},

@@ -58,20 +58,25 @@ Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task 
         for (std::size_t at = 0; at < family.held_.size(); ++at) shared.entries[at].state = State::kFrozen;
         shared.stage = Stage::kDone;
     }
-    // The spare is there before anything is frozen; it knows the freezer, which waits for the word to begin.
+    auto ends = ipc::socket_pair();
+    if (!ends) return std::unexpected(ends.error());
+    family.freezing_ = std::move(ends->first);
+    UniqueFd freezes = std::move(ends->second);
+    const auto job_of = [&](FdRef life) {
+        return Job{shared, family.held_, life, family.freezing_, broker, fails_if_frozen};
+    };
+    // The spare is there before anything is frozen: the freezer waits for the word to begin.
     auto freezer = start_child(family, [&](FdRef life) {
-        const Job job{shared, family.held_, life, broker, fails_if_frozen};
         char begin = 0;
-        if (task == Task::kFreeze && is_readable(life, -1) &&
-            ::recv(life.get(), &begin, 1, MSG_DONTWAIT) == 1)
-            freeze_all(job);
-        thaw_at_end(job, UniqueFd());
+        const bool is_told = is_readable(life, -1) && ::recv(life.get(), &begin, 1, MSG_DONTWAIT) == 1;
+        if (is_told) freeze_all(job_of(life));
+        freezes.reset();
+        thaw_at_end(job_of(life));
     });
+    freezes.reset();
     if (!freezer) return std::unexpected(freezer.error());
     family.freezer_ = *std::move(freezer);
-    auto spare = start_child(family, [&](FdRef life) {
-        thaw_at_end({shared, family.held_, life, broker, fails_if_frozen}, family.freezer_.process);
-    });
+    auto spare = start_child(family, [&](FdRef life) { thaw_at_end(job_of(life)); });
     if (!spare) return std::unexpected(spare.error());
     family.spare_ = *std::move(spare);
     stay_in_memory();
@@ -89,7 +94,8 @@ void Family::thaw() {
 
 void Family::help() {
     // Whoever was freezing and is gone cannot have it frozen any more; whoever is not gone thaws it himself.
-    const bool is_alone = !freezer_.process.is_open() && !spare_.process.is_open();
+    const bool is_alone =
+        !freezer_.process.is_open() && !spare_.process.is_open() && is_readable(freezing_, 0);
     const auto rescue = [&] { thaw_pass(*shared_, held_, is_alone); };
     if (!fork_child(rescue) && is_alone) rescue();
 }

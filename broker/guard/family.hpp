@@ -25,6 +25,7 @@ namespace sallyport::guard {
 struct Held {
     UniqueFd fd;
     std::string point;
+    unsigned level = 0;  // ascending; those of one level do not lie on each other
 };
 
 enum class State : std::uint32_t {
@@ -53,6 +54,7 @@ struct Shared {
     std::atomic<Stage> stage;
     std::atomic<bool> is_over;     // freeze nothing more, thaw what is frozen
     std::atomic<bool> is_ordered;  // by the guard, which will say so itself
+    std::atomic<bool> has_failed;
     std::atomic<std::uint32_t> next;
     std::atomic<std::int64_t> first_ns;
     std::atomic<std::int64_t> last_ns;
@@ -99,6 +101,7 @@ private:
     std::unique_ptr<Shared, Unmap> shared_;
     Child freezer_;
     Child spare_;
+    UniqueFd freezing_;  // its other end is held by the freezer and those that freeze for it
 };
 
 }  // namespace sallyport::guard

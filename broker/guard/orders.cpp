@@ -46,7 +46,8 @@ UniqueFd open_mount(const Mount& mount) {
 std::optional<Held> open_system(const FileSystem& system, std::optional<ipc::MountError>& error) {
     for (const Mount& mount : system.mounts) {
         UniqueFd directory = open_mount(mount);
-        if (directory.is_open()) return Held{.fd = std::move(directory), .point = mount.point};
+        if (directory.is_open())
+            return Held{.fd = std::move(directory), .point = mount.point, .level = system.level};
         if (errno != ESTALE && errno != ENOTDIR && errno != ENOENT && !error)
             error = mount_error(ipc::MountError::OPEN, mount.point, errno);
     }

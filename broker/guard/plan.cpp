@@ -125,8 +125,10 @@ void place(std::vector<Node>& nodes, Node& node, std::vector<FileSystem>& order)
     if (node.is_placed) return;
     node.is_placed = true;
     for (Node& other : nodes | std::views::reverse)
-        if (std::ranges::find(other.lies_on, node.system.device) != other.lies_on.end())
+        if (std::ranges::find(other.lies_on, node.system.device) != other.lies_on.end()) {
             place(nodes, other, order);
+            node.system.level = std::max(node.system.level, other.system.level + 1);
+        }
     order.push_back(std::move(node.system));
 }
 
@@ -163,6 +165,7 @@ std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::Freeze
     }
     std::vector<FileSystem> order;
     for (Node& node : nodes | std::views::reverse) place(nodes, node, order);
+    std::ranges::stable_sort(order, {}, &FileSystem::level);
     return order;
 }
 

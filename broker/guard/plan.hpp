@@ -35,6 +35,7 @@ struct FileSystem {
     Device device;
     std::vector<Mount> mounts;
     const char* skipped = nullptr;  // why it is left alone, or nullptr
+    unsigned level = 0;             // above that of all that lies on it
 };
 
 /// The files that the block device of a mount is made of, through all layers: what a loop device reads from.
@@ -43,8 +44,8 @@ using BackingFiles = std::function<std::vector<std::string>(const Mount&)>;
 /// Every line of `text`. Errors: kInvalid if one is not of the documented form, kLimit.
 Result<std::vector<Mount>> parse_mounts(std::string_view text);
 
-/// Every file system once, in the order of freezing: what lies on a file system comes before it; else the last mounted
-/// first. `backing` is asked about local file systems only; nothing is opened or looked at here.
+/// Every file system once, in the order of freezing: level by level, what lies on a file system before it; in a level the
+/// last mounted first. `backing` is asked about local file systems only; nothing is opened or looked at here.
 ///
 /// THREAT: a mount by an ordinary user (FUSE) or of a dead server blocks whoever touches it. Network, FUSE, autofs and
 /// pseudo file systems are skipped unless the selection names them by mount point, type or source.

@@ -3,13 +3,14 @@
 #include "broker/guard/thaw.hpp"
 
 #include <linux/fs.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <ranges>
+#include <functional>
 
 #include "broker/guard/spawn.hpp"
 #include "ipc/channel.hpp"
@@ -19,7 +20,7 @@ namespace sallyport::guard {
 
 namespace {
 
-constexpr std::size_t kSyncers = 32;
+constexpr std::size_t kHands = 32;
 constexpr int kSyncPasses = 4;
 constexpr std::int64_t kShortSync = 20'000'000;  // ns; a pass as short as this leaves little to write
 
@@ -32,11 +33,28 @@ bool is_over(const Job& job) {
     return job.shared.is_over;
 }
 
-// A child of the freezer's: takes the next that nobody takes.
+// Puts children of the freezer's to work, side by side. Comes back when all have ended, or at the order to thaw, however
+// long one of them is held up.
+void share_out(const Job& job, std::size_t most, const std::function<void()>& work) {
+    std::vector<UniqueFd> children;
+    for (std::size_t at = 0; at < std::min(kHands, most); ++at) {
+        auto child = fork_child(work);
+        if (child) children.push_back(*std::move(child));
+        if (!child) work();
+    }
+    while (!children.empty() && !is_over(job)) {
+        std::vector<pollfd> wanted{{.fd = job.life.get(), .events = POLLIN, .revents = 0}};
+        for (const UniqueFd& child : children)
+            wanted.push_back({.fd = child.get(), .events = POLLIN, .revents = 0});
+        ::ppoll(wanted.data(), wanted.size(), nullptr, nullptr);
+        std::erase_if(children, [](const UniqueFd& child) { return is_readable(child, 0); });
+    }
+}
+
+// Takes the next that nobody takes, until there is none.
 void sync_some(const Job& job) {
-    for (;;) {
-        const std::uint32_t at = job.shared.next++;
-        if (at >= job.held.size() || job.shared.is_over) return;
+    for (std::uint32_t at = job.shared.next++; at < job.held.size() && !job.shared.is_over;
+         at = job.shared.next++) {
         auto& entry = job.shared.entries[at];
         entry.state = State::kSyncing;
         // What cannot be written out, freezing will find again.
@@ -46,29 +64,39 @@ void sync_some(const Job& job) {
     }
 }
 
-// Side by side, so that the slowest file system decides and not the sum. Again while it took long: meanwhile writers have
-// written on, and what is not written out before the first freeze is written out while they wait.
+// The slowest file system decides and not the sum. Again while it took long: meanwhile writers have written on, and what is
+// not written out before the first freeze is written out while they wait.
 void sync_all(const Job& job) {
     for (int pass = 0; pass < kSyncPasses && !is_over(job); ++pass) {
         const std::int64_t begun = now_ns();
         job.shared.next = 0;
-        for (std::size_t at = 0; at < std::min(kSyncers, job.held.size()); ++at)
-            if (!fork_child([&] { sync_some(job); })) sync_some(job);
-        // SIGCHLD is ignored: it waits until there is no child.
-        while (::waitid(P_ALL, 0, nullptr, WEXITED) == 0 || errno == EINTR) {
-        }
+        share_out(job, job.held.size(), [&] { sync_some(job); });
         if (now_ns() - begun < kShortSync) return;
     }
 }
 
 State freeze_one(const Job& job, std::size_t at) {
-    auto& entry = job.shared.entries[at];
-    entry.state = State::kFreezing;
-    if (::ioctl(job.held[at].fd.get(), FIFREEZE, 0) == 0) return entry.state = State::kFrozen;
-    entry.sys_errno = errno;
-    const int error = entry.sys_errno;
-    if (error == EOPNOTSUPP || error == ENOTTY) return entry.state = State::kUnsupported;
-    return entry.state = error == EBUSY && !job.fails_if_frozen ? State::kAlready : State::kFailed;
+    if (::ioctl(job.held[at].fd.get(), FIFREEZE, 0) == 0) return State::kFrozen;
+    const int error = errno;
+    job.shared.entries[at].sys_errno = error;
+    if (error == EOPNOTSUPP || error == ENOTTY) return State::kUnsupported;
+    return error == EBUSY && !job.fails_if_frozen ? State::kAlready : State::kFailed;
+}
+
+// Those before `end` that nobody takes. What is frozen after the order to thaw is thawed by whoever froze it.
+void freeze_some(const Job& job, std::size_t end) {
+    for (;;) {
+        if (is_over(job) || job.shared.has_failed) return;
+        const std::uint32_t at = job.shared.next++;
+        if (at >= end) return;
+        auto& entry = job.shared.entries[at];
+        entry.state = State::kFreezing;
+        wake_guard(job);
+        entry.state = freeze_one(job, at);
+        if (entry.state == State::kFailed) job.shared.has_failed = true;
+        if (is_over(job)) thaw_pass(job.shared, job.held, false);
+        wake_guard(job);
+    }
 }
 
 // `otherwise`: what it is if it turns out not to be frozen.
@@ -105,13 +133,25 @@ void report_orphaned(const Job& job) {
 
 }  // namespace
 
+// Level by level; what is on one level side by side, since most of a freeze is waiting for the kernel's other CPUs.
 void freeze_all(const Job& job) {
     sync_all(job);
-    job.shared.stage = Stage::kFreezing;
     job.shared.first_ns = now_ns();
+    job.shared.stage = Stage::kFreezing;
+    for (std::size_t begin = 0; begin < job.held.size() && !is_over(job) && !job.shared.has_failed;) {
+        std::size_t end = begin;
+        while (end < job.held.size() && job.held[end].level == job.held[begin].level) ++end;
+        job.shared.next = static_cast<std::uint32_t>(begin);
+        share_out(job, end - begin, [&] { freeze_some(job, end); });
+        begin = end;
+    }
     for (std::size_t at = 0; at < job.held.size() && !is_over(job); ++at) {
-        wake_guard(job);
-        if (freeze_one(job, at) == State::kFailed) break;
+        auto& entry = job.shared.entries[at];
+        if (entry.state != State::kFreezing) continue;
+        // Whoever froze it was killed, before or after.
+        thaw_one(entry, job.held[at], State::kFailed);
+        entry.sys_errno = EOWNERDEAD;
+        entry.state = State::kFailed;
     }
     job.shared.last_ns = now_ns();
     job.shared.stage = Stage::kDone;
@@ -138,16 +178,15 @@ void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed) {
             thaw_one(shared.entries[at], held[at], State::kThawed);
 }
 
-void thaw_at_end(const Job& job, const UniqueFd& freezer) {
+void thaw_at_end(const Job& job) {
     is_readable(job.life, -1);
     job.shared.is_over = true;
     thaw_pass(job.shared, job.held, false);
     const auto is_freezing = [&] {
-        for (std::size_t at = 0; at < job.held.size(); ++at)
-            if (job.shared.entries[at].state == State::kFreezing) return true;
-        return false;
+        return std::ranges::any_of(std::span(job.shared.entries).first(job.held.size()),
+                                   [](const auto& entry) { return entry.state == State::kFreezing; });
     };
-    while (freezer.is_open() && is_freezing() && !is_readable(freezer, 20)) {
+    while (is_freezing() && !is_readable(job.freezing, 20)) {
     }
     thaw_pass(job.shared, job.held, true);
     wake_guard(job);

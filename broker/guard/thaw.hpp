@@ -12,17 +12,18 @@ namespace sallyport::guard {
 struct Job {
     Shared& shared;
     std::span<const Held> held;
-    FdRef life;    // to the guard: ends when it orders the thaw, or dies
-    FdRef broker;  // to be told if the guard died
+    FdRef life;      // to the guard: ends when it orders the thaw, or dies
+    FdRef freezing;  // ends when nobody can be freezing any more
+    FdRef broker;    // to be told if the guard died
     bool fails_if_frozen = false;
 };
 
 /// Writes everything out, in parallel, then freezes in order, until told to stop or something fails.
 void freeze_all(const Job& job);
 
-/// Waits for the end of `life`, then thaws what is frozen. `freezer`, if it is another: its end is waited for before
-/// what it was freezing is thawed.
-void thaw_at_end(const Job& job, const UniqueFd& freezer);
+/// Waits for the end of `life`, then thaws what is frozen. What is being frozen it leaves alone as long as somebody lives
+/// who may be at it: a freeze must not complete after the thaw.
+void thaw_at_end(const Job& job);
 
 /// Thaws what is frozen and what nobody else is thawing, the last frozen first. With `also_claimed`, too, what others
 /// had begun with: they may have died. Never harmful: to thaw twice is an error of the second.

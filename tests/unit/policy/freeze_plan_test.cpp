@@ -46,10 +46,10 @@ TEST(FreezePlan, TakesEachLocalFileSystemOnceTheLastMountedFirst) {
 }
 
 TEST(FreezePlan, FreezesWhatLiesOnAFileSystemBeforeIt) {
-    EXPECT_EQ(frozen(plan_of({}, {{"/dev/vda2", {"/data/images/disk"}}})), "/srv /data /srv/with space / ");
+    EXPECT_EQ(frozen(plan_of({}, {{"/dev/vda2", {"/data/images/disk"}}})), "/srv /srv/with space / /data ");
     EXPECT_EQ(
         frozen(plan_of({}, {{"/dev/vda1", {"/srv/with space/root"}}, {"/dev/loop0", {"/data/two/image"}}})),
-        "/ /srv/with space /data /srv ");
+        "/ /srv /srv/with space /data ");
 }
 
 TEST(FreezePlan, EndsWhereFileSystemsLieOnEachOtherInACircle) {
