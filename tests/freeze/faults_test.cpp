@@ -222,5 +222,27 @@ TEST_F(Hooks, OneThatHangsGivesTheFreezeUpAndIsFollowedByItsThawHook) {
     EXPECT_EQ(read_file(agent.scratch().path("log")), "thaw\n");
 }
 
+TEST_F(Hooks, StatusAndThawAreAnsweredBesideOneThatTakesItsTime) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy("hooks = \"/var/hooks\""), .prepare = [](const Scratch&) {
+                     write_hook("slow", "test $1 = thaw && exit 0\nexec /usr/bin/sleep 3");
+                 }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    host.send(command("guest-fsfreeze-freeze"));
+    // The host gives up waiting; the hook goes on.
+    host.ask_all("\xff");
+    const auto begun = Clock::now();
+    EXPECT_EQ(status(host), "frozen");
+    EXPECT_EQ(class_of(ask(host, "guest-fstrim")), "GenericError");
+    EXPECT_EQ(thaw(host), 0);
+    EXPECT_EQ(status(host), "thawed");
+    EXPECT_LT(Clock::now() - begun, milliseconds(1000));
+    EXPECT_TRUE(eventually([&] { return agent.count_audit("what", "hooks-thaw") == 1; }));
+    EXPECT_EQ(freeze(host), 1);
+    EXPECT_EQ(thaw(host), 1);
+    EXPECT_TRUE(eventually([&] { return agent.count_audit("what", "hooks-thaw") == 2; }));
+}
+
 }  // namespace
 }  // namespace sallyport::test

@@ -62,12 +62,12 @@ protected:
 };
 
 TEST_F(Guard, HoldsTwoCapabilitiesAndNoOther) {
-    EXPECT_TRUE(run([](const UniqueFd& status) {
+    const Expected expected{.uid = ::geteuid(),
+                            .gid = ::getegid(),
+                            .capabilities = bit(CAP_SYS_ADMIN) | bit(CAP_DAC_READ_SEARCH)};
+    EXPECT_TRUE(run([&](const UniqueFd& status) {
                     const auto held = read_held(status);
-                    if (!held) return 20;
-                    Expected expected{.uid = ::geteuid(), .gid = ::getegid()};
-                    expected.capabilities = bit(CAP_SYS_ADMIN) | bit(CAP_DAC_READ_SEARCH);
-                    return report(compare(expected, *held));
+                    return held && compare(expected, *held) ? 0 : 20;
                 }).exited());
 }
 
