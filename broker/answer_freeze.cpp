@@ -22,8 +22,6 @@ Pending pending_of(Exchange& exchange, CommandId command) {
             .seq = exchange.request.seq(),
             .command = command,
             .row = exchange.rule == policy::kNoRule ? 0 : session.freezing.rows[exchange.rule],
-            .wanted = {},
-            .chosen = {},
             .reply = {},
             .record = std::move(exchange.record)};
 }
@@ -35,13 +33,14 @@ std::optional<Refusal> why_not_now(const Freezing& freezing) {
     return std::nullopt;
 }
 
-Answer start(Exchange& exchange, CommandId command, std::vector<std::string> wanted) {
+Answer start(Exchange& exchange, CommandId command, const schema::Strings* wanted) {
     Freezing& freezing = exchange.session.freezing;
     if (auto refusal = why_not_now(freezing)) return *refusal;
     if (const auto marked = freezing.mark->set(true); !marked)
         return Refusal{.reason = ipc::STATE_NOT_SAVED, .sys_errno = marked.error().sys_errno, .why = "state"};
     freezing.pending = pending_of(exchange, command);
-    freezing.pending->wanted = std::move(wanted);
+    freezing.pending->by_list = wanted != nullptr;
+    if (wanted != nullptr) freezing.pending->wanted.assign(wanted->item().begin(), wanted->item().end());
     // INVARIANT: from here until the guard says that all is thawed nothing of ours touches a disk; serve() holds the log.
     freezing.is_frozen = true;
     if (exchange.session.policy.rules[exchange.rule].hooks.empty())
@@ -61,16 +60,16 @@ Answer answer_fsfreeze_status(Exchange& exchange) {
 }
 
 Answer answer_fsfreeze_freeze(Exchange& exchange) {
-    return start(exchange, CommandId::kFsfreezeFreeze, {});
+    return start(exchange, CommandId::kFsfreezeFreeze, nullptr);
 }
 
 Answer answer_fsfreeze_freeze_list(Exchange& exchange) {
     const schema::FsfreezeFreezeList& want = exchange.request.fsfreeze_freeze_list();
-    if (!want.has_mountpoints()) return start(exchange, CommandId::kFsfreezeFreeze, {});
-    for (const std::string& point : want.mountpoints().item())
-        exchange.record.arguments.add("mountpoint", std::string_view(point).substr(0, kMaxPath));
-    const auto& items = want.mountpoints().item();
-    return start(exchange, CommandId::kFsfreezeFreezeList, {items.begin(), items.end()});
+    std::string points;
+    for (const std::string& point : want.mountpoints().item()) points += (points.empty() ? "" : " ") + point;
+    exchange.record.arguments.add("mountpoints", std::string_view(points).substr(0, kMaxPath));
+    return start(exchange, CommandId::kFsfreezeFreezeList,
+                 want.has_mountpoints() ? &want.mountpoints() : nullptr);
 }
 
 // Of what is not frozen by us nothing is thawed: the host has no business with what the admin froze.

@@ -114,7 +114,7 @@ void set_count(Pending& pending, std::int64_t count) {
 
 Heard hear_listed(const Hearing& hearing, const ipc::Listed& listed) {
     auto& pending = hearing.session.freezing.pending;
-    if (!pending || pending->command != CommandId::kFsfreezeFreezeList) return std::nullopt;
+    if (!pending || !pending->by_list) return std::nullopt;
     for (const ipc::Listed::Mount& mount : listed.mounts())
         if (std::ranges::find(pending->wanted, mount.point()) != pending->wanted.end() &&
             (pending->chosen.empty() || pending->chosen.back() != mount.number()))
@@ -226,7 +226,7 @@ Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_ma
 void order_freeze(Session& session) {
     const Pending& pending = *session.freezing.pending;
     ipc::GuardRequest request;
-    if (pending.command == CommandId::kFsfreezeFreezeList)
+    if (pending.by_list)
         request.mutable_list()->set_row(pending.row);
     else
         request.mutable_freeze()->set_row(pending.row);

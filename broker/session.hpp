@@ -99,7 +99,8 @@ struct Pending {
     std::uint64_t seq = 0;
     CommandId command = CommandId::kFsfreezeFreeze;
     std::uint32_t row = 0;
-    std::vector<std::string> wanted;    // freeze-list: mount points
+    bool by_list = false;  // freeze-list: these mount points only
+    std::vector<std::string> wanted;
     std::vector<std::uint32_t> chosen;  // and which file systems these are
     ipc::Reply reply;                   // trim: as far as it is known
     Record record;

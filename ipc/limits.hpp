@@ -51,7 +51,7 @@ inline constexpr std::uint32_t kDefaultMaxFrozenMs = 60'000;
 inline constexpr std::uint32_t kDefaultPerMountMs = 30'000;
 inline constexpr std::uint32_t kMaxFrozenMs = 3'600'000;
 inline constexpr std::size_t kMaxFreezeRows = 64;
-inline constexpr std::size_t kMaxFreezeMounts = 4096;   // file systems of one plan
-inline constexpr std::size_t kMaxHeldRecords = 1024;    // audit lines that wait for the thaw
+inline constexpr std::size_t kMaxFreezeMounts = 4096;  // file systems of one plan
+inline constexpr std::size_t kMaxHeldRecords = 1024;   // audit lines that wait for the thaw
 
 }  // namespace sallyport

@@ -96,10 +96,8 @@ struct GroupName {
 };
 
 inline constexpr std::array kGroups{
-    GroupName{Group::kSync, "@sync"},
-    GroupName{Group::kInfo, "@info"},
-    GroupName{Group::kFile, "@file"},
-    GroupName{Group::kFreeze, "@freeze"},
+    GroupName{Group::kSync, "@sync"},   GroupName{Group::kInfo, "@info"},
+    GroupName{Group::kFile, "@file"},   GroupName{Group::kFreeze, "@freeze"},
     GroupName{Group::kPower, "@power"},
 };
 

@@ -109,7 +109,8 @@ TEST(Freezing, WhileFrozenAnswersTheFrozenSetAndRefusesTheRest) {
     }
     const auto enabled = [&] {
         std::size_t count = 0;
-        for (const auto& one : result_of(ask(host, "guest-info")).at("supported_commands").as_array())
+        const auto info = result_of(ask(host, "guest-info"));
+        for (const auto& one : info.at("supported_commands").as_array())
             count += one.at("enabled").as_bool() ? 1U : 0U;
         return count;
     };
@@ -161,7 +162,8 @@ TEST(Trimming, TellsOfEachFileSystem) {
     Agent agent({.policy = freeze_policy("mounts = [\"/mnt/fs0\", \"/mnt/fs1\"]")});
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     HostClient host = agent.connect();
-    const auto paths = result_of(ask(host, "guest-fstrim")).at("paths").as_array();
+    const auto result = result_of(ask(host, "guest-fstrim"));
+    const auto& paths = result.at("paths").as_array();
     ASSERT_EQ(paths.size(), 2U);
     EXPECT_EQ(paths[0].at("path"), "/mnt/fs1");
     for (const auto& path : paths)

@@ -83,8 +83,7 @@ bool KilledAtEachStep::run_step(int step, const Victims& victims) {
     host.reset();
     if (!tracer.has_killed(milliseconds(300))) return false;
     const Deadline deadline(kBound);
-    const bool is_worker_alone = victims == Victims{Victim::kWorker};
-    if (!is_worker_alone) {
+    if (tracer.has_killed_more_than_a_worker()) {
         const auto family = tracer.family();
         EXPECT_TRUE(eventually([&] { return std::ranges::none_of(family, is_running); }, kBound));
         EXPECT_TRUE(all_are_writable(systems_, milliseconds(std::max(1, deadline.left_ms()))));

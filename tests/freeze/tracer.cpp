@@ -1,5 +1,4 @@
 #include "tests/freeze/tracer.hpp"
-#include "tests/support/process.hpp"
 
 #include <linux/fs.h>
 #include <linux/ptrace.h>
@@ -10,6 +9,8 @@
 
 #include <map>
 #include <stdexcept>
+
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 
@@ -86,7 +87,7 @@ int Tracer::follow(const Order& order, Shared& shared) {
         if (number < order.known.size()) process = order.known[number];
         if (victim == Victim::kFreezer) process = shared.children[0];
         if (victim == Victim::kSpare) process = shared.children[1];
-        if (process > 0) send_signal(process, SIGKILL);
+        if (process > 0 && send_signal(process, SIGKILL) && victim != Victim::kWorker) shared.is_vital = true;
     }
     return 0;  // whoever is still followed goes on with our end
 }

@@ -32,10 +32,13 @@ public:
     [[nodiscard]] bool has_killed(milliseconds patience) { return child_->wait(patience) == 0; }
     [[nodiscard]] bool is_waiting() const { return !child_->has_ended(); }
     [[nodiscard]] std::vector<pid_t> family() const;
+    /// Whether one of those killed was not the worker: a victim may not have been born yet.
+    [[nodiscard]] bool has_killed_more_than_a_worker() const { return shared_->is_vital; }
 
 private:
     struct Shared {
         std::atomic<bool> is_ready;
+        std::atomic<bool> is_vital;
         std::atomic<std::size_t> count;
         std::array<std::atomic<pid_t>, 64> children;  // of the guard: freezer, spare, helpers
     };

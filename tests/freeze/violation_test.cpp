@@ -45,6 +45,9 @@ TEST_F(WhileFrozen, NothingButTheFrozenSetIsAnswered) {
     EXPECT_EQ(puppet_.ask(frame(4, 26)).error().reason(), ipc::FROZEN);
     EXPECT_EQ(puppet_.ask(wire::file_flush(5, 1)).error().reason(), ipc::DISABLED);
     EXPECT_EQ(puppet_.ask(frame(6, 22)).fsfreeze_status().value(), schema::FsfreezeStatusReply::FROZEN);
+    puppet_.send(frame(7, 25));
+    EXPECT_FALSE(puppet_.hear().frozen_state().frozen());
+    EXPECT_EQ(puppet_.hear().fsfreeze_thaw().count(), 1);
 }
 
 }  // namespace

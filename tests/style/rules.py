@@ -15,7 +15,7 @@ MAY_INCLUDE = {
     "broker": {"policy", "ipc", "sandbox", "schema"},
     "broker/guard": {"ipc", "sandbox"},
     "worker": {"ipc", "sandbox", "schema"},
-    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "worker", "tests"},
+    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/guard", "worker", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
 MAY_ACT = ("broker/sys/", "broker/guard/", "broker/launcher/", "sandbox/", "ipc/", "tests/")

@@ -24,26 +24,29 @@ namespace {
     throw std::runtime_error(what + ": errno " + std::to_string(errno));
 }
 
-// Takes a free device. Others on this machine look for one at the same time.
-std::string attach(const std::string& image) {
+// A device that detaches itself when nothing uses it any more: whatever becomes of the test, it does not stay.
+struct Loop {
+    std::string name;
+    UniqueFd fd;  // until it is mounted
+};
+
+// Takes a free one. Others on this machine look for one at the same time.
+Loop attach(const std::string& image) {
     const UniqueFd control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
     const UniqueFd file(::open(image.c_str(), O_RDWR | O_CLOEXEC));
     if (!control.is_open() || !file.is_open()) fail("loop " + image);
     for (int attempt = 0; attempt < 100; ++attempt) {
         const int number = ::ioctl(control.get(), LOOP_CTL_GET_FREE);
         std::string device = "/dev/loop" + std::to_string(number);
-        const UniqueFd loop(::open(device.c_str(), O_RDWR | O_CLOEXEC));
+        UniqueFd loop(::open(device.c_str(), O_RDWR | O_CLOEXEC));
         loop_config config{};
         config.fd = static_cast<unsigned>(file.get());
-        if (loop.is_open() && ::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) return device;
+        config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+        if (loop.is_open() && ::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0)
+            return {.name = std::move(device), .fd = std::move(loop)};
         if (errno != EBUSY) fail(device);
     }
     fail("no free loop device");
-}
-
-void detach(const std::string& device) {
-    const UniqueFd loop(::open(device.c_str(), O_RDWR | O_CLOEXEC));
-    ::ioctl(loop.get(), LOOP_CLR_FD, 0);
 }
 
 void make_file_system(const std::string& type, const std::string& device) {
@@ -62,7 +65,8 @@ LoopFs::LoopFs(const Wanted& wanted)
     expect_caged();
     const UniqueFd image(::open(image_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!image.is_open() || ::ftruncate(image.get(), static_cast<off_t>(wanted.size)) != 0) fail(image_);
-    device_ = attach(image_);
+    const Loop loop = attach(image_);
+    device_ = loop.name;
     make_file_system(wanted.type, device_);
     fs::create_directories(point_);
     if (::mount(device_.c_str(), point_.c_str(), wanted.type.c_str(), 0, nullptr) != 0)
@@ -76,7 +80,6 @@ LoopFs::~LoopFs() {
     // A guard whose broker was killed ends a moment later.
     EXPECT_TRUE(eventually([this] { return ::umount2(point_.c_str(), 0) == 0; }))
         << point_ << " errno " << errno;
-    detach(device_);
     ::unlink(image_.c_str());
 }
 
