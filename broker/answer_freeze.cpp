@@ -5,6 +5,7 @@
 
 #include "broker/answer.hpp"
 #include "broker/freezing.hpp"
+#include "broker/guard_link.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::broker {

@@ -11,16 +11,6 @@
 
 namespace sallyport::broker {
 
-/// Gives the guard the rows of the policy and has it locked down; what it found frozen of an earlier run is in
-/// `freezing`, which must have the socket. Before our own lockdown. `is_marked`: an earlier run left the mark;
-/// `state_directory`: if that is on a frozen file system everything is thawed. Errors: kProof, kLimit, kClosed, kSystem.
-Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_marked, FdRef state_directory);
-
-/// Orders for the guard, about session.freezing.pending where that is needed. If the guard is gone hear_guard() says so.
-void order_freeze(Session& session);
-void order_trim(Session& session, std::uint64_t minimum);
-void order_thaw(Session& session);
-
 /// Which hooks the launcher is to be told to run now, if any. It is told by the caller, at once.
 std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session);
 

@@ -15,7 +15,7 @@
 #include <cstdio>
 
 #include "broker/configure.hpp"
-#include "broker/freezing.hpp"
+#include "broker/confine.hpp"
 #include "broker/launch.hpp"
 #include "broker/prove.hpp"
 #include "ipc/limits.hpp"
@@ -23,10 +23,6 @@
 namespace sallyport::broker {
 
 namespace {
-
-constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
-constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
-constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
 
 Result<UniqueFd> open_state_directory(const std::string& path) {
     auto directory =
@@ -109,6 +105,15 @@ Status prepare_process() {
     return {};
 }
 
+// Where there is a guard: the mark says from now on what is so.
+Status open_mark(Freezing& freezing, FdRef state) {
+    if (!freezing.guard.is_open()) return {};
+    auto mark = guard::FrozenMark::open(state);
+    if (!mark) return std::unexpected(mark.error());
+    freezing.mark = *std::move(mark);
+    return freezing.mark->set(freezing.is_frozen);
+}
+
 // Everything that is opened by name, so that nothing need be later.
 Result<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
                              FdRef state, Freezing freezing) {
@@ -117,12 +122,7 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
     auto audit = Audit::open(state, policy.digest);
     if (!audit) return std::unexpected(audit.error());
     if (freezing.is_frozen) audit->hold();
-    if (freezing.guard.is_open()) {
-        auto mark = guard::FrozenMark::open(state);
-        if (!mark) return std::unexpected(mark.error());
-        if (const auto set = mark->set(freezing.is_frozen); !set) return std::unexpected(set.error());
-        freezing.mark = *std::move(mark);
-    }
+    if (const auto marked = open_mark(freezing, state); !marked) return std::unexpected(marked.error());
     auto notify = Notify::connect();
     if (!notify) return std::unexpected(notify.error());
     auto channel = open_channel(options, policy);
@@ -153,63 +153,6 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                    .audit = *std::move(audit),
                    .notify = *std::move(notify),
                    .signals = {}};
-}
-
-// Only if a rule lets file systems be frozen, or if an earlier run left some frozen. Before anything is opened to be
-// written: the state directory may lie on one of those.
-Result<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
-    Freezing freezing;
-    const auto is_marked = guard::FrozenMark::is_set(state);
-    if (!is_marked) return std::unexpected(is_marked.error());
-    if (!*is_marked && !policy::needs_guard(policy)) return freezing;
-    const auto is_free = HandleCounter::is_free(state);
-    if (!is_free) return std::unexpected(is_free.error());
-    if (!*is_free) return failure(Errc::kInvalid, "another agent uses this state directory");
-    const auto program = open_helper(kGuardPlaces);
-    if (!program) return std::unexpected(program.error());
-    auto helper = start_guard(*program);
-    if (!helper) return std::unexpected(helper.error());
-    freezing.guard = std::move(helper->socket);
-    if (const auto set = set_up_guard(freezing, policy, *is_marked, state); !set)
-        return std::unexpected(set.error());
-    if (const auto proved = prove_guard(*helper); !proved) return std::unexpected(proved.error());
-    return freezing;
-}
-
-// But for the arena: what is locked cannot be wiped.
-Status stay_in_memory(const ipc::Arena& arena) {
-    if (const auto locked = sandbox::lock_memory(); !locked) return locked;
-    return arena.unlock();
-}
-
-// Started, confined and proved while we can still look at it.
-Status confine_nursery(Service& service) {
-    const auto program = open_helper(kWorkerPlaces);
-    if (!program) return std::unexpected(program.error());
-    const PlainUser user = plain_user();
-    auto nursery = start_nursery(*program, user);
-    if (!nursery) return std::unexpected(nursery.error());
-    service.nursery = *std::move(nursery);
-    const auto proved = prove_nursery(service.nursery, user, service.session.arena);
-    service.nursery.proc.reset();
-    if (!proved) return proved;
-    return service.session.arena.wipe();
-}
-
-// Only if the policy makes it necessary.
-Status confine_launcher(Service& service) {
-    ipc::LauncherTable table = power_rows(service.session.policy);
-    for (const policy::Rule& rule : service.session.policy.rules)
-        if (!rule.hooks.empty() && table.hooks().empty()) table.add_hooks(rule.hooks);
-    table.set_hook_deadline_ms(kHookDeadlineMs);
-    if (table.rows().empty() && table.hooks().empty()) return {};
-    const auto program = open_helper(kLauncherPlaces);
-    if (!program) return std::unexpected(program.error());
-    auto launcher = start_launcher(*program);
-    if (!launcher) return std::unexpected(launcher.error());
-    const auto proved = prove_launcher(*launcher, table);
-    service.launcher = std::move(launcher->socket);
-    return proved;
 }
 
 }  // namespace
@@ -251,9 +194,7 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);
-    if (service->session.freezing.guard.is_open())
-        if (const auto kept = stay_in_memory(service->session.arena); !kept)
-            return std::unexpected(kept.error());
+    if (const auto kept = stay_in_memory(service->session); !kept) return std::unexpected(kept.error());
     const sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
     if (const auto locked = sandbox::lockdown_broker(needs); !locked) return std::unexpected(locked.error());
     if (const auto proved = prove_broker(own_status, needs); !proved) return std::unexpected(proved.error());

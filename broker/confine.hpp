@@ -1,0 +1,22 @@
+// The other processes of the agent: started, confined, and proved while we can still look at them.
+// Runs in:  broker, before lockdown()
+#pragma once
+
+#include "broker/serve.hpp"
+
+namespace sallyport::broker {
+
+/// The guard, if a rule lets file systems be frozen or an earlier run left some frozen. To be called before anything is
+/// opened to be written: the state directory may lie on one of those. Errors: of every step.
+Result<Freezing> confine_guard(const policy::Policy& policy, FdRef state);
+
+/// The nursery, and a rehearsal worker.
+Status confine_nursery(Service& service);
+
+/// The launcher, if the policy makes it necessary.
+Status confine_launcher(Service& service);
+
+/// Keeps our own memory from having to come from a disk, if there is a guard.
+Status stay_in_memory(const Session& session);
+
+}  // namespace sallyport::broker

@@ -1,0 +1,100 @@
+// Frames to and from the guard.
+// Runs in:  broker
+// Input:    frames of the guard, which never holds a byte of the host; what it says is checked all the same
+#include "broker/guard_link.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "broker/workers.hpp"
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr int kGuardStartMs = 10'000;
+
+Result<ipc::GuardReply> await(FdRef guard) {
+    if (const auto ready = wait_readable(guard, kGuardStartMs); !ready) return std::unexpected(ready.error());
+    auto reply = receive_from_guard(guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!*reply) return failure(Errc::kProof, "the guard did not say that it is ready");
+    return **std::move(reply);
+}
+
+}  // namespace
+
+Status tell_guard(FdRef guard, const ipc::GuardRequest& request) {
+    std::string frame;
+    ipc::encode(request, frame);
+    return ipc::send(guard, frame, ipc::WhenFull::kFail);
+}
+
+Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard) {
+    ipc::Frame frame;
+    const auto received = ipc::receive(guard, frame);
+    if (!received) return std::unexpected(received.error());
+    if (!*received) return std::optional<ipc::GuardReply>();
+    ipc::GuardReply reply;
+    std::string scratch;
+    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded || !frame.fds.empty())
+        return failure(Errc::kInvalid, "guard: not a reply of its");
+    return std::optional(std::move(reply));
+}
+
+Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_marked, FdRef state_directory) {
+    ipc::GuardRequest request;
+    std::uint32_t row = 0;
+    for (const policy::Rule& rule : policy.rules) {
+        freezing.rows.push_back(row);
+        if (!rule.freeze) continue;
+        if (row++ == kMaxFreezeRows) return failure(Errc::kLimit, "more than 64 rules with 'freeze'");
+        *request.mutable_add_row()->mutable_selection() = *rule.freeze;
+        if (const auto told = tell_guard(freezing.guard, request); !told) return told;
+    }
+    struct statx info{};
+    if (::statx(state_directory.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &info) != 0)
+        return system_error("statx");
+    request.mutable_lock()->set_take_over(is_marked);
+    request.mutable_lock()->set_state_mount(info.stx_mnt_id);
+    if (const auto told = tell_guard(freezing.guard, request); !told) return told;
+    auto reply = await(freezing.guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->has_ready()) return failure(Errc::kProof, "the guard did not say that it is ready");
+    freezing.is_frozen = reply->ready().frozen() > 0;
+    if (!reply->ready().thaws()) return {};
+    reply = await(freezing.guard);
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->has_thawed() || reply->thawed().left() > 0)
+        return failure(Errc::kInvalid, "the state directory's file system cannot be thawed");
+    freezing.is_frozen = false;
+    return {};
+}
+
+void order_freeze(Session& session) {
+    const Pending& pending = *session.freezing.pending;
+    ipc::GuardRequest request;
+    if (pending.by_list)
+        request.mutable_list()->set_row(pending.row);
+    else
+        request.mutable_freeze()->set_row(pending.row);
+    (void)tell_guard(session.freezing.guard, request);
+}
+
+void order_trim(Session& session, std::uint64_t minimum) {
+    ipc::GuardRequest request;
+    request.mutable_trim()->set_row(session.freezing.pending->row);
+    request.mutable_trim()->set_minimum(minimum);
+    (void)tell_guard(session.freezing.guard, request);
+}
+
+void order_thaw(Session& session) {
+    ipc::GuardRequest request;
+    request.mutable_thaw();
+    (void)tell_guard(session.freezing.guard, request);
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,29 @@
+// Frames to and from the guard.
+// Runs in:  broker
+// Input:    frames of the guard, which never holds a byte of the host; what it says is checked all the same
+#pragma once
+
+#include <optional>
+
+#include "broker/session.hpp"
+#include "ipc/guard.pb.h"
+
+namespace sallyport::broker {
+
+/// Errors: kClosed, kLimit (it does not read), kSystem.
+Status tell_guard(FdRef guard, const ipc::GuardRequest& request);
+
+/// What it has to say, if anything. Errors: kClosed (it is gone), kInvalid (not a reply of its), kSystem.
+Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard);
+
+/// Gives the guard the rows of the policy and has it locked down; what it found frozen of an earlier run is in
+/// `freezing`, which must have the socket. Before our own lockdown. `is_marked`: an earlier run left the mark;
+/// `state_directory`: if that is on a frozen file system everything is thawed. Errors: kProof, kLimit, kClosed, kSystem.
+Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_marked, FdRef state_directory);
+
+/// Orders for the guard, about session.freezing.pending where that is needed. If the guard is gone hear_guard() says so.
+void order_freeze(Session& session);
+void order_trim(Session& session, std::uint64_t minimum);
+void order_thaw(Session& session);
+
+}  // namespace sallyport::broker

@@ -1,0 +1,57 @@
+// The state of the loop, and what its turns have in common.
+// Runs in:  broker, after lockdown()
+#pragma once
+
+#include <optional>
+
+#include "broker/dispatch.hpp"
+#include "broker/freezing.hpp"
+#include "broker/guard_link.hpp"
+#include "broker/serve.hpp"
+
+namespace sallyport::broker {
+
+inline constexpr std::int64_t kNsPerMs = 1'000'000;
+inline constexpr int kEndingMs = 500;  // so long a worker may take to end after its socket is closed
+
+enum class Stage : std::uint8_t {
+    kNoHost,   // a listening channel without a connection
+    kPause,    // a worker is due at `due_ns`
+    kRunning,  // a worker was started
+    kEnding,   // it has closed its socket, or was; if its end is not reported by `due_ns`, it is killed
+};
+
+struct Loop {
+    Service& service;
+    UniqueFd connection;  // of a listening channel
+    Wire wire;
+    Worker worker;
+    Stage stage = Stage::kNoHost;
+    std::uint64_t next_number = 1;
+    std::int64_t started_ns = 0;
+    std::int64_t due_ns = 0;
+    bool had_violation = false;
+    int channel_lost = 0;
+    Backoff backoff;
+    std::optional<int> exit_status;
+    std::optional<int> leaving;  // the exit status once all is thawed, or at leave_ns
+    std::int64_t leave_ns = 0;
+};
+
+/// Ends the loop, once everything is thawed. The reason goes to the audit log.
+void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0);
+
+/// Has the worker killed; its end is reported as any other.
+void kill(Loop& loop);
+void end_worker(Loop& loop, const Violation& violation);
+
+/// Gives replies to the present worker. One that was ended meanwhile is not told, and that is no fault of its.
+SendReply reply_to(Loop& loop);
+
+/// Tells the launcher what it is to do next, if anything.
+void begin_launch(Loop& loop);
+
+void hear_guard_report(Loop& loop);
+void hear_launcher_report(Loop& loop);
+
+}  // namespace sallyport::broker

@@ -1,0 +1,106 @@
+// What guard and launcher report, and how the loop and its worker end.
+// Runs in:  broker, after lockdown()
+// Input:    reports of the guard and the launcher
+#include "broker/launch.hpp"
+#include "broker/loop.hpp"
+#include "ipc/codec.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr int kThawMs = 1500;  // so long a stop waits for the guard's thaw
+
+void note(Loop& loop, std::string_view what, const char* reason, int sys_errno) {
+    Record record;
+    record.what = what;
+    record.session = loop.worker.number;
+    record.reason = reason;
+    record.sys_errno = sys_errno;
+    loop.service.audit.write(record);
+}
+
+}  // namespace
+
+void stop(Loop& loop, int exit_status, const char* reason, int sys_errno) {
+    note(loop, "stop", reason, sys_errno);
+    loop.service.notify.say("STOPPING=1\nSTATUS=stopping\n");
+    if (!loop.service.session.freezing.is_frozen || !loop.service.session.freezing.guard.is_open()) {
+        loop.exit_status = exit_status;
+        return;
+    }
+    // The guard would thaw without us, but then nobody would write down that it did.
+    order_thaw(loop.service.session);
+    loop.leaving = exit_status;
+    loop.leave_ns = boottime_ns() + kThawMs * kNsPerMs;
+}
+
+void kill(Loop& loop) {
+    loop.stage = Stage::kEnding;
+    loop.worker.socket.reset();
+    loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
+    if (const auto killed = kill_worker(loop.service.nursery.socket, loop.worker.number); !killed)
+        stop(loop, 1, "the nursery cannot be told to end a worker", killed.error().sys_errno);
+}
+
+SendReply reply_to(Loop& loop) {
+    return [&loop](const ipc::Reply& reply) -> Status {
+        if (loop.stage != Stage::kRunning) return {};
+        ipc::encode(reply, loop.wire.bytes);
+        return ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail);
+    };
+}
+
+void end_worker(Loop& loop, const Violation& violation) {
+    Record record{.verdict = Verdict::kViolation, .what = "violation", .session = loop.worker.number};
+    record.reason = violation.what;
+    loop.service.audit.write(record);
+    loop.had_violation = true;
+    kill(loop);
+}
+
+// After the request's line is in the audit log.
+void begin_launch(Loop& loop) {
+    Session& session = loop.service.session;
+    ipc::LauncherRequest request;
+    if (const auto hooks = hooks_to_begin(session))
+        request.set_hooks(*hooks);
+    else if (session.launch && !std::exchange(session.launch->is_told, true))
+        request.set_row(session.launch->row);
+    else
+        return;
+    if (const auto told = tell_launcher(loop.service.launcher, request); !told)
+        stop(loop, 1, "the launcher is lost", told.error().sys_errno);
+}
+
+void hear_guard_report(Loop& loop) {
+    Session& session = loop.service.session;
+    const auto heard = hear_guard(session, loop.service.audit, reply_to(loop));
+    if (!heard) {
+        session.freezing.guard.reset();
+        return stop(loop, 1, "the guard is lost", heard.error().sys_errno);
+    }
+    if (*heard) end_worker(loop, **heard);
+    begin_launch(loop);
+    if (loop.leaving && !session.freezing.is_frozen) loop.exit_status = loop.leaving;
+}
+
+void hear_launcher_report(Loop& loop) {
+    Session& session = loop.service.session;
+    const auto report = hear_launcher(loop.service.launcher);
+    if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
+    if (!*report) return;
+    const bool has_hooks = session.freezing.hooks_are_running();
+    if ((!session.launch && !has_hooks) || !(*report)->has_outcome())
+        return stop(loop, 1, "the launcher broke its contract");
+    const SendReply send = reply_to(loop);
+    if (has_hooks) {
+        if (const auto fault = conclude_hooks(session, loop.service.audit, (*report)->outcome(), send))
+            end_worker(loop, *fault);
+        return begin_launch(loop);
+    }
+    const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
+    if (reply && !send(*reply)) end_worker(loop, {"the worker does not read its replies"});
+}
+
+}  // namespace sallyport::broker
