@@ -110,7 +110,8 @@ TEST_F(Conversation, ParseErrorIsGenericAndBeginsAsQemuGasDo) {
 TEST_F(Conversation, InfoListsEveryCommandInReverseOrderWithWhatThePolicyEnables) {
     std::string entries;
     for (auto row = kCommands.rbegin(); row != kCommands.rend(); ++row) {
-        const bool is_enabled = row->id != CommandId::kFileFlush && row->group != Group::kPower;
+        const bool is_allowed = row->group == Group::kFile && row->id != CommandId::kFileFlush;
+        const bool is_enabled = is_allowed || row->floor == Floor::kYes;
         const bool is_answered = row->success_reply == SuccessReply::kSent;
         entries += std::string(entries.empty() ? "" : ", ") +
                    "{\"enabled\": " + (is_enabled ? "true" : "false") + ", \"name\": \"" +

@@ -165,12 +165,12 @@ protected:
 };
 
 TEST_F(CompromisedWorker, IsToldOnlyWhatThePolicyEnables) {
-    EXPECT_EQ(puppet_.welcome().welcome().enabled_size(), 10);
+    EXPECT_EQ(puppet_.welcome().welcome().enabled_size(), 12);
     Agent narrow({.policy = "schema = 1\n", .root = std::string(build_root())});
     HostClient host = narrow.connect();
     const auto commands = result_of(host.ask(command("guest-info"))).at("supported_commands").as_array();
     EXPECT_EQ(std::ranges::count_if(commands, [](const auto& one) { return one.at("enabled").as_bool(); }),
-              4);
+              6);
 }
 
 TEST_F(CompromisedWorker, ReadsOfAFileAnotherWorkerOpenedAreTheSameHosts) {

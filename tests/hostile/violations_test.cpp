@@ -223,7 +223,7 @@ const Attack kInAWrite[] = {
     {"PartThatIsEmpty",          {wire::seq(2) + wire::bytes(6, wire::bytes(1, ""))}},
     {"OnePartTooMany",           {wire::chunk_filled(2, 0, 1), wire::chunk_filled(2, 0, 1), wire::chunk_filled(2, 0, 1)}},
     {"Hello",                    {wire::hello()}},
-    {"DroppedReply",             {wire::reply_dropped(1)}},
+    {"DroppedReplyOfItself",     {wire::reply_dropped(2)}},
 };
 // clang-format on
 INSTANTIATE_TEST_SUITE_P(, InAWrite, testing::ValuesIn(kInAWrite), case_name<Attack>);
@@ -257,7 +257,7 @@ const Attack kInARead[] = {
     {"ChunkUsedOfAnotherRequest", {wire::chunk_used(1)}},
     {"ChunkUsedOfAFutureRequest", {wire::chunk_used(3)}},
     {"Hello", {wire::hello()}},
-    {"DroppedReply", {wire::reply_dropped(2)}},
+    {"DroppedReplyOfItself", {wire::reply_dropped(2)}},
 };
 INSTANTIATE_TEST_SUITE_P(, InARead, testing::ValuesIn(kInARead), case_name<Attack>);
 

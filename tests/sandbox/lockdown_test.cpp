@@ -62,12 +62,13 @@ protected:
 };
 
 TEST_F(Guard, HoldsTwoCapabilitiesAndNoOther) {
-    const Expected expected{.uid = ::geteuid(),
-                            .gid = ::getegid(),
-                            .capabilities = bit(CAP_SYS_ADMIN) | bit(CAP_DAC_READ_SEARCH)};
+    // Asked for before: the guard's filter does not let it ask.
+    Expected expected{.uid = ::geteuid(), .gid = ::getegid()};
     EXPECT_TRUE(run([&](const UniqueFd& status) {
                     const auto held = read_held(status);
-                    return held && compare(expected, *held) ? 0 : 20;
+                    if (!held) return 20;
+                    expected.capabilities = bit(CAP_SYS_ADMIN) | bit(CAP_DAC_READ_SEARCH);
+                    return report(compare(expected, *held));
                 }).exited());
 }
 

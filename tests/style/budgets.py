@@ -6,9 +6,10 @@ import tree
 # The plan was 2,000 and 700 lines for broker/ and sandbox/, with 5,000 in all. What it did not foresee: the self-proof
 # (340 lines), options read by the sandboxed tool in place of getopt in the broker, links judged twice, and a worker
 # that is followed by another on the same connection. policy/ is the decision, not the compiler.
-# Shutdown and suspend: 560 lines of launcher (350 planned, without the check of each path's whole chain and the hooks),
-# 420 of the broker for the strategies, their answers and a launch that outlives its worker, 20 of sandbox/, 40 of policy/.
-FOLDER_LINES = {"broker": 4000, "sandbox": 1180, "ipc": 500, "policy": 545}
+# guard/ has 1,545 lines where 600 were planned: a plan from the graph of block devices, thaw by whoever is left when any of
+# its processes dies, and trimming. launcher/ has 560 where 350 were: the check of each path's whole chain, and hooks. The
+# broker's part of both is 1,250 lines: strategies, answers that come later, the log that waits in memory.
+FOLDER_LINES = {"broker/guard": 1560, "broker/launcher": 565, "broker": 4250, "sandbox": 1320, "ipc": 510, "policy": 585}
 TRUSTED_LINES = sum(FOLDER_LINES.values())
 README_LINES = 150
 # (trusted, elsewhere)
@@ -19,7 +20,10 @@ PARAMETERS = (4, 5)
 
 
 def trusted_lines(folder=None):
-    return sum(tree.line_count(f) for f in tree.sources() if tree.is_trusted(f) and folder in (None, f.parts[0]))
+    """Of a folder less those of its own that have a budget, or of all."""
+    def owner(file):
+        return max((f for f in FOLDER_LINES if str(file).startswith(f + "/")), key=len)
+    return sum(tree.line_count(f) for f in tree.sources() if tree.is_trusted(f) and folder in (None, owner(f)))
 
 
 def check_folders_stay_within_their_budgets():

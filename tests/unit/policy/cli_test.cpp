@@ -131,7 +131,9 @@ TEST(ToolCheck, SummaryNamesRulesAndCommands) {
     EXPECT_EQ(outcome.status, 0) << outcome.errors;
     EXPECT_NE(outcome.output.find("no errors"), std::string::npos);
     EXPECT_NE(outcome.output.find("minimal-sync (profile:minimal:4)"), std::string::npos);
-    EXPECT_NE(outcome.output.find("enabled: guest-sync-delimited guest-sync guest-ping guest-info\n"),
+    EXPECT_NE(outcome.output.find(
+                  "enabled: guest-sync-delimited guest-sync guest-ping guest-info guest-fsfreeze-status "
+                  "guest-fsfreeze-thaw\n"),
               std::string::npos)
         << outcome.output;
     EXPECT_EQ(outcome.errors, "");

@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(
              error_line(generic_error("Parameter 'id' is missing"))},
         Case{"Unknown", R"({"execute":"guest-Ping"})", error_line(command_not_found("guest-Ping"))},
         Case{"Disabled", R"({"execute":"guest-file-flush","arguments":{"x":1}})",
-             "command_disabled { command: 9 }"},
+             "command_disabled { command: 10 }"},
         command("Open", "open", R"({"mode":"w","path":"/a"})", R"(file_open { path: "/a" mode: "w" })"),
         command("OpenWithoutMode", "open", R"({"path":""})", R"(file_open { })"),
         command("Read", "read", R"({"handle":1000})", "file_read { handle: 1000 }"),
