@@ -91,6 +91,9 @@ Result<policy::Policy> read_policy(const policy::compiled::Service& options) {
     if (!compiled) return std::unexpected(compiled.error());
     auto policy = policy::load(*compiled);
     if (!policy) return policy;
+    // As if each rule that freezes had named it.
+    for (policy::Rule& rule : policy->rules)
+        if (rule.freeze && rule.hooks.empty()) rule.hooks = options.fsfreeze_hook();
     policy->narrowed_to = {};
     for (const std::uint32_t number : options.commands())
         if (const auto command = command_from_number(number)) policy->narrowed_to.add(*command);

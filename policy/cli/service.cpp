@@ -92,6 +92,7 @@ void set_the_rest(const Options& options, compiled::Service& service) {
     service.set_pidfile(options.pidfile);
     service.set_statedir(options.statedir);
     service.set_policy(options.policy);
+    service.set_fsfreeze_hook(options.fsfreeze_hook);
     service.set_daemonize(options.daemonize);
     service.set_retry_path(options.retry_path);
     if (!options.config.empty()) service.set_config(options.config);

@@ -14,6 +14,7 @@ namespace sallyport::policy::cli {
 
 namespace {
 
+constexpr const char* kDefaultHook = "/etc/qemu/fsfreeze-hook";
 constexpr std::array kLongOptions{
     option{"config", required_argument, nullptr, 'c'},
     option{"method", required_argument, nullptr, 'm'},
@@ -21,6 +22,7 @@ constexpr std::array kLongOptions{
     option{"logfile", required_argument, nullptr, 'l'},
     option{"pidfile", required_argument, nullptr, 'f'},
     option{"statedir", required_argument, nullptr, 't'},
+    option{"fsfreeze-hook", optional_argument, nullptr, 'F'},
     option{"verbose", no_argument, nullptr, 'v'},
     option{"version", no_argument, nullptr, 'V'},
     option{"daemonize", no_argument, nullptr, 'd'},
@@ -77,6 +79,9 @@ Action take(int letter, const char* value, Options& options) {
         case 't':
             options.statedir = value;
             break;
+        case 'F':
+            options.fsfreeze_hook = value == nullptr ? kDefaultHook : value;
+            break;
         case 'P':
             options.policy = value;
             break;
@@ -117,8 +122,8 @@ Action read_command_line(std::vector<std::string>& words, Options& options) {
     const int count = static_cast<int>(words.size());
     ::optind = 1;
     for (;;) {
-        const int letter =
-            ::getopt_long(count, pointers.data(), "c:m:p:l:f:t:vVdb:a:DrhsP:", kLongOptions.data(), nullptr);
+        const int letter = ::getopt_long(count, pointers.data(),
+                                         "c:m:p:l:f:F::t:vVdb:a:DrhsP:", kLongOptions.data(), nullptr);
         if (letter == -1) return Action::kServe;
         if (const Action action = take(letter, ::optarg, options); action != Action::kServe) return action;
     }
@@ -131,6 +136,7 @@ void merge(const compiled::Options& from_file, Options& options) {
     if (from_file.has_pidfile()) options.pidfile = from_file.pidfile();
     if (from_file.has_statedir()) options.statedir = from_file.statedir();
     if (from_file.has_policy()) options.policy = from_file.policy();
+    if (from_file.has_fsfreeze_hook()) options.fsfreeze_hook = from_file.fsfreeze_hook();
     if (from_file.has_verbose()) options.verbose = from_file.verbose();
     if (from_file.has_daemon()) options.daemonize = from_file.daemon();
     if (from_file.has_retry_path()) options.retry_path = from_file.retry_path();
@@ -149,6 +155,7 @@ std::string dumped(const Options& options) {
     line("path", options.path);
     if (!options.logfile.empty()) line("logfile", options.logfile);
     line("pidfile", options.pidfile);
+    if (!options.fsfreeze_hook.empty()) line("fsfreeze-hook", options.fsfreeze_hook);
     line("statedir", options.statedir);
     line("verbose", flag(options.verbose));
     line("retry-path", flag(options.retry_path));
@@ -176,6 +183,9 @@ std::string help_text() {
            "/var/lib/sallyport)\n"
            "  -l, --logfile=FILE     log to FILE instead of standard error\n"
            "  -f, --pidfile=FILE     process id file, with -d (default /run/sallyportd.pid)\n"
+           "  -F, --fsfreeze-hook[=PATH]  program, or directory of programs, around a freeze, for rules that "
+           "name "
+           "no hooks\n                         (without PATH: /etc/qemu/fsfreeze-hook)\n"
            "  -b, --block-rpcs=LIST  commands to disable, besides what the policy refuses; \"help\" lists "
            "all\n"
            "  -a, --allow-rpcs=LIST  the only commands to leave enabled; never more than the policy allows\n"

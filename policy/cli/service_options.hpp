@@ -18,6 +18,7 @@ struct Options {
     std::string statedir = "/var/lib/sallyport";
     std::string policy = "/etc/sallyport/policy.toml";
     std::string config;
+    std::string fsfreeze_hook;
     bool verbose = false;
     bool daemonize = false;
     bool retry_path = false;

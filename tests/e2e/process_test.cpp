@@ -81,19 +81,21 @@ const BadWords kBadWords[] = {
 INSTANTIATE_TEST_SUITE_P(, CommandLineErrors, testing::ValuesIn(kBadWords), case_name<BadWords>);
 
 TEST(CommandLine, DumpPrintsTheConfigurationInItsOrder) {
-    const Finished shown =
-        run_daemon({"-D", "-m", "unix-listen", "-p", "/x/sock", "-l", "/x/log", "-f", "/x/pid", "-t",
-                    "/x/state", "-v", "-r", "-b", "guest-file-read,guest-file-write", "-a", "guest-ping"});
+    const Finished shown = run_daemon({"-D", "-m", "unix-listen", "-p", "/x/sock", "-l", "/x/log", "-f",
+                                       "/x/pid", "-t", "/x/state", "-F", "-v", "-r", "-b",
+                                       "guest-file-read,guest-file-write", "-a", "guest-ping"});
     EXPECT_EQ(shown.ending, 0) << shown.error;
     std::istringstream lines(shown.out);
     std::string keys;
     for (std::string line; std::getline(lines, line);) keys += line.substr(0, line.find('=')) + " ";
-    EXPECT_TRUE(keys.starts_with(
-        "[general] daemon method path logfile pidfile statedir verbose retry-path block-rpcs allow-rpcs "))
+    EXPECT_TRUE(
+        keys.starts_with("[general] daemon method path logfile pidfile fsfreeze-hook statedir verbose "
+                         "retry-path block-rpcs allow-rpcs "))
         << keys;
     for (const std::string line :
          {"daemon=false\n", "method=unix-listen\n", "path=/x/sock\n", "logfile=/x/log\n", "pidfile=/x/pid\n",
-          "statedir=/x/state\n", "verbose=true\n", "retry-path=true\n", "allow-rpcs=guest-ping\n"})
+          "statedir=/x/state\n", "fsfreeze-hook=/etc/qemu/fsfreeze-hook\n", "verbose=true\n",
+          "retry-path=true\n", "allow-rpcs=guest-ping\n"})
         EXPECT_NE(shown.out.find(line), std::string::npos) << line;
 }
 

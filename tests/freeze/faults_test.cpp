@@ -207,6 +207,20 @@ TEST_F(Hooks, RunBeforeTheFreezeAndInReverseAfterTheThaw) {
     EXPECT_EQ(read_file(log), "10-first freeze\n20-second freeze\n20-second thaw\n10-first thaw\n");
 }
 
+TEST_F(Hooks, OfTheOptionRunIfTheRuleNamesNone) {
+    const auto systems = make_systems(1);
+    Agent agent(
+        {.policy = freeze_policy(),
+         .prepare = [](const Scratch& scratch) { write_hook("only", "echo $1 >> " + scratch.path("log")); },
+         .words = {"-F/var/hooks/only"}});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(freeze(host), 1);
+    EXPECT_EQ(thaw(host), 1);
+    EXPECT_TRUE(eventually([&] { return agent.count_audit("what", "hooks-thaw") == 1; }));
+    EXPECT_EQ(read_file(agent.scratch().path("log")), "freeze\nthaw\n");
+}
+
 TEST_F(Hooks, OneThatHangsGivesTheFreezeUpAndIsFollowedByItsThawHook) {
     const auto systems = make_systems(1);
     Agent agent({.policy = freeze_policy("hooks = \"/var/hooks\""), .prepare = [](const Scratch& scratch) {

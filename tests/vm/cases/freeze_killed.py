@@ -1,4 +1,4 @@
-"""Each process of the agent, and all at once, is killed while the guest's root is frozen: it is thawed at once."""
+"""Each process of the agent is killed while the guest's root is frozen: it is thawed at once."""
 import time
 
 NEEDS = "guest-fsfreeze-freeze"
@@ -9,7 +9,7 @@ id = "snapshots"
 commands = ["@freeze"]
 freeze = { max_frozen = "60s" }
 """
-VICTIMS = ("sallyportd", "sallyport-nursery", "sallyport-guard", "sallyport")
+VICTIMS = ("sallyportd", "sallyport-nursery", "sallyport-guard")
 MOST_SECONDS = 15  # without acceleration; to the thaw a second, the rest is the start of the next agent
 
 
