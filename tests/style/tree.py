@@ -15,7 +15,7 @@ def files():
     found = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [f for f in folders if f not in LEFT_OUT]
-        found += [pathlib.Path(folder, name).relative_to(ROOT) for name in names]
+        found += [pathlib.Path(folder, name).relative_to(ROOT) for name in names if name != ".git"]
     return sorted(found)
 
 
