@@ -10,6 +10,7 @@
 
 #include "broker/answer.hpp"
 #include "ipc/channel.hpp"
+#include "ipc/inspector.pb.h"
 
 namespace sallyport::broker {
 
@@ -48,11 +49,15 @@ struct Wire {
     ipc::Frame frame;
     ipc::Request request;
     ipc::Reply reply;
+    ipc::InspectorReply inspected;
     std::string bytes;
 };
 
 /// Carries out the frame in `wire`: checks, decides, answers, audits, replies. Gives back the violation if
 /// the worker broke the contract; then nothing was done and the worker must be ended.
 std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire, const SendReply& send);
+
+/// Goes on with the query that is under way: `wire.inspected` is about it.
+std::optional<Violation> handle_inspector(Session& session, Audit& audit, Wire& wire, const SendReply& send);
 
 }  // namespace sallyport::broker

@@ -32,12 +32,11 @@ Status prove_process(FdRef proc, const PlainUser& user, int filters) {
     const auto held = sandbox::read_held(status);
     if (!held) return std::unexpected(held.error());
     const sandbox::Expected expected{.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
-    if (const auto same = sandbox::compare(expected, *held); !same) return same;
-    return sandbox::prove_apart(proc);
+    return sandbox::compare(expected, *held);
 }
 
 // The only child of the nursery: the rehearsal worker.
-Result<UniqueFd> find_child(const Nursery& nursery) {
+Result<UniqueFd> find_child(const Helper& nursery) {
     const std::string name = "task/" + std::to_string(nursery.pid) + "/children";
     const UniqueFd list(::openat(nursery.proc.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
     std::array<char, 64> text{};
@@ -50,7 +49,7 @@ Result<UniqueFd> find_child(const Nursery& nursery) {
     return proc;
 }
 
-Result<ipc::NurseryReply> await_nursery(const Nursery& nursery) {
+Result<ipc::NurseryReply> await_nursery(const Helper& nursery) {
     for (;;) {
         if (const auto ready = wait_readable(nursery.socket, kAnswerMs); !ready)
             return std::unexpected(ready.error());
@@ -73,7 +72,7 @@ Status await_hello(const Worker& worker) {
     return {};
 }
 
-Status rehearse(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena) {
+Status rehearse(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena) {
     std::array<int, 2> channel{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel.data()) != 0)
         return system_error("socketpair");
@@ -87,6 +86,7 @@ Status rehearse(const Nursery& nursery, const PlainUser& user, const ipc::Arena&
         if (!proc) return std::unexpected(proc.error());
         // The nursery's filter and the worker's own on top of it.
         if (const auto proved = prove_process(*proc, user, 2); !proved) return proved;
+        if (const auto proved = sandbox::prove_apart(*proc); !proved) return proved;
     }
     const auto ended = await_nursery(nursery);
     if (!ended) return std::unexpected(ended.error());
@@ -97,12 +97,23 @@ Status rehearse(const Nursery& nursery, const PlainUser& user, const ipc::Arena&
 
 }  // namespace
 
-Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena) {
+Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena) {
     const auto first = await_nursery(nursery);
     if (!first) return std::unexpected(first.error());
     if (!first->has_nursery_ready()) return failure(Errc::kProof, "the nursery did not say that it is ready");
     if (const auto proved = prove_process(nursery.proc, user, 1); !proved) return proved;
+    if (const auto proved = sandbox::prove_apart(nursery.proc); !proved) return proved;
     return rehearse(nursery, user, arena);
+}
+
+Status prove_inspector(const Helper& inspector, const PlainUser& user) {
+    if (const auto ready = wait_readable(inspector.socket, kAnswerMs); !ready) return ready;
+    ipc::InspectorReply first;
+    const auto heard = hear_inspector(inspector.socket, first);
+    if (!heard) return std::unexpected(heard.error());
+    if (!first.has_inspector_ready()) return failure(Errc::kProof, "the inspector did not say that it is ready");
+    if (const auto proved = prove_process(inspector.proc, user, 1); !proved) return proved;
+    return sandbox::prove_processes_apart(inspector.proc);
 }
 
 Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {

@@ -14,7 +14,10 @@ namespace sallyport::broker {
 /// one worker for a channel of ours, compares that too, and ends it. All later workers are made in the same
 /// way. Errors: kProof with the first difference; kLimit if an answer does not come in time; kClosed,
 /// kSystem.
-Status prove_nursery(const Nursery& nursery, const PlainUser& user, const ipc::Arena& arena);
+Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena);
+
+/// Waits until the inspector says that it is confined and compares it with what it should be. Errors: as above.
+Status prove_inspector(const Helper& inspector, const PlainUser& user);
 
 /// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
 /// Errors: kProof, kSystem.

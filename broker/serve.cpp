@@ -101,7 +101,7 @@ void accept_next(Loop& loop) {
 // A request that was being carried out in parts when its worker ended.
 void conclude_transfer(Loop& loop) {
     WorkerState& worker = loop.service.session.worker;
-    if (worker.phase != Phase::kReading && worker.phase != Phase::kWriting) return;
+    if (worker.phase == Phase::kGreeting || worker.phase == Phase::kIdle) return;
     worker.transfer.record.verdict = Verdict::kFailed;
     worker.transfer.record.reason = "the worker ended";
     worker.transfer.record.bytes = worker.transfer.done;
@@ -125,6 +125,13 @@ void end_worker(Loop& loop, const Violation& violation) {
     kill(loop);
 }
 
+SendReply reply_to(Loop& loop) {
+    return [&loop](const ipc::Reply& reply) {
+        ipc::encode(reply, loop.wire.bytes);
+        return ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail);
+    };
+}
+
 void hear_worker(Loop& loop) {
     Wire& wire = loop.wire;
     const auto received = ipc::receive(loop.worker.socket, wire.frame);
@@ -137,12 +144,36 @@ void hear_worker(Loop& loop) {
         return;
     }
     if (!*received) return;
-    const auto send = [&](const ipc::Reply& reply) {
-        ipc::encode(reply, wire.bytes);
-        return ipc::send(loop.worker.socket, wire.bytes, ipc::WhenFull::kFail);
-    };
-    if (const auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send))
+    if (const auto violation = handle_frame(loop.service.session, loop.service.audit, wire, reply_to(loop)))
         end_worker(loop, *violation);
+}
+
+bool is_inspecting(const Loop& loop) {
+    return loop.service.session.worker.phase == Phase::kInspecting;
+}
+
+void go_on_inspecting(Loop& loop) {
+    if (const auto violation =
+            handle_inspector(loop.service.session, loop.service.audit, loop.wire, reply_to(loop)))
+        end_worker(loop, *violation);
+}
+
+// It answers a query after its worker has ended, or at last, after its deadline: nobody wants that any more.
+void hear_inspector_reply(Loop& loop) {
+    ipc::InspectorReply& said = loop.wire.inspected;
+    const auto heard = hear_inspector(loop.service.session.inspector, said);
+    if (!heard) return stop(loop, 1, "the inspector is lost", heard.error().sys_errno);
+    const std::uint64_t query = said.has_reply_part() ? said.reply_part().query() : said.query_failed().query();
+    if (*heard && loop.stage == Stage::kRunning && is_inspecting(loop) &&
+        query == loop.service.session.worker.transfer.query)
+        go_on_inspecting(loop);
+}
+
+// The inspector should have said so itself.
+void give_up_inspecting(Loop& loop) {
+    loop.wire.inspected.Clear();
+    loop.wire.inspected.mutable_query_failed()->set_reason(ipc::LATE);
+    go_on_inspecting(loop);
 }
 
 // The connection is over: nothing of its contents is left in the arena for the next.
@@ -182,10 +213,12 @@ void hear_nursery_report(Loop& loop) {
     after_worker(loop, (*report)->worker_ended());
 }
 
-// Without a due worker nothing wakes us but the others.
+// Without a due worker or query nothing wakes us but the others.
 std::optional<timespec> time_left(const Loop& loop) {
-    if (loop.stage != Stage::kPause && loop.stage != Stage::kEnding) return std::nullopt;
-    const std::int64_t left = std::max<std::int64_t>(0, loop.due_ns - boottime_ns());
+    const bool has_due = loop.stage == Stage::kPause || loop.stage == Stage::kEnding;
+    if (!has_due && !is_inspecting(loop)) return std::nullopt;
+    const std::int64_t due = has_due ? loop.due_ns : loop.service.session.worker.transfer.due_ns;
+    const std::int64_t left = std::max<std::int64_t>(0, due - boottime_ns());
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
 }
 
@@ -197,6 +230,7 @@ void turn(Loop& loop) {
         pollfd{.fd = worker, .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = listener, .events = POLLIN, .revents = 0},
+        pollfd{.fd = loop.service.session.inspector.get(), .events = POLLIN, .revents = 0},
     };
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
@@ -208,7 +242,12 @@ void turn(Loop& loop) {
     if (wanted[1].revents != 0) return hear_worker(loop);
     if (wanted[2].revents != 0) return hear_nursery_report(loop);
     if (wanted[3].revents != 0) return accept_next(loop);
-    if (boottime_ns() < loop.due_ns) return;
+    if (wanted[4].revents != 0) return hear_inspector_reply(loop);
+    const std::int64_t now = boottime_ns();
+    if (loop.stage == Stage::kRunning && is_inspecting(loop) &&
+        now >= loop.service.session.worker.transfer.due_ns)
+        return give_up_inspecting(loop);
+    if (now < loop.due_ns) return;
     if (loop.stage == Stage::kPause) start_next(loop);
     if (loop.stage == Stage::kEnding) kill(loop);
 }

@@ -26,7 +26,7 @@ private:
 struct Service {
     Session session;
     Channel channel;
-    Nursery nursery;
+    Helper nursery;
     Audit audit;
     Notify notify;
     UniqueFd signals;  // a signalfd for SIGTERM and SIGINT

@@ -1,4 +1,4 @@
-// Starting the two programs that the broker starts: the policy compiler and the nursery.
+// Starting the programs that the broker starts: the policy compiler, the nursery and the inspector.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
+#include "schema/commands.hpp"
 
 namespace sallyport::broker {
 
@@ -43,8 +44,8 @@ struct ToolRun {
 };
 Result<std::string> run_tool(const ToolRun& run);
 
-/// A nursery in its namespaces, and what the broker keeps of it.
-struct Nursery {
+/// A nursery or inspector in its namespaces, and what the broker keeps of it.
+struct Helper {
     pid_t pid = -1;
     UniqueFd socket;
     UniqueFd proc;  // /proc/PID
@@ -52,6 +53,10 @@ struct Nursery {
 
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.
-Result<Nursery> start_nursery(FdRef executable, const PlainUser& user);
+Result<Helper> start_nursery(FdRef executable, const PlainUser& user);
+
+/// Starts the inspector as pid 1 of new user, ipc, pid and cgroup namespaces, with only `user` mapped, to answer
+/// `commands`. Errors: kSystem with the step's name.
+Result<Helper> start_inspector(FdRef executable, const PlainUser& user, CommandSet commands);
 
 }  // namespace sallyport::broker

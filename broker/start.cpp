@@ -23,6 +23,7 @@ namespace sallyport::broker {
 namespace {
 
 constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
+constexpr std::array kInspectorPlaces{"../libexec/sallyport/inspector", "../inspector/inspector"};
 
 Result<UniqueFd> open_state_directory(const std::string& path) {
     auto directory =
@@ -128,6 +129,7 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                                       .start_directory = *std::move(directory),
                                       .handles = *std::move(handles),
                                       .arena = *std::move(arena),
+                                      .inspector = {},
                                       .channel = kind,
                                       .files = {},
                                       .worker = {}},
@@ -150,6 +152,22 @@ Status confine_nursery(Service& service) {
     service.nursery.proc.reset();
     if (!proved) return proved;
     return service.session.arena.wipe();
+}
+
+// Only if the policy allows a command that it answers.
+Status confine_inspector(Service& service) {
+    CommandSet commands = policy::allowed_commands(service.session.policy);
+    for (const Command& row : kCommands)
+        if (row.answered_by != AnsweredBy::kInspector) commands.remove(row.id);
+    if (commands.is_empty()) return {};
+    const auto program = open_helper(kInspectorPlaces);
+    if (!program) return std::unexpected(program.error());
+    const PlainUser user = plain_user();
+    auto inspector = start_inspector(*program, user, commands);
+    if (!inspector) return std::unexpected(inspector.error());
+    const auto proved = prove_inspector(*inspector, user);
+    service.session.inspector = std::move(inspector->socket);
+    return proved;
 }
 
 }  // namespace
@@ -185,6 +203,8 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     auto service = open_by_name(options, policy, *state);
     if (!service) return service;
     if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
+    if (const auto confined = confine_inspector(*service); !confined)
+        return std::unexpected(confined.error());
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);

@@ -1,6 +1,6 @@
-// The broker's end of the conversation with the nursery, which forks, kills and reaps workers.
+// The broker's end of the conversation with the nursery, which forks, kills and reaps workers, and with the inspector.
 // Runs in:  broker
-// Input:    frames of the nursery, which never holds a host byte; what it says is checked all the same
+// Input:    frames of both, which never hold a host byte; what they say is checked all the same
 #include "broker/workers.hpp"
 
 #include <poll.h>
@@ -22,6 +22,18 @@ Status tell_nursery(FdRef nursery, const ipc::NurseryRequest& request, std::span
     return ipc::send(nursery, frame, ipc::WhenFull::kFail, fds);
 }
 
+// One frame, without descriptors.
+Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
+    ipc::Frame frame;
+    const auto received = ipc::receive(socket, frame);
+    if (!received || !*received) return received;
+    std::string scratch;
+    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
+        return std::unexpected(decoded.error());
+    if (!frame.fds.empty()) return failure(Errc::kInvalid, "a descriptor nobody asked for");
+    return true;
+}
+
 }  // namespace
 
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena) {
@@ -41,17 +53,20 @@ Status kill_worker(FdRef nursery, std::uint64_t number) {
 }
 
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery) {
-    ipc::Frame frame;
-    const auto received = ipc::receive(nursery, frame);
-    if (!received) return std::unexpected(received.error());
-    if (!*received) return std::optional<ipc::NurseryReply>();
     ipc::NurseryReply reply;
-    std::string scratch;
-    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
-        return std::unexpected(decoded.error());
-    if (!frame.fds.empty() || reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
+    const auto heard = hear(nursery, reply);
+    if (!heard) return std::unexpected(heard.error());
+    if (!*heard) return std::optional<ipc::NurseryReply>();
+    if (reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
         return failure(Errc::kInvalid, "nursery: not a reply of its");
     return std::optional(std::move(reply));
+}
+
+Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {
+    const auto heard = hear(inspector, reply);
+    if (heard && *heard && reply.op_case() == ipc::InspectorReply::OP_NOT_SET)
+        return failure(Errc::kInvalid, "inspector: not a reply of its");
+    return heard;
 }
 
 Status wait_readable(FdRef fd, int deadline_ms) {

@@ -33,6 +33,12 @@ inline constexpr std::size_t kChunks = 4;
 inline constexpr std::size_t kArenaData = kChunk * kChunks;
 inline constexpr std::size_t kArenaSize = kArenaHeader + kArenaData;
 
+// Inspector.
+inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply
+inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // of it in one frame
+inline constexpr int kInspectMs = 3000;                              // hosts give up after 5 s
+inline constexpr int kInspectorLateMs = kInspectMs + 1000;           // so long the broker waits for it
+
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;
 inline constexpr std::int64_t kFirstHandle = 1000;

@@ -4,6 +4,7 @@
 // Relies on: nothing: pure, no I/O, no clock
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -54,6 +55,17 @@ struct FileRule {
     std::uint32_t create_mode = 0600;
 };
 
+/// Members of replies that can be left out, by their number in policy.proto.
+using Members = std::bitset<20>;
+
+/// What of a reply the host may see. Names: one `*` may stand at the end for any rest; empty: all.
+struct ReplyFilter {
+    std::vector<std::string> interfaces;
+    std::vector<std::string> mounts;
+    std::vector<std::string> users;
+    Members without;
+};
+
 enum class Effect : std::uint8_t { kAllow, kDeny };
 
 struct Rule {
@@ -63,6 +75,7 @@ struct Rule {
     CommandSet commands;
     std::vector<FileRule> files;
     std::optional<std::int64_t> expires;
+    std::optional<ReplyFilter> reply;
 };
 
 struct Policy {
@@ -111,6 +124,22 @@ Decision decide_command(const Policy& policy, CommandId command, WallTime now);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+
+/// A command and the moment at which it is asked for.
+struct Asked {
+    const Policy& policy;
+    CommandId command;
+    WallTime now;
+};
+
+/// Whether the reply may hold something of that name: if one live allow rule for the command shows it.
+bool is_shown(const Asked& asked, std::vector<std::string> ReplyFilter::* names, std::string_view name);
+
+/// The members that the reply goes without: those that every live allow rule for the command leaves out.
+Members left_out(const Asked& asked);
+
+/// The commands that may be allowed at some time; what a process holds follows from them.
+CommandSet allowed_commands(const Policy& policy);
 
 /// The commands that decide_command() allows.
 CommandSet enabled_commands(const Policy& policy, WallTime now);

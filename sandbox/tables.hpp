@@ -18,6 +18,7 @@ std::span<const SyscallRule> broker_syscalls();
 std::span<const SyscallRule> nursery_syscalls();
 std::span<const SyscallRule> worker_syscalls();
 std::span<const SyscallRule> compiler_syscalls();
+std::span<const SyscallRule> inspector_syscalls();
 
 // Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;
@@ -36,6 +37,7 @@ constexpr ArgIs is_null(unsigned index) {
 inline constexpr ArgIs kAny{};
 inline constexpr ArgIs kNotExecutable = lacks_flag(2, PROT_EXEC);   // mmap, mprotect
 inline constexpr ArgIs kNoFile = has_flag(3, MAP_ANONYMOUS);        // mmap
+inline constexpr ArgIs kReadOnly = {2, O_ACCMODE | O_CREAT | O_TRUNC, 0};  // openat
 inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);  // newfstatat
 
 constexpr bool every_row_has_a_reason(std::span<const SyscallRule> table) {

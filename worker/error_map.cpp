@@ -37,6 +37,8 @@ std::string action(const ipc::Request& request) {
             return "failed to seek file";
         case ipc::Request::kFileFlush:
             return "failed to flush file";
+        case ipc::Request::kGetMemoryBlockInfo:
+            return "Could not open '/sys/devices/system/memory/'";
         default:
             return "the command failed";
     }
@@ -94,6 +96,14 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("invalid whence code " + number(request.file_seek().whence().code()));
         case ipc::STATE_NOT_SAVED:
             return generic_error("failed to commit persistent state to disk");
+        case ipc::LATE:
+            return generic_error("the guest did not answer in time");
+        case ipc::CRASHED:
+            return generic_error("the guest's state could not be read");
+        case ipc::TOO_LARGE:
+            return generic_error("the reply is too large");
+        case ipc::NO_BLOCKS:
+            return generic_error("guest reported zero memory blocks!");
         case ipc::SYSTEM:
         default:
             return generic_error(action(request) + system_text(error.sys_errno()));
