@@ -96,7 +96,7 @@ Status get_fsinfo(const Sources& sources, schema::GetFsinfoReply& reply) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fmemopen(text->data(), text->size(), "r"),
                                                                  std::fclose);
     if (!table || !stream) return system_error("fmemopen");
-    if (mnt_table_parse_stream(table.get(), stream.get(), "mountinfo") != 0) return system_error("libmount");
+    if (mnt_table_parse_stream(table.get(), stream.get(), "/proc/self/mountinfo") != 0) return system_error("libmount");
     const Udev udev;
     const std::vector<Mount> mounts = block_mounts(table.get());
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) put(udev, *mount, *reply.add_filesystems());

@@ -5,6 +5,7 @@
 
 #include "ipc/limits.hpp"
 #include "policy/compile/file_rule.hpp"
+#include "policy/compile/reply_rule.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
 #include "policy/decide.hpp"
@@ -14,7 +15,7 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kKeys{"id", "why", "commands", "files", "expires"};
+constexpr std::array<std::string_view, 6> kKeys{"id", "why", "commands", "files", "reply", "expires"};
 
 std::string quoted(std::string_view word) {
     return "'" + std::string(word) + "'";
@@ -145,6 +146,9 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     context.reader.text(rule, "why");
     read_commands(context, rule, to);
     read_files(context.reader, context.passwd, rule, to);
+    CommandSet commands;
+    for (const std::uint32_t number : to.commands()) commands.add(static_cast<CommandId>(number));
+    read_reply(context.reader, rule, commands, to);
     read_expires(context.reader, rule, to);
 }
 
