@@ -64,7 +64,7 @@ void Agent::start() {
     notify_ = datagrams_at(scratch_.path("notify"));
     notified_.clear();
     Program program{.words = {options_.root + "/broker/sallyportd"},
-                    .environment = {"NOTIFY_SOCKET=" + scratch_.path("notify"), "QGA_CONF=/nonexistent"},
+                    .environment = {"NOTIFY_SOCKET=" + scratch_.path("notify"), "QGA_CONF=" + scratch_.path("none")},
                     .output = scratch_.path("messages"),
                     .before_exec = [user = options_.user, folder = scratch_.path()] {
                         ::umask(022);
