@@ -33,8 +33,8 @@ Answer give(Exchange& exchange) {
     const auto result = static_cast<int>(exchange.reply.result_case());
     if (decoded && exchange.reply.has_error()) {
         const bool is_empty = exchange.reply.error().reason() == ipc::NO_BLOCKS;
-        return end_query(exchange, is_empty ? ipc::NO_BLOCKS : ipc::SYSTEM, exchange.reply.error().sys_errno(),
-                         "the guest cannot say");
+        return end_query(exchange, is_empty ? ipc::NO_BLOCKS : ipc::SYSTEM,
+                         exchange.reply.error().sys_errno(), "the guest cannot say");
     }
     if (!decoded || result != transfer.command || exchange.reply.has_data())
         return end_query(exchange, ipc::CRASHED, 0, "the inspector's reply is not of the promised form");
@@ -76,8 +76,11 @@ Answer take_inspected(Exchange& exchange, const ipc::InspectorReply& said) {
     if (said.has_query_failed()) {
         const bool is_late = said.query_failed().reason() == ipc::LATE;
         const bool is_large = said.query_failed().reason() == ipc::TOO_LARGE;
-        return end_query(exchange, is_late ? ipc::LATE : is_large ? ipc::TOO_LARGE : ipc::CRASHED, 0,
-                         "the inspector has no reply");
+        return end_query(exchange,
+                         is_late    ? ipc::LATE
+                         : is_large ? ipc::TOO_LARGE
+                                    : ipc::CRASHED,
+                         0, "the inspector has no reply");
     }
     const ipc::ReplyPart& part = said.reply_part();
     if (part.data().size() > kMaxInspected - transfer.text.size())

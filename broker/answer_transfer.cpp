@@ -94,7 +94,8 @@ Answer go_on(Exchange& exchange) {
 Answer send_reply_part(Exchange& exchange) {
     Transfer& transfer = exchange.session.worker.transfer;
     const std::size_t size = std::min<std::uint64_t>(kChunk, transfer.wanted);
-    std::memcpy(exchange.session.arena.chunk(transfer.next_chunk).data(), transfer.text.data() + transfer.done, size);
+    std::memcpy(exchange.session.arena.chunk(transfer.next_chunk).data(),
+                transfer.text.data() + transfer.done, size);
     hand_over(exchange, size);
     if (transfer.wanted > 0) return go_on(exchange);
     exchange.reply.mutable_whole();

@@ -183,12 +183,28 @@ std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire
 }
 
 std::optional<Violation> handle_inspector(Session& session, Audit& audit, Wire& wire, const SendReply& send) {
+    const ipc::InspectorReply& said = wire.inspected;
+    const std::uint64_t query =
+        said.has_reply_part() ? said.reply_part().query() : said.query_failed().query();
+    // It answers a query whose worker has ended, or at last, after its deadline: nobody wants that any more.
+    if (session.worker.phase != Phase::kInspecting || query != session.worker.transfer.query)
+        return std::nullopt;
     wire.request.Clear();
     wire.reply.Clear();
     wire.reply.set_seq(session.worker.transfer.seq);
     Record record = std::move(session.worker.transfer.record);
     Exchange exchange{session, wire.request, wire.reply, record};
-    return conclude_all(take_inspected(exchange, wire.inspected), exchange, audit, send);
+    return conclude_all(take_inspected(exchange, said), exchange, audit, send);
+}
+
+void conclude_lost(Session& session, Audit& audit) {
+    WorkerState& worker = session.worker;
+    if (worker.phase == Phase::kGreeting || worker.phase == Phase::kIdle) return;
+    worker.transfer.record.verdict = Verdict::kFailed;
+    worker.transfer.record.reason = "the worker ended";
+    worker.transfer.record.bytes = worker.transfer.done;
+    audit.write(worker.transfer.record);
+    worker.phase = Phase::kGreeting;
 }
 
 }  // namespace sallyport::broker

@@ -57,7 +57,10 @@ struct Wire {
 /// the worker broke the contract; then nothing was done and the worker must be ended.
 std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire, const SendReply& send);
 
-/// Goes on with the query that is under way: `wire.inspected` is about it.
+/// Goes on with the query that is under way, if `wire.inspected` is about it.
 std::optional<Violation> handle_inspector(Session& session, Audit& audit, Wire& wire, const SendReply& send);
+
+/// Audits a request that was being carried out when its worker ended.
+void conclude_lost(Session& session, Audit& audit);
 
 }  // namespace sallyport::broker

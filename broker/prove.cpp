@@ -111,7 +111,8 @@ Status prove_inspector(const Helper& inspector, const PlainUser& user) {
     ipc::InspectorReply first;
     const auto heard = hear_inspector(inspector.socket, first);
     if (!heard) return std::unexpected(heard.error());
-    if (!first.has_inspector_ready()) return failure(Errc::kProof, "the inspector did not say that it is ready");
+    if (!first.has_inspector_ready())
+        return failure(Errc::kProof, "the inspector did not say that it is ready");
     if (const auto proved = prove_process(inspector.proc, user, 1); !proved) return proved;
     return sandbox::prove_processes_apart(inspector.proc);
 }

@@ -21,9 +21,6 @@ namespace sallyport::broker {
 namespace {
 
 constexpr std::int64_t kNsPerMs = 1'000'000;
-constexpr std::int64_t kLivedWell = 10'000 * kNsPerMs;
-constexpr int kFirstPauseMs = 10;
-constexpr int kLongestPauseMs = 500;   // a host is answered within a second, whatever happens to workers
 constexpr int kEndingMs = 500;         // so long a worker may take to end after its socket is closed
 constexpr int kChannelLostStatus = 3;  // a worker's exit status: its device is gone
 constexpr int kChannelLostTimes = 3;   // so often in a row, and it is believed
@@ -98,17 +95,6 @@ void accept_next(Loop& loop) {
     start_next(loop);
 }
 
-// A request that was being carried out in parts when its worker ended.
-void conclude_transfer(Loop& loop) {
-    WorkerState& worker = loop.service.session.worker;
-    if (worker.phase == Phase::kGreeting || worker.phase == Phase::kIdle) return;
-    worker.transfer.record.verdict = Verdict::kFailed;
-    worker.transfer.record.reason = "the worker ended";
-    worker.transfer.record.bytes = worker.transfer.done;
-    loop.service.audit.write(worker.transfer.record);
-    worker.phase = Phase::kGreeting;
-}
-
 void kill(Loop& loop) {
     loop.stage = Stage::kEnding;
     loop.worker.socket.reset();
@@ -153,26 +139,23 @@ bool is_inspecting(const Loop& loop) {
 }
 
 void go_on_inspecting(Loop& loop) {
+    if (loop.stage != Stage::kRunning) return;
     if (const auto violation =
             handle_inspector(loop.service.session, loop.service.audit, loop.wire, reply_to(loop)))
         end_worker(loop, *violation);
 }
 
-// It answers a query after its worker has ended, or at last, after its deadline: nobody wants that any more.
 void hear_inspector_reply(Loop& loop) {
-    ipc::InspectorReply& said = loop.wire.inspected;
-    const auto heard = hear_inspector(loop.service.session.inspector, said);
+    const auto heard = hear_inspector(loop.service.session.inspector, loop.wire.inspected);
     if (!heard) return stop(loop, 1, "the inspector is lost", heard.error().sys_errno);
-    const std::uint64_t query = said.has_reply_part() ? said.reply_part().query() : said.query_failed().query();
-    if (*heard && loop.stage == Stage::kRunning && is_inspecting(loop) &&
-        query == loop.service.session.worker.transfer.query)
-        go_on_inspecting(loop);
+    if (*heard) go_on_inspecting(loop);
 }
 
 // The inspector should have said so itself.
 void give_up_inspecting(Loop& loop) {
-    loop.wire.inspected.Clear();
-    loop.wire.inspected.mutable_query_failed()->set_reason(ipc::LATE);
+    ipc::QueryFailed& late = *loop.wire.inspected.mutable_query_failed();
+    late.set_query(loop.service.session.worker.transfer.query);
+    late.set_reason(ipc::LATE);
     go_on_inspecting(loop);
 }
 
@@ -191,7 +174,7 @@ void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
     record.arguments.add("exit_status", std::int64_t{ended.exit_status()});
     record.arguments.add("signal", std::int64_t{ended.signal()});
     loop.service.audit.write(record);
-    conclude_transfer(loop);
+    conclude_lost(loop.service.session, loop.service.audit);
     loop.worker.socket.reset();
     const bool is_clean = ended.exit_status() == 0 && !loop.had_violation;
     if (is_clean && loop.service.channel.listens()) return forget_host(loop);
@@ -244,8 +227,7 @@ void turn(Loop& loop) {
     if (wanted[3].revents != 0) return accept_next(loop);
     if (wanted[4].revents != 0) return hear_inspector_reply(loop);
     const std::int64_t now = boottime_ns();
-    if (loop.stage == Stage::kRunning && is_inspecting(loop) &&
-        now >= loop.service.session.worker.transfer.due_ns)
+    if (is_inspecting(loop) && now >= loop.service.session.worker.transfer.due_ns)
         return give_up_inspecting(loop);
     if (now < loop.due_ns) return;
     if (loop.stage == Stage::kPause) start_next(loop);
@@ -253,12 +235,6 @@ void turn(Loop& loop) {
 }
 
 }  // namespace
-
-int Backoff::after(std::int64_t lived_ns) {
-    if (lived_ns >= kLivedWell) failures_ = 0;
-    if (failures_++ == 0) return 0;
-    return std::min(kFirstPauseMs << std::min(failures_ - 2, 8U), kLongestPauseMs);
-}
 
 int serve(Service& service) {
     Loop loop{.service = service};

@@ -68,7 +68,8 @@ struct Transfer {
     ipc::Request::CommandCase command = ipc::Request::COMMAND_NOT_SET;  // query: which, and its number
     std::uint64_t query = 0;
     std::int64_t due_ns = 0;
-    std::string text;  // the encoded reply, as far as it has come; then what is sent in parts instead of a file
+    std::string
+        text;  // the encoded reply, as far as it has come; then what is sent in parts instead of a file
     Record record;
 };
 

@@ -32,8 +32,7 @@ namespace {
 constexpr uid_t kNobody = 65534;
 // The inspector sees the guest's mounts, network and host name.
 constexpr std::uint64_t kInspectorNamespaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
-constexpr std::uint64_t kNurseryNamespaces =
-    kInspectorNamespaces | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS;
+constexpr std::uint64_t kNurseryNamespaces = kInspectorNamespaces | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS;
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
@@ -140,8 +139,7 @@ Result<Helper> start_apart(FdRef executable, const PlainUser& user, std::uint64_
     helper.proc =
         UniqueFd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!helper.proc.is_open()) return system_error("/proc/PID");
-    if (const auto mapped = write_id_maps(helper.proc, user); !mapped)
-        return std::unexpected(mapped.error());
+    if (const auto mapped = write_id_maps(helper.proc, user); !mapped) return std::unexpected(mapped.error());
     if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
     return helper;
 }
@@ -214,8 +212,9 @@ Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {
 Result<Helper> start_inspector(FdRef executable, const PlainUser& user, CommandSet commands) {
     std::array<char, 20> bits{};
     std::to_chars(bits.begin(), bits.end(), commands.bits(), 16);
-    return start_apart(executable, user, kInspectorNamespaces,
-                       {"sallyport-inspector", std::to_string(user.uid), std::to_string(user.gid), bits.data()});
+    return start_apart(
+        executable, user, kInspectorNamespaces,
+        {"sallyport-inspector", std::to_string(user.uid), std::to_string(user.gid), bits.data()});
 }
 
 }  // namespace sallyport::broker

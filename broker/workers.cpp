@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
@@ -15,6 +16,10 @@
 namespace sallyport::broker {
 
 namespace {
+
+constexpr std::int64_t kLivedWell = 10'000'000'000;
+constexpr int kFirstPauseMs = 10;
+constexpr int kLongestPauseMs = 500;  // a host is answered within a second, whatever happens to workers
 
 Status tell_nursery(FdRef nursery, const ipc::NurseryRequest& request, std::span<const FdRef> fds) {
     std::string frame;
@@ -35,6 +40,12 @@ Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
 }
 
 }  // namespace
+
+int Backoff::after(std::int64_t lived_ns) {
+    if (lived_ns >= kLivedWell) failures_ = 0;
+    if (failures_++ == 0) return 0;
+    return std::min(kFirstPauseMs << std::min(failures_ - 2, 8U), kLongestPauseMs);
+}
 
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena) {
     auto sockets = ipc::socket_pair();

@@ -20,6 +20,16 @@ struct Worker {
     UniqueFd socket;
 };
 
+/// How a worker that ended badly is followed by the next: at once the first time, then with a growing pause.
+class Backoff {
+public:
+    /// The pause in milliseconds before the next start, after a worker that lived for `lived_ns`.
+    int after(std::int64_t lived_ns);
+
+private:
+    unsigned failures_ = 0;
+};
+
 /// Has the nursery fork worker `number` for the host connection `host`. Errors: kSystem, kClosed.
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena);
 

@@ -34,9 +34,12 @@ struct Driver {
 };
 
 constexpr std::array kDrivers{
-    Driver{"virtio-pci", Address::VIRTIO, Numbers::kVirtio}, Driver{"ahci", Address::SATA, Numbers::kHostIsUnit},
-    Driver{"ata_piix", Address::IDE, Numbers::kHostIsBus},   Driver{"sym53c8xx", Address::SCSI, Numbers::kScsi},
-    Driver{"nvme", Address::NVME, Numbers::kNone},           Driver{"xhci_hcd", Address::USB, Numbers::kNone},
+    Driver{"virtio-pci", Address::VIRTIO, Numbers::kVirtio},
+    Driver{"ahci", Address::SATA, Numbers::kHostIsUnit},
+    Driver{"ata_piix", Address::IDE, Numbers::kHostIsBus},
+    Driver{"sym53c8xx", Address::SCSI, Numbers::kScsi},
+    Driver{"nvme", Address::NVME, Numbers::kNone},
+    Driver{"xhci_hcd", Address::USB, Numbers::kNone},
     Driver{"ehci-pci", Address::USB, Numbers::kNone},
 };
 
@@ -97,8 +100,8 @@ bool put_pci(const std::string& path, const SysfsView& view, Address& to) {
     std::size_t end = path.find('/', path.find(kPciRoot) + kPciRoot.size());
     std::array<unsigned, 4> pci{};
     int length = 0;
-    while (end != path.npos && std::sscanf(path.c_str() + end, "/%x:%x:%x.%x%n", &pci[0], &pci[1], &pci[2], &pci[3],
-                                           &length) == 4) {
+    while (end != path.npos && std::sscanf(path.c_str() + end, "/%x:%x:%x.%x%n", &pci[0], &pci[1], &pci[2],
+                                           &pci[3], &length) == 4) {
         end += static_cast<std::size_t>(length);
         const std::string name = view.driver_of(path.substr(0, end));
         const auto driver = std::ranges::find(kDrivers, name, &Driver::name);

@@ -47,7 +47,8 @@ void add_disk(const Udev& udev, const std::string& name, std::vector<Disk>& disk
         if (const auto address = disk_address(udev, path)) *disk.mutable_address() = *address;
     disks.push_back(std::move(disk));
     for (const std::string& below : names_or_none(path)) {
-        const Udev::Device part = is_partition(below, name) ? udev.device(path + "/" + below) : Udev::Device{};
+        const Udev::Device part =
+            is_partition(below, name) ? udev.device(path + "/" + below) : Udev::Device{};
         if (part.node.empty()) continue;
         Disk& to = disks.emplace_back();
         to.set_name(part.node);
@@ -65,7 +66,8 @@ Status get_disks(const Sources&, schema::GetDisksReply& reply) {
     std::vector<Disk> disks;
     for (const std::string& name : *names) {
         struct stat info{};
-        if (::lstat((kBlock + name).c_str(), &info) == 0 && S_ISLNK(info.st_mode)) add_disk(udev, name, disks);
+        if (::lstat((kBlock + name).c_str(), &info) == 0 && S_ISLNK(info.st_mode))
+            add_disk(udev, name, disks);
     }
     for (Disk& disk : disks | std::views::reverse) *reply.add_disks() = std::move(disk);
     return {};

@@ -14,11 +14,12 @@ using Setter = void (Stats::*)(std::uint64_t);
 
 // The columns after major, minor and name. What came later is complete or not there.
 constexpr std::array<Setter, 17> kColumns{
-    &Stats::set_read_ios,      &Stats::set_read_merges,     &Stats::set_read_sectors,  &Stats::set_read_ticks,
-    &Stats::set_write_ios,     &Stats::set_write_merges,    &Stats::set_write_sectors, &Stats::set_write_ticks,
-    &Stats::set_ios_pgr,       &Stats::set_total_ticks,     &Stats::set_weight_ticks,  &Stats::set_discard_ios,
-    &Stats::set_discard_merges, &Stats::set_discard_sectors, &Stats::set_discard_ticks, &Stats::set_flush_ios,
-    &Stats::set_flush_ticks,
+    &Stats::set_read_ios,       &Stats::set_read_merges,     &Stats::set_read_sectors,
+    &Stats::set_read_ticks,     &Stats::set_write_ios,       &Stats::set_write_merges,
+    &Stats::set_write_sectors,  &Stats::set_write_ticks,     &Stats::set_ios_pgr,
+    &Stats::set_total_ticks,    &Stats::set_weight_ticks,    &Stats::set_discard_ios,
+    &Stats::set_discard_merges, &Stats::set_discard_sectors, &Stats::set_discard_ticks,
+    &Stats::set_flush_ios,      &Stats::set_flush_ticks,
 };
 constexpr std::array<Setter, 4> kPartitionColumns{&Stats::set_read_ios, &Stats::set_read_sectors,
                                                   &Stats::set_write_ios, &Stats::set_write_sectors};

@@ -37,7 +37,8 @@ std::string or_empty(const char* text) {
 std::vector<Mount> block_mounts(libmnt_table* table) {
     std::vector<Mount> mounts;
     std::set<dev_t> taken;
-    const std::unique_ptr<libmnt_iter, void (*)(libmnt_iter*)> each(mnt_new_iter(MNT_ITER_FORWARD), mnt_free_iter);
+    const std::unique_ptr<libmnt_iter, void (*)(libmnt_iter*)> each(mnt_new_iter(MNT_ITER_FORWARD),
+                                                                    mnt_free_iter);
     libmnt_fs* entry = nullptr;
     while (mnt_table_next_fs(table, each.get(), &entry) == 0) {
         Mount mount{.device = mnt_fs_get_devno(entry),
@@ -55,7 +56,8 @@ std::vector<Mount> block_mounts(libmnt_table* table) {
 }
 
 // The devices below a virtual one, each before those that were found already, as qemu-ga lists them.
-void add_addresses(const Udev& udev, const std::string& path, int layers, std::vector<schema::GuestDiskAddress>& to) {
+void add_addresses(const Udev& udev, const std::string& path, int layers,
+                   std::vector<schema::GuestDiskAddress>& to) {
     if (!path.contains("/devices/virtual/block/")) {
         if (auto address = disk_address(udev, path)) to.insert(to.begin(), *std::move(address));
         return;
@@ -76,7 +78,8 @@ void put_sizes(const std::string& point, Filesystem& to) {
 }
 
 void put(const Udev& udev, const Mount& mount, Filesystem& to) {
-    const std::string number = std::to_string(major(mount.device)) + ":" + std::to_string(minor(mount.device));
+    const std::string number =
+        std::to_string(major(mount.device)) + ":" + std::to_string(minor(mount.device));
     const std::string path = real_path("/sys/dev/block/" + number);
     to.set_name(path.empty() ? number : to_utf8(path.substr(path.rfind('/') + 1)));
     to.set_mountpoint(to_utf8(mount.point));
@@ -96,10 +99,12 @@ Status get_fsinfo(const Sources& sources, schema::GetFsinfoReply& reply) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fmemopen(text->data(), text->size(), "r"),
                                                                  std::fclose);
     if (!table || !stream) return system_error("fmemopen");
-    if (mnt_table_parse_stream(table.get(), stream.get(), "/proc/self/mountinfo") != 0) return system_error("libmount");
+    if (mnt_table_parse_stream(table.get(), stream.get(), "/proc/self/mountinfo") != 0)
+        return system_error("libmount");
     const Udev udev;
     const std::vector<Mount> mounts = block_mounts(table.get());
-    for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) put(udev, *mount, *reply.add_filesystems());
+    for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount)
+        put(udev, *mount, *reply.add_filesystems());
     return {};
 }
 

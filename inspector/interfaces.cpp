@@ -125,7 +125,8 @@ Status dump(const Socket& socket, std::uint16_t type, mnl_cb_t take, Network& ne
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     request->nlmsg_seq = type;
     mnl_nlmsg_put_extra_header(request, sizeof(ifinfomsg));
-    if (::send(mnl_socket_get_fd(socket.get()), request, request->nlmsg_len, 0) < 0) return system_error("send");
+    if (::send(mnl_socket_get_fd(socket.get()), request, request->nlmsg_len, 0) < 0)
+        return system_error("send");
     for (;;) {
         const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
         if (got <= 0) return system_error("recvmsg");

@@ -16,8 +16,8 @@ using Cpu = schema::GetCpustatsReply::Cpu;
 
 // In the order of the columns of /proc/stat. A kernel may have fewer.
 constexpr std::array kColumns{
-    &Cpu::set_user,    &Cpu::set_nice,  &Cpu::set_system, &Cpu::set_idle,      &Cpu::set_iowait, &Cpu::set_irq,
-    &Cpu::set_softirq, &Cpu::set_steal, &Cpu::set_guest,  &Cpu::set_guestnice,
+    &Cpu::set_user, &Cpu::set_nice,    &Cpu::set_system, &Cpu::set_idle,  &Cpu::set_iowait,
+    &Cpu::set_irq,  &Cpu::set_softirq, &Cpu::set_steal,  &Cpu::set_guest, &Cpu::set_guestnice,
 };
 // The kernel counts in these for programs, whatever its own clock is.
 constexpr std::uint64_t kTicksPerSecond = 100;

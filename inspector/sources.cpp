@@ -11,7 +11,7 @@ namespace {
 
 struct Source {
     CommandId command;
-    UniqueFd Sources::*member;
+    UniqueFd Sources::* member;
     const char* path;
 };
 

@@ -127,9 +127,9 @@ struct Namespace {
 };
 // The first four are the inspector's.
 constexpr std::array kNamespaces{
-    Namespace{"ns/user", "user namespace: shared"},     Namespace{"ns/ipc", "IPC namespace: shared"},
-    Namespace{"ns/pid", "pid namespace: shared"},       Namespace{"ns/cgroup", "cgroup namespace: shared"},
-    Namespace{"ns/mnt", "mount namespace: shared"},     Namespace{"ns/net", "network namespace: shared"},
+    Namespace{"ns/user", "user namespace: shared"}, Namespace{"ns/ipc", "IPC namespace: shared"},
+    Namespace{"ns/pid", "pid namespace: shared"},   Namespace{"ns/cgroup", "cgroup namespace: shared"},
+    Namespace{"ns/mnt", "mount namespace: shared"}, Namespace{"ns/net", "network namespace: shared"},
     Namespace{"ns/uts", "UTS namespace: shared"},
 };
 

@@ -123,8 +123,10 @@ Result<Ask::Event> Ask::take_reply() {
 
 // A reply that does not fit a frame: its encoding in parts.
 Result<Ask::Event> Ask::take_reply_part() {
-    if (reply_.has_more() == reply_.has_whole()) return failure(Errc::kInvalid, "broker: data nobody asked for");
-    if (data_.size() > kMaxInspected - whole_.size()) return failure(Errc::kLimit, "broker: a reply too large");
+    if (reply_.has_more() == reply_.has_whole())
+        return failure(Errc::kInvalid, "broker: data nobody asked for");
+    if (data_.size() > kMaxInspected - whole_.size())
+        return failure(Errc::kLimit, "broker: a reply too large");
     for (const std::byte one : data_) whole_.push_back(static_cast<char>(one));
     data_ = {};
     if (reply_.has_more()) {

@@ -50,9 +50,12 @@ std::string summary_of(const Rule& rule) {
     for (const FileRule& file : rule.files)
         text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
     if (rule.reply) {
-        for (const std::string& name : rule.reply->interfaces) text += "        shows interface: " + compile::printable(name) + "\n";
-        for (const std::string& name : rule.reply->mounts) text += "        shows mount: " + compile::printable(name) + "\n";
-        for (const std::string& name : rule.reply->users) text += "        shows user: " + compile::printable(name) + "\n";
+        for (const std::string& name : rule.reply->interfaces)
+            text += "        shows interface: " + compile::printable(name) + "\n";
+        for (const std::string& name : rule.reply->mounts)
+            text += "        shows mount: " + compile::printable(name) + "\n";
+        for (const std::string& name : rule.reply->users)
+            text += "        shows user: " + compile::printable(name) + "\n";
     }
     return text;
 }

@@ -42,7 +42,9 @@ struct NamesKey {
     google::protobuf::RepeatedPtrField<std::string>* (compiled::Reply::*names)();
 };
 constexpr std::array kNamesKeys{
-    NamesKey{"interfaces", {CommandId::kNetworkGetInterfaces, CommandId::kNetworkGetRoute}, &Is::mutable_interfaces},
+    NamesKey{"interfaces",
+             {CommandId::kNetworkGetInterfaces, CommandId::kNetworkGetRoute},
+             &Is::mutable_interfaces},
     NamesKey{"mounts", {CommandId::kGetFsinfo, CommandId::kGetFsinfo}, &Is::mutable_mounts},
     NamesKey{"users", {CommandId::kGetUsers, CommandId::kGetUsers}, &Is::mutable_users},
 };
@@ -73,7 +75,9 @@ void read_reply(Reader& reader, const toml::table& rule, CommandSet commands, co
     });
     if (to.effect() == compiled::Rule::DENY)
         return reader.problem(place, "'reply' belongs in an allow rule: it says what the host may see");
-    if (!looks) return reader.problem(place, "'reply' means nothing here: no command of this rule is one of @inspect");
+    if (!looks)
+        return reader.problem(place,
+                              "'reply' means nothing here: no command of this rule is one of @inspect");
     reader.only_keys(*reply, kKeys, "'reply'");
     for (const NamesKey& row : kNamesKeys) {
         if (!reply->contains(row.key)) continue;
@@ -87,7 +91,8 @@ void read_reply(Reader& reader, const toml::table& rule, CommandSet commands, co
     for (const Word& word : reader.words(*reply, "without").value_or(std::vector<Word>{}))
         if (const auto member = reader.choice(word, "without", kMembers)) members.push_back(*member);
     std::ranges::sort(members);
-    for (const int member : members) to.mutable_reply()->add_without(static_cast<compiled::Reply::Member>(member));
+    for (const int member : members)
+        to.mutable_reply()->add_without(static_cast<compiled::Reply::Member>(member));
     to.mutable_reply();
 }
 

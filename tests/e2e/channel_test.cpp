@@ -18,6 +18,7 @@
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/cases.hpp"
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -225,7 +226,7 @@ TEST(SerialLine, IsAnsweredRawAndKeepsItsParserOverTheWorkersEnd) {
     HostClient host(std::move(terminal.master));
     EXPECT_EQ(host.ask(command("guest-ping")), kPong);
     EXPECT_EQ(host.ask("\xff" + command("guest-sync-delimited", "{\"id\":5}")), "\xff{\"return\": 5}");
-    ASSERT_EQ(::kill(agent.idle_worker(), SIGKILL), 0);
+    ASSERT_TRUE(send_signal(agent.idle_worker(), SIGKILL));
     EXPECT_EQ(host.ask("\xff" + command("guest-ping")), kPong);
     EXPECT_EQ(agent.stop(), 0);
 }
@@ -255,7 +256,7 @@ TEST(VirtioPort, IsAnsweredAndServedAgainAfterTheWorkersEnd) {
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     HostClient host(std::move(terminal.master));
     EXPECT_EQ(host.ask(command("guest-ping")), kPong);
-    ASSERT_EQ(::kill(agent.idle_worker(), SIGKILL), 0);
+    ASSERT_TRUE(send_signal(agent.idle_worker(), SIGKILL));
     EXPECT_EQ(host.ask(command("guest-ping")), kPong);
     EXPECT_EQ(agent.stop(), 0);
 }

@@ -1,7 +1,7 @@
 #include "tests/e2e/guest.hpp"
+#include "tests/support/process.hpp"
 
 #include <sched.h>
-#include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -27,9 +27,15 @@ boost::json::value look(HostClient& host, std::string_view name) {
     return result_of(host.ask(command(name)));
 }
 
-const boost::json::object& element(const boost::json::value& list, std::string_view member, std::string_view text) {
+boost::json::array look_list(HostClient& host, std::string_view name) {
+    return look(host, name).as_array();
+}
+
+const boost::json::object& element(const boost::json::value& list, std::string_view member,
+                                   std::string_view text) {
     for (const auto& one : list.as_array())
-        if (const auto* found = one.as_object().if_contains(member); found != nullptr && found->as_string() == text)
+        if (const auto* found = one.as_object().if_contains(member);
+            found != nullptr && found->as_string() == text)
             return one.as_object();
     throw std::runtime_error("no " + std::string(member) + " " + std::string(text));
 }
@@ -39,10 +45,6 @@ pid_t inspector_of(Agent& agent) {
         for (const pid_t child : children_of(agent.broker().pid()))
             if (name_of(child) == "sallyport-inspector") return child;
     throw std::runtime_error("no inspector");
-}
-
-void send_signal(pid_t process, int number) {
-    if (process <= 1 || ::kill(process, number) != 0) throw std::runtime_error("kill");
 }
 
 }  // namespace sallyport::test

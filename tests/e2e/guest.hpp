@@ -16,19 +16,18 @@ void enter_own_guest();
 void shell(const std::string& script);
 
 /// A policy that allows what looks, and nothing else.
-inline constexpr std::string_view kLook =
-    "schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\"]\n";
+inline constexpr std::string_view kLook = "schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\"]\n";
 
 /// The `return` of a command without arguments; throws, naming the reply, if it has none.
 boost::json::value look(HostClient& host, std::string_view command);
+/// The same for one that gives a list.
+boost::json::array look_list(HostClient& host, std::string_view command);
 
 /// The element of a list whose member has that text; throws if there is none.
-const boost::json::object& element(const boost::json::value& list, std::string_view member, std::string_view text);
+const boost::json::object& element(const boost::json::value& list, std::string_view member,
+                                   std::string_view text);
 
 /// The inspector of an agent that serves; throws if it has none.
 pid_t inspector_of(Agent& agent);
-
-/// Throws unless `process` is one process: to kill(2) a wrong number can be every process of the machine.
-void send_signal(pid_t process, int number);
 
 }  // namespace sallyport::test

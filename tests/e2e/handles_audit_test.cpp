@@ -6,6 +6,7 @@
 #include "ipc/limits.hpp"
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -98,7 +99,7 @@ TEST_F(Handles, FilesAndPositionsSurviveTheWorkersEnd) {
     HostClient host = agent_.connect();
     host.ask(open_request(agent_, "file"));
     host.ask(command("guest-file-seek", R"({"handle":1000,"offset":12,"whence":"set"})"));
-    ASSERT_EQ(::kill(agent_.idle_worker(), SIGKILL), 0);
+    ASSERT_TRUE(send_signal(agent_.idle_worker(), SIGKILL));
     EXPECT_EQ(host.ask(on_handle("guest-file-read", 1000)),
               "{\"return\": {\"count\": 8, \"buf-b64\": \"" + base64("the file") + "\", \"eof\": true}}");
 }

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <utmpx.h>
 
-
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <cstring>
@@ -82,7 +81,8 @@ struct Pair {
         write_utmp(scratch.path("utmp"));
         shell("touch /run/utmp; mount --bind " + scratch.path("utmp") + " /run/utmp");
         qemu = std::make_unique<QemuGa>();
-        agent = std::make_unique<Agent>(AgentOptions{.policy = "schema = 1\ninclude = [\"profile:compat\"]\n"});
+        agent =
+            std::make_unique<Agent>(AgentOptions{.policy = "schema = 1\ninclude = [\"profile:compat\"]\n"});
     }
     ~Pair() {
         agent.reset();
@@ -119,7 +119,8 @@ void expect_between(const json::value& low, const json::value& ours, const json:
     } else if (ours.is_object() && low.is_object()) {
         const auto &our_members = ours.as_object(), &their_members = low.as_object();
         ASSERT_EQ(our_members.size(), their_members.size()) << ours << " " << low;
-        for (auto one = our_members.begin(), other = their_members.begin(); one != our_members.end(); ++one, ++other) {
+        for (auto one = our_members.begin(), other = their_members.begin(); one != our_members.end();
+             ++one, ++other) {
             SCOPED_TRACE(std::string(one->key()));
             ASSERT_EQ(one->key(), other->key());
             expect_between(other->value(), one->value(), high.as_object().at(one->key()));

@@ -11,6 +11,7 @@
 #include "schema/commands.hpp"
 #include "tests/support/agent.hpp"
 #include "tests/support/cases.hpp"
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -252,7 +253,7 @@ TEST(Daemon, GoesToTheBackgroundAndKeepsAPidFile) {
     EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(daemon) + "/cwd"), "/");
     EXPECT_EQ(fs::status(pid_file).permissions(), fs::perms(0600));
     EXPECT_FALSE(can_lock(pid_file));
-    ASSERT_EQ(::kill(daemon, SIGTERM), 0);
+    ASSERT_TRUE(send_signal(daemon, SIGTERM));
     EXPECT_TRUE(eventually([&] { return !is_running(daemon); }));
     EXPECT_TRUE(can_lock(pid_file)) << "the lock outlived the process";
 }

@@ -10,6 +10,7 @@
 #include "ipc/limits.hpp"
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
+#include "tests/support/process.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -111,7 +112,7 @@ class EverySignal : public Robustness, public testing::WithParamInterface<int> {
 TEST_P(EverySignal, ToTheWorkerBetweenRequestsCostsNothing) {
     HostClient host = agent_.connect();
     ASSERT_EQ(host.ask(command("guest-ping")), kPong);
-    ASSERT_EQ(::kill(agent_.idle_worker(), GetParam()), 0);
+    ASSERT_TRUE(send_signal(agent_.idle_worker(), GetParam()));
     EXPECT_EQ(host.ask(command("guest-ping"), kOneSecond), kPong);
     EXPECT_EQ(handle_of(host.ask(command(
                   "guest-file-open", members({{"path", in_quotes(agent_.scratch().path("work/small"))}})))),
@@ -133,7 +134,7 @@ TEST_F(Robustness, WorkerKilledInTheMiddleOfALargestReadCostsThatReadOnly) {
     for (int round = 0; round < 3; ++round) {
         host.send(read_request(handle, kLargest));
         const std::string begun = host.bytes(std::size_t{1} << 20U);
-        ASSERT_EQ(::kill(agent_.worker(), SIGKILL), 0);
+        ASSERT_TRUE(send_signal(agent_.worker(), SIGKILL));
         // What was begun ends somewhere; the host drops everything up to the mark.
         const auto asked = Clock::now();
         host.send("\xff" + command("guest-sync-delimited", "{\"id\":" + std::to_string(round) + "}"));
@@ -155,7 +156,7 @@ TEST_F(Robustness, WorkerKilledInTheMiddleOfAWriteCostsThatWriteOnly) {
                 members({{"handle", handle}, {"buf-b64", in_quotes(base64(pattern(kLargest / 2)))}}));
     const pid_t worker = agent_.worker();
     host.send(request.substr(0, request.size() / 2));
-    ASSERT_EQ(::kill(worker, SIGKILL), 0);
+    ASSERT_TRUE(send_signal(worker, SIGKILL));
     ASSERT_TRUE(eventually([&] { return agent_.worker() != worker; }));
     // The rest of the request is garbage to the new worker, until the reset.
     host.send(request.substr(request.size() / 2));
@@ -173,7 +174,7 @@ TEST_F(Robustness, KilledWorkersLeaveNothingBehind) {
     const std::size_t broker = count_descriptors(agent_.broker().pid());
     const std::size_t nursery = count_descriptors(agent_.nursery());
     for (int round = 0; round < 5; ++round) {
-        ASSERT_EQ(::kill(agent_.idle_worker(), SIGKILL), 0);
+        ASSERT_TRUE(send_signal(agent_.idle_worker(), SIGKILL));
         ASSERT_EQ(host.ask(command("guest-ping")), kPong);
     }
     EXPECT_EQ(count_descriptors(agent_.broker().pid()), broker);
@@ -185,7 +186,7 @@ TEST_F(Robustness, NurserysEndEndsTheServiceForAManagerToStartAgain) {
     HostClient host = agent_.connect();
     ASSERT_EQ(host.ask(command("guest-ping")), kPong);
     const auto all = agent_.processes();
-    ASSERT_EQ(::kill(agent_.nursery(), SIGKILL), 0);
+    ASSERT_TRUE(send_signal(agent_.nursery(), SIGKILL));
     const auto ending = agent_.broker().wait();
     ASSERT_TRUE(ending);
     EXPECT_GT(*ending, 0);
@@ -207,12 +208,12 @@ TEST_F(Robustness, BrokersEndEndsAllProcesses) {
 class Stopped {
 public:
     explicit Stopped(pid_t process) : process_(process) {
-        ::kill(process, SIGSTOP);
+        send_signal(process, SIGSTOP);
         eventually([process] { return state_of(process) == 'T'; });
     }
     Stopped(const Stopped&) = delete;
     Stopped& operator=(const Stopped&) = delete;
-    ~Stopped() { ::kill(process_, SIGCONT); }
+    ~Stopped() { send_signal(process_, SIGCONT); }
 
 private:
     pid_t process_;

@@ -26,11 +26,13 @@ ipc::Reply parse_reply(const std::string& bytes) {
 
 PuppetTree::PuppetTree() {
     scratch_.make_folder("broker");
+    scratch_.make_folder("inspector");
     scratch_.make_folder("worker");
     scratch_.make_folder("policy/cli");
     const std::string real = build_root();
     fs::copy_file(real + "/broker/sallyportd", scratch_.path("broker/sallyportd"));
     fs::copy_file(real + "/policy/cli/sallyport-policy", scratch_.path("policy/cli/sallyport-policy"));
+    fs::copy_file(real + "/inspector/inspector", scratch_.path("inspector/inspector"));
     fs::copy_file(real + "/tests/hostile/puppet_worker", scratch_.path("worker/worker"));
 }
 

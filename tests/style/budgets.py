@@ -5,8 +5,9 @@ import tree
 
 # The plan was 2,000 and 700 lines for broker/ and sandbox/, with 5,000 in all. What it did not foresee: the self-proof
 # (340 lines), options read by the sandboxed tool in place of getopt in the broker, links judged twice, and a worker
-# that is followed by another on the same connection. policy/ is the decision, not the compiler.
-FOLDER_LINES = {"broker": 3000, "sandbox": 1160, "ipc": 500, "policy": 500}
+# that is followed by another on the same connection. policy/ is the decision, not the compiler. The inspector and what the
+# policy says about replies took 420 of broker/, 140 of sandbox/ and 90 of policy/.
+FOLDER_LINES = {"broker": 3420, "sandbox": 1300, "ipc": 500, "policy": 595}
 TRUSTED_LINES = sum(FOLDER_LINES.values())
 README_LINES = 150
 # (trusted, elsewhere)

@@ -14,10 +14,11 @@ MAY_INCLUDE = {
     "sandbox": {"ipc"},
     "broker": {"policy", "ipc", "sandbox", "schema"},
     "worker": {"ipc", "sandbox", "schema"},
+    "inspector": {"ipc", "sandbox", "schema"},
     "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "worker", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
-MAY_ACT = ("broker/sys/", "sandbox/", "ipc/", "tests/")
+MAY_ACT = ("broker/sys/", "sandbox/", "ipc/", "inspector/", "tests/")
 # Types and constants that a file outside those folders cannot do without, with the reason.
 ALSO = {
     "broker/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),

@@ -91,8 +91,13 @@ Child::~Child() {
     wait();
 }
 
+bool send_signal(pid_t process, int number) {
+    if (process <= 1) throw std::runtime_error("a signal to process " + std::to_string(process));
+    return ::kill(process, number) == 0;
+}
+
 void Child::signal(int number) const {
-    if (!ending_) ::kill(pid_, number);
+    if (!ending_) send_signal(pid_, number);
 }
 
 std::optional<Ending> Child::wait(milliseconds patience) {

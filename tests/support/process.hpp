@@ -57,6 +57,10 @@ struct Finished {
 };
 Finished run(Program program, milliseconds patience = kPatience);
 
+/// kill(2) for one process; whether it could be told. Throws for a number that means many processes, such as the -1 of one
+/// that was not found.
+bool send_signal(pid_t process, int number);
+
 std::vector<pid_t> children_of(pid_t parent);
 bool is_running(pid_t process);
 /// argv[0], empty if the process is gone.
