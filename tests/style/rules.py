@@ -15,7 +15,7 @@ MAY_INCLUDE = {
     "broker": {"policy", "ipc", "sandbox", "schema"},
     "worker": {"ipc", "sandbox", "schema"},
     "inspector": {"ipc", "sandbox", "schema"},
-    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "worker", "tests"},
+    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
 MAY_ACT = ("broker/sys/", "sandbox/", "ipc/", "inspector/", "tests/")
