@@ -28,19 +28,21 @@ Answer give(Exchange& exchange) {
     Session& session = exchange.session;
     WorkerState& worker = session.worker;
     Transfer& transfer = worker.transfer;
+    // Into a message of its own: what is wrong with it must not be in the reply that says so.
+    ipc::Reply said;
     std::string bytes;
-    const auto decoded = ipc::decode(transfer.text, exchange.reply, bytes);
-    const auto result = static_cast<int>(exchange.reply.result_case());
-    if (decoded && exchange.reply.has_error()) {
-        const bool is_empty = exchange.reply.error().reason() == ipc::NO_BLOCKS;
-        return end_query(exchange, is_empty ? ipc::NO_BLOCKS : ipc::SYSTEM,
-                         exchange.reply.error().sys_errno(), "the guest cannot say");
+    const bool is_message = ipc::decode(transfer.text, said, bytes).has_value();
+    if (is_message && said.has_error()) {
+        const bool is_empty = said.error().reason() == ipc::NO_BLOCKS;
+        return end_query(exchange, is_empty ? ipc::NO_BLOCKS : ipc::SYSTEM, said.error().sys_errno(),
+                         "the guest cannot say");
     }
-    if (!decoded || result != transfer.command || exchange.reply.has_data())
+    if (!is_message || static_cast<int>(said.result_case()) != transfer.command || said.has_data())
         return end_query(exchange, ipc::CRASHED, 0, "the inspector's reply is not of the promised form");
-    filter_reply(session.policy, *find_command(exchange.record.what), wall_now(), exchange.reply);
-    exchange.reply.set_seq(transfer.seq);
-    ipc::encode(exchange.reply, transfer.text);
+    filter_reply(session.policy, *find_command(exchange.record.what), wall_now(), said);
+    said.set_seq(transfer.seq);
+    ipc::encode(said, transfer.text);
+    exchange.reply.Swap(&said);
     exchange.record.bytes = transfer.text.size();
     worker.phase = Phase::kIdle;
     if (transfer.text.size() <= kMaxFrame) {

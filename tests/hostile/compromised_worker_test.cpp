@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "ipc/limits.hpp"
+#include "schema/commands.hpp"
 #include "tests/hostile/taken_over.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/cases.hpp"
@@ -351,7 +352,7 @@ TEST_F(CompromisedWorker, DroppedReplyClosesOnlyItsOwnRequestsFile) {
 TEST_F(CompromisedWorker, DisabledCommandReportIsAuditedAndAnswered) {
     Agent agent({.policy = "schema = 1\n", .root = agent_root()});
     Puppet puppet(agent);
-    const auto open_number = 4U;  // guest-file-open's place in the command table
+    const auto open_number = static_cast<std::uint64_t>(CommandId::kFileOpen);
     EXPECT_EQ(puppet.ask(wire::command_disabled(1, open_number)).error().reason(), ipc::DISABLED);
     EXPECT_EQ(agent.count_audit("what", "guest-file-open"), 1U);
 }

@@ -19,7 +19,7 @@ namespace {
 using namespace sallyport;
 using Op = ipc::Request;
 
-constexpr FdRef kControl(3);
+const FdRef kControl(3);
 
 void send(std::string_view frame, std::span<const FdRef> fds = {}) {
     (void)ipc::send(kControl, frame, ipc::WhenFull::kWait, fds);

@@ -268,7 +268,13 @@ INSTANTIATE_TEST_SUITE_P(, InARead, testing::ValuesIn(kInARead), case_name<Attac
 // A policy that lets the host look, and one query under way.
 class QueryUnderWay : public TakenOver {
 protected:
-    QueryUnderWay() : TakenOver("schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\"]\n") {}
+    QueryUnderWay() : TakenOver(kLookPolicy) {}
+    static constexpr const char* kLookPolicy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file", "@inspect"]
+files = [{ under = "$D/work", access = ["read", "write", "create"] }]
+)";
 };
 
 TEST_F(QueryUnderWay, AnswersOne) {
