@@ -9,6 +9,7 @@ import tree
 # guard/ has 1,545 lines where 600 were planned: a plan from the graph of block devices, thaw by whoever is left when any of
 # its processes dies, and trimming. launcher/ has 560 where 350 were: the check of each path's whole chain, and hooks. The
 # broker's part of both is 1,250 lines: strategies, answers that come later, the log that waits in memory.
+# The inspector and what the policy says about replies took 420 of broker/, 140 of sandbox/ and 90 of policy/.
 FOLDER_LINES = {"broker/guard": 1560, "broker/launcher": 565, "broker": 4250, "sandbox": 1320, "ipc": 510, "policy": 585}
 TRUSTED_LINES = sum(FOLDER_LINES.values())
 README_LINES = 150
