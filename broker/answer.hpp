@@ -9,6 +9,7 @@
 
 #include "broker/session.hpp"
 #include "ipc/broker.pb.h"
+#include "ipc/inspector.pb.h"
 #include "ipc/launcher.pb.h"
 
 namespace sallyport::broker {
@@ -76,10 +77,14 @@ Answer answer_suspend_hybrid(Exchange& exchange);
 /// Notes how the launch ended; gives back the reply if the worker that asked for it still waits.
 std::optional<ipc::Reply> conclude_launch(Session& session, Audit& audit, const ipc::Outcome& outcome);
 
+/// Has the inspector look, for every command that it answers; take_inspected() goes on with what it says.
+Answer answer_inspect(Exchange& exchange);
+Answer take_inspected(Exchange& exchange, const ipc::InspectorReply& said);
+
 /// Whether a read is under way whose next part can be given without waiting for the worker.
 bool has_part_to_send(const Session& session);
 
-/// Reads the next part into the arena.
+/// Puts the next part of a file, or of a reply that does not fit a frame, into the arena.
 Answer send_part(Exchange& exchange);
 
 }  // namespace sallyport::broker

@@ -83,7 +83,7 @@ Answer answer_fsfreeze_thaw(Exchange& exchange) {
     if (freezing.thaw) return failed(EBUSY, "an earlier thaw is under way");
     const Phase before = exchange.session.worker.phase;
     freezing.thaw = pending_of(exchange, CommandId::kFsfreezeThaw);
-    if (before == Phase::kReading || before == Phase::kWriting) exchange.session.worker.phase = before;
+    if (before != Phase::kIdle) exchange.session.worker.phase = before;
     order_thaw(exchange.session);
     return Pends{};
 }

@@ -1,10 +1,11 @@
-// Answers guest-file-read and guest-file-write, in parts through the arena.
+// Answers guest-file-read and guest-file-write, in parts through the arena, as replies that do not fit a frame travel too.
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests that were in order; their values are still the worker's
 // INVARIANT: at most kChunks parts of a read are in the arena unused; the worker's counting is checked
 // against ours.
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "broker/answer.hpp"
 #include "broker/sys/files.hpp"
@@ -18,6 +19,7 @@ namespace {
 void end_transfer(Exchange& exchange, std::size_t parts_under_way) {
     WorkerState& worker = exchange.session.worker;
     exchange.record.bytes = worker.transfer.done;
+    worker.transfer.text = {};
     worker.ended_seq = worker.transfer.seq;
     worker.ended_parts = parts_under_way;
     worker.phase = Phase::kIdle;
@@ -72,6 +74,35 @@ Answer take_part(Exchange& exchange, const ipc::Extent& extent) {
     return Done{};
 }
 
+// The next chunk of the arena holds `size` bytes of a read.
+void hand_over(Exchange& exchange, std::size_t size) {
+    Transfer& transfer = exchange.session.worker.transfer;
+    ipc::Extent& extent = *exchange.reply.mutable_data();
+    extent.set_offset(static_cast<std::uint32_t>(transfer.next_chunk * kChunk));
+    extent.set_size(static_cast<std::uint32_t>(size));
+    transfer.next_chunk = (transfer.next_chunk + 1) % kChunks;
+    transfer.done += size;
+    transfer.wanted -= size;
+}
+
+Answer go_on(Exchange& exchange) {
+    ++exchange.session.worker.transfer.in_flight;
+    exchange.reply.mutable_more();
+    return Continues{};
+}
+
+Answer send_reply_part(Exchange& exchange) {
+    Transfer& transfer = exchange.session.worker.transfer;
+    const std::size_t size = std::min<std::uint64_t>(kChunk, transfer.wanted);
+    std::memcpy(exchange.session.arena.chunk(transfer.next_chunk).data(),
+                transfer.text.data() + transfer.done, size);
+    hand_over(exchange, size);
+    if (transfer.wanted > 0) return go_on(exchange);
+    exchange.reply.mutable_whole();
+    end_transfer(exchange, transfer.in_flight + 1);
+    return Done{};
+}
+
 }  // namespace
 
 Answer answer_file_read(Exchange& exchange) {
@@ -95,29 +126,18 @@ bool has_part_to_send(const Session& session) {
 Answer send_part(Exchange& exchange) {
     WorkerState& worker = exchange.session.worker;
     Transfer& transfer = worker.transfer;
+    if (!transfer.text.empty()) return send_reply_part(exchange);
     const OpenFile& file = file_of(exchange.session);
-    const std::size_t number = transfer.next_chunk;
-    const auto chunk =
-        exchange.session.arena.chunk(number).first(std::min<std::uint64_t>(kChunk, transfer.wanted));
+    const auto chunk = exchange.session.arena.chunk(transfer.next_chunk)
+                           .first(std::min<std::uint64_t>(kChunk, transfer.wanted));
     auto got = sys::read_full(file.fd, chunk);
     if (!got && transfer.done == 0) {
         end_transfer(exchange, 0);
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = got.error().sys_errno, .why = "read"};
     }
     const sys::ReadResult result = got.value_or(sys::ReadResult{});
-    if (result.size > 0) {
-        ipc::Extent& extent = *exchange.reply.mutable_data();
-        extent.set_offset(static_cast<std::uint32_t>(number * kChunk));
-        extent.set_size(static_cast<std::uint32_t>(result.size));
-        transfer.next_chunk = (number + 1) % kChunks;
-    }
-    transfer.done += result.size;
-    transfer.wanted -= result.size;
-    if (result.size == kChunk && transfer.wanted > 0) {
-        ++transfer.in_flight;
-        exchange.reply.mutable_more();
-        return Continues{};
-    }
+    if (result.size > 0) hand_over(exchange, result.size);
+    if (result.size == kChunk && transfer.wanted > 0) return go_on(exchange);
     schema::FileReadReply& reply = *exchange.reply.mutable_file_read();
     reply.set_count(static_cast<std::int64_t>(transfer.done));
     reply.set_eof(result.eof);

@@ -17,6 +17,7 @@ namespace {
 constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
 constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
 constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
+constexpr std::array kInspectorPlaces{"../libexec/sallyport/inspector", "../inspector/inspector"};
 
 }  // namespace
 
@@ -71,6 +72,21 @@ Status confine_launcher(Service& service) {
     if (!launcher) return std::unexpected(launcher.error());
     const auto proved = prove_launcher(*launcher, table);
     service.launcher = std::move(launcher->socket);
+    return proved;
+}
+
+Status confine_inspector(Service& service) {
+    CommandSet commands = policy::allowed_commands(service.session.policy);
+    for (const Command& row : kCommands)
+        if (row.answered_by != AnsweredBy::kInspector) commands.remove(row.id);
+    if (commands.is_empty()) return {};
+    const auto program = open_helper(kInspectorPlaces);
+    if (!program) return std::unexpected(program.error());
+    const PlainUser user = plain_user();
+    auto inspector = start_inspector(*program, user, commands);
+    if (!inspector) return std::unexpected(inspector.error());
+    const auto proved = prove_inspector(*inspector, user);
+    service.session.inspector = std::move(inspector->socket);
     return proved;
 }
 

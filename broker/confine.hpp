@@ -16,6 +16,9 @@ Status confine_nursery(Service& service);
 /// The launcher, if the policy makes it necessary.
 Status confine_launcher(Service& service);
 
+/// The inspector, if the policy allows a command that it answers.
+Status confine_inspector(Service& service);
+
 /// Keeps our own memory from having to come from a disk, if there is a guard.
 Status stay_in_memory(const Session& session);
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Phases kGreeting{.greeting = true};
 constexpr Phases kIdle{.idle = true};
-constexpr Phases kAfterGreeting{.idle = true, .reading = true, .writing = true, .waiting = true};
+constexpr Phases kAfterGreeting{.idle = true, .reading = true, .writing = true, .waiting = true, .inspecting = true};
 
 using Op = ipc::Request;
 
@@ -41,20 +41,35 @@ constexpr std::array kOperations{
     Operation{Op::kSuspendDisk,     "guest-suspend-disk", kIdle,        Numbered::kNext, CommandId::kSuspendDisk, answer_suspend_disk},
     Operation{Op::kSuspendRam,      "guest-suspend-ram", kIdle,         Numbered::kNext, CommandId::kSuspendRam, answer_suspend_ram},
     Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
+    Operation{Op::kGetTime,          "guest-get-time",               kIdle, Numbered::kNext, CommandId::kGetTime,                answer_inspect},
+    Operation{Op::kNetworkGetInterfaces,"guest-network-get-interfaces", kIdle, Numbered::kNext, CommandId::kNetworkGetInterfaces,   answer_inspect},
+    Operation{Op::kGetVcpus,         "guest-get-vcpus",              kIdle, Numbered::kNext, CommandId::kGetVcpus,               answer_inspect},
+    Operation{Op::kGetDisks,         "guest-get-disks",              kIdle, Numbered::kNext, CommandId::kGetDisks,               answer_inspect},
+    Operation{Op::kGetFsinfo,        "guest-get-fsinfo",             kIdle, Numbered::kNext, CommandId::kGetFsinfo,              answer_inspect},
+    Operation{Op::kGetMemoryBlocks,  "guest-get-memory-blocks",      kIdle, Numbered::kNext, CommandId::kGetMemoryBlocks,        answer_inspect},
+    Operation{Op::kGetMemoryBlockInfo,"guest-get-memory-block-info",  kIdle, Numbered::kNext, CommandId::kGetMemoryBlockInfo,     answer_inspect},
+    Operation{Op::kGetHostName,      "guest-get-host-name",          kIdle, Numbered::kNext, CommandId::kGetHostName,            answer_inspect},
+    Operation{Op::kGetUsers,         "guest-get-users",              kIdle, Numbered::kNext, CommandId::kGetUsers,               answer_inspect},
+    Operation{Op::kGetTimezone,      "guest-get-timezone",           kIdle, Numbered::kNext, CommandId::kGetTimezone,            answer_inspect},
+    Operation{Op::kGetOsinfo,        "guest-get-osinfo",             kIdle, Numbered::kNext, CommandId::kGetOsinfo,              answer_inspect},
+    Operation{Op::kGetDiskstats,     "guest-get-diskstats",          kIdle, Numbered::kNext, CommandId::kGetDiskstats,           answer_inspect},
+    Operation{Op::kGetCpustats,      "guest-get-cpustats",           kIdle, Numbered::kNext, CommandId::kGetCpustats,            answer_inspect},
+    Operation{Op::kGetLoad,          "guest-get-load",               kIdle, Numbered::kNext, CommandId::kGetLoad,                answer_inspect},
+    Operation{Op::kNetworkGetRoute,  "guest-network-get-route",      kIdle, Numbered::kNext, CommandId::kNetworkGetRoute,        answer_inspect},
 };
 // clang-format on
 
-constexpr bool one_row_per_broker_command() {
+constexpr bool one_row_per_command_asked_for() {
     for (const Command& row : kCommands) {
         int rows = 0;
         for (const Operation& operation : kOperations)
             if (operation.command == row.id && operation.name == row.name) ++rows;
-        if (rows != (row.answered_by == AnsweredBy::kBroker ? 1 : 0)) return false;
+        if (rows != (row.answered_by == AnsweredBy::kWorker ? 0 : 1)) return false;
     }
     return true;
 }
-static_assert(one_row_per_broker_command(),
-              "every command that the broker answers: one row, under its own name");
+static_assert(one_row_per_command_asked_for(),
+              "every command that the worker does not answer: one row, under its own name");
 
 const Operation* find_operation(ipc::Request::CommandCase op) {
     for (const Operation& operation : kOperations)
@@ -133,6 +148,19 @@ std::optional<Violation> conclude(const Answer& answer, Exchange& exchange, Audi
     return std::nullopt;
 }
 
+// The answer, and the parts that can be sent after it without waiting for the worker.
+std::optional<Violation> conclude_all(const Answer& answer, Exchange& exchange, Audit& audit,
+                                      const SendReply& send) {
+    auto violation = conclude(answer, exchange, audit, send);
+    while (!violation && has_part_to_send(exchange.session)) {
+        exchange.reply.Clear();
+        exchange.reply.set_seq(exchange.session.worker.transfer.seq);
+        exchange.record = std::move(exchange.session.worker.transfer.record);
+        violation = conclude(send_part(exchange), exchange, audit, send);
+    }
+    return violation;
+}
+
 }  // namespace
 
 bool Phases::has(Phase phase) const {
@@ -147,6 +175,8 @@ bool Phases::has(Phase phase) const {
             return writing;
         case Phase::kWaiting:
             return waiting;
+        case Phase::kInspecting:
+            return inspecting;
     }
     check_failed();
 }
@@ -156,7 +186,7 @@ std::span<const Operation> operations() {
 }
 
 std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire, const SendReply& send) {
-    auto& [frame, request, reply, bytes] = wire;
+    auto& [frame, request, reply, inspected, bytes] = wire;
     if (!frame.fds.empty()) return Violation{"a descriptor nobody asked for"};
     if (const auto decoded = ipc::decode(frame.bytes, request, bytes); !decoded)
         return Violation{decoded.error().what};
@@ -169,14 +199,33 @@ std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire
     reply.Clear();
     reply.set_seq(request.seq());
     Exchange exchange{session, request, reply, record};
-    auto violation = conclude(decide_and_answer(*operation, exchange), exchange, audit, send);
-    while (!violation && has_part_to_send(session)) {
-        reply.Clear();
-        reply.set_seq(worker.transfer.seq);
-        record = std::move(worker.transfer.record);
-        violation = conclude(send_part(exchange), exchange, audit, send);
-    }
-    return violation;
+    return conclude_all(decide_and_answer(*operation, exchange), exchange, audit, send);
+}
+
+std::optional<Violation> handle_inspector(Session& session, Audit& audit, Wire& wire, const SendReply& send) {
+    const ipc::InspectorReply& said = wire.inspected;
+    const std::uint64_t query =
+        said.has_reply_part() ? said.reply_part().query() : said.query_failed().query();
+    // It answers a query whose worker has ended, or at last, after its deadline: nobody wants that any more.
+    if (session.worker.phase != Phase::kInspecting || query != session.worker.transfer.query)
+        return std::nullopt;
+    wire.request.Clear();
+    wire.reply.Clear();
+    wire.reply.set_seq(session.worker.transfer.seq);
+    Record record = std::move(session.worker.transfer.record);
+    Exchange exchange{session, wire.request, wire.reply, record};
+    return conclude_all(take_inspected(exchange, said), exchange, audit, send);
+}
+
+void conclude_lost(Session& session, Audit& audit) {
+    WorkerState& worker = session.worker;
+    const bool has_line = worker.phase == Phase::kWaiting;  // of its own, when it is over
+    if (has_line || worker.phase == Phase::kGreeting || worker.phase == Phase::kIdle) return;
+    worker.transfer.record.verdict = Verdict::kFailed;
+    worker.transfer.record.reason = "the worker ended";
+    worker.transfer.record.bytes = worker.transfer.done;
+    audit.write(worker.transfer.record);
+    worker.phase = Phase::kGreeting;
 }
 
 }  // namespace sallyport::broker

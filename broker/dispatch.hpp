@@ -10,6 +10,7 @@
 
 #include "broker/answer.hpp"
 #include "ipc/channel.hpp"
+#include "ipc/inspector.pb.h"
 
 namespace sallyport::broker {
 
@@ -20,6 +21,7 @@ struct Phases {
     bool reading = false;
     bool writing = false;
     bool waiting = false;
+    bool inspecting = false;
     [[nodiscard]] bool has(Phase phase) const;
 };
 
@@ -52,11 +54,18 @@ struct Wire {
     ipc::Frame frame;
     ipc::Request request;
     ipc::Reply reply;
+    ipc::InspectorReply inspected;
     std::string bytes;
 };
 
 /// Carries out the frame in `wire`: checks, decides, answers, audits, replies. Gives back the violation if
 /// the worker broke the contract; then nothing was done and the worker must be ended.
 std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire, const SendReply& send);
+
+/// Goes on with the query that is under way, if `wire.inspected` is about it.
+std::optional<Violation> handle_inspector(Session& session, Audit& audit, Wire& wire, const SendReply& send);
+
+/// Audits a request that was being carried out when its worker ended.
+void conclude_lost(Session& session, Audit& audit);
 
 }  // namespace sallyport::broker

@@ -38,8 +38,7 @@ Status prove_status(FdRef proc, const sandbox::Expected& expected) {
 
 Status prove_process(FdRef proc, const PlainUser& user, int filters) {
     const sandbox::Expected expected{.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
-    if (const auto same = prove_status(proc, expected); !same) return same;
-    return sandbox::prove_apart(proc);
+    return prove_status(proc, expected);
 }
 
 // A process that runs as we do, with these capabilities if we are root.
@@ -102,6 +101,7 @@ Status rehearse(const Helper& nursery, const PlainUser& user, const ipc::Arena& 
         if (!proc) return std::unexpected(proc.error());
         // The nursery's filter and the worker's own on top of it.
         if (const auto proved = prove_process(*proc, user, 2); !proved) return proved;
+        if (const auto proved = sandbox::prove_apart(*proc); !proved) return proved;
     }
     const auto ended = await_nursery(nursery);
     if (!ended) return std::unexpected(ended.error());
@@ -117,6 +117,7 @@ Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Ar
     if (!first) return std::unexpected(first.error());
     if (!first->has_nursery_ready()) return failure(Errc::kProof, "the nursery did not say that it is ready");
     if (const auto proved = prove_process(nursery.proc, user, 1); !proved) return proved;
+    if (const auto proved = sandbox::prove_apart(nursery.proc); !proved) return proved;
     return rehearse(nursery, user, arena);
 }
 
@@ -135,6 +136,17 @@ Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
     expected.seccomp_filters = 0;
     expected.is_launcher = true;
     return prove_status(launcher.proc, expected);
+}
+
+Status prove_inspector(const Helper& inspector, const PlainUser& user) {
+    if (const auto ready = wait_readable(inspector.socket, kAnswerMs); !ready) return ready;
+    ipc::InspectorReply first;
+    const auto heard = hear_inspector(inspector.socket, first);
+    if (!heard) return std::unexpected(heard.error());
+    if (!first.has_inspector_ready())
+        return failure(Errc::kProof, "the inspector did not say that it is ready");
+    if (const auto proved = prove_process(inspector.proc, user, 1); !proved) return proved;
+    return sandbox::prove_processes_apart(inspector.proc);
 }
 
 Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {

@@ -24,6 +24,9 @@ Status prove_guard(const Helper& guard);
 /// Errors: kProof, also if a program or hook of the table can be changed by others; kLimit, kClosed, kSystem.
 Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table);
 
+/// Waits until the inspector says that it is confined and compares it with what it should be. Errors: as above.
+Status prove_inspector(const Helper& inspector, const PlainUser& user);
+
 /// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
 /// Errors: kProof, kSystem.
 Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs);

@@ -19,9 +19,6 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr std::int64_t kLivedWell = 10'000 * kNsPerMs;
-constexpr int kFirstPauseMs = 10;
-constexpr int kLongestPauseMs = 500;   // a host is answered within a second, whatever happens to workers
 constexpr int kChannelLostStatus = 3;  // a worker's exit status: its device is gone
 constexpr int kChannelLostTimes = 3;   // so often in a row, and it is believed
 
@@ -58,17 +55,6 @@ void accept_next(Loop& loop) {
     start_next(loop);
 }
 
-// A request that was being carried out in parts when its worker ended.
-void conclude_transfer(Loop& loop) {
-    WorkerState& worker = loop.service.session.worker;
-    if (worker.phase != Phase::kReading && worker.phase != Phase::kWriting) return;
-    worker.transfer.record.verdict = Verdict::kFailed;
-    worker.transfer.record.reason = "the worker ended";
-    worker.transfer.record.bytes = worker.transfer.done;
-    loop.service.audit.write(worker.transfer.record);
-    worker.phase = Phase::kGreeting;
-}
-
 void hear_worker(Loop& loop) {
     Wire& wire = loop.wire;
     const auto received = ipc::receive(loop.worker.socket, wire.frame);
@@ -89,6 +75,31 @@ void hear_worker(Loop& loop) {
     begin_launch(loop);
 }
 
+bool is_inspecting(const Loop& loop) {
+    return loop.stage == Stage::kRunning && loop.service.session.worker.phase == Phase::kInspecting;
+}
+
+void go_on_inspecting(Loop& loop) {
+    if (loop.stage != Stage::kRunning) return;
+    if (const auto violation =
+            handle_inspector(loop.service.session, loop.service.audit, loop.wire, reply_to(loop)))
+        end_worker(loop, *violation);
+}
+
+void hear_inspector_reply(Loop& loop) {
+    const auto heard = hear_inspector(loop.service.session.inspector, loop.wire.inspected);
+    if (!heard) return stop(loop, 1, "the inspector is lost", heard.error().sys_errno);
+    if (*heard) go_on_inspecting(loop);
+}
+
+// The inspector should have said so itself.
+void give_up_inspecting(Loop& loop) {
+    ipc::QueryFailed& late = *loop.wire.inspected.mutable_query_failed();
+    late.set_query(loop.service.session.worker.transfer.query);
+    late.set_reason(ipc::LATE);
+    go_on_inspecting(loop);
+}
+
 // The connection is over: nothing of its contents is left in the arena for the next.
 void forget_host(Loop& loop) {
     loop.connection.reset();
@@ -104,7 +115,7 @@ void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
     record.arguments.add("exit_status", std::int64_t{ended.exit_status()});
     record.arguments.add("signal", std::int64_t{ended.signal()});
     loop.service.audit.write(record);
-    conclude_transfer(loop);
+    conclude_lost(loop.service.session, loop.service.audit);
     loop.worker.socket.reset();
     const bool is_clean = ended.exit_status() == 0 && !loop.had_violation;
     if (is_clean && loop.service.channel.listens()) return forget_host(loop);
@@ -126,12 +137,28 @@ void hear_nursery_report(Loop& loop) {
     after_worker(loop, (*report)->worker_ended());
 }
 
-// Without a due worker nothing wakes us but the others.
+// Without a due worker or query nothing wakes us but the others.
 std::optional<timespec> time_left(const Loop& loop) {
-    if (!loop.leaving && loop.stage != Stage::kPause && loop.stage != Stage::kEnding) return std::nullopt;
-    const std::int64_t due = loop.leaving ? loop.leave_ns : loop.due_ns;
+    const bool has_due = loop.stage == Stage::kPause || loop.stage == Stage::kEnding;
+    if (!loop.leaving && !has_due && !is_inspecting(loop)) return std::nullopt;
+    const std::int64_t due = loop.leaving ? loop.leave_ns
+                             : has_due    ? loop.due_ns
+                                          : loop.service.session.worker.transfer.due_ns;
     const std::int64_t left = std::max<std::int64_t>(0, due - boottime_ns());
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
+}
+
+void do_what_is_due(Loop& loop) {
+    const std::int64_t now = boottime_ns();
+    if (loop.leaving) {
+        if (now >= loop.leave_ns) loop.exit_status = loop.leaving;
+        return;
+    }
+    if (is_inspecting(loop) && now >= loop.service.session.worker.transfer.due_ns)
+        return give_up_inspecting(loop);
+    if (now < loop.due_ns) return;
+    if (loop.stage == Stage::kPause) start_next(loop);
+    if (loop.stage == Stage::kEnding) kill(loop);
 }
 
 void turn(Loop& loop) {
@@ -145,6 +172,7 @@ void turn(Loop& loop) {
         pollfd{.fd = listener, .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.session.freezing.guard.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.launcher.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : loop.service.session.inspector.get(), .events = POLLIN, .revents = 0},
     };
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
@@ -158,22 +186,11 @@ void turn(Loop& loop) {
     if (wanted[2].revents != 0) return hear_nursery_report(loop);
     if (wanted[3].revents != 0) return accept_next(loop);
     if (wanted[5].revents != 0) return hear_launcher_report(loop);
-    if (leaves) {
-        if (boottime_ns() >= loop.leave_ns) loop.exit_status = loop.leaving;
-        return;
-    }
-    if (boottime_ns() < loop.due_ns) return;
-    if (loop.stage == Stage::kPause) start_next(loop);
-    if (loop.stage == Stage::kEnding) kill(loop);
+    if (wanted[6].revents != 0) return hear_inspector_reply(loop);
+    do_what_is_due(loop);
 }
 
 }  // namespace
-
-int Backoff::after(std::int64_t lived_ns) {
-    if (lived_ns >= kLivedWell) failures_ = 0;
-    if (failures_++ == 0) return 0;
-    return std::min(kFirstPauseMs << std::min(failures_ - 2, 8U), kLongestPauseMs);
-}
 
 int serve(Service& service) {
     Loop loop{.service = service};

@@ -13,16 +13,6 @@
 
 namespace sallyport::broker {
 
-/// How a worker that ended badly is followed by the next: at once the first time, then with a growing pause.
-class Backoff {
-public:
-    /// The pause in milliseconds before the next start, after a worker that lived for `lived_ns`.
-    int after(std::int64_t lived_ns);
-
-private:
-    unsigned failures_ = 0;
-};
-
 struct Service {
     Session session;
     Channel channel;

@@ -55,12 +55,13 @@ using RuleTrees = std::vector<std::vector<UniqueFd>>;  // by rule, by file rule
 enum class Phase : std::uint8_t {
     kGreeting,  // Hello has not come yet
     kIdle,
-    kReading,  // a file read whose parts are under way
-    kWriting,  // a file write whose parts are under way
-    kWaiting,  // for the guard or the launcher
+    kReading,     // a file read, or a long reply, whose parts are under way
+    kWriting,     // a file write whose parts are under way
+    kWaiting,     // for the guard or the launcher
+    kInspecting,  // for the inspector
 };
 
-/// A file read or write that is carried out in parts.
+/// A file read or write, or a query of the inspector, that is carried out in parts.
 struct Transfer {
     std::uint64_t seq = 0;
     std::int64_t handle = 0;
@@ -69,6 +70,11 @@ struct Transfer {
     std::uint64_t done = 0;
     std::size_t next_chunk = 0;
     std::size_t in_flight = 0;  // read: parts that the worker has not used yet
+    ipc::Request::CommandCase command = ipc::Request::COMMAND_NOT_SET;  // query: which, and its number
+    std::uint64_t query = 0;
+    std::int64_t due_ns = 0;
+    std::string
+        text;  // the encoded reply, as far as it has come; then what is sent in parts instead of a file
     Record record;
 };
 
@@ -130,6 +136,8 @@ struct Session {
     std::string start_directory;
     HandleCounter handles;
     ipc::Arena arena;
+    UniqueFd inspector;  // its socket; not open if the policy needs none
+    std::uint64_t queries = 0;
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
     std::map<std::int64_t, OpenFile> files;
     Freezing freezing;

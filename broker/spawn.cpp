@@ -1,5 +1,4 @@
-// Starting the programs that the broker starts: the policy compiler, the nursery and the guard.
-// Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
+// Starting the programs that the broker starts: the policy compiler, the nursery and the helpers that the policy needs.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 // Relies on: clone3(2), close_range(2), execveat(2)
 #include "broker/spawn.hpp"
@@ -17,6 +16,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <string_view>
@@ -30,8 +30,9 @@ namespace sallyport::broker {
 namespace {
 
 constexpr uid_t kNobody = 65534;
-constexpr std::uint64_t kNamespaces =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP;
+// The inspector sees the guest's mounts, network and host name.
+constexpr std::uint64_t kInspectorNamespaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
+constexpr std::uint64_t kNurseryNamespaces = kInspectorNamespaces | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS;
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
@@ -119,6 +120,41 @@ Result<std::string> collect(FdRef source, std::size_t limit, int deadline_ms) {
     }
 }
 
+// Starts `executable` as pid 1 of new namespaces in which `user` alone is mapped.
+Result<Helper> start_apart(FdRef executable, const PlainUser& user, std::uint64_t namespaces,
+                           std::vector<std::string> arguments) {
+    auto sockets = ipc::socket_pair();
+    if (!sockets) return std::unexpected(sockets.error());
+    auto& [ours, theirs] = *sockets;
+    std::array<int, 2> go{};
+    if (::pipe2(go.data(), O_CLOEXEC) != 0) return system_error("pipe2");
+    UniqueFd wait_end(go[0]);
+    UniqueFd go_end(go[1]);
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.is_open()) return system_error("/dev/null");
+    const std::vector<char*> pointers = argument_pointers(arguments);
+
+    clone_args how{.flags = namespaces, .exit_signal = SIGCHLD};
+    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
+    if (pid < 0)
+        return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");
+    if (pid == 0) {
+        // Nothing may happen before the ids are mapped; if the broker ends instead, so do we.
+        char mapped = 0;
+        ::close(go_end.release());
+        if (::read(wait_end.get(), &mapped, 1) != 1) ::_exit(127);
+        take_standard(null);
+        if (!sandbox::carry_capabilities_over_exec()) ::_exit(127);
+        const std::array descriptors{theirs.get()};
+        become(executable, descriptors, pointers.data());
+    }
+    auto helper = keep(pid, std::move(ours));
+    if (!helper) return helper;
+    if (const auto mapped = write_id_maps(helper->proc, user); !mapped) return std::unexpected(mapped.error());
+    if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
+    return helper;
+}
+
 }  // namespace
 
 PlainUser plain_user() {
@@ -191,39 +227,16 @@ Result<Helper> start_launcher(FdRef executable) {
 }
 
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {
-    auto sockets = ipc::socket_pair();
-    if (!sockets) return std::unexpected(sockets.error());
-    auto& [ours, theirs] = *sockets;
-    std::array<int, 2> go{};
-    if (::pipe2(go.data(), O_CLOEXEC) != 0) return system_error("pipe2");
-    UniqueFd wait_end(go[0]);
-    UniqueFd go_end(go[1]);
-    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null.is_open()) return system_error("/dev/null");
-    std::vector<std::string> arguments{"sallyport-nursery", "nursery", std::to_string(user.uid),
-                                       std::to_string(user.gid)};
-    const std::vector<char*> pointers = argument_pointers(arguments);
+    return start_apart(executable, user, kNurseryNamespaces,
+                       {"sallyport-nursery", "nursery", std::to_string(user.uid), std::to_string(user.gid)});
+}
 
-    clone_args how{.flags = kNamespaces, .exit_signal = SIGCHLD};
-    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
-    if (pid < 0)
-        return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");
-    if (pid == 0) {
-        // Nothing may happen before the ids are mapped; if the broker ends instead, so do we.
-        char mapped = 0;
-        ::close(go_end.release());
-        if (::read(wait_end.get(), &mapped, 1) != 1) ::_exit(127);
-        take_standard(null);
-        if (!sandbox::carry_capabilities_over_exec()) ::_exit(127);
-        const std::array descriptors{theirs.get()};
-        become(executable, descriptors, pointers.data());
-    }
-    auto nursery = keep(pid, std::move(ours));
-    if (!nursery) return nursery;
-    if (const auto mapped = write_id_maps(nursery->proc, user); !mapped)
-        return std::unexpected(mapped.error());
-    if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
-    return nursery;
+Result<Helper> start_inspector(FdRef executable, const PlainUser& user, CommandSet commands) {
+    std::array<char, 20> bits{};
+    std::to_chars(bits.begin(), bits.end(), commands.bits(), 16);
+    return start_apart(
+        executable, user, kInspectorNamespaces,
+        {"sallyport-inspector", std::to_string(user.uid), std::to_string(user.gid), bits.data()});
 }
 
 Result<Helper> start_guard(FdRef executable) {

@@ -1,5 +1,4 @@
-// Starting the programs that the broker starts: the policy compiler, the nursery and the guard.
-// Starting the programs that the broker starts: the policy compiler, the launcher and the nursery.
+// Starting the programs that the broker starts: the policy compiler, the nursery and the helpers that the policy needs.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
 #pragma once
 
@@ -11,6 +10,7 @@
 
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
+#include "schema/commands.hpp"
 
 namespace sallyport::broker {
 
@@ -60,5 +60,9 @@ Result<Helper> start_launcher(FdRef executable);
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user);
+
+/// Starts the inspector as pid 1 of new user, ipc, pid and cgroup namespaces, with only `user` mapped, to answer
+/// `commands`. Errors: kSystem with the step's name.
+Result<Helper> start_inspector(FdRef executable, const PlainUser& user, CommandSet commands);
 
 }  // namespace sallyport::broker

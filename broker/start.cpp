@@ -142,6 +142,7 @@ Result<Service> open_by_name(const policy::compiled::Service& options, const pol
                                       .start_directory = *std::move(directory),
                                       .handles = *std::move(handles),
                                       .arena = *std::move(arena),
+                                      .inspector = {},
                                       .channel = kind,
                                       .files = {},
                                       .freezing = std::move(freezing),
@@ -191,6 +192,7 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     if (!service) return service;
     if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
     if (const auto confined = confine_launcher(*service); !confined) return std::unexpected(confined.error());
+    if (const auto confined = confine_inspector(*service); !confined) return std::unexpected(confined.error());
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);

@@ -1,10 +1,11 @@
-// The broker's end of the conversation with the nursery, which forks, kills and reaps workers.
+// The broker's end of the conversation with the nursery, which forks, kills and reaps workers, and with the inspector.
 // Runs in:  broker
-// Input:    frames of the nursery, which never holds a host byte; what it says is checked all the same
+// Input:    frames of both, which never hold a host byte; what they say is checked all the same
 #include "broker/workers.hpp"
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
@@ -16,13 +17,35 @@ namespace sallyport::broker {
 
 namespace {
 
+constexpr std::int64_t kLivedWell = 10'000'000'000;
+constexpr int kFirstPauseMs = 10;
+constexpr int kLongestPauseMs = 500;  // a host is answered within a second, whatever happens to workers
+
 Status tell_nursery(FdRef nursery, const ipc::NurseryRequest& request, std::span<const FdRef> fds) {
     std::string frame;
     ipc::encode(request, frame);
     return ipc::send(nursery, frame, ipc::WhenFull::kFail, fds);
 }
 
+// One frame, without descriptors.
+Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
+    ipc::Frame frame;
+    const auto received = ipc::receive(socket, frame);
+    if (!received || !*received) return received;
+    std::string scratch;
+    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
+        return std::unexpected(decoded.error());
+    if (!frame.fds.empty()) return failure(Errc::kInvalid, "a descriptor nobody asked for");
+    return true;
+}
+
 }  // namespace
+
+int Backoff::after(std::int64_t lived_ns) {
+    if (lived_ns >= kLivedWell) failures_ = 0;
+    if (failures_++ == 0) return 0;
+    return std::min(kFirstPauseMs << std::min(failures_ - 2, 8U), kLongestPauseMs);
+}
 
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena) {
     auto sockets = ipc::socket_pair();
@@ -41,17 +64,20 @@ Status kill_worker(FdRef nursery, std::uint64_t number) {
 }
 
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery) {
-    ipc::Frame frame;
-    const auto received = ipc::receive(nursery, frame);
-    if (!received) return std::unexpected(received.error());
-    if (!*received) return std::optional<ipc::NurseryReply>();
     ipc::NurseryReply reply;
-    std::string scratch;
-    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
-        return std::unexpected(decoded.error());
-    if (!frame.fds.empty() || reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
+    const auto heard = hear(nursery, reply);
+    if (!heard) return std::unexpected(heard.error());
+    if (!*heard) return std::optional<ipc::NurseryReply>();
+    if (reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
         return failure(Errc::kInvalid, "nursery: not a reply of its");
     return std::optional(std::move(reply));
+}
+
+Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {
+    const auto heard = hear(inspector, reply);
+    if (heard && *heard && reply.op_case() == ipc::InspectorReply::OP_NOT_SET)
+        return failure(Errc::kInvalid, "inspector: not a reply of its");
+    return heard;
 }
 
 Status wait_readable(FdRef fd, int deadline_ms) {

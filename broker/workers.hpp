@@ -1,12 +1,13 @@
-// The broker's end of the conversation with the nursery, which forks, kills and reaps workers.
+// The broker's end of the conversation with the nursery, which forks, kills and reaps workers, and with the inspector.
 // Runs in:  broker
-// Input:    frames of the nursery, which never holds a host byte; what it says is checked all the same
+// Input:    frames of both, which never hold a host byte; what they say is checked all the same
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
 #include "ipc/arena.hpp"
+#include "ipc/inspector.pb.h"
 #include "ipc/nursery.pb.h"
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
@@ -19,6 +20,16 @@ struct Worker {
     UniqueFd socket;
 };
 
+/// How a worker that ended badly is followed by the next: at once the first time, then with a growing pause.
+class Backoff {
+public:
+    /// The pause in milliseconds before the next start, after a worker that lived for `lived_ns`.
+    int after(std::int64_t lived_ns);
+
+private:
+    unsigned failures_ = 0;
+};
+
 /// Has the nursery fork worker `number` for the host connection `host`. Errors: kSystem, kClosed.
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena);
 
@@ -28,6 +39,10 @@ Status kill_worker(FdRef nursery, std::uint64_t number);
 /// What the nursery has to say, if anything. Errors: kClosed (it is gone), kInvalid (it is not what we
 /// started), kSystem.
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery);
+
+/// Takes one frame of the inspector into `reply`. False if there is none. Errors: kClosed (it is gone), kInvalid (it is
+/// not what we started), kLimit, kSystem.
+Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply);
 
 /// Waits at most `deadline_ms` until `fd` can be read. Errors: kLimit when the time is over, kSystem.
 Status wait_readable(FdRef fd, int deadline_ms);

@@ -38,6 +38,12 @@ inline constexpr std::size_t kMaxLauncherRequest = 16;
 inline constexpr unsigned kPowerDeadlineMs = 30'000;  // of each program
 inline constexpr unsigned kHookDeadlineMs = 10'000;
 
+// Inspector.
+inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply
+inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // of it in one frame
+inline constexpr int kInspectMs = 3000;                              // hosts give up after 5 s
+inline constexpr int kInspectorLateMs = kInspectMs + 1000;           // so long the broker waits for it
+
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;
 inline constexpr std::int64_t kFirstHandle = 1000;

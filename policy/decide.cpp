@@ -30,7 +30,42 @@ bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
            std::ranges::any_of(rule.files, [&](const FileRule& file) { return denies(file, path, wanted); });
 }
 
+bool matches(std::string_view pattern, std::string_view name) {
+    if (!pattern.ends_with('*')) return name == pattern;
+    return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+bool allows(const Rule& rule, const Asked& asked) {
+    return rule.effect == Effect::kAllow && rule.commands.has(asked.command) && is_live(rule, asked.now);
+}
+
 }  // namespace
+
+bool is_shown(const Asked& asked, std::vector<std::string> ReplyFilter::* names, std::string_view name) {
+    return std::ranges::any_of(asked.policy.rules, [&](const Rule& rule) {
+        if (!allows(rule, asked)) return false;
+        if (!rule.reply || ((*rule.reply).*names).empty()) return true;
+        return std::ranges::any_of((*rule.reply).*names, [&](const auto& one) { return matches(one, name); });
+    });
+}
+
+Members left_out(const Asked& asked) {
+    Members members;
+    members.set();
+    for (const Rule& rule : asked.policy.rules)
+        if (allows(rule, asked)) members &= rule.reply ? rule.reply->without : Members();
+    return members;
+}
+
+CommandSet allowed_commands(const Policy& policy) {
+    CommandSet commands;
+    for (const Rule& rule : policy.rules)
+        if (rule.effect == Effect::kAllow) commands |= rule.commands;
+    for (const Rule& rule : policy.rules)
+        if (denies_whole_command(rule) && !rule.expires) commands -= rule.commands;
+    commands &= policy.narrowed_to;
+    return commands;
+}
 
 Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
     if (!policy.narrowed_to.has(command)) return {.why = Why::kNarrowed};

@@ -62,6 +62,17 @@ enum class Mode : std::uint8_t { kNone, kHalt, kPowerdown, kReboot };
 /// By which of the strategies the guest is ended or suspended; kAny: the first that is possible.
 enum class Method : std::uint8_t { kAny, kSystemd, kInit, kPmUtils, kKernel };
 
+/// Members of replies that can be left out, by their number in policy.proto.
+using Members = std::bitset<20>;
+
+/// What of a reply the host may see. Names: one `*` may stand at the end for any rest; empty: all.
+struct ReplyFilter {
+    std::vector<std::string> interfaces;
+    std::vector<std::string> mounts;
+    std::vector<std::string> users;
+    Members without;
+};
+
 enum class Effect : std::uint8_t { kAllow, kDeny };
 
 struct Rule {
@@ -75,6 +86,7 @@ struct Rule {
     std::optional<std::int64_t> expires;
     std::bitset<4> modes;  // by Mode
     Method method = Method::kAny;
+    std::optional<ReplyFilter> reply;
 };
 
 struct Policy {
@@ -129,6 +141,22 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
 
 /// Whether guest-shutdown may be carried out in that mode.
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
+
+/// A command and the moment at which it is asked for.
+struct Asked {
+    const Policy& policy;
+    CommandId command;
+    WallTime now;
+};
+
+/// Whether the reply may hold something of that name: if one live allow rule for the command shows it.
+bool is_shown(const Asked& asked, std::vector<std::string> ReplyFilter::* names, std::string_view name);
+
+/// The members that the reply goes without: those that every live allow rule for the command leaves out.
+Members left_out(const Asked& asked);
+
+/// The commands that may be allowed at some time; what a process holds follows from them.
+CommandSet allowed_commands(const Policy& policy);
 
 /// The commands that decide_command() allows.
 CommandSet enabled_commands(const Policy& policy, WallTime now);

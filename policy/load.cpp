@@ -35,7 +35,7 @@ bool is_ascending(const Numbers& numbers) {
     return std::ranges::adjacent_find(numbers, std::ranges::greater_equal{}) == numbers.end();
 }
 
-using Words = std::bitset<8>;
+using Words = std::bitset<20>;
 
 /// The words of an enum, `last` being the enum's greatest; 0 is UNSPECIFIED, which is refused.
 Result<Words> load_words(const google::protobuf::RepeatedField<int>& from, int last) {
@@ -111,6 +111,24 @@ Result<FileRule> load_file(const compiled::FileRule& from, Effect effect) {
     };
 }
 
+Result<std::vector<std::string>> load_names(const google::protobuf::RepeatedPtrField<std::string>& from) {
+    for (const std::string& name : from)
+        if (name.empty() || name.size() > kMaxPath) return invalid("policy: bad name in a reply filter");
+    return std::vector<std::string>(from.begin(), from.end());
+}
+
+Result<ReplyFilter> load_reply(const compiled::Reply& from) {
+    auto interfaces = load_names(from.interfaces());
+    auto mounts = load_names(from.mounts());
+    auto users = load_names(from.users());
+    const auto without = load_words(from.without(), compiled::Reply::Member_MAX);
+    if (!interfaces || !mounts || !users || !without) return invalid("policy: bad reply filter");
+    return ReplyFilter{.interfaces = *std::move(interfaces),
+                       .mounts = *std::move(mounts),
+                       .users = *std::move(users),
+                       .without = *without};
+}
+
 Result<CommandSet> load_commands(const compiled::Rule& from) {
     if (from.commands().empty()) return invalid("policy: rule without commands");
     if (!is_ascending(from.commands())) return invalid("policy: commands not ascending");
@@ -161,6 +179,11 @@ Status check_constraints(const Rule& rule) {
     if (has_files && !takes_files) return invalid("policy: files for commands that take none");
     if (takes_files && !has_files && rule.effect == Effect::kAllow)
         return invalid("policy: allow rule without files");
+    const bool looks = std::ranges::any_of(kCommands, [&](const Command& row) {
+        return row.answered_by == AnsweredBy::kInspector && rule.commands.has(row.id);
+    });
+    if (rule.reply && (!looks || rule.effect == Effect::kDeny))
+        return invalid("policy: reply filter for a rule that shows nothing");
     return {};
 }
 
@@ -190,6 +213,11 @@ Result<Rule> load_rule(const compiled::Rule& from) {
     rule.modes = modes->to_ulong();
     rule.method = static_cast<Method>(from.method());
     if (const auto status = check_power(rule); !status) return std::unexpected(status.error());
+    if (from.has_reply()) {
+        auto reply = load_reply(from.reply());
+        if (!reply) return std::unexpected(reply.error());
+        rule.reply = *std::move(reply);
+    }
     if (const auto status = check_constraints(rule); !status) return std::unexpected(status.error());
     return rule;
 }

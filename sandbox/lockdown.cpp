@@ -1,5 +1,5 @@
-// The lockdown of the broker, the guard, the launcher and the policy compiler, each one straight line.
-// Runs in:  broker, guard, launcher, compiler
+// The lockdown of the broker, the guard, the launcher, the inspector and the policy compiler, each one straight line.
+// Runs in:  broker, guard, launcher, inspector, compiler
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 
 #include "sandbox/landlock.hpp"
 #include "sandbox/steps.hpp"
@@ -104,6 +105,33 @@ Status lockdown_launcher(bool asks_kernel) {
     if (const auto dropped = keep_capabilities(kept, Bounding::kLeave); !dropped) return dropped;
     // No other process of the same user may read its memory; no core files.
     return set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
+}
+
+Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs) {
+    // The ids of the namespace, so that the kernel knows this process by an unprivileged user outside, too.
+    if (const auto ids = take_ids(uid, gid); !ids) return ids;
+    // Ends with the broker, even if it is stopped. After the ids, whose change takes this back.
+    if (const auto set = set_process(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"); !set) return set;
+    // Limits.
+    if (const auto limits = set_limits(Process::kInspector); !limits) return limits;
+    // Capabilities: none, in all five sets.
+    if (const auto dropped = drop_all_capabilities(); !dropped) return dropped;
+    // No program that is ever executed gains anything.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // No other process of the same user may read its memory; no core files.
+    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
+    // Files: what the allowed commands look up by name, for reading.
+    std::vector<UniqueFd> opened;
+    std::vector<landlock::Grant> grants;
+    for (const auto& [path, list] : needs.trees) {
+        opened.emplace_back(::open(path, O_PATH | O_CLOEXEC));
+        const auto rights = LANDLOCK_ACCESS_FS_READ_FILE | (list ? LANDLOCK_ACCESS_FS_READ_DIR : 0);
+        if (opened.back().is_open()) grants.push_back({.fd = opened.back().get(), .rights = rights});
+    }
+    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    if (const auto proved = prove_root_refused(); !proved) return proved;
+    // System calls.
+    return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink});
 }
 
 Status lockdown_compiler() {

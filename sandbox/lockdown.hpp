@@ -34,7 +34,8 @@ struct BrokerNeeds {
         bool list = false;  // directories themselves may be opened
     };
     std::vector<Tree> trees;
-    int state_directory = -1;  // lent; used to prove that Landlock refuses what no tree grants
+    bool asks_netlink = false;  // the inspector: interfaces and addresses of the network
+    int state_directory = -1;   // lent; used to prove that Landlock refuses what no tree grants
 };
 
 /// One capability number of linux/capability.h with the reason why the broker keeps it.
@@ -88,6 +89,21 @@ std::vector<KeptCapability> launcher_capabilities(bool asks_kernel);
 /// Takes from the launcher what its programs get back when they are executed by root: capabilities but the above;
 /// not dumpable. What they would inherit is left alone: bounding set, no-new-privileges, Landlock, seccomp, limits.
 Status lockdown_launcher(bool asks_kernel);
+
+/// What the inspector holds follows from the commands that the policy allows.
+struct InspectorNeeds {
+    /// A file or directory that can be opened for reading after the lockdown. One that is not there stays closed.
+    struct Tree {
+        const char* path;
+        bool list = false;  // directories can be listed
+    };
+    std::vector<Tree> trees;
+    bool asks_netlink = false;
+};
+
+/// Locks the inspector down: pid 1 of new user, ipc, pid and cgroup namespaces, where the ids are mapped as for the
+/// nursery. Everything that it has open stays open.
+Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs);
 
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.

@@ -119,24 +119,39 @@ Status compare(const Expected& expected, const Held& held) {
     return {};
 }
 
-Status prove_apart(FdRef process) {
-    struct Namespace {
-        const char* name;
-        const char* shared;
-    };
-    static constexpr std::array kNamespaces{
-        Namespace{"ns/user", "user namespace: shared"},     Namespace{"ns/mnt", "mount namespace: shared"},
-        Namespace{"ns/net", "network namespace: shared"},   Namespace{"ns/ipc", "IPC namespace: shared"},
-        Namespace{"ns/uts", "UTS namespace: shared"},       Namespace{"ns/pid", "pid namespace: shared"},
-        Namespace{"ns/cgroup", "cgroup namespace: shared"},
-    };
-    for (const auto& [name, shared] : kNamespaces) {
+namespace {
+
+struct Namespace {
+    const char* name;
+    const char* shared;
+};
+// The first four are the inspector's.
+constexpr std::array kNamespaces{
+    Namespace{"ns/user", "user namespace: shared"}, Namespace{"ns/ipc", "IPC namespace: shared"},
+    Namespace{"ns/pid", "pid namespace: shared"},   Namespace{"ns/cgroup", "cgroup namespace: shared"},
+    Namespace{"ns/mnt", "mount namespace: shared"}, Namespace{"ns/net", "network namespace: shared"},
+    Namespace{"ns/uts", "UTS namespace: shared"},
+};
+
+Status prove_not_shared(FdRef process, std::span<const Namespace> namespaces) {
+    for (const auto& [name, shared] : namespaces) {
         const auto its = link_text(process.get(), name);
         if (!its) return std::unexpected(its.error());
         const auto ours = link_text(AT_FDCWD, std::string("/proc/self/") + name);
         if (!ours) return std::unexpected(ours.error());
         if (*its == *ours) return failure(Errc::kProof, shared);
     }
+    return {};
+}
+
+}  // namespace
+
+Status prove_processes_apart(FdRef process) {
+    return prove_not_shared(process, std::span(kNamespaces).first(4));
+}
+
+Status prove_apart(FdRef process) {
+    if (const auto apart = prove_not_shared(process, kNamespaces); !apart) return apart;
     return prove_empty_read_only_root(process);
 }
 

@@ -48,4 +48,7 @@ Status compare(const Expected& expected, const Held& held);
 /// naming what is shared, kSystem.
 Status prove_apart(FdRef process);
 
+/// The same for a process that sees the guest's mounts, network and host name: user, ipc, pid and cgroup.
+Status prove_processes_apart(FdRef process);
+
 }  // namespace sallyport::sandbox

@@ -51,7 +51,7 @@ Status add_row(const Filter& filter, const SyscallRule& rule) {
 
 std::span<const SyscallRule> syscall_table(Process process) {
     const std::array in_order{broker_syscalls(), nursery_syscalls(), worker_syscalls(), compiler_syscalls(),
-                              guard_syscalls()};
+                              guard_syscalls(), inspector_syscalls()};
     return in_order[static_cast<std::size_t>(process)];
 }
 
@@ -69,6 +69,8 @@ bool is_needed(When when, const BrokerNeeds& needs) {
             return needs.creates_files;
         case When::kAnyFiles:
             return needs.reads_files || needs.writes_files || needs.creates_files;
+        case When::kNetlink:
+            return needs.asks_netlink;
     }
     return false;
 }

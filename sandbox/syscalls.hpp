@@ -19,8 +19,16 @@ struct ArgIs {
     std::uint64_t value = 0;
 };
 
-/// When a broker row is installed. Other processes have only kAlways.
-enum class When : std::uint8_t { kAlways, kListens, kReadsFiles, kWritesFiles, kCreatesFiles, kAnyFiles };
+/// When a row is installed: kNetlink is the inspector's, the others the broker's. Other processes have only kAlways.
+enum class When : std::uint8_t {
+    kAlways,
+    kListens,
+    kReadsFiles,
+    kWritesFiles,
+    kCreatesFiles,
+    kAnyFiles,
+    kNetlink
+};
 
 struct SyscallRule {
     int call;
@@ -30,7 +38,7 @@ struct SyscallRule {
     const char* reason;
 };
 
-enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler, kGuard };
+enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler, kGuard, kInspector };
 
 /// The table of a kind of process.
 std::span<const SyscallRule> syscall_table(Process process);

@@ -19,6 +19,7 @@ std::span<const SyscallRule> nursery_syscalls();
 std::span<const SyscallRule> worker_syscalls();
 std::span<const SyscallRule> compiler_syscalls();
 std::span<const SyscallRule> guard_syscalls();
+std::span<const SyscallRule> inspector_syscalls();
 
 // Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;
@@ -35,9 +36,10 @@ constexpr ArgIs is_null(unsigned index) {
     return {index, ~std::uint64_t{0}, 0};
 }
 inline constexpr ArgIs kAny{};
-inline constexpr ArgIs kNotExecutable = lacks_flag(2, PROT_EXEC);   // mmap, mprotect
-inline constexpr ArgIs kNoFile = has_flag(3, MAP_ANONYMOUS);        // mmap
-inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);  // newfstatat
+inline constexpr ArgIs kNotExecutable = lacks_flag(2, PROT_EXEC);          // mmap, mprotect
+inline constexpr ArgIs kNoFile = has_flag(3, MAP_ANONYMOUS);               // mmap
+inline constexpr ArgIs kReadOnly = {2, O_ACCMODE | O_CREAT | O_TRUNC, 0};  // openat
+inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);         // newfstatat
 
 constexpr bool every_row_has_a_reason(std::span<const SyscallRule> table) {
     return std::ranges::all_of(

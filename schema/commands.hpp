@@ -15,10 +15,10 @@
 namespace sallyport {
 
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
-enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower };
+enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect };
 
 /// Which process makes the answer.
-enum class AnsweredBy : std::uint8_t { kWorker, kBroker };
+enum class AnsweredBy : std::uint8_t { kWorker, kBroker, kInspector };
 
 /// Whether a command is answered while file systems are frozen.
 enum class WhileFrozen : std::uint8_t { kNo, kYes };
@@ -36,6 +36,7 @@ enum class CommandId : std::uint8_t {
     kSyncDelimited,
     kSync,
     kPing,
+    kGetTime,
     kInfo,
     kShutdown,
     kFileOpen,
@@ -52,6 +53,20 @@ enum class CommandId : std::uint8_t {
     kSuspendDisk,
     kSuspendRam,
     kSuspendHybrid,
+    kNetworkGetInterfaces,
+    kGetVcpus,
+    kGetDisks,
+    kGetFsinfo,
+    kGetMemoryBlocks,
+    kGetMemoryBlockInfo,
+    kGetHostName,
+    kGetUsers,
+    kGetTimezone,
+    kGetOsinfo,
+    kGetDiskstats,
+    kGetCpustats,
+    kGetLoad,
+    kNetworkGetRoute,
 };
 
 struct Command {
@@ -67,26 +82,41 @@ struct Command {
 
 // clang-format off
 inline constexpr std::array kCommands{
-    //      id                              name                          group           answered by          while frozen       success reply        floor        constraint
-    Command{CommandId::kSyncDelimited,      "guest-sync-delimited",       Group::kSync,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kSync,               "guest-sync",                 Group::kSync,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kPing,               "guest-ping",                 Group::kInfo,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kInfo,               "guest-info",                 Group::kInfo,   AnsweredBy::kWorker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kShutdown,           "guest-shutdown",             Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kModes},
-    Command{CommandId::kFileOpen,           "guest-file-open",            Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFiles},
-    Command{CommandId::kFileClose,          "guest-file-close",           Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileRead,           "guest-file-read",            Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileWrite,          "guest-file-write",           Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileSeek,           "guest-file-seek",            Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFileFlush,          "guest-file-flush",           Group::kFile,   AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFsfreezeStatus,     "guest-fsfreeze-status",      Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kFsfreezeFreeze,     "guest-fsfreeze-freeze",      Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
-    Command{CommandId::kFsfreezeFreezeList, "guest-fsfreeze-freeze-list", Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
-    Command{CommandId::kFsfreezeThaw,       "guest-fsfreeze-thaw",        Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kYes, SuccessReply::kSent, Floor::kYes, Constraint::kNone},
-    Command{CommandId::kFstrim,             "guest-fstrim",               Group::kFreeze, AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
-    Command{CommandId::kSuspendDisk,        "guest-suspend-disk",         Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kSuspendRam,         "guest-suspend-ram",          Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kSuspendHybrid,      "guest-suspend-hybrid",       Group::kPower,  AnsweredBy::kBroker, WhileFrozen::kNo,  SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    //      id                                  name                           group            answered by             while frozen      success reply        floor        constraint
+    Command{CommandId::kSyncDelimited,          "guest-sync-delimited",        Group::kSync,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kSync,                   "guest-sync",                  Group::kSync,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kPing,                   "guest-ping",                  Group::kInfo,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kGetTime,                "guest-get-time",              Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kInfo,                   "guest-info",                  Group::kInfo,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kShutdown,               "guest-shutdown",              Group::kPower,   AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kNone, Floor::kNo,  Constraint::kModes},
+    Command{CommandId::kFileOpen,               "guest-file-open",             Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFiles},
+    Command{CommandId::kFileClose,              "guest-file-close",            Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileRead,               "guest-file-read",             Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileWrite,              "guest-file-write",            Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileSeek,               "guest-file-seek",             Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFileFlush,              "guest-file-flush",            Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kFsfreezeStatus,         "guest-fsfreeze-status",       Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kFsfreezeFreeze,         "guest-fsfreeze-freeze",       Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
+    Command{CommandId::kFsfreezeFreezeList,     "guest-fsfreeze-freeze-list",  Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
+    Command{CommandId::kFsfreezeThaw,           "guest-fsfreeze-thaw",         Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kFstrim,                 "guest-fstrim",                Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
+    Command{CommandId::kSuspendDisk,            "guest-suspend-disk",          Group::kPower,   AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSuspendRam,             "guest-suspend-ram",           Group::kPower,   AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSuspendHybrid,          "guest-suspend-hybrid",        Group::kPower,   AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kNetworkGetInterfaces,   "guest-network-get-interfaces",Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetVcpus,               "guest-get-vcpus",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetDisks,               "guest-get-disks",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetFsinfo,              "guest-get-fsinfo",            Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetMemoryBlocks,        "guest-get-memory-blocks",     Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetMemoryBlockInfo,     "guest-get-memory-block-info", Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetHostName,            "guest-get-host-name",         Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetUsers,               "guest-get-users",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetTimezone,            "guest-get-timezone",          Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetOsinfo,              "guest-get-osinfo",            Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetDiskstats,           "guest-get-diskstats",         Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetCpustats,            "guest-get-cpustats",          Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kGetLoad,                "guest-get-load",              Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kNetworkGetRoute,        "guest-network-get-route",     Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
 };
 // clang-format on
 
@@ -98,7 +128,7 @@ struct GroupName {
 inline constexpr std::array kGroups{
     GroupName{Group::kSync, "@sync"},   GroupName{Group::kInfo, "@info"},
     GroupName{Group::kFile, "@file"},   GroupName{Group::kFreeze, "@freeze"},
-    GroupName{Group::kPower, "@power"},
+    GroupName{Group::kPower, "@power"}, GroupName{Group::kInspect, "@inspect"},
 };
 
 constexpr bool one_row_per_command_in_order() {
@@ -132,6 +162,7 @@ public:
     constexpr void add(CommandId id) { bits_ |= bit(id); }
     constexpr void remove(CommandId id) { bits_ &= ~bit(id); }
     [[nodiscard]] constexpr bool has(CommandId id) const { return (bits_ & bit(id)) != 0; }
+    [[nodiscard]] constexpr std::uint64_t bits() const { return bits_; }
     [[nodiscard]] constexpr bool is_empty() const { return bits_ == 0; }
     constexpr CommandSet& operator|=(CommandSet other) {
         bits_ |= other.bits_;

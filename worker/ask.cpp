@@ -75,6 +75,7 @@ Status Ask::start(const Pending& work) {
     next_chunk_ = 0;
     unacknowledged_ = 0;
     outgoing_left_ = 0;
+    whole_ = {};
     request_ = work.request;
     request_.set_seq(work_seq_);
     if (request_.shutdown().mode().size() > kMaxOpenMode)
@@ -137,11 +138,31 @@ Result<Ask::Event> Ask::receive() {
 
 Result<Ask::Event> Ask::take_reply() {
     if (const auto taken = take_data(); !taken) return std::unexpected(taken.error());
-    if (reply_.has_more()) {
-        if (data_.empty()) return failure(Errc::kInvalid, "broker: a part without data");
-        return Event::kPart;
-    }
+    if (reply_.has_more() && data_.empty()) return failure(Errc::kInvalid, "broker: a part without data");
+    if (reply_.has_data() && !work_->request.has_file_read()) return take_reply_part();
+    if (reply_.has_more()) return Event::kPart;
     if (!is_answer(*work_)) return failure(Errc::kInvalid, "broker: the answer to another question");
+    work_ = nullptr;
+    return Event::kFinished;
+}
+
+// A reply that does not fit a frame: its encoding in parts.
+Result<Ask::Event> Ask::take_reply_part() {
+    if (reply_.has_more() == reply_.has_whole())
+        return failure(Errc::kInvalid, "broker: data nobody asked for");
+    if (data_.size() > kMaxInspected - whole_.size())
+        return failure(Errc::kLimit, "broker: a reply too large");
+    for (const std::byte one : data_) whole_.push_back(static_cast<char>(one));
+    data_ = {};
+    if (reply_.has_more()) {
+        const auto released = release_part();
+        return released ? Result<Event>(Event::kNothing) : std::unexpected(released.error());
+    }
+    const auto decoded = ipc::decode(whole_, reply_, bytes_);
+    whole_ = {};
+    if (!decoded) return std::unexpected(decoded.error());
+    if (reply_.seq() != work_seq_ || !is_answer(*work_))
+        return failure(Errc::kInvalid, "broker: the answer to another question");
     work_ = nullptr;
     return Event::kFinished;
 }
@@ -157,7 +178,6 @@ bool Ask::is_answer(const Pending& work) const {
 Status Ask::take_data() {
     data_ = {};
     if (!reply_.has_data()) return {};
-    if (!work_->request.has_file_read()) return failure(Errc::kInvalid, "broker: data nobody asked for");
     const auto extent = arena_.extent(reply_.data().offset(), reply_.data().size());
     if (!extent) return std::unexpected(extent.error());
     data_ = *extent;

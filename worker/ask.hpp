@@ -60,6 +60,7 @@ private:
     Status send(const ipc::Request& request);
     Result<bool> receive_reply();
     Result<Event> take_reply();
+    Result<Event> take_reply_part();
     [[nodiscard]] bool is_answer(const Pending& work) const;
     Status take_data();
     void fill_part(ipc::Extent& extent);
@@ -79,6 +80,7 @@ private:
     std::size_t next_chunk_ = 0;
     std::size_t unacknowledged_ = 0;
     std::span<const std::byte> data_;
+    std::string whole_;  // what has come of a reply in parts
     // Buffers that are used again.
     ipc::Request request_;
     ipc::Reply reply_;

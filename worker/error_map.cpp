@@ -52,6 +52,8 @@ std::string action(const ipc::Request& request) {
         case ipc::Request::kSuspendRam:
         case ipc::Request::kSuspendHybrid:
             return "failed to suspend";
+        case ipc::Request::kGetMemoryBlockInfo:
+            return "Could not open '/sys/devices/system/memory/'";
         default:
             return "the command failed";
     }
@@ -170,6 +172,14 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("child process has terminated abnormally");
         case ipc::NOT_STARTED:
             return generic_error(not_started_text(error, request));
+        case ipc::LATE:
+            return generic_error("the guest did not answer in time");
+        case ipc::CRASHED:
+            return generic_error("the guest's state could not be read");
+        case ipc::TOO_LARGE:
+            return generic_error("the reply is too large");
+        case ipc::NO_BLOCKS:
+            return generic_error("guest reported zero memory blocks!");
         case ipc::SYSTEM:
         default:
             return generic_error(action(request) + system_text(error.sys_errno()));

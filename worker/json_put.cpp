@@ -30,12 +30,18 @@ void append_text(std::string& out, const Message& message, const FieldDescriptor
 }
 
 void append_list(std::string& out, const Message& message, const FieldDescriptor& field) {
-    SALLYPORT_CHECK(field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE);
+    const bool is_text = field.type() == FieldDescriptor::TYPE_STRING;
+    SALLYPORT_CHECK(is_text || field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE);
     const auto& reflection = *message.GetReflection();
+    std::string scratch;
     out += '[';
     for (int at = 0; at < reflection.FieldSize(message, &field); ++at) {
         if (at > 0) out += ", ";
-        append_message(out, reflection.GetRepeatedMessage(message, &field, at));
+        if (is_text) {
+            append_string(out, reflection.GetRepeatedStringReference(message, &field, at, &scratch));
+        } else {
+            append_message(out, reflection.GetRepeatedMessage(message, &field, at));
+        }
     }
     out += ']';
 }

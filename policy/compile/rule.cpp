@@ -7,6 +7,7 @@
 #include "policy/compile/file_rule.hpp"
 #include "policy/compile/freeze_rule.hpp"
 #include "policy/compile/power_rule.hpp"
+#include "policy/compile/reply_rule.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
 #include "policy/decide.hpp"
@@ -16,8 +17,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kKeys{"id",    "why",    "commands", "files",
-                                                "modes", "method", "freeze",   "expires"};
+constexpr std::array<std::string_view, 9> kKeys{"id",     "why",    "commands", "files",  "modes",
+                                                "method", "freeze", "reply",    "expires"};
 
 std::string quoted(std::string_view word) {
     return "'" + std::string(word) + "'";
@@ -166,6 +167,9 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     read_commands(context, rule, to);
     read_files(context.reader, context.passwd, rule, to);
     read_freeze(context.reader, rule, to);
+    CommandSet commands;
+    for (const std::uint32_t number : to.commands()) commands.add(static_cast<CommandId>(number));
+    read_reply(context.reader, rule, commands, to);
     read_expires(context.reader, rule, to);
 }
 

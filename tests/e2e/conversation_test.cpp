@@ -74,7 +74,7 @@ const Exchange kSync[] = {
 };
 const Exchange kErrors[] = {
     {"UnknownCommand",        command("guest-nothing"), error("The command guest-nothing has not been found", "CommandNotFound")},
-    {"CommandOfAnotherAgent", command("guest-get-osinfo"), error("The command guest-get-osinfo has not been found", "CommandNotFound")},
+    {"CommandOfAnotherAgent", command("guest-get-devices"), error("The command guest-get-devices has not been found", "CommandNotFound")},
     {"DisabledCommand",       command("guest-file-flush", R"({"handle":1})"), error("Command guest-file-flush has been disabled: the command is not allowed", "CommandNotFound")},
     {"DisabledBeforeItsArgumentsAreLookedAt", command("guest-file-flush", R"({"nonsense":1})"), error("Command guest-file-flush has been disabled: the command is not allowed", "CommandNotFound")},
     {"NoObject",              "5\n", error("QMP input must be a JSON object")},

@@ -152,6 +152,21 @@ const BadNumber kDisabled[] = {
     {"FileWrite", wire::file_write(1, kAnyHandle, wire::bulk(1, 0, 1)), ipc::DISABLED},
     {"FileSeek", wire::file_seek(1, kAnyHandle, 0, kSet), ipc::DISABLED},
     {"FileFlush", wire::file_flush(1, kAnyHandle), ipc::DISABLED},
+    {"GetTime", wire::inspect(1, ipc::Request::kGetTime), ipc::DISABLED},
+    {"NetworkGetInterfaces", wire::inspect(1, ipc::Request::kNetworkGetInterfaces), ipc::DISABLED},
+    {"GetVcpus", wire::inspect(1, ipc::Request::kGetVcpus), ipc::DISABLED},
+    {"GetDisks", wire::inspect(1, ipc::Request::kGetDisks), ipc::DISABLED},
+    {"GetFsinfo", wire::inspect(1, ipc::Request::kGetFsinfo), ipc::DISABLED},
+    {"GetMemoryBlocks", wire::inspect(1, ipc::Request::kGetMemoryBlocks), ipc::DISABLED},
+    {"GetMemoryBlockInfo", wire::inspect(1, ipc::Request::kGetMemoryBlockInfo), ipc::DISABLED},
+    {"GetHostName", wire::inspect(1, ipc::Request::kGetHostName), ipc::DISABLED},
+    {"GetUsers", wire::inspect(1, ipc::Request::kGetUsers), ipc::DISABLED},
+    {"GetTimezone", wire::inspect(1, ipc::Request::kGetTimezone), ipc::DISABLED},
+    {"GetOsinfo", wire::inspect(1, ipc::Request::kGetOsinfo), ipc::DISABLED},
+    {"GetDiskstats", wire::inspect(1, ipc::Request::kGetDiskstats), ipc::DISABLED},
+    {"GetCpustats", wire::inspect(1, ipc::Request::kGetCpustats), ipc::DISABLED},
+    {"GetLoad", wire::inspect(1, ipc::Request::kGetLoad), ipc::DISABLED},
+    {"NetworkGetRoute", wire::inspect(1, ipc::Request::kNetworkGetRoute), ipc::DISABLED},
 };
 INSTANTIATE_TEST_SUITE_P(, NothingEnabled, testing::ValuesIn(kDisabled), case_name<BadNumber>);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "ipc/limits.hpp"
+#include "schema/commands.hpp"
 #include "tests/hostile/taken_over.hpp"
 #include "tests/support/cases.hpp"
 
@@ -99,6 +100,9 @@ const Attack kOutOfOrder[] = {
     {"BulkWithHello",                 {wire::bytes(2, wire::bulk(1, 0, 1)) + wire::hello()}},
     {"WriteWithoutBulk",              {wire::seq(1) + wire::bytes(19, wire::number(1, 1))}},
     {"WriteWithContentsInTheFrame",   {wire::seq(1) + wire::bytes(2, "") + wire::bytes(19, wire::number(1, 1) + wire::bytes(2, "data"))}},
+    {"BulkWithAQuery",                {wire::seq(1) + wire::bytes(2, wire::bulk(1, 0, 1)) + wire::bytes(ipc::Request::kGetTime, "")}},
+    {"QueryWithAnArgument",           {wire::inspect(1, ipc::Request::kGetTime, wire::number(1, 1))}},
+    {"QueryOutOfSequence",            {wire::inspect(2, ipc::Request::kGetFsinfo)}},
     {"ChunkUsedWithoutARead",         {wire::chunk_used(1)}},
     {"ChunkUsedWithNumberZero",       {wire::bytes(5, "")}},
     {"ChunkUsedForARequestWithoutParts", {kFlush, wire::chunk_used(1)}},
@@ -112,7 +116,7 @@ const Attack kOutOfOrder[] = {
     {"DisabledWithoutACommand",       {wire::command_disabled(1, 200)}},
     {"DisabledFarNumber",             {wire::command_disabled(1, 0xffffffffU)}},
     {"DisabledButEnabledPing",        {wire::command_disabled(1, 2)}},
-    {"DisabledButEnabledFileOpen",    {wire::command_disabled(1, 5)}},
+    {"DisabledButEnabledFileOpen",    {wire::command_disabled(1, static_cast<std::uint64_t>(CommandId::kFileOpen))}},
     {"DroppedReplyOfNoRequest",       {wire::reply_dropped(1)}},
     {"DroppedReplyZero",              {wire::reply_dropped(0)}},
     {"DroppedReplyOfTheFuture",       {kFlush, wire::reply_dropped(2)}},
@@ -260,6 +264,40 @@ const Attack kInARead[] = {
     {"DroppedReplyOfItself", {wire::reply_dropped(2)}},
 };
 INSTANTIATE_TEST_SUITE_P(, InARead, testing::ValuesIn(kInARead), case_name<Attack>);
+
+// A policy that lets the host look, and one query under way.
+class QueryUnderWay : public TakenOver {
+protected:
+    QueryUnderWay() : TakenOver(kLookPolicy) {}
+    static constexpr const char* kLookPolicy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file", "@inspect"]
+files = [{ under = "$D/work", access = ["read", "write", "create"] }]
+)";
+};
+
+TEST_F(QueryUnderWay, AnswersOne) {
+    const ipc::Reply reply = puppet_.ask(wire::inspect(1, ipc::Request::kGetTime));
+    EXPECT_GT(reply.get_time().nanoseconds(), 0);
+}
+
+TEST_F(QueryUnderWay, SecondBeforeTheReplyEndsTheWorker) {
+    puppet_.send(wire::inspect(1, ipc::Request::kGetFsinfo));
+    puppet_.send(wire::inspect(2, ipc::Request::kGetFsinfo));
+    expect_violation();
+}
+
+TEST_F(QueryUnderWay, ChunkUsedBeforeTheReplyEndsTheWorker) {
+    puppet_.send(wire::inspect(1, ipc::Request::kGetFsinfo));
+    puppet_.send(wire::chunk_used(1));
+    expect_violation();
+}
+
+TEST_F(QueryUnderWay, DescriptorWithItEndsTheWorker) {
+    puppet_.send_with_descriptors(wire::inspect(1, ipc::Request::kGetFsinfo), 1);
+    expect_violation();
+}
 
 }  // namespace
 }  // namespace sallyport::test

@@ -110,4 +110,10 @@ inline std::string file_flush(std::uint64_t value, std::int64_t handle) {
     return seq(value) + bytes(21, signed_number(1, handle));
 }
 
+/// A command that only looks: its message, by its number in ipc/broker.proto, holds `fields`, of which it has none.
+inline std::string inspect(std::uint64_t value, std::uint64_t number_of_command,
+                           std::string_view fields = "") {
+    return seq(value) + bytes(number_of_command, fields);
+}
+
 }  // namespace sallyport::test::wire

@@ -1,6 +1,9 @@
 // The filters, from the tables that they are made from: what a row lets through works, everything else kills.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/netlink.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,6 +56,8 @@ std::vector<Subject> subjects() {
         {"Worker", Process::kWorker, {}},
         {"Compiler", Process::kCompiler, {}},
         {"Guard", Process::kGuard, {}},
+        {"Inspector", Process::kInspector, {}},
+        {"InspectorOfTheNetwork", Process::kInspector, {.asks_netlink = true}},
     };
 }
 
@@ -194,7 +199,7 @@ TEST(Tables, ABrokerForNothingHasNoCallThatOpensOrAccepts) {
         EXPECT_FALSE(is_let_through(installed({"", Process::kBroker, {}}), call, arguments_for({}))) << call;
 }
 
-TEST(Tables, NoProcessOpensFilesByNameButTheBroker) {
+TEST(Tables, NoProcessOpensFilesByNameButBrokerAndInspector) {
     for (const Process process : {Process::kNursery, Process::kWorker, Process::kCompiler})
         for (const SyscallRule& row : syscall_table(process))
             for (const int call : {SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at})
@@ -221,7 +226,26 @@ TEST(Tables, NurseryLetsThroughWhatItsWorkersFilterDoes) {
         EXPECT_TRUE(is_let_through(nursery, row.call, arguments_for(row))) << row.reason;
 }
 
-TEST(Tables, OnlyTheNurseryStartsProcesses) {
+TEST(Tables, TheInspectorHasNoCallThatWritesConnectsOrExecutes) {
+    const auto rows = installed({"", Process::kInspector, {.asks_netlink = true}});
+    for (const SyscallRule& row : rows)
+        for (const int call :
+             {SYS_write,     SYS_writev,   SYS_pwrite64, SYS_open,    SYS_openat2,   SYS_creat,
+              SYS_ftruncate, SYS_truncate, SYS_unlinkat, SYS_mkdirat, SYS_renameat2, SYS_fchmod,
+              SYS_ioctl,     SYS_bind,     SYS_connect,  SYS_listen,  SYS_accept4,   SYS_execve,
+              SYS_execveat,  SYS_clone3,   SYS_fork,     SYS_vfork,   SYS_kill,      SYS_setuid,
+              SYS_mount,     SYS_ptrace})
+            EXPECT_NE(row.call, call) << row.reason;
+    for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_CREAT, O_RDONLY | O_TRUNC, O_RDWR | O_TMPFILE})
+        EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)})) << flags;
+    EXPECT_FALSE(is_let_through(rows, SYS_socket, {AF_INET, SOCK_STREAM, 0}));
+    EXPECT_FALSE(is_let_through(rows, SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER}));
+    EXPECT_TRUE(is_let_through(rows, SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE}));
+    EXPECT_FALSE(
+        is_let_through(installed({"", Process::kInspector, {}}), SYS_socket, {AF_NETLINK, SOCK_RAW, 0}));
+}
+
+TEST(Tables, OnlyNurseryAndInspectorStartProcesses) {
     for (const Process process : {Process::kBroker, Process::kWorker, Process::kCompiler})
         for (const SyscallRule& row : syscall_table(process))
             for (const int call : {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat})

@@ -46,9 +46,12 @@ def check_every_message_belongs_to_a_command():
 
 def check_every_command_has_an_answer():
     broker, worker = all_text("broker/answer"), all_text("worker/commands")
+    inspector, dispatch = all_text("inspector/queries"), all_text("broker/dispatch")
     for name, wire, process in rows():
         if process == "Broker" and not re.search(rf"\banswer_{snake(name)}\(", broker):
             yield f"{wire}: no answer_{snake(name)}() in broker/"
+        if process == "Inspector" and not (f"Query{{Op::k{name}," in inspector and f"Operation{{Op::k{name}," in dispatch):
+            yield f"{wire}: no row in inspector/queries.cpp or broker/dispatch.cpp"
         if process == "Worker" and not re.search(rf"\b(k{name}|answer_{snake(name)})\b", worker):
             yield f"{wire}: worker/commands does not name it"
 

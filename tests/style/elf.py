@@ -9,7 +9,10 @@ import sys
 import tree
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
-PROGRAMS = ("broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "worker/worker", "policy/cli/sallyport-policy")
+PROGRAMS = (
+    "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "inspector/inspector", "worker/worker",
+    "policy/cli/sallyport-policy",
+)
 BROKER = "broker/sallyportd"
 BROKER_LIBRARIES = {
     "libprotobuf-lite", "libseccomp", "libcap-ng", "libmd", "libstdc++", "libgcc_s", "libm", "libc", "ld-linux-x86-64",

@@ -15,10 +15,11 @@ MAY_INCLUDE = {
     "broker": {"policy", "ipc", "sandbox", "schema"},
     "broker/guard": {"ipc", "sandbox"},
     "worker": {"ipc", "sandbox", "schema"},
-    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/guard", "worker", "tests"},
+    "inspector": {"ipc", "sandbox", "schema"},
+    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/guard", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
-MAY_ACT = ("broker/sys/", "broker/guard/", "broker/launcher/", "sandbox/", "ipc/", "tests/")
+MAY_ACT = ("broker/sys/", "broker/guard/", "broker/launcher/", "sandbox/", "ipc/", "inspector/", "tests/")
 # Types and constants that a file outside those folders cannot do without, with the reason.
 ALSO = {
     "broker/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),

@@ -76,14 +76,15 @@ void Agent::copy_programs() {
 void Agent::start() {
     notify_ = datagrams_at(scratch_.path("notify"));
     notified_.clear();
-    Program program{.words = {options_.root + "/broker/sallyportd"},
-                    .environment = {"NOTIFY_SOCKET=" + scratch_.path("notify"), "QGA_CONF=/nonexistent"},
-                    .output = scratch_.path("messages"),
-                    .before_exec = [user = options_.user, folder = scratch_.path()] {
-                        ::umask(022);
-                        if (user) become_user(*user);
-                        if (::chdir(folder.c_str()) != 0) ::_exit(123);
-                    }};
+    Program program{
+        .words = {options_.root + "/broker/sallyportd"},
+        .environment = {"NOTIFY_SOCKET=" + scratch_.path("notify"), "QGA_CONF=" + scratch_.path("none")},
+        .output = scratch_.path("messages"),
+        .before_exec = [user = options_.user, folder = scratch_.path()] {
+            ::umask(022);
+            if (user) become_user(*user);
+            if (::chdir(folder.c_str()) != 0) ::_exit(123);
+        }};
     if (options_.own_channel)
         program.words.insert(program.words.end(), {"-m", "unix-listen", "-p", socket()});
     program.words.insert(program.words.end(), {"--policy", scratch_.path("policy.toml"), "-t", state()});

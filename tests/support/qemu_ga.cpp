@@ -8,7 +8,7 @@ namespace sallyport::test {
 QemuGa::QemuGa()
     : child_(Program{.words = {"/usr/sbin/qemu-ga", "-m", "unix-listen", "-p", socket(), "-t",
                                scratch_.path(), "-f", scratch_.path("pid"), "-l", scratch_.path("log")},
-                     .environment = {"QGA_CONF=/nonexistent"},
+                     .environment = {"QGA_CONF=" + scratch_.path("none")},
                      .output = scratch_.path("output"),
                      .before_exec = [folder = scratch_.path()] {
                          ::umask(022);

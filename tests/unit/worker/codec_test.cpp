@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(
              error_line(generic_error("Parameter 'id' is missing"))},
         Case{"Unknown", R"({"execute":"guest-Ping"})", error_line(command_not_found("guest-Ping"))},
         Case{"Disabled", R"({"execute":"guest-file-flush","arguments":{"x":1}})",
-             "command_disabled { command: 10 }"},
+             "command_disabled { command: " + std::to_string(static_cast<int>(CommandId::kFileFlush)) + " }"},
         command("Open", "open", R"({"mode":"w","path":"/a"})", R"(file_open { path: "/a" mode: "w" })"),
         command("OpenWithoutMode", "open", R"({"path":""})", R"(file_open { })"),
         command("Read", "read", R"({"handle":1000})", "file_read { handle: 1000 }"),
@@ -189,7 +189,7 @@ TEST(PreviewNames, BesideTheNameOfTodayAreUnexpected) {
 TEST(Info, ListsCommandsInReverseWithWhatIsEnabled) {
     const std::string info = taken(R"({"execute":"guest-info"})");
     const std::string first =
-        R"({"enabled": true, "name": "guest-suspend-hybrid", "success-response": false})";
+        R"({"enabled": true, "name": "guest-network-get-route", "success-response": true})";
     const std::string disabled =
         R"({"enabled": false, "name": "guest-file-flush", "success-response": true})";
     const std::string last = R"({"enabled": true, "name": "guest-sync-delimited", "success-response": true})";

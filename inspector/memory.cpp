@@ -1,0 +1,46 @@
+// guest-get-memory-blocks, guest-get-memory-block-info.
+#include <cerrno>
+
+#include "inspector/files.hpp"
+#include "inspector/queries.hpp"
+#include "inspector/text.hpp"
+
+namespace sallyport::inspector {
+
+namespace {
+
+const std::string kDirectory = "/sys/devices/system/memory/";
+
+}  // namespace
+
+Status get_memory_blocks(const Sources&, schema::GetMemoryBlocksReply& reply) {
+    const auto names = names_in(kDirectory);
+    if (!names && names.error().sys_errno == ENOENT) return {};
+    if (!names) return std::unexpected(names.error());
+    for (const std::string& name : *names) {
+        const auto number = number_after(name, "memory");
+        if (!number) continue;
+        const std::string block = kDirectory + name;
+        const auto state = read_file(block + "/state");
+        if (!state) return std::unexpected(state.error());
+        auto& to = *reply.add_blocks();
+        to.set_phys_index(*number);
+        to.set_online(state->starts_with("online"));
+        const auto removable = read_file(block + "/removable");
+        to.set_can_offline(removable && !removable->starts_with('0'));
+    }
+    if (reply.blocks().empty()) return failure(Errc::kInvalid, "no memory blocks");
+    return {};
+}
+
+Status get_memory_block_info(const Sources&, schema::GetMemoryBlockInfoReply& reply) {
+    const auto text = read_file(kDirectory + "block_size_bytes");
+    if (!text) return std::unexpected(text.error());
+    const auto words = lines_of(*text);
+    const auto size = words.empty() ? std::nullopt : to_number<std::uint64_t>(words[0], 16);
+    if (!size) return std::unexpected(Error{Errc::kSystem, "block_size_bytes", EINVAL});
+    reply.set_size(*size);
+    return {};
+}
+
+}  // namespace sallyport::inspector

@@ -1,0 +1,73 @@
+// The system calls of the inspector, and of the child that it forks for each query.
+// Runs in:  inspector
+//
+// THREAT: what the guest's own users choose (names of mounts, of users, of interfaces) takes a child over. It can read
+// what anybody may read below a few directories; no call here writes a file, connects or executes.
+#include <linux/netlink.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <csignal>
+
+#include "sandbox/tables.hpp"
+
+namespace sallyport::sandbox {
+
+namespace {
+
+constexpr auto kA = When::kAlways;
+
+// clang-format off
+constexpr std::array kTable{
+    //          call                        arguments                                     when  reason
+    SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for queries, children and deadlines"},
+    SyscallRule{SCMP_SYS(recvmsg),          kAny, kAny,                                   kA, "queries of the broker; answers of netlink"},
+    SyscallRule{SCMP_SYS(sendmsg),          kAny, kAny,                                   kA, "replies to the broker"},
+    SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       kA, "fork a child for a query; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    kA, "kill a child at its deadline"},
+    SyscallRule{SCMP_SYS(waitid),           kAny, kAny,                                   kA, "how a child ended"},
+    SyscallRule{SCMP_SYS(openat),           kReadOnly, kAny,                              kA, "sysfs, udev's database, the time zone; Landlock: nothing else"},
+    SyscallRule{SCMP_SYS(read),             kAny, kAny,                                   kA, "the same"},
+    SyscallRule{SCMP_SYS(pread64),          kAny, kAny,                                   kA, "the files of /proc that were opened at start"},
+    SyscallRule{SCMP_SYS(lseek),            kAny, kAny,                                   kA, "streams of the C library"},
+    SyscallRule{SCMP_SYS(close),            kAny, kAny,                                   kA, "what was opened"},
+    SyscallRule{SCMP_SYS(newfstatat),       kAny, kAny,                                   kA, "what kind of file a name is"},
+    SyscallRule{SCMP_SYS(fstat),            kAny, kAny,                                   kA, "the same, by later C libraries"},
+    SyscallRule{SCMP_SYS(statfs),           kAny, kAny,                                   kA, "guest-get-fsinfo: sizes of a file system"},
+    SyscallRule{SCMP_SYS(fstatfs),          kAny, kAny,                                   kA, "libudev: whether a directory is one of sysfs"},
+    SyscallRule{SCMP_SYS(getdents64),       kAny, kAny,                                   kA, "directories of sysfs"},
+    SyscallRule{SCMP_SYS(readlink),         kAny, kAny,                                   kA, "links of sysfs"},
+    SyscallRule{SCMP_SYS(readlinkat),       kAny, kAny,                                   kA, "the same"},
+    SyscallRule{SCMP_SYS(access),           kAny, kAny,                                   kA, "libudev: whether a device is there"},
+    SyscallRule{SCMP_SYS(faccessat),        kAny, kAny,                                   kA, "the same, by later C libraries"},
+    SyscallRule{SCMP_SYS(faccessat2),       kAny, kAny,                                   kA, "the same"},
+    SyscallRule{SCMP_SYS(fcntl),            is_int(1, F_GETFL), kAny,                     kA, "streams and directories of the C library: how a descriptor was opened"},
+    SyscallRule{SCMP_SYS(uname),            kAny, kAny,                                   kA, "guest-get-host-name, guest-get-osinfo"},
+    SyscallRule{SCMP_SYS(clock_gettime),    kAny, kAny,                                   kA, "guest-get-time; deadlines, where there is no vDSO clock"},
+    SyscallRule{SCMP_SYS(getrandom),        kAny, kAny,                                   kA, "hash seeds of libudev"},
+    SyscallRule{SCMP_SYS(futex),            kAny, kAny,                                   kA, "once-only initialisers of libraries"},
+    SyscallRule{SCMP_SYS(mmap),             kNotExecutable, kNoFile,                      kA, "allocator; never runnable, never a file"},
+    SyscallRule{SCMP_SYS(mprotect),         kNotExecutable, kAny,                         kA, "allocator"},
+    SyscallRule{SCMP_SYS(munmap),           kAny, kAny,                                   kA, "allocator"},
+    SyscallRule{SCMP_SYS(mremap),           kAny, kAny,                                   kA, "allocator"},
+    SyscallRule{SCMP_SYS(madvise),          kAny, kAny,                                   kA, "allocator; start-up code is forgotten"},
+    SyscallRule{SCMP_SYS(brk),              kAny, kAny,                                   kA, "allocator"},
+    SyscallRule{SCMP_SYS(restart_syscall),  kAny, kAny,                                   kA, "the kernel's own, after a stop and continue"},
+    SyscallRule{SCMP_SYS(exit_group),       kAny, kAny,                                   kA, "normal end"},
+
+    SyscallRule{SCMP_SYS(socket),           is_int(0, AF_NETLINK), is_int(2, NETLINK_ROUTE), When::kNetlink, "interfaces and addresses"},
+    SyscallRule{SCMP_SYS(sendto),           is_null(4), kAny,                             When::kNetlink, "ask the kernel, which a netlink socket talks to if no address is given"},
+};
+// clang-format on
+
+static_assert(every_row_has_a_reason(kTable));
+
+}  // namespace
+
+std::span<const SyscallRule> inspector_syscalls() {
+    return kTable;
+}
+
+}  // namespace sallyport::sandbox

@@ -1,0 +1,216 @@
+// Whatever state the guest is in: an answer in time, well formed and bounded.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <memory>
+
+#include "tests/e2e/guest.hpp"
+#include "tests/support/qemu_ga.hpp"
+
+namespace sallyport::test {
+namespace {
+
+namespace json = boost::json;
+
+class OddGuest : public testing::Test {
+protected:
+    static void SetUpTestSuite() { enter_own_guest(); }
+    Agent agent_{AgentOptions{.policy = std::string(kLook)}};
+    HostClient host_ = agent_.connect();
+};
+
+double seconds_of(const std::function<void()>& body) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// A file system on a block device whose daemon opened /dev/fuse and never reads it.
+class DeadMount {
+public:
+    DeadMount() : device_(::open("/dev/fuse", O_RDWR | O_CLOEXEC)) {
+        scratch_.make_folder("dead");
+        shell("cd " + scratch_.path() + "; truncate -s 1M image; losetup -f --show image > loop");
+        loop_ = read_file(scratch_.path("loop"));
+        loop_.pop_back();
+        const std::string options = "fd=" + std::to_string(device_.get()) +
+                                    ",rootmode=40000,user_id=0,group_id=0,allow_other,blksize=512";
+        if (::mount(loop_.c_str(), point().c_str(), "fuseblk", 0, options.c_str()) != 0)
+            ADD_FAILURE() << "mount: " << errno;
+    }
+    ~DeadMount() {
+        device_.reset();
+        ::umount2(point().c_str(), MNT_DETACH);
+        shell("losetup -d " + loop_);
+    }
+    [[nodiscard]] std::string point() const { return scratch_.path("dead"); }
+
+private:
+    Scratch scratch_;
+    UniqueFd device_;
+    std::string loop_;
+};
+
+TEST_F(OddGuest, MountThatNeverAnswersCostsOneErrorInTime) {
+    const DeadMount dead;
+    std::string reply;
+    const double seconds = seconds_of([&] { reply = host_.ask(command("guest-get-fsinfo")); });
+    EXPECT_EQ(reply, error_line("the guest did not answer in time"));
+    EXPECT_LT(seconds, 4.5);
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+}
+
+TEST_F(OddGuest, SyncIsAnsweredWhileAMountDoesNotAnswer) {
+    const DeadMount dead;
+    host_.send(command("guest-get-fsinfo") + command("guest-sync", R"({"id":5})"));
+    const double seconds = seconds_of([&] { host_.line(); });
+    EXPECT_LT(seconds, 2.5);
+    EXPECT_EQ(host_.line(), R"({"return": 5})");
+    // Until the query is over nothing else is looked up; then all is well again.
+    EXPECT_TRUE(eventually([&] { return desc_of(host_.ask(command("guest-get-host-name"))).empty(); }));
+}
+
+TEST_F(OddGuest, ManyQueriesOfADeadMountLeaveNothingBehind) {
+    const DeadMount dead;
+    const pid_t inspector = inspector_of(agent_);
+    const std::size_t descriptors = count_descriptors(inspector);
+    for (int at = 0; at < 3; ++at) {
+        host_.send(command("guest-get-fsinfo"));
+        ASSERT_TRUE(eventually([&] { return children_of(inspector).size() == 1; }));
+        ::shutdown(host_.descriptor(), SHUT_RDWR);
+        host_ = agent_.connect();
+        EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+    }
+    EXPECT_TRUE(eventually([&] { return children_of(inspector).empty(); }));
+    EXPECT_EQ(count_descriptors(inspector), descriptors);
+}
+
+TEST_F(OddGuest, StoppedInspectorCostsOneErrorInTime) {
+    const pid_t inspector = inspector_of(agent_);
+    send_signal(inspector, SIGSTOP);
+    std::string reply;
+    const double seconds = seconds_of([&] { reply = host_.ask(command("guest-get-time")); });
+    EXPECT_EQ(reply, error_line("the guest did not answer in time"));
+    EXPECT_LT(seconds, 4.9);
+    send_signal(inspector, SIGCONT);
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+}
+
+TEST_F(OddGuest, TenThousandMountsAreOneFilesystemInTime) {
+    const Scratch scratch;
+    const std::string points = scratch.make_folder("points");
+    shell("cd " + scratch.path() +
+          "; truncate -s 8M image; mkfs.ext4 -q image; mkdir first; mount -o loop image first");
+    for (int at = 0; at < 10'000; ++at) {
+        const std::string point = points + "/" + std::to_string(at);
+        ASSERT_EQ(::mkdir(point.c_str(), 0755), 0);
+        ASSERT_EQ(::mount(scratch.path("first").c_str(), point.c_str(), nullptr, MS_BIND, nullptr), 0);
+    }
+    json::value mounts;
+    EXPECT_LT(seconds_of([&] { mounts = look(host_, "guest-get-fsinfo"); }), 3.0);
+    std::size_t found = 0;
+    for (const auto& one : mounts.as_array())
+        if (one.at("mountpoint").as_string().starts_with(scratch.path().c_str())) ++found;
+    EXPECT_EQ(found, 1U);
+    EXPECT_NO_THROW(element(mounts, "mountpoint", scratch.path("first")));
+    for (int at = 0; at < 10'000; ++at) ::umount2((points + "/" + std::to_string(at)).c_str(), MNT_DETACH);
+    shell("umount " + scratch.path("first"));
+}
+
+TEST_F(OddGuest, OddNamesAreWellFormed) {
+    const Scratch scratch;
+    const std::string folder = scratch.make_folder("odd");
+    static constexpr std::array<std::string_view, 5> kNames{"a b", "line\nend", "quote\"\\", "\xff\xfe!",
+                                                            "\xc3\xa9"};
+    shell("cd " + scratch.path() +
+          "; for n in 0 1 2 3 4; do truncate -s 1M $n; mkfs.ext4 -q $n 2>/dev/null; done");
+    for (std::size_t at = 0; at < kNames.size(); ++at) {
+        std::string point = folder;
+        point += "/";
+        point += kNames[at];
+        ASSERT_EQ(::mkdir(point.c_str(), 0755), 0);
+        shell("mount -o loop " + scratch.path(std::to_string(at)) + " '" + point + "'");
+    }
+    const std::string reply = host_.ask(command("guest-get-fsinfo"));
+    for (const char one : reply) EXPECT_TRUE(one >= 0x20 && one < 0x7f) << reply;
+    const json::value mounts = result_of(reply);
+    for (const std::string_view name :
+         {"a b", "line\nend", "quote\"\\", "\xef\xbf\xbd\xef\xbf\xbd!", "\xc3\xa9"})
+        EXPECT_NO_THROW(element(mounts, "mountpoint", folder + "/" + std::string(name))) << reply;
+    const QemuGa qemu;
+    HostClient other(qemu.socket());
+    const json::value theirs = look(other, "guest-get-fsinfo");
+    for (const auto& one : theirs.as_array())
+        EXPECT_NO_THROW(element(mounts, "mountpoint", std::string_view(one.at("mountpoint").as_string())));
+    for (const std::string_view name : kNames) ::umount2((folder + "/" + std::string(name)).c_str(), 0);
+}
+
+TEST_F(OddGuest, OnlyALoopbackThatIsDown) {
+    shell("ip link set lo down");
+    EXPECT_EQ(host_.ask(command("guest-network-get-interfaces")),
+              R"({"return": [{"name": "lo", "hardware-address": "00:00:00:00:00:00"}]})");
+}
+
+void add_routes(const Scratch& scratch, int count) {
+    std::ofstream batch(scratch.path("batch"));
+    for (int at = 0; at < count; ++at)
+        batch << "route add 10." << at / 65536 << "." << at / 256 % 256 << "." << at % 256 << "/32 dev lo\n";
+    batch.close();
+    shell("ip link set lo up; ip -batch " + scratch.path("batch"));
+}
+
+TEST_F(OddGuest, LongReplyComesWhole) {
+    const Scratch scratch;
+    add_routes(scratch, 20'000);
+    const json::value routes = look(host_, "guest-network-get-route");
+    EXPECT_GE(routes.as_array().size(), 20'000U);
+    EXPECT_EQ(element(routes, "destination", "10.0.78.31").at("iface"), "lo");
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+    shell("ip route flush dev lo");
+}
+
+TEST_F(OddGuest, ReplyBeyondItsBoundIsAnError) {
+    const Scratch scratch;
+    add_routes(scratch, 120'000);
+    EXPECT_EQ(host_.ask(command("guest-network-get-route")), error_line("the reply is too large"));
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+    shell("ip route flush dev lo");
+}
+
+TEST_F(OddGuest, KilledChildIsOneErrorAndTheNextIsAnswered) {
+    const DeadMount dead;
+    const pid_t inspector = inspector_of(agent_);
+    host_.send(command("guest-get-fsinfo"));
+    ASSERT_TRUE(eventually([&] { return children_of(inspector).size() == 1; }));
+    send_signal(children_of(inspector)[0], SIGKILL);
+    EXPECT_EQ(host_.line(), error_line("the guest's state could not be read"));
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+}
+
+TEST_F(OddGuest, WorkerKilledWhileAQueryIsUnderWayCostsThatQuery) {
+    const DeadMount dead;
+    host_.send(command("guest-get-fsinfo"));
+    ASSERT_TRUE(eventually([&] { return children_of(inspector_of(agent_)).size() == 1; }));
+    send_signal(agent_.worker(), SIGKILL);
+    host_.line();
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+}
+
+TEST_F(OddGuest, AgentEndsWhenTheInspectorIsLost) {
+    EXPECT_TRUE(agent_.is_serving());
+    send_signal(inspector_of(agent_), SIGKILL);
+    EXPECT_EQ(agent_.broker().wait(), 1);
+    EXPECT_EQ(agent_.count_audit("reason", "the inspector is lost"), 1U);
+}
+
+}  // namespace
+}  // namespace sallyport::test

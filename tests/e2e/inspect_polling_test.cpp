@@ -1,0 +1,69 @@
+// Hosts poll for years: nothing may grow by it.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "tests/e2e/guest.hpp"
+
+namespace sallyport::test {
+namespace {
+
+constexpr std::array kAll{
+    "guest-get-time",          "guest-get-host-name",
+    "guest-get-timezone",      "guest-get-osinfo",
+    "guest-get-users",         "guest-get-load",
+    "guest-get-cpustats",      "guest-get-vcpus",
+    "guest-get-fsinfo",        "guest-get-disks",
+    "guest-get-diskstats",     "guest-network-get-interfaces",
+    "guest-get-memory-blocks", "guest-get-memory-block-info",
+    "guest-network-get-route",
+};
+constexpr int kWarmUp = 20;
+
+// SALLYPORT_POLLS: how many queries in all; the run of 100,000 takes minutes.
+int rounds() {
+    const char* polls = std::getenv("SALLYPORT_POLLS");
+    return (polls != nullptr ? std::atoi(polls) : 15'000) / static_cast<int>(kAll.size());
+}
+
+struct Held {
+    std::size_t memory = 0;
+    std::size_t descriptors = 0;
+    std::size_t processes = 0;
+};
+
+Held held(Agent& agent) {
+    Held sum;
+    eventually([&] { return children_of(inspector_of(agent)).empty(); });
+    for (const pid_t process : agent.processes()) {
+        sum.memory += own_memory_kib(process);
+        sum.descriptors += count_descriptors(process);
+        ++sum.processes;
+    }
+    return sum;
+}
+
+void poll(HostClient& host, int times) {
+    for (int at = 0; at < times; ++at)
+        for (const char* name : kAll) ASSERT_NE(class_of(host.ask(command(name))), "CommandNotFound") << name;
+}
+
+TEST(Polling, LeavesMemoryAndDescriptorsFlat) {
+    enter_own_guest();
+    Agent agent({.policy = std::string(kLook)});
+    HostClient host = agent.connect();
+    poll(host, kWarmUp);
+    const Held before = held(agent);
+    poll(host, rounds());
+    const Held after = held(agent);
+    EXPECT_EQ(after.descriptors, before.descriptors);
+    EXPECT_EQ(after.processes, before.processes);
+    EXPECT_LE(after.memory, before.memory + 512);
+    std::printf("%d polls: %zu KiB before, %zu KiB after\n", rounds() * static_cast<int>(kAll.size()),
+                before.memory, after.memory);
+}
+
+}  // namespace
+}  // namespace sallyport::test
