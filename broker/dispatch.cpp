@@ -14,7 +14,8 @@ namespace {
 
 constexpr Phases kGreeting{.greeting = true};
 constexpr Phases kIdle{.idle = true};
-constexpr Phases kAfterGreeting{.idle = true, .reading = true, .writing = true, .waiting = true, .inspecting = true};
+constexpr Phases kAfterGreeting{
+    .idle = true, .reading = true, .writing = true, .waiting = true, .inspecting = true};
 
 using Op = ipc::Request;
 

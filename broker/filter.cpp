@@ -12,19 +12,9 @@ namespace sallyport::broker {
 
 namespace {
 
+using policy::Members;
 using policy::ReplyFilter;
 using Is = policy::compiled::Reply;
-using Names = std::vector<std::string> ReplyFilter::*;
-
-struct Filter {
-    const policy::Policy& policy;
-    CommandId command;
-    policy::WallTime now;
-    policy::Members without;
-    [[nodiscard]] bool hides(Names names, std::string_view name) const {
-        return !policy::is_shown({policy, command, now}, names, name);
-    }
-};
 
 template <typename Message>
 struct Optional {
@@ -33,13 +23,25 @@ struct Optional {
 };
 
 template <typename Message, std::size_t count>
-void clear(const Filter& filter, const std::array<Optional<Message>, count>& members, Message& message) {
+void clear(const Members& without, const std::array<Optional<Message>, count>& members, Message& message) {
     for (const auto& [member, clear_it] : members)
-        if (filter.without[static_cast<std::size_t>(member)]) (message.*clear_it)();
+        if (without[static_cast<std::size_t>(member)]) (message.*clear_it)();
 }
 
-template <typename List, typename IsHidden>
-void take_out(List& list, IsHidden is_hidden) {
+// What is asked, and which of a filter's names are those of the things in the reply.
+struct Known {
+    const policy::Asked& asked;
+    policy::Names names;
+};
+
+// Leaves in `list` what is shown, and of it what `clear_members` leaves when told which members it goes without.
+template <typename List, typename NameOf, typename ClearMembers>
+void keep_shown(List& list, const Known& known, NameOf name_of, ClearMembers clear_members) {
+    const auto is_hidden = [&](auto& one) {
+        const auto [is_shown, without] = policy::shown(known.asked, known.names, name_of(one));
+        if (is_shown) clear_members(without, one);
+        return !is_shown;
+    };
     list.erase(std::remove_if(list.begin(), list.end(), is_hidden), list.end());
 }
 
@@ -79,54 +81,54 @@ constexpr std::array kOfOsinfo{
     Optional<Osinfo>{Is::PRETTY_NAME, &Osinfo::clear_pretty_name},
 };
 
-void filter_interfaces(const Filter& filter, schema::NetworkGetInterfacesReply& reply) {
-    take_out(*reply.mutable_interfaces(), [&](const Interface& interface) {
-        // An alias, eth0:1, is shown where its interface is.
-        const std::string_view name = interface.name();
-        return filter.hides(&ReplyFilter::interfaces, name.substr(0, name.find(':')));
-    });
-    for (Interface& interface : *reply.mutable_interfaces()) clear(filter, kOfInterface, interface);
+// An alias, eth0:1, is shown where its interface is.
+std::string_view interface_name(std::string_view name) {
+    return name.substr(0, name.find(':'));
 }
 
-void filter_filesystems(const Filter& filter, schema::GetFsinfoReply& reply) {
-    take_out(*reply.mutable_filesystems(), [&](const Filesystem& filesystem) {
-        return filter.hides(&ReplyFilter::mounts, filesystem.mountpoint());
-    });
-    for (Filesystem& filesystem : *reply.mutable_filesystems()) {
-        clear(filter, kOfFilesystem, filesystem);
-        for (Address& address : *filesystem.mutable_disk()) clear(filter, kOfAddress, address);
-    }
+void clear_of_filesystem(const Members& without, Filesystem& filesystem) {
+    clear(without, kOfFilesystem, filesystem);
+    for (Address& address : *filesystem.mutable_disk()) clear(without, kOfAddress, address);
 }
 
-void filter_disks(const Filter& filter, schema::GetDisksReply& reply) {
-    for (Disk& disk : *reply.mutable_disks()) {
-        clear(filter, kOfDisk, disk);
-        if (disk.has_address()) clear(filter, kOfAddress, *disk.mutable_address());
-    }
+void clear_of_disk(const Members& without, Disk& disk) {
+    clear(without, kOfDisk, disk);
+    if (disk.has_address()) clear(without, kOfAddress, *disk.mutable_address());
 }
+
+constexpr auto kNothingToClear = [](const Members&, auto&) {};
 
 }  // namespace
 
-void filter_reply(const policy::Policy& policy, CommandId command, policy::WallTime now, ipc::Reply& reply) {
-    const Filter filter{policy, command, now, policy::left_out({policy, command, now})};
+void filter_reply(const policy::Asked& asked, ipc::Reply& reply) {
+    const auto without = policy::shown(asked).without;
     switch (reply.result_case()) {
         case ipc::Reply::kNetworkGetInterfaces:
-            return filter_interfaces(filter, *reply.mutable_network_get_interfaces());
+            return keep_shown(
+                *reply.mutable_network_get_interfaces()->mutable_interfaces(),
+                Known{asked, &ReplyFilter::interfaces},
+                [](const Interface& one) { return interface_name(one.name()); },
+                [](const Members& less, Interface& one) { clear(less, kOfInterface, one); });
         case ipc::Reply::kNetworkGetRoute:
-            return take_out(*reply.mutable_network_get_route()->mutable_routes(), [&](const auto& route) {
-                return filter.hides(&ReplyFilter::interfaces, route.iface());
-            });
+            return keep_shown(
+                *reply.mutable_network_get_route()->mutable_routes(), Known{asked, &ReplyFilter::interfaces},
+                [](const auto& one) { return std::string_view(one.iface()); }, kNothingToClear);
         case ipc::Reply::kGetFsinfo:
-            return filter_filesystems(filter, *reply.mutable_get_fsinfo());
-        case ipc::Reply::kGetDisks:
-            return filter_disks(filter, *reply.mutable_get_disks());
+            return keep_shown(
+                *reply.mutable_get_fsinfo()->mutable_filesystems(), Known{asked, &ReplyFilter::mounts},
+                [](const Filesystem& one) { return std::string_view(one.mountpoint()); },
+                clear_of_filesystem);
         case ipc::Reply::kGetUsers:
-            return take_out(*reply.mutable_get_users()->mutable_users(),
-                            [&](const auto& user) { return filter.hides(&ReplyFilter::users, user.user()); });
+            return keep_shown(
+                *reply.mutable_get_users()->mutable_users(), Known{asked, &ReplyFilter::users},
+                [](const auto& one) { return std::string_view(one.user()); }, kNothingToClear);
+        case ipc::Reply::kGetDisks:
+            for (Disk& disk : *reply.mutable_get_disks()->mutable_disks()) clear_of_disk(without, disk);
+            return;
         case ipc::Reply::kGetTimezone:
-            return clear(filter, kOfTimezone, *reply.mutable_get_timezone());
+            return clear(without, kOfTimezone, *reply.mutable_get_timezone());
         case ipc::Reply::kGetOsinfo:
-            return clear(filter, kOfOsinfo, *reply.mutable_get_osinfo());
+            return clear(without, kOfOsinfo, *reply.mutable_get_osinfo());
         default:
             return;  // the other replies have neither names nor members to leave out
     }

@@ -9,7 +9,7 @@
 
 namespace sallyport::broker {
 
-/// Leaves in the reply to `command` the entries and members that a rule shows at that moment.
-void filter_reply(const policy::Policy& policy, CommandId command, policy::WallTime now, ipc::Reply& reply);
+/// Leaves in the reply to what is asked the entries and members that a rule shows.
+void filter_reply(const policy::Asked& asked, ipc::Reply& reply);
 
 }  // namespace sallyport::broker

@@ -29,18 +29,9 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr uid_t kNobody = 65534;
 // The inspector sees the guest's mounts, network and host name.
 constexpr std::uint64_t kInspectorNamespaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
 constexpr std::uint64_t kNurseryNamespaces = kInspectorNamespaces | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS;
-
-Result<std::string> own_directory() {
-    std::string path(4096, '\0');
-    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-    if (size <= 0 || static_cast<std::size_t>(size) == path.size()) return system_error("/proc/self/exe");
-    path.resize(static_cast<std::size_t>(size));
-    return path.substr(0, path.rfind('/'));
-}
 
 // Takes `descriptors` as 3, 4, ... and the program itself as the next, closes all others, executes. Only
 // calls that are safe between fork and exec; on failure the child ends with 127.
@@ -150,41 +141,13 @@ Result<Helper> start_apart(FdRef executable, const PlainUser& user, std::uint64_
     }
     auto helper = keep(pid, std::move(ours));
     if (!helper) return helper;
-    if (const auto mapped = write_id_maps(helper->proc, user); !mapped) return std::unexpected(mapped.error());
+    if (const auto mapped = write_id_maps(helper->proc, user); !mapped)
+        return std::unexpected(mapped.error());
     if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
     return helper;
 }
 
 }  // namespace
-
-PlainUser plain_user() {
-    if (::geteuid() != 0) return {.uid = ::geteuid(), .gid = ::getegid()};
-    // The file itself: the name service could load libraries and ask the network.
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
-    while (file) {
-        const passwd* entry = ::fgetpwent(file.get());
-        if (entry == nullptr) break;
-        if (std::string_view(entry->pw_name) == "sallyport" && entry->pw_uid != 0)
-            return {.uid = entry->pw_uid, .gid = entry->pw_gid};
-    }
-    return {.uid = kNobody, .gid = kNobody};
-}
-
-Result<UniqueFd> open_helper(std::span<const char* const> candidates) {
-    const auto directory = own_directory();
-    if (!directory) return std::unexpected(directory.error());
-    for (const char* candidate : candidates) {
-        UniqueFd file(::open((*directory + "/" + candidate).c_str(), O_RDONLY | O_CLOEXEC));
-        if (!file.is_open()) continue;
-        struct stat info{};
-        if (::fstat(file.get(), &info) != 0) return system_error("fstat");
-        const bool is_ours = info.st_uid == 0 || info.st_uid == ::geteuid();
-        if (!is_ours || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-            return failure(Errc::kProof, "a program of this installation can be written by others");
-        return file;
-    }
-    return system_error("a program of this installation is missing");
-}
 
 Result<std::string> run_tool(const ToolRun& run) {
     std::vector<std::string> arguments = run.arguments;

@@ -8,27 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "broker/installation.hpp"
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::broker {
-
-/// The ids that processes without privilege run as: the user sallyport if we are root (nobody where there is
-/// no such user), else our own.
-struct PlainUser {
-    uid_t uid = 0;
-    gid_t gid = 0;
-};
-PlainUser plain_user();
-
-/// Opens an executable of this installation, found relative to our own: "../libexec/sallyport/worker" and, in
-/// a build tree,
-/// "../worker/worker". `candidates` are tried in order.
-///
-/// THREAT: somebody else can write what we are about to run. The opened file must belong to root or to us and
-/// be writable by its owner only. Errors: kSystem, kProof.
-Result<UniqueFd> open_helper(std::span<const char* const> candidates);
 
 /// Runs `executable` with `arguments` as `user`, with `descriptors` as 4, 5, ... and our standard error, and
 /// gives back all that it writes on descriptor 3 until it ends. An exit status other than 0 is an error; its

@@ -192,7 +192,8 @@ Result<Service> start(const policy::compiled::Service& options, const policy::Po
     if (!service) return service;
     if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
     if (const auto confined = confine_launcher(*service); !confined) return std::unexpected(confined.error());
-    if (const auto confined = confine_inspector(*service); !confined) return std::unexpected(confined.error());
+    if (const auto confined = confine_inspector(*service); !confined)
+        return std::unexpected(confined.error());
     auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
     service->signals = *std::move(signals);

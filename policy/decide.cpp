@@ -35,26 +35,24 @@ bool matches(std::string_view pattern, std::string_view name) {
     return name.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 
-bool allows(const Rule& rule, const Asked& asked) {
-    return rule.effect == Effect::kAllow && rule.commands.has(asked.command) && is_live(rule, asked.now);
+bool lists(const std::vector<std::string>& names, std::string_view name) {
+    return names.empty() || std::ranges::any_of(names, [&](const auto& one) { return matches(one, name); });
 }
 
 }  // namespace
 
-bool is_shown(const Asked& asked, std::vector<std::string> ReplyFilter::* names, std::string_view name) {
-    return std::ranges::any_of(asked.policy.rules, [&](const Rule& rule) {
-        if (!allows(rule, asked)) return false;
-        if (!rule.reply || ((*rule.reply).*names).empty()) return true;
-        return std::ranges::any_of((*rule.reply).*names, [&](const auto& one) { return matches(one, name); });
-    });
-}
-
-Members left_out(const Asked& asked) {
-    Members members;
-    members.set();
-    for (const Rule& rule : asked.policy.rules)
-        if (allows(rule, asked)) members &= rule.reply ? rule.reply->without : Members();
-    return members;
+Shown shown(const Asked& asked, Names names, std::string_view name) {
+    static const ReplyFilter kEverything;
+    Shown shown{.without = Members().set()};
+    for (const Rule& rule : asked.policy.rules) {
+        if (rule.effect != Effect::kAllow || !rule.commands.has(asked.command) || !is_live(rule, asked.now))
+            continue;
+        const ReplyFilter& filter = rule.reply ? *rule.reply : kEverything;
+        if (names != nullptr && !lists(filter.*names, name)) continue;
+        shown.is_shown = true;
+        shown.without &= filter.without;
+    }
+    return shown;
 }
 
 CommandSet allowed_commands(const Policy& policy) {

@@ -142,18 +142,25 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
 /// Whether guest-shutdown may be carried out in that mode.
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
 
-/// A command and the moment at which it is asked for.
+/// A command that only looks, and the moment at which it is asked for.
 struct Asked {
     const Policy& policy;
     CommandId command;
     WallTime now;
 };
 
-/// Whether the reply may hold something of that name: if one live allow rule for the command shows it.
-bool is_shown(const Asked& asked, std::vector<std::string> ReplyFilter::* names, std::string_view name);
+/// The names of one kind that a filter lists.
+using Names = std::vector<std::string> ReplyFilter::*;
 
-/// The members that the reply goes without: those that every live allow rule for the command leaves out.
-Members left_out(const Asked& asked);
+/// What of one thing in a reply the host sees: nothing unless a rule shows it; then all but the members that each of the
+/// rules which show it leaves out.
+struct Shown {
+    bool is_shown = false;
+    Members without;
+};
+
+/// What is seen of a thing that `names` knows as `name`; of a thing without names, if `names` is null.
+Shown shown(const Asked& asked, Names names = nullptr, std::string_view name = {});
 
 /// The commands that may be allowed at some time; what a process holds follows from them.
 CommandSet allowed_commands(const Policy& policy);

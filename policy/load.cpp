@@ -11,6 +11,7 @@
 
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
+#include "policy/check_rule.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
 
@@ -75,11 +76,6 @@ bool has_limits(const compiled::FileRule& from) {
            from.follow_symlinks() || from.any_links() || from.any_setid();
 }
 
-bool is_directory_name(std::string_view text) {
-    const auto path = GuestPath::parse(text, "/");
-    return path && path->text() == text;
-}
-
 Status check_file(const compiled::FileRule& from, Effect effect, Access access) {
     if (!is_directory_name(from.under())) return invalid("policy: directory not in normal form");
     if (from.create_mode() > kModeBits) return invalid("policy: create_mode is more than permissions");
@@ -141,52 +137,6 @@ Result<CommandSet> load_commands(const compiled::Rule& from) {
     return commands;
 }
 
-bool takes(const Rule& rule, Constraint constraint) {
-    return std::ranges::any_of(kCommands, [&](const Command& row) {
-        return row.constraint == constraint && rule.commands.has(row.id);
-    });
-}
-
-/// What must hold between a rule's commands and what it says of power.
-Status check_power(const Rule& rule) {
-    const bool is_allow = rule.effect == Effect::kAllow;
-    const bool is_shutdown = rule.commands.has(CommandId::kShutdown);
-    CommandSet others = rule.commands;
-    others.remove(CommandId::kShutdown);
-    if (rule.modes.any() && (!is_shutdown || (!is_allow && !others.is_empty())))
-        return invalid("policy: modes for commands that take none");
-    if (is_shutdown && is_allow && rule.modes.none()) return invalid("policy: allow rule without modes");
-    if (rule.method != Method::kAny && !is_allow) return invalid("policy: method in a deny rule");
-    return {};
-}
-
-bool is_duration(std::uint32_t ms) {
-    return ms > 0 && ms <= kMaxFrozenMs;
-}
-
-/// What must hold between a rule's commands and its files and file systems.
-Status check_constraints(const Rule& rule) {
-    const bool freezes = takes(rule, Constraint::kFreeze) && rule.effect == Effect::kAllow;
-    if (rule.freeze.has_value() != freezes)
-        return invalid("policy: 'freeze' without its commands, or they without it");
-    if (freezes && (!is_duration(rule.freeze->max_frozen_ms()) || !is_duration(rule.freeze->per_mount_ms())))
-        return invalid("policy: bad duration");
-    if (freezes && rule.freeze->ByteSizeLong() > kMaxFrame / 2) return invalid("policy: 'freeze' too long");
-    if (!rule.hooks.empty() && (!freezes || !is_directory_name(rule.hooks)))
-        return invalid("policy: bad hooks");
-    const bool has_files = !rule.files.empty();
-    const bool takes_files = takes(rule, Constraint::kFiles);
-    if (has_files && !takes_files) return invalid("policy: files for commands that take none");
-    if (takes_files && !has_files && rule.effect == Effect::kAllow)
-        return invalid("policy: allow rule without files");
-    const bool looks = std::ranges::any_of(kCommands, [&](const Command& row) {
-        return row.answered_by == AnsweredBy::kInspector && rule.commands.has(row.id);
-    });
-    if (rule.reply && (!looks || rule.effect == Effect::kDeny))
-        return invalid("policy: reply filter for a rule that shows nothing");
-    return {};
-}
-
 Result<Rule> load_rule(const compiled::Rule& from) {
     if (!is_rule_id(from.id())) return invalid("policy: bad rule id");
     if (from.where().empty() || from.where().size() > kMaxWhereSize) return invalid("policy: no place");
@@ -212,13 +162,12 @@ Result<Rule> load_rule(const compiled::Rule& from) {
     if (!modes || !compiled::Rule::Method_IsValid(from.method())) return invalid("policy: unknown word");
     rule.modes = modes->to_ulong();
     rule.method = static_cast<Method>(from.method());
-    if (const auto status = check_power(rule); !status) return std::unexpected(status.error());
     if (from.has_reply()) {
         auto reply = load_reply(from.reply());
         if (!reply) return std::unexpected(reply.error());
         rule.reply = *std::move(reply);
     }
-    if (const auto status = check_constraints(rule); !status) return std::unexpected(status.error());
+    if (const auto status = check_rule(rule); !status) return std::unexpected(status.error());
     return rule;
 }
 

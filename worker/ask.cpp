@@ -152,7 +152,7 @@ Result<Ask::Event> Ask::take_reply_part() {
         return failure(Errc::kInvalid, "broker: data nobody asked for");
     if (data_.size() > kMaxInspected - whole_.size())
         return failure(Errc::kLimit, "broker: a reply too large");
-    for (const std::byte one : data_) whole_.push_back(static_cast<char>(one));
+    whole_.append(reinterpret_cast<const char*>(data_.data()), data_.size());
     data_ = {};
     if (reply_.has_more()) {
         const auto released = release_part();

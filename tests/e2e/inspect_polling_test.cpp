@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 
 #include "tests/e2e/guest.hpp"
 
@@ -22,11 +21,7 @@ constexpr std::array kAll{
 };
 constexpr int kWarmUp = 20;
 
-// SALLYPORT_POLLS: how many queries in all; the run of 100,000 takes minutes.
-int rounds() {
-    const char* polls = std::getenv("SALLYPORT_POLLS");
-    return (polls != nullptr ? std::atoi(polls) : 15'000) / static_cast<int>(kAll.size());
-}
+constexpr int kRounds = 100'000 / int{kAll.size()} + 1;
 
 struct Held {
     std::size_t memory = 0;
@@ -56,13 +51,13 @@ TEST(Polling, LeavesMemoryAndDescriptorsFlat) {
     HostClient host = agent.connect();
     poll(host, kWarmUp);
     const Held before = held(agent);
-    poll(host, rounds());
+    poll(host, kRounds);
     const Held after = held(agent);
     EXPECT_EQ(after.descriptors, before.descriptors);
     EXPECT_EQ(after.processes, before.processes);
     EXPECT_LE(after.memory, before.memory + 512);
-    std::printf("%d polls: %zu KiB before, %zu KiB after\n", rounds() * static_cast<int>(kAll.size()),
-                before.memory, after.memory);
+    std::printf("%d polls: %zu KiB before, %zu KiB after\n", kRounds * int{kAll.size()}, before.memory,
+                after.memory);
 }
 
 }  // namespace

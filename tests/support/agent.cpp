@@ -64,8 +64,8 @@ Agent::Agent(AgentOptions options) : options_(std::move(options)) {
 
 // Another user may not be let into the folder that this tree lies in.
 void Agent::copy_programs() {
-    for (const std::string name :
-         {"broker/sallyportd", "broker/launcher/launcher", "policy/cli/sallyport-policy", "worker/worker"}) {
+    for (const std::string name : {"broker/sallyportd", "broker/launcher/launcher",
+                                   "policy/cli/sallyport-policy", "worker/worker", "inspector/inspector"}) {
         const std::string place = "programs/" + name;
         scratch_.make_folder(place.substr(0, place.rfind('/')));
         std::filesystem::copy_file(options_.root + "/" + name, scratch_.path(place));

@@ -227,7 +227,7 @@ Rule looking(ReplyFilter filter) {
 }
 
 bool shows(const Policy& policy, std::string_view name) {
-    return is_shown({policy, CommandId::kGetUsers, kNow}, &ReplyFilter::users, name);
+    return shown({policy, CommandId::kGetUsers, kNow}, &ReplyFilter::users, name).is_shown;
 }
 
 TEST(Reply, NamesAreWholeOrHaveAStarAtTheEnd) {
@@ -255,9 +255,21 @@ TEST(Reply, MemberIsLeftOutOnlyIfEveryRuleLeavesItOut) {
     ReplyFilter other;
     other.without.set(5);
     const Policy policy = policy_of({looking(one), looking(other)});
-    const Members members = left_out({policy, CommandId::kGetUsers, kNow});
+    const Members members = shown({policy, CommandId::kGetUsers, kNow}).without;
     EXPECT_FALSE(members[4]);
     EXPECT_TRUE(members[5]);
+}
+
+TEST(Reply, RuleThatDoesNotShowANameShowsNoneOfItsMembers) {
+    ReplyFilter brief{.users = {"root"}};
+    brief.without.set(4);
+    const Policy policy = policy_of({looking(brief), looking({.users = {"alice"}})});
+    const auto without = [&](std::string_view name) {
+        return shown({policy, CommandId::kGetUsers, kNow}, &ReplyFilter::users, name).without;
+    };
+    EXPECT_TRUE(without("root")[4]);
+    EXPECT_FALSE(without("alice")[4]);
+    EXPECT_TRUE(without("bob").all());
 }
 
 TEST(Allowed, CommandsThatMayComeAreThere) {

@@ -1,0 +1,60 @@
+// What this installation consists of: whom its processes without privilege run as, and where its programs are.
+// Runs in:  broker, before lockdown()
+#include "broker/installation.hpp"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr uid_t kNobody = 65534;
+
+Result<std::string> own_directory() {
+    std::string path(4096, '\0');
+    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+    if (size <= 0 || static_cast<std::size_t>(size) == path.size()) return system_error("/proc/self/exe");
+    path.resize(static_cast<std::size_t>(size));
+    return path.substr(0, path.rfind('/'));
+}
+
+}  // namespace
+
+PlainUser plain_user() {
+    if (::geteuid() != 0) return {.uid = ::geteuid(), .gid = ::getegid()};
+    // The file itself: the name service could load libraries and ask the network.
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
+    while (file) {
+        const passwd* entry = ::fgetpwent(file.get());
+        if (entry == nullptr) break;
+        if (std::string_view(entry->pw_name) == "sallyport" && entry->pw_uid != 0)
+            return {.uid = entry->pw_uid, .gid = entry->pw_gid};
+    }
+    return {.uid = kNobody, .gid = kNobody};
+}
+
+Result<UniqueFd> open_helper(std::span<const char* const> candidates) {
+    const auto directory = own_directory();
+    if (!directory) return std::unexpected(directory.error());
+    for (const char* candidate : candidates) {
+        UniqueFd file(::open((*directory + "/" + candidate).c_str(), O_RDONLY | O_CLOEXEC));
+        if (!file.is_open()) continue;
+        struct stat info{};
+        if (::fstat(file.get(), &info) != 0) return system_error("fstat");
+        const bool is_ours = info.st_uid == 0 || info.st_uid == ::geteuid();
+        if (!is_ours || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+            return failure(Errc::kProof, "a program of this installation can be written by others");
+        return file;
+    }
+    return system_error("a program of this installation is missing");
+}
+
+}  // namespace sallyport::broker

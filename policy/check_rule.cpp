@@ -1,0 +1,76 @@
+// What must hold between the commands of a rule and all else that it says.
+// Runs in:  broker, before lockdown(); the policy tool
+// Input:    rules out of the compiled form, each part of which is in order by itself
+#include "policy/check_rule.hpp"
+
+#include <algorithm>
+
+#include "ipc/limits.hpp"
+
+namespace sallyport::policy {
+
+namespace {
+
+bool takes(const Rule& rule, Constraint constraint) {
+    return std::ranges::any_of(kCommands, [&](const Command& row) {
+        return row.constraint == constraint && rule.commands.has(row.id);
+    });
+}
+
+/// What must hold between a rule's commands and what it says of power.
+Status check_power(const Rule& rule) {
+    const bool is_allow = rule.effect == Effect::kAllow;
+    const bool is_shutdown = rule.commands.has(CommandId::kShutdown);
+    CommandSet others = rule.commands;
+    others.remove(CommandId::kShutdown);
+    if (rule.modes.any() && (!is_shutdown || (!is_allow && !others.is_empty())))
+        return failure(Errc::kInvalid, "policy: modes for commands that take none");
+    if (is_shutdown && is_allow && rule.modes.none())
+        return failure(Errc::kInvalid, "policy: allow rule without modes");
+    if (rule.method != Method::kAny && !is_allow)
+        return failure(Errc::kInvalid, "policy: method in a deny rule");
+    return {};
+}
+
+bool is_duration(std::uint32_t ms) {
+    return ms > 0 && ms <= kMaxFrozenMs;
+}
+
+/// What must hold between a rule's commands and its files and file systems.
+Status check_constraints(const Rule& rule) {
+    const bool freezes = takes(rule, Constraint::kFreeze) && rule.effect == Effect::kAllow;
+    if (rule.freeze.has_value() != freezes)
+        return failure(Errc::kInvalid, "policy: 'freeze' without its commands, or they without it");
+    if (freezes && (!is_duration(rule.freeze->max_frozen_ms()) || !is_duration(rule.freeze->per_mount_ms())))
+        return failure(Errc::kInvalid, "policy: bad duration");
+    if (freezes && rule.freeze->ByteSizeLong() > kMaxFrame / 2)
+        return failure(Errc::kInvalid, "policy: 'freeze' too long");
+    if (!rule.hooks.empty() && (!freezes || !is_directory_name(rule.hooks)))
+        return failure(Errc::kInvalid, "policy: bad hooks");
+    const bool has_files = !rule.files.empty();
+    const bool takes_files = takes(rule, Constraint::kFiles);
+    if (has_files && !takes_files)
+        return failure(Errc::kInvalid, "policy: files for commands that take none");
+    if (takes_files && !has_files && rule.effect == Effect::kAllow)
+        return failure(Errc::kInvalid, "policy: allow rule without files");
+    const bool looks = std::ranges::any_of(kCommands, [&](const Command& row) {
+        return row.answered_by == AnsweredBy::kInspector && rule.commands.has(row.id);
+    });
+    if (rule.reply && (!looks || rule.effect == Effect::kDeny))
+        return failure(Errc::kInvalid, "policy: reply filter for a rule that shows nothing");
+    return {};
+}
+
+}  // namespace
+
+bool is_directory_name(std::string_view text) {
+    const auto path = GuestPath::parse(text, "/");
+    return path && path->text() == text;
+}
+
+Status check_rule(const Rule& rule) {
+    const auto power = check_power(rule);
+    return power ? check_constraints(rule) : power;
+}
+
+}  // namespace sallyport::policy
