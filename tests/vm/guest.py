@@ -58,8 +58,11 @@ class Guest:
             words += ["-chardev", f"socket,id={name},path={self.path(name)},server=on,wait=off"]
         for disk in self.disks:
             words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
+        words += DEVICES
+        if hasattr(self.case, "devices"):
+            words += self.case.devices(self)
         with open(self.path("qemu.log"), "ab") as log:
-            self.process = subprocess.Popen(words + list(DEVICES), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while True:
             try:
