@@ -6,15 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "inspector/queries.hpp"
+#include "inspector/child.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/inspector.pb.h"
@@ -25,44 +24,35 @@ namespace sallyport::inspector {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
 constexpr int kOver = 0;
 constexpr int kFailed = 1;
 // A child that waits for a dead device does not end when it is killed.
 constexpr std::size_t kMostChildren = 8;
+// A host asks many things at once. One child answers them; nothing that took it over is there for those after.
+constexpr milliseconds kLife(1000);
+// Between the last part of an answer and the child's word that it is free.
+constexpr milliseconds kMoment(5);
+
+enum class State : std::uint8_t { kBusy, kFree, kKilled };
 
 struct Child {
-    std::uint64_t query = 0;
     UniqueFd process;
-    Clock::time_point due;
-    bool is_wanted = true;  // not killed yet
+    UniqueFd socket;
+    Clock::time_point born;
+    State state = State::kFree;
+    std::uint64_t query = 0;
+    Clock::time_point due;  // when it is killed
 };
 
-// In the child: the answer, in parts.
-int answer_and_end(FdRef control, const Sources& sources, const ipc::Request& request) {
-    ipc::Reply reply;
-    if (!answer(sources, request, reply)) return kFailed;
-    std::string all;
-    ipc::encode(reply, all);
-    std::string frame;
-    ipc::InspectorReply said;
-    const auto send = [&] {
-        ipc::encode(said, frame);
-        return ipc::send(control, frame, ipc::WhenFull::kWait).has_value() ? kOver : kFailed;
-    };
-    if (all.size() > kMaxInspected) {
-        said.mutable_query_failed()->set_query(request.seq());
-        said.mutable_query_failed()->set_reason(ipc::TOO_LARGE);
-        return send();
-    }
-    ipc::ReplyPart& part = *said.mutable_reply_part();
-    part.set_query(request.seq());
-    for (std::size_t at = 0; !part.last(); at += kInspectedPart) {
-        part.set_data(all.substr(at, kInspectedPart));
-        part.set_last(at + kInspectedPart >= all.size());
-        if (send() != kOver) return kFailed;
-    }
-    return kOver;
+timespec to_timespec(Clock::duration time) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    return {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(time - seconds).count()};
+}
+
+pollfd readable(FdRef fd) {
+    return {.fd = fd.get(), .events = POLLIN, .revents = 0};
 }
 
 class Server {
@@ -75,6 +65,7 @@ public:
         if (!send(ready)) return kFailed;
         for (;;) {
             wait();
+            for (Child& child : children_) hear(child);
             if (!bury_ended() || !end_late()) return kFailed;
             if (const auto end = take_query()) return *end;
         }
@@ -94,20 +85,29 @@ private:
     }
 
     void wait() {
-        std::vector<pollfd> wanted{{.fd = control_.get(), .events = POLLIN, .revents = 0}};
+        std::vector<pollfd> wanted{readable(control_)};
         std::optional<Clock::time_point> due;
         for (const Child& child : children_) {
-            wanted.push_back({.fd = child.process.get(), .events = POLLIN, .revents = 0});
-            if (child.is_wanted) due = child.due;
+            wanted.push_back(readable(child.process));
+            if (child.state == State::kBusy) wanted.push_back(readable(child.socket));
+            if (child.state != State::kKilled) due = std::min(due.value_or(child.due), child.due);
         }
-        const auto left = std::max(Clock::duration::zero(), due.value_or(Clock::time_point()) - Clock::now());
-        const timespec until{.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count(),
-                             .tv_nsec = (left % std::chrono::seconds(1)).count()};
-        ::ppoll(wanted.data(), wanted.size(), due ? &until : nullptr, nullptr);
+        const timespec left = to_timespec(due ? std::max(Clock::duration::zero(), *due - Clock::now())
+                                              : Clock::duration::zero());
+        ::ppoll(wanted.data(), wanted.size(), due ? &left : nullptr, nullptr);
+    }
+
+    // Whether it has answered.
+    void hear(Child& child) {
+        if (child.state != State::kBusy) return;
+        const auto got = ipc::receive(child.socket, heard_);
+        if (!got || !*got) return;  // its end is seen by bury_ended()
+        child.state = State::kFree;
+        child.due = child.born + kLife;
     }
 
     static void kill(Child& child) {
-        child.is_wanted = false;
+        child.state = State::kKilled;
         ::syscall(SYS_pidfd_send_signal, child.process.get(), SIGKILL, nullptr, 0);
     }
 
@@ -121,9 +121,8 @@ private:
                 ++at;
                 continue;
             }
-            const bool has_failed =
-                child.is_wanted && (info.si_code != CLD_EXITED || info.si_status != kOver);
-            if (has_failed && !send_failed(child.query, ipc::CRASHED)) return false;
+            hear(child);
+            if (child.state == State::kBusy && !send_failed(child.query, ipc::CRASHED)) return false;
             children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
         }
         return true;
@@ -131,33 +130,67 @@ private:
 
     bool end_late() {
         for (Child& child : children_) {
-            if (!child.is_wanted || Clock::now() < child.due) continue;
+            if (child.state == State::kKilled || Clock::now() < child.due) continue;
+            const bool is_late = child.state == State::kBusy;
             kill(child);
-            if (!send_failed(child.query, ipc::LATE)) return false;
+            if (is_late && !send_failed(child.query, ipc::LATE)) return false;
         }
         return true;
     }
 
-    // Nothing to go on with: the broker is gone, or we are the child of a query.
+    // The child that was born within its life and has nothing to do. The broker asks the next only when it does not want
+    // the last any more: who is still at work is killed.
+    Child* free_child() {
+        for (Child& child : children_) {
+            if (child.state == State::kBusy) {
+                pollfd wanted = readable(child.socket);
+                const timespec moment = to_timespec(kMoment);
+                ::ppoll(&wanted, 1, &moment, nullptr);
+                hear(child);
+            }
+            if (child.state == State::kFree && Clock::now() < child.due) return &child;
+            if (child.state != State::kKilled) kill(child);
+        }
+        return nullptr;
+    }
+
+    // Nothing to go on with: the broker is gone, or we are a child that has ended.
     std::optional<int> take_query() {
         const auto got = ipc::receive(control_, frame_);
         if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
         if (!*got) return std::nullopt;
         ipc::Request request;
         if (!frame_.fds.empty() || !ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
-        // The broker asks the next only when it does not want the last any more.
-        for (Child& child : children_)
-            if (child.is_wanted) kill(child);
-        if (children_.size() >= kMostChildren)
-            return send_failed(request.seq(), ipc::LATE) ? std::nullopt : std::optional(kFailed);
+        Child* child = free_child();
+        if (child == nullptr) {
+            if (children_.size() >= kMostChildren) return after(send_failed(request.seq(), ipc::LATE));
+            if (const auto end = fork_child()) return end;
+            child = &children_.back();
+        }
+        child->state = State::kBusy;
+        child->query = request.seq();
+        child->due = Clock::now() + milliseconds(kInspectMs);
+        // A child that is gone is seen by bury_ended().
+        (void)ipc::send(child->socket, frame_.bytes, ipc::WhenFull::kFail);
+        return std::nullopt;
+    }
+
+    static std::optional<int> after(bool sent) { return sent ? std::nullopt : std::optional(kFailed); }
+
+    std::optional<int> fork_child() {
+        auto sockets = ipc::socket_pair();
+        if (!sockets) return kFailed;
         // By the raw call: the filter lets through these flags and nothing else.
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
-        if (pid == 0) return answer_and_end(control_, sources_, request);
-        if (pid < 0) return send_failed(request.seq(), ipc::CRASHED) ? std::nullopt : std::optional(kFailed);
-        children_.push_back({.query = request.seq(),
-                             .process = UniqueFd(process),
-                             .due = Clock::now() + std::chrono::milliseconds(kInspectMs)});
+        if (pid < 0) return kFailed;
+        if (pid == 0) {
+            children_.clear();
+            sockets->first.reset();
+            return answer_queries(control_, sockets->second, sources_);
+        }
+        children_.push_back(
+            {.process = UniqueFd(process), .socket = std::move(sockets->first), .born = Clock::now()});
         return std::nullopt;
     }
 
@@ -165,6 +198,7 @@ private:
     const Sources& sources_;
     std::vector<Child> children_;
     ipc::Frame frame_;
+    ipc::Frame heard_;
     std::string bytes_;
 };
 

@@ -1,4 +1,4 @@
-// The system calls of the inspector, and of the child that it forks for each query.
+// The system calls of the inspector, and of the children that it forks for queries.
 // Runs in:  inspector
 //
 // THREAT: what the guest's own users choose (names of mounts, of users, of interfaces) takes a child over. It can read
@@ -25,7 +25,8 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for queries, children and deadlines"},
     SyscallRule{SCMP_SYS(recvmsg),          kAny, kAny,                                   kA, "queries of the broker; answers of netlink"},
     SyscallRule{SCMP_SYS(sendmsg),          kAny, kAny,                                   kA, "replies to the broker"},
-    SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       kA, "fork a child for a query; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       kA, "fork a child for queries; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(socketpair),       is_int(0, AF_UNIX), kAny,                     kA, "between it and a child: queries in, word of each answer out"},
     SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    kA, "kill a child at its deadline"},
     SyscallRule{SCMP_SYS(waitid),           kAny, kAny,                                   kA, "how a child ended"},
     SyscallRule{SCMP_SYS(openat),           kReadOnly, kAny,                              kA, "sysfs, udev's database, the time zone; Landlock: nothing else"},

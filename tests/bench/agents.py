@@ -17,6 +17,11 @@ id = "bench"
 commands = ["@file"]
 files = [{{ under = "{files}", access = ["read", "write", "create"], owner = [{uid}] }}]
 """
+LOOKING = """
+[[allow]]
+id = "look"
+commands = ["@inspect"]
+"""
 START_DEADLINE = 20
 
 
@@ -108,10 +113,12 @@ def qemu_ga(scratch):
     return Agent("qemu-ga", ["/usr/sbin/qemu-ga", "-m", "unix-listen", "-p", path, "-t", folder], path)
 
 
-def sallyport(scratch, build):
+def sallyport(scratch, build, looks):
+    """Sallyport; if it `looks`, with an inspector."""
     folder = fresh(scratch, "sallyport")
     path, policy = os.path.join(folder, "socket"), os.path.join(folder, "policy.toml")
-    pathlib.Path(policy).write_text(POLICY.format(files=os.path.join(scratch, "files"), uid=os.getuid()))
+    text = POLICY.format(files=os.path.join(scratch, "files"), uid=os.getuid())
+    pathlib.Path(policy).write_text(text + (LOOKING if looks else ""))
     command = [os.path.join(build, "broker/sallyportd"), "-m", "unix-listen", "-p", path, "--policy", policy, "-t", folder]
     return Agent("sallyport", command, path)
 

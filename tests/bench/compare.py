@@ -6,7 +6,8 @@ usage: compare.py BUILD [--rounds N] [--idle SECONDS] [--cpus N] [--self]
 Both agents run at the same time on unix sockets, and each measurement alternates between them, so that what disturbs
 the machine disturbs both. A figure is the median of the rounds; the spread of the ratio is its lowest and highest
 round. Everything runs on one CPU unless --cpus says otherwise: it is the agents' work that is compared, not the time
-in which the machine wakes a sleeping CPU, which in a virtual machine is longer than that work. --self puts a second qemu-ga in this agent's place: what it shows is the error of the method.
+in which the machine wakes a sleeping CPU, which in a virtual machine is longer than that work. --self puts a second
+qemu-ga in this agent's place: what it shows is the error of the method.
 """
 import argparse
 import json
@@ -22,10 +23,10 @@ import agents
 KIB, MIB = 1 << 10, 1 << 20
 FILE_SIZE = 48 * MIB  # load.cpp reads such a file round and round
 
-# name, words for the load client, units of work, name of the unit, least ratio to reach
+# name, words for the load client, units of work, name of the unit, least ratio to reach if there is one
 SPEEDS = [
-    ("guest-ping, one at a time", ["ping", 8000, 1], 8000, "round trips/s", 2),
-    ("guest-ping, pipelined", ["ping", 30000, 50], 30000, "round trips/s", 4),
+    ("guest-ping, one at a time", ["ask", "guest-ping", 8000, 1], 8000, "round trips/s", 2),
+    ("guest-ping, pipelined", ["ask", "guest-ping", 30000, 50], 30000, "round trips/s", 4),
     ("guest-file-read, 4 KiB pieces", ["read", 4 * KIB, 24 * MIB], 24, "MiB/s", 2.5),
     ("guest-file-read, 64 KiB pieces", ["read", 64 * KIB, 48 * MIB], 48, "MiB/s", 6),
     ("guest-file-read, 1 MiB pieces", ["read", MIB, 96 * MIB], 96, "MiB/s", 8),
@@ -33,6 +34,10 @@ SPEEDS = [
     ("guest-file-write, 4 KiB pieces", ["write", 4 * KIB, 8 * MIB], 8, "MiB/s", 6),
     ("guest-file-write, 64 KiB pieces", ["write", 64 * KIB, 64 * MIB], 64, "MiB/s", 12),
     ("guest-file-write, 1 MiB pieces", ["write", MIB, 64 * MIB], 64, "MiB/s", 12),
+    ("guest-get-host-name, one at a time", ["ask", "guest-get-host-name", 1000, 1], 1000, "replies/s", None),
+    ("guest-network-get-interfaces, one at a time", ["ask", "guest-network-get-interfaces", 1000, 1], 1000, "replies/s", None),
+    ("guest-get-fsinfo, one at a time", ["ask", "guest-get-fsinfo", 500, 1], 500, "replies/s", None),
+    ("guest-get-disks, one at a time", ["ask", "guest-get-disks", 200, 1], 200, "replies/s", None),
 ]
 
 
@@ -52,7 +57,9 @@ class Row:
     def report(self):
         ratios = self.ratios()
         middle = statistics.median(ratios) if ratios else None
-        if self.ours and self.ours[0] is None:
+        if self.bar is None:
+            verdict = ""
+        elif self.ours and self.ours[0] is None:
             verdict = "not shown to this user"
         elif middle is None:  # zero on a side: nothing to divide by
             verdict = "ok" if statistics.median(self.ours) <= statistics.median(self.theirs) else "BELOW BAR"
@@ -65,7 +72,7 @@ class Row:
 
 def run_load(build, agent, words, scratch):
     verb, *numbers = words
-    file = {"ping": [], "read": [os.path.join(scratch, "files", "read")],
+    file = {"ask": [], "read": [os.path.join(scratch, "files", "read")],
             "write": [os.path.join(scratch, "files", f"written-{agent.name}")]}[verb]
     command = [os.path.join(build, "tests/bench/load"), agent.socket, verb, *file, *map(str, numbers)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -76,7 +83,7 @@ def run_load(build, agent, words, scratch):
 
 def measure_speeds(build, scratch, start, rounds):
     rows = []
-    with start["theirs"]() as theirs, start["ours"]() as ours:
+    with start["theirs"]() as theirs, start["ours"](True) as ours:
         for name, words, units, unit, bar in SPEEDS:
             row = Row(name, unit, bar, True)
             for number in range(rounds):
@@ -102,10 +109,11 @@ def measure_memory(build, scratch, start, rounds):
     return [peak, resident]
 
 
-def measure_idle(start, seconds):
-    memory = Row("idle memory, sum of PSS", "KiB", 1, False)
-    wakeups = Row("wake-ups while idle", "per minute", 1, False)
-    with start["theirs"]() as theirs, start["ours"]() as ours:
+def measure_idle(start, seconds, looks):
+    what = ", with the inspector" if looks else ""
+    memory = Row(f"idle memory, sum of PSS{what}", "KiB", None if looks else 1, False)
+    wakeups = Row(f"wake-ups while idle{what}", "per minute", 1, False)
+    with start["theirs"]() as theirs, start["ours"](looks) as ours:
         time.sleep(1)  # what answering the first ping set off
         sides = [("ours", ours), ("theirs", theirs)]
         before = [agent.total("status", ("voluntary_ctxt", "nonvoluntary_ctxt")) for _, agent in sides]
@@ -128,7 +136,7 @@ def print_table(reports, names):
         ratio = "-" if r["ratio"] is None else f"{r['ratio']:.2f}"
         spread = "" if r["ratio"] is None else f"{r['lowest']:.2f} to {r['highest']:.2f}"
         print(f"{r['name']:<52}{shown(ours):>12}{shown(theirs):>12}  {r['unit']:<14}{ratio:>7}  {spread:<15}"
-              f"{r['bar']:>5}  {r['verdict']}")
+              f"{r['bar'] or '-':>5}  {r['verdict']}")
 
 
 def main():
@@ -145,12 +153,12 @@ def main():
         os.mkdir(os.path.join(scratch, "files"))
         with open(os.path.join(scratch, "files", "read"), "wb") as file:
             file.write(os.urandom(FILE_SIZE))
-        start = {"theirs": lambda: agents.qemu_ga(scratch), "ours": lambda: agents.sallyport(scratch, build)}
+        start = {"theirs": lambda: agents.qemu_ga(scratch), "ours": lambda looks=False: agents.sallyport(scratch, build, looks)}
         if options.self:
-            start["ours"] = start["theirs"]
+            start["ours"] = lambda looks=False: start["theirs"]()
         rows = measure_speeds(build, scratch, start, options.rounds)
         rows += measure_memory(build, scratch, start, min(3, options.rounds))
-        rows += measure_idle(start, options.idle)
+        rows += measure_idle(start, options.idle, False) + measure_idle(start, options.idle, True)
     reports = [row.report() for row in rows]
     names = ["qemu-ga (2)" if options.self else "sallyport", "qemu-ga"]
     print_table(reports, names)

@@ -1,7 +1,7 @@
 // A host that only measures: sends requests that were made beforehand and looks for the line ends of the
 // replies. It parses no JSON, so that what is timed is the agent. Prints the seconds that the work took.
 //
-// usage: load SOCKET ping COUNT WINDOW
+// usage: load SOCKET ask COMMAND COUNT WINDOW
 //        load SOCKET read FILE PIECE TOTAL
 //        load SOCKET write FILE PIECE TOTAL
 #include <sys/socket.h>
@@ -117,9 +117,9 @@ std::size_t base64_size(std::size_t size) {
     return (size + 2) / 3 * 4;
 }
 
-void ping(Agent& agent, std::size_t count, std::size_t window) {
+void ask(Agent& agent, std::string_view command, std::size_t count, std::size_t window) {
     std::string requests;
-    for (std::size_t i = 0; i < window; ++i) requests += "{\"execute\":\"guest-ping\"}\n";
+    for (std::size_t i = 0; i < window; ++i) requests += request(command, "");
     for (std::size_t done = 0; done < count; done += window) {
         agent.send_all(requests);
         agent.take(window);
@@ -163,11 +163,11 @@ void write_file(Agent& agent, std::string_view path, std::size_t piece, std::siz
 int main(int argc, char** argv) {
     const std::span<char*> words(argv, static_cast<std::size_t>(argc));
     const std::string_view verb = words.size() > 2 ? words[2] : "";
-    if (words.size() != (verb == "ping" ? 5 : 6)) fail("usage: load SOCKET ping|read|write ...");
+    if (words.size() != 6) fail("usage: load SOCKET ask|read|write ...");
     Agent agent(words[1]);
     agent.ask("{\"execute\":\"guest-ping\"}\n");
     const auto start = std::chrono::steady_clock::now();
-    if (verb == "ping") ping(agent, number(words[3]), number(words[4]));
+    if (verb == "ask") ask(agent, words[3], number(words[4]), number(words[5]));
     if (verb == "read") read_file(agent, words[3], number(words[4]), number(words[5]));
     if (verb == "write") write_file(agent, words[3], number(words[4]), number(words[5]));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;

@@ -196,6 +196,30 @@ TEST_F(OddGuest, KilledChildIsOneErrorAndTheNextIsAnswered) {
     EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
 }
 
+TEST_F(OddGuest, ChildAnswersForASecondAndIsGone) {
+    const pid_t inspector = inspector_of(agent_);
+    std::vector<pid_t> first;
+    // On a machine that is slow enough a second passes between the two.
+    EXPECT_TRUE(eventually([&] {
+        look(host_, "guest-get-time");
+        first = children_of(inspector);
+        look(host_, "guest-get-host-name");
+        return first.size() == 1 && children_of(inspector) == first;
+    }));
+    EXPECT_TRUE(eventually([&] { return children_of(inspector).empty(); }));
+    look(host_, "guest-get-host-name");
+    EXPECT_NE(children_of(inspector), first);
+}
+
+TEST_F(OddGuest, ChildThatEndsBetweenQueriesCostsNothing) {
+    const pid_t inspector = inspector_of(agent_);
+    look(host_, "guest-get-time");
+    ASSERT_EQ(children_of(inspector).size(), 1U);
+    send_signal(children_of(inspector)[0], SIGKILL);
+    EXPECT_TRUE(eventually([&] { return children_of(inspector).empty(); }));
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+}
+
 TEST_F(OddGuest, WorkerKilledWhileAQueryIsUnderWayCostsThatQuery) {
     const DeadMount dead;
     host_.send(command("guest-get-fsinfo"));
