@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,9 @@ using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
 
 constexpr std::size_t kHardwareAddress = 6;  // as qemu-ga reports them, whatever the device's length
 constexpr std::size_t kBuffer = 32768;
+// The kernel says so if what it lists changed meanwhile, and may have missed some of it; where containers come and go it
+// never stops. After so many looks that is taken, as by the C library.
+constexpr int kLooks = 5;
 
 struct Link {
     std::string name;
@@ -117,23 +122,51 @@ int take_address(const nlmsghdr* message, void* data) {
     return MNL_CB_OK;
 }
 
+enum class Changes : std::uint8_t { kRefused, kTaken };
+
+struct Source {
+    const Socket& socket;
+    Changes changes;
+};
+
+// libmnl ends a list at the mark that it changed.
+void take_mark_away(std::span<char> messages) {
+    auto* message = reinterpret_cast<nlmsghdr*>(messages.data());
+    for (int left = static_cast<int>(messages.size()); mnl_nlmsg_ok(message, left);
+         message = mnl_nlmsg_next(message, &left))
+        message->nlmsg_flags &= static_cast<std::uint16_t>(~NLM_F_DUMP_INTR);
+}
+
 // Without an address a netlink socket talks to the kernel; the filter lets through nothing else.
-Status dump(const Socket& socket, std::uint16_t type, mnl_cb_t take, Network& network) {
+Status dump(const Source& source, std::uint16_t type, mnl_cb_t take, Network& network) {
     std::vector<char> buffer(kBuffer);
     nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
     request->nlmsg_type = type;
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     request->nlmsg_seq = type;
     mnl_nlmsg_put_extra_header(request, sizeof(ifinfomsg));
-    if (::send(mnl_socket_get_fd(socket.get()), request, request->nlmsg_len, 0) < 0)
+    if (::send(mnl_socket_get_fd(source.socket.get()), request, request->nlmsg_len, 0) < 0)
         return system_error("send");
     for (;;) {
-        const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+        const ssize_t got = mnl_socket_recvfrom(source.socket.get(), buffer.data(), buffer.size());
         if (got <= 0) return system_error("recvmsg");
-        const int more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), type, 0, take, &network);
+        const auto size = static_cast<std::size_t>(got);
+        if (source.changes == Changes::kTaken) take_mark_away(std::span(buffer).first(size));
+        const int more = mnl_cb_run(buffer.data(), size, type, 0, take, &network);
         if (more < MNL_CB_STOP) return system_error("netlink");
         if (more == MNL_CB_STOP) return {};
     }
+}
+
+Result<Network> look_at_network(Changes changes) {
+    const Socket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC), mnl_socket_close);
+    if (!socket) return system_error("netlink socket");
+    Network network;
+    if (const auto done = dump({socket, changes}, RTM_GETLINK, take_link, network); !done)
+        return std::unexpected(done.error());
+    if (const auto done = dump({socket, changes}, RTM_GETADDR, take_address, network); !done)
+        return std::unexpected(done.error());
+    return network;
 }
 
 std::string hardware_text(const Link& link) {
@@ -181,11 +214,11 @@ private:
 }  // namespace
 
 Status network_get_interfaces(const Sources&, Reply& reply) {
-    const Socket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC), mnl_socket_close);
-    if (!socket) return system_error("netlink socket");
-    Network network;
-    if (const auto done = dump(socket, RTM_GETLINK, take_link, network); !done) return done;
-    if (const auto done = dump(socket, RTM_GETADDR, take_address, network); !done) return done;
+    auto looked = look_at_network(Changes::kRefused);
+    for (int look = 2; !looked && looked.error().sys_errno == EINTR && look <= kLooks; ++look)
+        looked = look_at_network(look < kLooks ? Changes::kRefused : Changes::kTaken);
+    if (!looked) return std::unexpected(looked.error());
+    Network& network = *looked;
     Interfaces interfaces(reply);
     for (const unsigned index : network.order) interfaces.of(network.links[index].name, network.links[index]);
     for (const Address& address : network.addresses) {

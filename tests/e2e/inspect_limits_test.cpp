@@ -160,6 +160,28 @@ TEST_F(OddGuest, OnlyALoopbackThatIsDown) {
               R"({"return": [{"name": "lo", "hardware-address": "00:00:00:00:00:00"}]})");
 }
 
+// Containers come and go: the kernel interrupts a list that it is asked for meanwhile.
+TEST_F(OddGuest, AddressesThatComeAndGoCostNoError) {
+    const Scratch scratch;
+    std::ofstream many(scratch.path("many"));
+    for (int at = 0; at < 2000; ++at)
+        many << "address add 10.7." << at / 250 << "." << at % 250 + 1 << "/32 dev lo\n";
+    many.close();
+    shell("ip link set lo up; ip -batch " + scratch.path("many"));
+    std::ofstream churn(scratch.path("churn"));
+    for (int at = 0; at < 40'000; ++at)
+        churn << "address " << (at % 2 == 0 ? "add" : "del") << " 10.8.0.1/32 dev lo\n";
+    churn.close();
+    const Child changing(Program{.words = {"/usr/sbin/ip", "-batch", scratch.path("churn")},
+                                 .environment = {},
+                                 .output = scratch.path("output")});
+    while (!changing.has_ended()) {
+        const json::value interfaces = look(host_, "guest-network-get-interfaces");
+        EXPECT_GE(element(interfaces, "name", "lo").at("ip-addresses").as_array().size(), 2000U);
+    }
+    shell("ip address flush dev lo scope global");
+}
+
 void add_routes(const Scratch& scratch, int count) {
     std::ofstream batch(scratch.path("batch"));
     for (int at = 0; at < count; ++at)
