@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "broker/loop.hpp"
+#include "sandbox/lockdown.hpp"
 
 namespace sallyport::broker {
 
@@ -68,11 +69,14 @@ void hear_worker(Loop& loop) {
     }
     if (!*received) return;
     const SendReply send = reply_to(loop);
+    const bool greets = loop.service.session.worker.phase == Phase::kGreeting;
     auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send);
     if (loop.service.session.freezing.is_frozen) loop.service.audit.hold();
     if (!violation) violation = tell_frozen(loop.service.session, send);
     if (violation) return end_worker(loop, *violation);
     begin_launch(loop);
+    // What starting a worker took is not needed while it lives.
+    if (greets) sandbox::forget_startup_code();
 }
 
 bool is_inspecting(const Loop& loop) {
@@ -100,12 +104,14 @@ void give_up_inspecting(Loop& loop) {
     go_on_inspecting(loop);
 }
 
-// The connection is over: nothing of its contents is left in the arena for the next.
+// The connection is over: nothing of its contents is left in the arena for the next, and nothing of our own is held that
+// only the next needs.
 void forget_host(Loop& loop) {
     loop.connection.reset();
     loop.stage = Stage::kNoHost;
     if (const auto wiped = loop.service.session.arena.wipe(); !wiped)
         stop(loop, 1, wiped.error().what, wiped.error().sys_errno);
+    sandbox::forget_startup_code();
 }
 
 void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {

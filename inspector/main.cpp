@@ -45,6 +45,5 @@ int main(int argc, char** argv) {
     for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) std::signal(number, SIG_IGN);
     const inspector::Sources sources = inspector::open_sources(*commands);
     if (!sandbox::lockdown_inspector(*uid, *gid, inspector::needs_of(*commands))) return kFailed;
-    sandbox::forget_startup_code();
     return inspector::serve(FdRef(kControl), sources);
 }

@@ -18,6 +18,7 @@
 #include "ipc/codec.hpp"
 #include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
+#include "sandbox/lockdown.hpp"
 
 namespace sallyport::inspector {
 
@@ -64,6 +65,8 @@ public:
         ready.mutable_inspector_ready();
         if (!send(ready)) return kFailed;
         for (;;) {
+            // Without a child nothing was asked for a while: what the last questions took is not needed.
+            if (children_.empty()) sandbox::forget_startup_code();
             wait();
             for (Child& child : children_) hear(child);
             if (!bury_ended() || !end_late()) return kFailed;

@@ -58,7 +58,7 @@ Status lock_memory();
 Status lockdown_broker(const BrokerNeeds& needs);
 
 /// Unmaps code that was paged in so far; what is needed again is paged in again. After the lockdown, the last
-/// part of a start.
+/// part of a start, and after the start of another process: who waits holds little.
 void forget_startup_code();
 
 /// Makes the few capabilities that lockdown_nursery() starts with outlast the execve() of the nursery, which

@@ -51,7 +51,6 @@ int be_nursery(std::string_view uid_text, std::string_view gid_text) {
     const FdRef executable(kNurseryExecutable);
     if (!sandbox::lockdown_nursery(*uid, *gid, executable, std::span(&control, 1)))
         return end_with(worker::Exit::kLockdownFailed);
-    sandbox::forget_startup_code();
     return worker::run_nursery(control, executable);
 }
 
@@ -73,8 +72,12 @@ int be_worker() {
         return end_with(worker::Exit::kSetUpFailed);
     if (!sandbox::lockdown_worker()) return end_with(worker::Exit::kLockdownFailed);
     sandbox::forget_startup_code();
-    return end_with(worker::serve(
-        {.epoll = epoll, .channel = channel, .broker = broker, .arena = *arena, .commands = commands}));
+    return end_with(worker::serve({.epoll = epoll,
+                                   .channel = channel,
+                                   .broker = broker,
+                                   .arena = *arena,
+                                   .commands = commands,
+                                   .forget_first = sandbox::forget_startup_code}));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/nursery.pb.h"
+#include "sandbox/lockdown.hpp"
 
 namespace sallyport::worker {
 
@@ -62,6 +63,8 @@ public:
         ready.mutable_nursery_ready();
         if (!send(ready)) return kFailed;
         for (;;) {
+            // Only the start or the end of a worker wakes it: what they take is not needed in between.
+            sandbox::forget_startup_code();
             wait();
             if (const auto end = take_requests()) return *end;
             if (!report_ended()) return kFailed;

@@ -133,6 +133,8 @@ private:
 
     Status wait() {
         if (const auto watched = watch_output(); !watched) return watched;
+        // What the first request took, such as making the tables of all messages, those after it do not need.
+        if (conversation_.is_idle() && ++rests_ == 2) serving_.forget_first();
         const auto until = conversation_.deadline();
         std::array<epoll_event, 2> events{};
         const int count = ::epoll_pwait(serving_.epoll.get(), events.data(), events.size(),
@@ -159,6 +161,7 @@ private:
     std::vector<char> buffer_;
     char last_byte_ = '\n';
     bool watches_output_ = false;
+    std::size_t rests_ = 0;
 };
 
 // The host is not looked at before; its events wait.
