@@ -43,6 +43,7 @@ struct Child {
     UniqueFd socket;
     Clock::time_point born;
     State state = State::kFree;
+    ipc::Request::CommandCase command = ipc::Request::COMMAND_NOT_SET;
     std::uint64_t query = 0;
     Clock::time_point due;  // when it is killed
 };
@@ -157,6 +158,17 @@ private:
         return nullptr;
     }
 
+    // Whether a child that was killed over the same command is still there: it waits for a device that does not answer. One
+    // is enough.
+    bool is_stuck(ipc::Request::CommandCase command) {
+        return std::ranges::any_of(children_, [&](const Child& child) {
+            if (child.state != State::kKilled || child.command != command) return false;
+            pollfd ended = readable(child.process);
+            const timespec moment = to_timespec(kMoment);
+            return ::ppoll(&ended, 1, &moment, nullptr) == 0;
+        });
+    }
+
     // Nothing to go on with: the broker is gone, or we are a child that has ended.
     std::optional<int> take_query() {
         const auto got = ipc::receive(control_, frame_);
@@ -165,12 +177,16 @@ private:
         ipc::Request request;
         if (!frame_.fds.empty() || !ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
         Child* child = free_child();
+        if (is_stuck(request.command_case()) || (child == nullptr && children_.size() >= kMostChildren))
+            return after(send_failed(request.seq(), ipc::LATE));
         if (child == nullptr) {
-            if (children_.size() >= kMostChildren) return after(send_failed(request.seq(), ipc::LATE));
-            if (const auto end = fork_child()) return end;
+            if (fork_child()) return answer_queries(control_, parent_, sources_);
+            if (children_.empty() || children_.back().state != State::kFree)
+                return after(send_failed(request.seq(), ipc::CRASHED));
             child = &children_.back();
         }
         child->state = State::kBusy;
+        child->command = request.command_case();
         child->query = request.seq();
         child->due = Clock::now() + milliseconds(kInspectMs);
         // A child that is gone is seen by bury_ended().
@@ -180,25 +196,27 @@ private:
 
     static std::optional<int> after(bool sent) { return sent ? std::nullopt : std::optional(kFailed); }
 
-    std::optional<int> fork_child() {
+    // Whether we are the child. The new one is the last and free; there is none if the guest has no room for it.
+    bool fork_child() {
         auto sockets = ipc::socket_pair();
-        if (!sockets) return kFailed;
+        if (!sockets) return false;
         // By the raw call: the filter lets through these flags and nothing else.
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
-        if (pid < 0) return kFailed;
+        if (pid < 0) return false;
         if (pid == 0) {
             children_.clear();
-            sockets->first.reset();
-            return answer_queries(control_, sockets->second, sources_);
+            parent_ = std::move(sockets->second);
+            return true;
         }
         children_.push_back(
             {.process = UniqueFd(process), .socket = std::move(sockets->first), .born = Clock::now()});
-        return std::nullopt;
+        return false;
     }
 
     FdRef control_;
     const Sources& sources_;
+    UniqueFd parent_;  // in a child
     std::vector<Child> children_;
     ipc::Frame frame_;
     ipc::Frame heard_;

@@ -1,6 +1,7 @@
 // Whatever state the guest is in: an answer in time, well formed and bounded.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fuse.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <memory>
 
@@ -54,7 +56,34 @@ public:
     }
     [[nodiscard]] std::string point() const { return scratch_.path("dead"); }
 
+    /// Takes the next request of that kind, and answers nothing but the kernel's greeting. Who asked for it cannot even be
+    /// killed from then on.
+    void take(std::uint32_t opcode) {
+        std::array<char, FUSE_MIN_READ_BUFFER> request{};
+        fuse_in_header header{};
+        do {
+            if (::read(device_.get(), request.data(), request.size()) < 0) ADD_FAILURE() << errno;
+            std::memcpy(&header, request.data(), sizeof header);
+            if (header.opcode == FUSE_INIT) greet(header.unique);
+        } while (header.opcode != opcode);
+    }
+    /// The file system answers with errors from now on.
+    void give_up() { device_.reset(); }
+
 private:
+    void greet(std::uint64_t unique) {
+        struct {
+            fuse_out_header header{
+                .len = sizeof(fuse_out_header) + sizeof(fuse_init_out), .error = 0, .unique = 0};
+            fuse_init_out init{};
+        } answer;
+        answer.header.unique = unique;
+        answer.init.major = FUSE_KERNEL_VERSION;
+        answer.init.minor = FUSE_KERNEL_MINOR_VERSION;
+        answer.init.max_write = 4096;
+        if (::write(device_.get(), &answer, sizeof answer) != sizeof answer) ADD_FAILURE() << errno;
+    }
+
     Scratch scratch_;
     UniqueFd device_;
     std::string loop_;
@@ -92,6 +121,24 @@ TEST_F(OddGuest, ManyQueriesOfADeadMountLeaveNothingBehind) {
     }
     EXPECT_TRUE(eventually([&] { return children_of(inspector).empty(); }));
     EXPECT_EQ(count_descriptors(inspector), descriptors);
+}
+
+TEST_F(OddGuest, ChildThatCannotBeKilledCostsItsCommandAndNoOther) {
+    DeadMount dead;
+    const pid_t inspector = inspector_of(agent_);
+    host_.send(command("guest-get-fsinfo"));
+    dead.take(FUSE_STATFS);
+    EXPECT_EQ(host_.line(), error_line("the guest did not answer in time"));
+    const auto stuck = children_of(inspector);
+    ASSERT_EQ(stuck.size(), 1U);
+    for (int at = 0; at < 20; ++at) {
+        EXPECT_EQ(host_.ask(command("guest-get-fsinfo")), error_line("the guest did not answer in time"));
+        EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+    }
+    EXPECT_LE(children_of(inspector).size(), 2U);
+    dead.give_up();
+    EXPECT_TRUE(eventually([&] { return children_of(inspector).empty(); }));
+    EXPECT_EQ(desc_of(host_.ask(command("guest-get-fsinfo"))), "");
 }
 
 TEST_F(OddGuest, StoppedInspectorCostsOneErrorInTime) {
