@@ -4,6 +4,7 @@
 #include <linux/fuse.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -286,6 +287,17 @@ TEST_F(OddGuest, ChildThatEndsBetweenQueriesCostsNothing) {
     ASSERT_EQ(children_of(inspector).size(), 1U);
     send_signal(children_of(inspector)[0], SIGKILL);
     EXPECT_TRUE(eventually([&] { return children_of(inspector).empty(); }));
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
+}
+
+TEST_F(OddGuest, GuestWithoutRoomForAProcessCostsErrorsAndNoMore) {
+    const pid_t inspector = inspector_of(agent_);
+    rlimit before{};
+    ASSERT_EQ(::prlimit(inspector, RLIMIT_NPROC, nullptr, &before), 0);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::prlimit(inspector, RLIMIT_NPROC, &none, nullptr), 0);
+    EXPECT_EQ(host_.ask(command("guest-get-time")), error_line("the guest's state could not be read"));
+    ASSERT_EQ(::prlimit(inspector, RLIMIT_NPROC, &before, nullptr), 0);
     EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
 }
 
