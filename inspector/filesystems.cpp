@@ -77,14 +77,19 @@ void put_sizes(const std::string& point, Filesystem& to) {
     to.set_total_bytes_privileged(info.f_blocks * info.f_frsize);
 }
 
-void put(const Udev& udev, const Mount& mount, Filesystem& to) {
+// Without its sizes, if its file system did not answer lately.
+void put(const Udev& udev, const HungDevices& hung, const Mount& mount, Filesystem& to) {
     const std::string number =
         std::to_string(major(mount.device)) + ":" + std::to_string(minor(mount.device));
     const std::string path = real_path("/sys/dev/block/" + number);
     to.set_name(path.empty() ? number : to_utf8(path.substr(path.rfind('/') + 1)));
     to.set_mountpoint(to_utf8(mount.point));
     to.set_type(to_utf8(mount.type));
-    put_sizes(mount.point, to);
+    if (!hung.has(mount.device)) {
+        hung.look_at(mount.device);
+        put_sizes(mount.point, to);
+        hung.look_at(0);
+    }
     std::vector<schema::GuestDiskAddress> addresses;
     if (!path.empty()) add_addresses(udev, path, kMostLayers, addresses);
     for (schema::GuestDiskAddress& address : addresses) *to.add_disk() = std::move(address);
@@ -104,7 +109,7 @@ Status get_fsinfo(const Sources& sources, schema::GetFsinfoReply& reply) {
     const Udev udev;
     const std::vector<Mount> mounts = block_mounts(table.get());
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount)
-        put(udev, *mount, *reply.add_filesystems());
+        put(udev, sources.hung, *mount, *reply.add_filesystems());
     return {};
 }
 

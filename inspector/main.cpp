@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
     if (!uid || !gid || !commands) return kFailed;
     if (::close_range(kControl + 1, ~0U, 0) != 0) return kFailed;
     for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) std::signal(number, SIG_IGN);
-    const inspector::Sources sources = inspector::open_sources(*commands);
+    inspector::Sources sources = inspector::open_sources(*commands);
     if (!sandbox::lockdown_inspector(*uid, *gid, inspector::needs_of(*commands))) return kFailed;
     return inspector::serve(FdRef(kControl), sources);
 }

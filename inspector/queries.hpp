@@ -1,5 +1,5 @@
 // The queries by name: each fills the reply message of its command.
-// Runs in:  inspector, in the child of one query
+// Runs in:  inspector, in a child
 #pragma once
 
 #include "inspector/sources.hpp"

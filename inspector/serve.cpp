@@ -36,6 +36,9 @@ constexpr milliseconds kLife(1000);
 // Between the last part of an answer and the child's word that it is free.
 constexpr milliseconds kMoment(5);
 
+// A file system that takes longer has not answered, also for a host that asks for something else by then.
+constexpr milliseconds kPatience(500);
+
 enum class State : std::uint8_t { kBusy, kFree, kKilled };
 
 struct Child {
@@ -43,8 +46,8 @@ struct Child {
     UniqueFd socket;
     Clock::time_point born;
     State state = State::kFree;
-    ipc::Request::CommandCase command = ipc::Request::COMMAND_NOT_SET;
     std::uint64_t query = 0;
+    Clock::time_point asked;
     Clock::time_point due;  // when it is killed
 };
 
@@ -59,7 +62,7 @@ pollfd readable(FdRef fd) {
 
 class Server {
 public:
-    Server(FdRef control, const Sources& sources) : control_(control), sources_(sources) {}
+    Server(FdRef control, Sources& sources) : control_(control), sources_(sources) {}
 
     int run() {
         ipc::InspectorReply ready;
@@ -110,7 +113,10 @@ private:
         child.due = child.born + kLife;
     }
 
-    static void kill(Child& child) {
+    void kill(Child& child) {
+        const auto now = Clock::now();
+        const bool is_late = child.state == State::kBusy && now >= child.asked + kPatience;
+        if (is_late) sources_.hung.add_looked_at(now);
         child.state = State::kKilled;
         ::syscall(SYS_pidfd_send_signal, child.process.get(), SIGKILL, nullptr, 0);
     }
@@ -158,17 +164,6 @@ private:
         return nullptr;
     }
 
-    // Whether a child that was killed over the same command is still there: it waits for a device that does not answer. One
-    // is enough.
-    bool is_stuck(ipc::Request::CommandCase command) {
-        return std::ranges::any_of(children_, [&](const Child& child) {
-            if (child.state != State::kKilled || child.command != command) return false;
-            pollfd ended = readable(child.process);
-            const timespec moment = to_timespec(kMoment);
-            return ::ppoll(&ended, 1, &moment, nullptr) == 0;
-        });
-    }
-
     // Nothing to go on with: the broker is gone, or we are a child that has ended.
     std::optional<int> take_query() {
         const auto got = ipc::receive(control_, frame_);
@@ -177,7 +172,7 @@ private:
         ipc::Request request;
         if (!frame_.fds.empty() || !ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
         Child* child = free_child();
-        if (is_stuck(request.command_case()) || (child == nullptr && children_.size() >= kMostChildren))
+        if (child == nullptr && children_.size() >= kMostChildren)
             return after(send_failed(request.seq(), ipc::LATE));
         if (child == nullptr) {
             if (fork_child()) return answer_queries(control_, parent_, sources_);
@@ -186,9 +181,9 @@ private:
             child = &children_.back();
         }
         child->state = State::kBusy;
-        child->command = request.command_case();
         child->query = request.seq();
-        child->due = Clock::now() + milliseconds(kInspectMs);
+        child->asked = Clock::now();
+        child->due = child->asked + milliseconds(kInspectMs);
         // A child that is gone is seen by bury_ended().
         (void)ipc::send(child->socket, frame_.bytes, ipc::WhenFull::kFail);
         return std::nullopt;
@@ -198,6 +193,8 @@ private:
 
     // Whether we are the child. The new one is the last and free; there is none if the guest has no room for it.
     bool fork_child() {
+        // Who cannot be killed still waits; another would wait as well.
+        if (children_.empty()) sources_.hung.forget_old(Clock::now());
         auto sockets = ipc::socket_pair();
         if (!sockets) return false;
         // By the raw call: the filter lets through these flags and nothing else.
@@ -205,6 +202,7 @@ private:
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
         if (pid < 0) return false;
         if (pid == 0) {
+            sources_.hung.look_at(0);
             children_.clear();
             parent_ = std::move(sockets->second);
             return true;
@@ -215,7 +213,7 @@ private:
     }
 
     FdRef control_;
-    const Sources& sources_;
+    Sources& sources_;
     UniqueFd parent_;  // in a child
     std::vector<Child> children_;
     ipc::Frame frame_;
@@ -225,7 +223,7 @@ private:
 
 }  // namespace
 
-int serve(FdRef control, const Sources& sources) {
+int serve(FdRef control, Sources& sources) {
     return Server(control, sources).run();
 }
 

@@ -1,5 +1,5 @@
-// The inspector's loop: queries go to a child, which answers or is killed at its deadline. None lives for more than one
-// second beyond its last answer's beginning, so that nothing of a query lasts.
+// The inspector's loop: queries go to a child, which is killed at a query's deadline, and in any case when it has lived for
+// a second and has nothing to answer: nothing that a query did to it lasts.
 // Runs in:  inspector, after lockdown_inspector()
 // Input:    queries of the broker, which is trusted
 #pragma once
@@ -13,6 +13,6 @@ namespace sallyport::inspector {
 /// its parent has no more queries for it.
 ///
 /// As pid 1 of its namespace it takes all children with it when it ends.
-int serve(FdRef control, const Sources& sources);
+int serve(FdRef control, Sources& sources);
 
 }  // namespace sallyport::inspector

@@ -3,6 +3,7 @@
 // Runs in:  inspector
 #pragma once
 
+#include "inspector/hung.hpp"
 #include "ipc/unique_fd.hpp"
 #include "sandbox/lockdown.hpp"
 #include "schema/commands.hpp"
@@ -19,6 +20,7 @@ struct Sources {
     UniqueFd mounts;
     UniqueFd os_release;
     UniqueFd users;
+    HungDevices hung;
 };
 
 Sources open_sources(CommandSet commands);
