@@ -53,7 +53,7 @@ Holdings holdings(const Agent& agent) {
 
 class HostileHost : public testing::Test {
 protected:
-    static constexpr std::size_t kSlackKib = 8192;
+    static constexpr std::size_t kSlackKib = 6144;
 
     void SetUp() override {
         ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
