@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <expected>
+#include <utility>
 
 namespace sallyport {
 
@@ -43,5 +44,14 @@ inline std::unexpected<Error> failure(Errc code, const char* what) {
 
 }  // namespace sallyport
 
-// The project's only macro: a condition that cannot be false unless the code is wrong.
+// The project's two macros.
+// A condition that cannot be false unless the code is wrong.
 #define SALLYPORT_CHECK(condition) ((condition) ? static_cast<void>(0) : ::sallyport::check_failed())
+
+// The value of a Result; if it is an error, the enclosing function returns that error. As Rust's `?`.
+#define TRY(...)                                                      \
+    __extension__({                                                   \
+        auto tried = (__VA_ARGS__);                                   \
+        if (!tried) return std::unexpected(std::move(tried).error()); \
+        *std::move(tried);                                            \
+    })
