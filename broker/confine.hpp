@@ -2,22 +2,23 @@
 // Runs in:  broker, before lockdown()
 #pragma once
 
+#include "base/complaint.hpp"
 #include "broker/serve.hpp"
 
 namespace sallyport::broker {
 
 /// The guard, if a rule lets file systems be frozen or an earlier run left some frozen. To be called before anything is
 /// opened to be written: the state directory may lie on one of those. Errors: of every step.
-Result<Freezing> confine_guard(const policy::Policy& policy, FdRef state);
+Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state);
 
 /// The nursery, and a rehearsal worker.
-Status confine_nursery(Service& service);
+Checked<void> confine_nursery(Service& service);
 
 /// The launcher, if the policy makes it necessary.
-Status confine_launcher(Service& service);
+Checked<void> confine_launcher(Service& service);
 
 /// The inspector, if the policy allows a command that it answers.
-Status confine_inspector(Service& service);
+Checked<void> confine_inspector(Service& service);
 
 /// Keeps our own memory from having to come from a disk, if there is a guard.
 Status stay_in_memory(const Session& session);

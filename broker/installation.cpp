@@ -4,13 +4,15 @@
 
 #include <fcntl.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "base/trusted_file.hpp"
 
 namespace sallyport::broker {
 
@@ -41,20 +43,14 @@ PlainUser plain_user() {
     return {.uid = kNobody, .gid = kNobody};
 }
 
-Result<UniqueFd> open_helper(std::span<const char* const> candidates) {
-    const auto directory = own_directory();
-    if (!directory) return std::unexpected(directory.error());
+Checked<UniqueFd> open_helper(std::span<const char* const> candidates) {
+    const std::string directory = TRY(own_directory());
+    Checked<UniqueFd> file = failure(Errc::kInvalid, "no place to look for a program");
     for (const char* candidate : candidates) {
-        UniqueFd file(::open((*directory + "/" + candidate).c_str(), O_RDONLY | O_CLOEXEC));
-        if (!file.is_open()) continue;
-        struct stat info{};
-        if (::fstat(file.get(), &info) != 0) return system_error("fstat");
-        const bool is_ours = info.st_uid == 0 || info.st_uid == ::geteuid();
-        if (!is_ours || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-            return failure(Errc::kProof, "a program of this installation can be written by others");
-        return file;
+        file = open_trusted_below(directory, candidate, O_RDONLY);
+        if (file || file.error().error.sys_errno != ENOENT) break;
     }
-    return system_error("a program of this installation is missing");
+    return file;
 }
 
 }  // namespace sallyport::broker

@@ -6,7 +6,7 @@
 
 #include <span>
 
-#include "ipc/result.hpp"
+#include "base/complaint.hpp"
 #include "ipc/unique_fd.hpp"
 
 namespace sallyport::broker {
@@ -23,8 +23,8 @@ PlainUser plain_user();
 /// a build tree,
 /// "../worker/worker". `candidates` are tried in order.
 ///
-/// THREAT: somebody else can write what we are about to run. The opened file must belong to root or to us and
-/// be writable by its owner only. Errors: kSystem, kProof.
-Result<UniqueFd> open_helper(std::span<const char* const> candidates);
+/// THREAT: somebody else can write what we are about to run. From the directory of our own executable on, base/trusted_file.hpp
+/// judges the way there; the way to our own executable was taken by whoever started us. Errors: of that file.
+Checked<UniqueFd> open_helper(std::span<const char* const> candidates);
 
 }  // namespace sallyport::broker

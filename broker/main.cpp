@@ -8,10 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
+#include "base/complaint.hpp"
 #include "broker/configure.hpp"
 #include "broker/start.hpp"
 #include "ipc/codec.hpp"
@@ -21,9 +21,8 @@ namespace {
 
 constexpr int kFailure = 1;
 
-int complain(const char* about, const Error& error, int to = STDERR_FILENO) {
-    ::dprintf(to, "sallyportd: %s%s%s%s%s\n", about, *about == '\0' ? "" : ": ", error.what,
-              error.sys_errno == 0 ? "" : ": ", error.sys_errno == 0 ? "" : std::strerror(error.sys_errno));
+int complain(const Complaint& complaint, int to = STDERR_FILENO) {
+    ::dprintf(to, "sallyportd: %s\n", text_of(complaint).c_str());
     return kFailure;
 }
 
@@ -76,29 +75,31 @@ Status leave_terminal(bool keeps_stderr) {
     return {};
 }
 
+Checked<UniqueFd> enter_background(const policy::compiled::Service& options, UniqueFd& pid_file) {
+    UniqueFd parent = TRY(go_to_background());
+    pid_file = TRY(about(options.pidfile(), write_pid_file(options.pidfile())));
+    return parent;
+}
+
 int run(const policy::compiled::Service& options, const policy::Policy& policy) {
     UniqueFd parent;
     UniqueFd pid_file;
     if (options.daemonize()) {
-        auto background = go_to_background();
-        if (!background) return complain("", background.error());
-        parent = *std::move(background);
-        auto written = write_pid_file(options.pidfile());
-        if (!written) return complain(options.pidfile().c_str(), written.error());
-        pid_file = *std::move(written);
+        auto entered = enter_background(options, pid_file);
+        if (!entered) return complain(entered.error());
+        parent = *std::move(entered);
     }
     if (!options.logfile().empty())
-        if (const auto logging = log_to(options.logfile()); !logging)
-            return complain(options.logfile().c_str(), logging.error());
+        if (const auto logging = about(options.logfile(), log_to(options.logfile())); !logging)
+            return complain(logging.error());
     // A daemon's start still complains where it was started from.
-    const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64));
+    const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
     if (options.daemonize())
         if (const auto left = leave_terminal(!options.logfile().empty()); !left)
-            return complain("", left.error());
+            return complain(left.error());
     // After start() nothing is opened by name any more.
     auto service = start(options, policy);
-    if (!service)
-        return complain("cannot start", service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
+    if (!service) return complain(service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
     service->notify.say("READY=1\nSTATUS=serving\n");
     if (parent.is_open() && ::write(parent.get(), "1", 1) != 1) return kFailure;
     parent.reset();
@@ -108,10 +109,11 @@ int run(const policy::compiled::Service& options, const policy::Policy& policy) 
 int main_of_broker(std::vector<std::string> words) {
     ipc::silence_protobuf();
     const auto options = read_options(std::move(words));
-    if (!options) return options.error().code == Errc::kInvalid ? kFailure : complain("", options.error());
+    // What the policy tool refuses, it has said why.
+    if (!options) return options.error().error.code == Errc::kInvalid ? kFailure : complain(options.error());
     if (options->is_answered()) return 0;
     const auto policy = read_policy(*options);
-    if (!policy) return complain(options->policy().c_str(), policy.error());
+    if (!policy) return complain(policy.error());
     return run(*options, *policy);
 }
 

@@ -1,6 +1,6 @@
 // What the broker does between its command line and its first host byte.
 // Runs in:  broker, before and during lockdown()
-// Input:    the admin's files; their owners and modes are checked on the opened descriptors
+// Input:    the admin's files; base/trusted_file.hpp judges them
 #include "broker/start.hpp"
 
 #include <fcntl.h>
@@ -24,13 +24,6 @@ namespace sallyport::broker {
 
 namespace {
 
-Result<UniqueFd> open_state_directory(const std::string& path) {
-    auto directory =
-        open_checked(path, O_DIRECTORY, "the state directory belongs to others or can be written by them");
-    if (!directory) std::fprintf(stderr, "sallyportd: state directory %s\n", path.c_str());
-    return directory;
-}
-
 // Blocked signals are read from a descriptor, so that nothing is interrupted; SIGPIPE is an errno to us.
 Result<UniqueFd> take_signals() {
     sigset_t set;
@@ -48,12 +41,6 @@ ipc::Welcome::Channel wire_kind(ChannelKind kind) {
     if (kind == policy::compiled::Service::VIRTIO_SERIAL) return ipc::Welcome::VIRTIO_SERIAL;
     if (kind == policy::compiled::Service::ISA_SERIAL) return ipc::Welcome::ISA_SERIAL;
     return ipc::Welcome::STREAM;
-}
-
-Result<std::string> working_directory() {
-    std::array<char, 4096> text{};
-    if (::getcwd(text.data(), text.size()) == nullptr) return system_error("getcwd");
-    return std::string(text.data());
 }
 
 void add_needs(const policy::FileRule& rule, FdRef tree, sandbox::BrokerNeeds& needs) {
@@ -108,51 +95,43 @@ Status prepare_process() {
 // Where there is a guard: the mark says from now on what is so.
 Status open_mark(Freezing& freezing, FdRef state) {
     if (!freezing.guard.is_open()) return {};
-    auto mark = guard::FrozenMark::open(state);
-    if (!mark) return std::unexpected(mark.error());
-    freezing.mark = *std::move(mark);
+    freezing.mark = TRY(guard::FrozenMark::open(state));
     return freezing.mark->set(freezing.is_frozen);
 }
 
 // Everything that is opened by name, so that nothing need be later.
-Result<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
-                             FdRef state, Freezing freezing) {
-    auto handles = HandleCounter::open(state);
-    if (!handles) return std::unexpected(handles.error());
-    auto audit = Audit::open(state, policy.digest);
-    if (!audit) return std::unexpected(audit.error());
-    if (freezing.is_frozen) audit->hold();
-    if (const auto marked = open_mark(freezing, state); !marked) return std::unexpected(marked.error());
-    auto notify = Notify::connect();
-    if (!notify) return std::unexpected(notify.error());
-    auto channel = open_channel(options, policy);
-    if (!channel) return std::unexpected(channel.error());
-    auto directory = working_directory();
-    if (!directory) return std::unexpected(directory.error());
+Checked<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
+                              FdRef state, Freezing freezing) {
+    HandleCounter handles = TRY(about(options.statedir(), HandleCounter::open(state)));
+    Audit audit = TRY(about(options.statedir(), Audit::open(state, policy.digest)));
+    if (freezing.is_frozen) audit.hold();
+    TRY(about(options.statedir(), open_mark(freezing, state)));
+    Notify notify = TRY(Notify::connect());
+    Channel channel = TRY(about(options.path(), open_channel(options, policy)));
+    std::string directory = TRY(about("working directory", working_directory()));
     UniqueFd proc_self_fd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!proc_self_fd.is_open()) return system_error("/proc/self/fd");
-    auto arena = ipc::Arena::create();
-    if (!arena) return std::unexpected(arena.error());
+    ipc::Arena arena = TRY(ipc::Arena::create());
     RuleTrees trees = open_trees(policy);
-    log_start(*audit, options, policy, trees);
-    const auto kind = wire_kind(channel->kind);
+    log_start(audit, options, policy, trees);
+    const auto kind = wire_kind(channel.kind);
     return Service{.session = Session{.policy = policy,
                                       .trees = std::move(trees),
                                       .proc_self_fd = std::move(proc_self_fd),
-                                      .start_directory = *std::move(directory),
-                                      .handles = *std::move(handles),
-                                      .arena = *std::move(arena),
+                                      .start_directory = std::move(directory),
+                                      .handles = std::move(handles),
+                                      .arena = std::move(arena),
                                       .inspector = {},
                                       .channel = kind,
                                       .files = {},
                                       .freezing = std::move(freezing),
                                       .worker = {},
                                       .launch = {}},
-                   .channel = *std::move(channel),
+                   .channel = std::move(channel),
                    .nursery = {},
                    .launcher = {},
-                   .audit = *std::move(audit),
-                   .notify = *std::move(notify),
+                   .audit = std::move(audit),
+                   .notify = std::move(notify),
                    .signals = {}};
 }
 
@@ -180,27 +159,21 @@ sandbox::BrokerNeeds needs_of(const policy::Policy& policy, const RuleTrees& tre
     return needs;
 }
 
-Result<Service> start(const policy::compiled::Service& options, const policy::Policy& policy) {
-    if (const auto prepared = prepare_process(); !prepared) return std::unexpected(prepared.error());
-    const auto state = open_state_directory(options.statedir());
-    if (!state) return std::unexpected(state.error());
+Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy) {
+    TRY(prepare_process());
+    const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
     const UniqueFd own_status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
     if (!own_status.is_open()) return system_error("/proc/self/status");
-    auto freezing = confine_guard(policy, *state);
-    if (!freezing) return std::unexpected(freezing.error());
-    auto service = open_by_name(options, policy, *state, *std::move(freezing));
-    if (!service) return service;
-    if (const auto confined = confine_nursery(*service); !confined) return std::unexpected(confined.error());
-    if (const auto confined = confine_launcher(*service); !confined) return std::unexpected(confined.error());
-    if (const auto confined = confine_inspector(*service); !confined)
-        return std::unexpected(confined.error());
-    auto signals = take_signals();
-    if (!signals) return std::unexpected(signals.error());
-    service->signals = *std::move(signals);
-    if (const auto kept = stay_in_memory(service->session); !kept) return std::unexpected(kept.error());
-    const sandbox::BrokerNeeds needs = needs_of(policy, service->session.trees, service->channel, *state);
-    if (const auto locked = sandbox::lockdown_broker(needs); !locked) return std::unexpected(locked.error());
-    if (const auto proved = prove_broker(own_status, needs); !proved) return std::unexpected(proved.error());
+    Freezing freezing = TRY(confine_guard(policy, state));
+    Service service = TRY(open_by_name(options, policy, state, std::move(freezing)));
+    TRY(confine_nursery(service));
+    TRY(confine_launcher(service));
+    TRY(confine_inspector(service));
+    service.signals = TRY(take_signals());
+    TRY(stay_in_memory(service.session));
+    const sandbox::BrokerNeeds needs = needs_of(policy, service.session.trees, service.channel, state);
+    TRY(sandbox::lockdown_broker(needs));
+    TRY(prove_broker(own_status, needs));
     sandbox::forget_startup_code();
     return service;
 }

@@ -2,6 +2,7 @@
 // Runs in:  broker, before and during lockdown()
 #pragma once
 
+#include "base/complaint.hpp"
 #include "broker/serve.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
@@ -18,6 +19,6 @@ sandbox::BrokerNeeds needs_of(const policy::Policy& policy, const RuleTrees& tre
 
 /// Opens all, starts the nursery, locks everything down, proves it, and gives back what serve() needs.
 /// `policy` must outlive the service. Errors: of every step.
-Result<Service> start(const policy::compiled::Service& options, const policy::Policy& policy);
+Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy);
 
 }  // namespace sallyport::broker

@@ -1,7 +1,7 @@
 // The admin's programs that prepare for a freeze and clean up after it.
 // Runs in:  launcher
 // Input:    names in the admin's directories
-// Relies on: trust.cpp, at each start again
+// Relies on: base/trusted_file.cpp, at each start again
 #include "broker/launcher/launcher.hpp"
 
 #include <dirent.h>
@@ -46,19 +46,18 @@ Status add_directory(FdRef directory, const std::string& path, std::vector<std::
 
 }  // namespace
 
-Result<std::vector<std::string>> Hooks::list() const {
+Checked<std::vector<std::string>> Hooks::list() const {
     std::vector<std::string> hooks;
     for (const std::string& path : table_.hooks()) {
         const auto opened = open_trusted(path);
-        if (!opened && opened.error().sys_errno == ENOENT) continue;
+        if (!opened && opened.error().error.sys_errno == ENOENT) continue;
         if (!opened) return std::unexpected(opened.error());
         struct stat info{};
         if (::fstat(opened->get(), &info) != 0) return system_error("fstat");
-        if (!S_ISDIR(info.st_mode)) {
+        if (S_ISDIR(info.st_mode))
+            TRY(about(path, add_directory(*opened, path, hooks)));
+        else
             hooks.push_back(path);
-        } else if (const auto added = add_directory(*opened, path, hooks); !added) {
-            return std::unexpected(added.error());
-        }
     }
     return hooks;
 }
@@ -69,7 +68,7 @@ ipc::Outcome Hooks::freeze() {
     const auto hooks = list();
     if (!hooks) {
         outcome.set_kind(ipc::Outcome::UNSAFE);
-        outcome.set_number(hooks.error().sys_errno);
+        outcome.set_number(hooks.error().error.sys_errno);
         return outcome;
     }
     for (const std::string& path : *hooks) {

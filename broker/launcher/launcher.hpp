@@ -5,18 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "base/trusted_file.hpp"
 #include "ipc/launcher.pb.h"
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 
 namespace sallyport::broker {
-
-/// Opens (O_PATH) what `path` names, from the root directory on, one component at a time.
-///
-/// THREAT: another user can write, or put in place, what root is about to start. Each directory on the way, each link and
-/// the end must belong to root or to us and be writable by nobody else. What was checked is given back: no name is looked
-/// up twice. Errors: kProof if others can change it; kInvalid (not absolute, too many links); kSystem.
-Result<UniqueFd> open_trusted(const std::string& path);
 
 struct Job {
     std::vector<std::string> words;  // a program and its arguments; empty: the kernel is asked
@@ -39,7 +33,7 @@ public:
     /// What would be started, in order: a file itself, of a directory the files that may be executed, by name; names of
     /// backups and leftovers are passed over, as qemu-ga's dispatcher does. A path that is not there means none.
     /// Errors: those of open_trusted() for the paths of the table.
-    [[nodiscard]] Result<std::vector<std::string>> list() const;
+    [[nodiscard]] Checked<std::vector<std::string>> list() const;
     /// Starts each with the argument "freeze", up to the first that fails; its outcome.
     ipc::Outcome freeze();
     /// Starts what freeze() started, else all, with "thaw" in reverse order, whatever any of them says; the first outcome

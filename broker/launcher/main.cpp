@@ -78,17 +78,16 @@ ipc::Outcome carry_out_row(const ipc::LauncherRow& row, const ipc::LauncherTable
 }
 
 // What is there must be safe to start; what is not there is left out when its turn comes.
-Status check_table(const ipc::LauncherTable& table, const Hooks& own) {
+Checked<void> check_table(const ipc::LauncherTable& table, const Hooks& own) {
     for (const ipc::LauncherRow& row : table.rows())
         for (const ipc::Attempt& attempt : row.attempts())
             for (const Words* words : {&attempt.probe(), &attempt.program()}) {
-                const auto opened = words->empty() ? UniqueFd() : open_trusted(words->Get(0));
-                if (!opened && opened.error().sys_errno != ENOENT) return std::unexpected(opened.error());
+                if (words->empty()) continue;
+                const auto opened = open_trusted(words->Get(0));
+                if (!opened && opened.error().error.sys_errno != ENOENT)
+                    return std::unexpected(opened.error());
             }
-    const auto hooks = own.list();
-    if (!hooks) return std::unexpected(hooks.error());
-    for (const std::string& hook : *hooks)
-        if (const auto opened = open_trusted(hook); !opened) return std::unexpected(opened.error());
+    for (const std::string& hook : TRY(own.list())) TRY(open_trusted(hook));
     return {};
 }
 
@@ -131,7 +130,7 @@ int run() {
     Hooks hooks(table);
     if (const auto checked = check_table(table, hooks); !checked) {
         ::dprintf(STDERR_FILENO, "sallyport-launcher: a program or hook of the policy: %s\n",
-                  checked.error().what);
+                  text_of(checked.error()).c_str());
         return 1;
     }
     if (const auto locked = sandbox::lockdown_launcher(table.asks_kernel()); !locked) return 1;

@@ -1,6 +1,6 @@
 // One program, or one request to the kernel, carried out in a child and waited for.
 // Runs in:  launcher; the child's part until it executes
-// Relies on: trust.cpp for what may be executed
+// Relies on: base/trusted_file.cpp for what may be executed
 #include "broker/launcher/launcher.hpp"
 
 #include <fcntl.h>
@@ -180,9 +180,9 @@ ipc::Outcome carry_out(const Job& job) {
         outcome.set_program(job.words.front());
         auto opened = open_trusted(job.words.front());
         if (!opened) {
-            outcome.set_kind(opened.error().code == Errc::kProof ? ipc::Outcome::UNSAFE
-                                                                 : ipc::Outcome::FAILED);
-            outcome.set_number(opened.error().sys_errno);
+            outcome.set_kind(opened.error().error.code == Errc::kProof ? ipc::Outcome::UNSAFE
+                                                                       : ipc::Outcome::FAILED);
+            outcome.set_number(opened.error().error.sys_errno);
             return outcome;
         }
         program = *std::move(opened);

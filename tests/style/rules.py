@@ -6,17 +6,18 @@ import tree
 
 # Longest prefix wins. A folder may always include itself.
 MAY_INCLUDE = {
+    "base": {"ipc"},
     "schema": set(),
     "ipc": {"schema"},
     "policy": {"ipc", "schema"},
     "policy/compile": {"policy", "ipc", "schema"},
     "policy/cli": {"policy", "policy/compile", "ipc", "schema", "sandbox", "broker/guard"},  # the planning of a freeze
     "sandbox": {"ipc"},
-    "broker": {"policy", "ipc", "sandbox", "schema"},
+    "broker": {"base", "policy", "ipc", "sandbox", "schema"},
     "broker/guard": {"ipc", "sandbox"},
     "worker": {"ipc", "sandbox", "schema"},
     "inspector": {"ipc", "sandbox", "schema"},
-    "tests": {"policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/guard", "worker", "inspector", "tests"},
+    "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/guard", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
 MAY_ACT = ("broker/sys/", "broker/guard/", "broker/launcher/", "sandbox/", "ipc/", "inspector/", "tests/")

@@ -27,7 +27,7 @@ def sources(*tops):
 def is_trusted(file):
     if file.parts[0] == "policy":
         return len(file.parts) == 2
-    return file.parts[0] in ("broker", "ipc", "sandbox")
+    return file.parts[0] in ("base", "broker", "ipc", "sandbox")
 
 
 @functools.cache

@@ -1,0 +1,47 @@
+// An error together with the name of what it is about: what a start that fails says to the admin.
+// Runs in:  whoever starts the agent, before a host is heard; the launcher, for its table
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ipc/result.hpp"
+
+namespace sallyport {
+
+/// INVARIANT: `about` is a name that the admin wrote or that the installation has: a path, a program, an option. An Error has no
+/// room for text, so nothing that a host or a worker says can get into a message through one.
+struct Complaint {
+    Error error;
+    std::string about;  // empty if the error says all
+
+    // Not explicit: TRY() hands a plain Error on as a Complaint.
+    Complaint(const Error& what) : error(what) {}
+    Complaint(const Error& what, std::string name) : error(what), about(std::move(name)) {}
+};
+
+template <typename T>
+using Checked = std::expected<T, Complaint>;
+
+/// What `tried` gave; an error of it is about `name`.
+template <typename T>
+Checked<T> about(std::string_view name, Result<T> tried) {
+    if (!tried) return std::unexpected(Complaint(tried.error(), std::string(name)));
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else {
+        return *std::move(tried);
+    }
+}
+
+inline std::unexpected<Complaint> complaint(Errc code, const char* what, std::string name) {
+    return std::unexpected(Complaint(Error{code, what}, std::move(name)));
+}
+
+/// "NAME: what is wrong: what the system says". A control character of the name is shown as `?`, and a name of more than 256
+/// bytes is cut.
+std::string text_of(const Complaint& complaint);
+
+}  // namespace sallyport
