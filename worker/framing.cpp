@@ -1,5 +1,6 @@
 #include "worker/framing.hpp"
 
+#include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <utility>
 
@@ -11,7 +12,13 @@ namespace sallyport::worker {
 namespace {
 
 constexpr char kResetByte = '\xFF';
+constexpr std::string_view kValueStarts = "{[\"-0123456789tfn";
 constexpr boost::json::parse_options kStrict{.max_depth = kMaxNesting};
+
+// As in qemu-ga, clients end a line by LF, NUL or whatever control byte they like.
+bool ends_line(char byte) {
+    return byte >= 0 && byte < ' ' && byte != '\t';
+}
 
 bool is_space(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
@@ -21,6 +28,12 @@ bool is_space(char byte) {
 bool continues_scalar(char byte) {
     const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
     return letter || (byte >= '0' && byte <= '9') || byte == '.' || byte == '+' || byte == '-' || byte == '_';
+}
+
+// Whether a value that was found on a bad line is answered. Arguments of a request that is lost are objects as well.
+bool is_request(JsonValue value) {
+    const auto command = value.member("execute");
+    return command && command->kind() == JsonKind::kString;
 }
 
 std::string error_text(Fault fault, const boost::json::error_code& error) {
@@ -67,84 +80,152 @@ JsonDocument& Framing::document() {
     return parser_->handler().document();
 }
 
-bool Framing::is_inside_value() const {
-    return parser_->handler().has_begun();
+void Framing::forget() {
+    parser_->forget();
+    inside_value_ = false;
 }
 
 void Framing::feed(std::string_view bytes) {
     input_ = bytes;
-    find_reset();
+    reset_ = kUnknown;
+    line_end_ = kUnknown;
 }
 
-void Framing::find_reset() {
-    const std::size_t at = input_.find(kResetByte);
-    reset_left_ = at == input_.npos ? std::nullopt : std::optional(input_.size() - at - 1);
+std::size_t Framing::bytes_before_reset() {
+    if (reset_ > input_.size()) reset_ = input_.size() - std::min(input_.find(kResetByte), input_.size());
+    return input_.size() - reset_;
 }
 
-std::size_t Framing::bytes_before_reset() const {
-    return reset_left_ ? input_.size() - *reset_left_ - 1 : input_.size();
-}
-
-void Framing::skip(std::size_t until) {
-    const std::size_t line_end = input_.substr(0, until).find('\n');
-    skipping_ = line_end == input_.npos;
-    consume(skipping_ ? until : line_end + 1);
+std::size_t Framing::bytes_before_line_end() {
+    if (line_end_ > input_.size())
+        line_end_ = static_cast<std::size_t>(input_.end() - std::ranges::find_if(input_, ends_line));
+    return input_.size() - line_end_;
 }
 
 Framing::Event Framing::next() {
-    if (parser_->handler().is_complete() && !scalar_waits_) parser_->forget();
+    if (parser_->handler().is_complete() && !scalar_waits_) forget();
     while (!input_.empty()) {
         const std::size_t until = bytes_before_reset();
         if (until == 0) {
-            consume(1);
-            find_reset();
-            parser_->forget();
-            skipping_ = false;
-            scalar_waits_ = false;
+            reset();
             return Event::kReset;
         }
-        if (skipping_) {
-            skip(until);
-        } else if (scalar_waits_) {
-            return end_scalar();
-        } else if (const Event event = parse(until); event != Event::kNothing) {
-            return event;
-        }
+        const Event event = mode_ == Mode::kReading ? read(until) : search(until);
+        if (event != Event::kNothing) return event;
     }
     return Event::kNothing;
 }
 
-Framing::Event Framing::parse(std::size_t until) {
+void Framing::reset() {
+    consume(1);
+    forget();
+    mode_ = Mode::kReading;
+    scalar_waits_ = false;
+}
+
+Framing::Event Framing::read(std::size_t until) {
+    return scalar_waits_ ? end_scalar() : parse(until);
+}
+
+// On a bad line.
+Framing::Event Framing::search(std::size_t until) {
+    if (mode_ == Mode::kLineEnd) {
+        if (ends_line(input_.front()) || is_space(input_.front()))
+            consume(1);
+        else
+            mode_ = Mode::kReading;
+        return Event::kNothing;
+    }
+    const std::size_t line = std::min(until, bytes_before_line_end());
+    if (line == 0) {
+        end_line();
+    } else if (mode_ == Mode::kAttempt) {
+        return attempt(line);
+    } else {
+        skip(line);
+    }
+    return Event::kNothing;
+}
+
+// A control byte in the middle of a value may be all that is wrong with it: what follows is the rest of the same line,
+// unless it is an object.
+void Framing::end_line() {
+    forget();
+    const bool goes_on = std::exchange(value_broke_, false) && input_.front() != '\n';
+    mode_ = goes_on ? Mode::kResynced : Mode::kLineEnd;
+    consume(1);
+}
+
+// Up to the next object.
+void Framing::skip(std::size_t until) {
+    const std::string_view line = input_.substr(0, until);
+    const std::size_t brace = std::min(line.find('{'), until);
+    const bool only_blanks = std::all_of(line.begin(), line.begin() + brace, is_space);
+    consume(brace);
+    if (mode_ == Mode::kResynced && only_blanks) {
+        if (brace < until) mode_ = Mode::kReading;
+    } else {
+        mode_ = brace < until ? Mode::kAttempt : Mode::kSkipping;
+    }
+}
+
+Framing::Event Framing::attempt(std::size_t until) {
     boost::json::error_code error;
-    const char* begin = input_.data();
-    const std::size_t used = parser_->json.write_some(true, begin, until, error);
-    const char last = used > 0 ? input_[used - 1] : '\0';
+    consume(parser_->json.write_some(true, input_.data(), until, error));
+    if (!error && !parser_->handler().is_complete()) return Event::kNothing;
+    mode_ = Mode::kSkipping;
+    if (!error && is_request(document().root())) {
+        parser_->json.reset();
+        mode_ = Mode::kResynced;
+        value_broke_ = false;
+        return Event::kValue;
+    }
+    forget();
+    return Event::kNothing;
+}
+
+Framing::Event Framing::parse(std::size_t until) {
+    note_start(until);
+    boost::json::error_code error;
+    const std::size_t used = parser_->json.write_some(true, input_.data(), until, error);
+    const std::string_view taken = input_.substr(0, used);
     consume(used);
     if (error) return fail(error_text(parser_->handler().fault(), error));
     if (!parser_->handler().is_complete()) return Event::kNothing;
-    return end_value(used, last);
+    return end_value(taken);
 }
 
-Framing::Event Framing::end_value(std::size_t used, char last) {
+// By the bytes alone: how far the parser has come when it fails depends on where the input was cut.
+void Framing::note_start(std::size_t until) {
+    if (inside_value_) return;
+    const std::string_view bytes = input_.substr(0, until);
+    const auto first = std::ranges::find_if_not(bytes, is_space);
+    inside_value_ = first != bytes.end() && kValueStarts.contains(*first);
+}
+
+Framing::Event Framing::end_value(std::string_view taken) {
     parser_->json.reset();
     const JsonKind kind = document().root().kind();
     const bool ends_itself =
         kind == JsonKind::kObject || kind == JsonKind::kArray || kind == JsonKind::kString;
-    if (ends_itself || (used > 0 && is_space(last))) return Event::kValue;
-    scalar_waits_ = true;
-    return Event::kNothing;
+    scalar_waits_ = !ends_itself && (taken.empty() || !is_space(taken.back()));
+    if (scalar_waits_) return Event::kNothing;
+    inside_value_ = false;
+    return Event::kValue;
 }
 
 Framing::Event Framing::end_scalar() {
     scalar_waits_ = false;
     if (continues_scalar(input_.front())) return fail("JSON parse error, invalid word or number");
+    inside_value_ = false;
     return Event::kValue;
 }
 
 Framing::Event Framing::fail(std::string text) {
     error_ = std::move(text);
-    parser_->forget();
-    skipping_ = true;
+    value_broke_ = inside_value_;
+    forget();
+    mode_ = Mode::kSkipping;
     return Event::kError;
 }
 

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,7 +18,7 @@ public:
     enum class Event : std::uint8_t {
         kNothing,  // all input is used up
         kValue,    // document() holds a value
-        kError,    // error() says what; what follows is skipped up to a line end or 0xFF
+        kError,    // error() says what; the rest of the line is searched for requests in silence
         kReset,    // a byte 0xFF: what came before it in the same value is forgotten
     };
 
@@ -34,8 +33,14 @@ public:
 
     /// What comes next in the input. Bytes are looked at once; a value may come in any number of pieces.
     ///
+    /// After an error nothing is said up to a line end (any control byte but TAB) or 0xFF. Clients that never send a line
+    /// end are not lost all the same: each '{' on the way starts an attempt, and one that becomes a whole request is a
+    /// value like any other.
+    ///
     /// THREAT: a value that never ends, nests without end or is made of millions of tokens. qemu-ga's limits
     /// bound its memory; they are checked as the bytes come.
+    /// THREAT: garbage that costs many error lines, or much time. A line of garbage costs one line, and one more for each
+    /// request in it that is answered. An attempt that fails is not read again: the search goes on behind it.
     Event next();
 
     /// After kValue, until the next call of next().
@@ -43,28 +48,50 @@ public:
     /// After kError: the text for the host.
     [[nodiscard]] const std::string& error() const { return error_; }
 
-    /// Whether a value has begun and not ended, and whether the rest of a bad one is being skipped.
-    [[nodiscard]] bool is_inside_value() const;
-    [[nodiscard]] bool is_skipping() const { return skipping_; }
+    /// Whether a value has begun and not ended, and whether the rest of a bad line is being searched.
+    [[nodiscard]] bool is_inside_value() const { return inside_value_; }
+    [[nodiscard]] bool is_skipping() const { return mode_ != Mode::kReading && mode_ != Mode::kLineEnd; }
     /// Goes on as after an error.
-    void skip_line() { skipping_ = true; }
+    void skip_line() { mode_ = Mode::kSkipping; }
 
 private:
     struct Parser;
+    enum class Mode : std::uint8_t {
+        kReading,
+        kSkipping,  // on a bad line, which was answered
+        kAttempt,   // there, in an object that may become a request
+        kResynced,  // there, right behind a request: an object that follows is read as on a good line
+        kLineEnd,   // behind the end of a bad line; further control bytes belong to it
+    };
+    /// The place of a byte that was looked for in the input, so that nothing is searched twice: how much input is left
+    /// from it on, 0 if there is none. More than the input has: not known.
+    using Border = std::size_t;
+    static constexpr Border kUnknown = static_cast<Border>(-1);
+
     void consume(std::size_t count) { input_.remove_prefix(count); }
-    [[nodiscard]] std::size_t bytes_before_reset() const;
-    void find_reset();
+    std::size_t bytes_before_reset();
+    std::size_t bytes_before_line_end();
+    void forget();
+    void reset();
+    Event read(std::size_t until);
+    Event search(std::size_t until);
+    void end_line();
     void skip(std::size_t until);
+    Event attempt(std::size_t until);
     Event parse(std::size_t until);
-    Event end_value(std::size_t used, char last);
+    void note_start(std::size_t until);
+    Event end_value(std::string_view taken);
     Event end_scalar();
     Event fail(std::string text);
 
     std::unique_ptr<Parser> parser_;
     std::string_view input_;
-    std::optional<std::size_t> reset_left_;  // input left behind the next 0xFF
+    Border reset_ = kUnknown;     // the next 0xFF
+    Border line_end_ = kUnknown;  // the next control byte; only looked for on bad lines
     std::string error_;
-    bool skipping_ = false;
+    Mode mode_ = Mode::kReading;
+    bool inside_value_ = false;  // one has begun and was not given out
+    bool value_broke_ = false;   // the bad line is bad from the middle of a value on
     bool scalar_waits_ = false;  // a bare word has been read; the next byte tells whether it has ended
 };
 

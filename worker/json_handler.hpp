@@ -48,7 +48,6 @@ public:
     [[nodiscard]] Fault fault() const { return fault_; }
     /// Whether the value is whole. The parser itself would say so only when it sees what follows.
     [[nodiscard]] bool is_complete() const { return complete_; }
-    [[nodiscard]] bool has_begun() const { return size_ > 0; }
     /// Forgets the value.
     void clear();
 

@@ -234,6 +234,18 @@ TEST(SerialLine, IsAnsweredRawAndKeepsItsParserOverTheWorkersEnd) {
     EXPECT_EQ(agent.stop(), 0);
 }
 
+TEST(SerialLine, ClientThatNeverEndsALineIsAnsweredBehindHalfARequest) {
+    Terminal terminal = open_terminal();
+    Agent agent({.words = {"-m", "isa-serial", "-p", terminal.path}, .own_channel = false});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host(std::move(terminal.master));
+    const std::string request = R"({"execute":"guest-ping"})";
+    host.send(R"({"execute":"guest-pi)");
+    EXPECT_TRUE(desc_of(host.ask(request)).starts_with("JSON parse error, "));
+    EXPECT_EQ(host.ask(request), kPong);
+    EXPECT_EQ(agent.stop(), 0);
+}
+
 TEST(SerialLine, ReadsFilesAsWell) {
     Terminal terminal = open_terminal();
     Agent agent(

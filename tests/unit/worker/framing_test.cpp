@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -229,8 +231,163 @@ TEST(Limits, ManyKeysAreComparedInTime) {
     EXPECT_EQ(take({text + "\"key7\":0}\n"}), Events{"ERROR JSON parse error, duplicate key"});
 }
 
+// What a client sends that never ends a line, as it loses step in one way or another.
+INSTANTIATE_TEST_SUITE_P(
+    NoLineEnds, Stream,
+    testing::Values(
+        Case{"StrayByte", "x" + kPing + kPing + kPing, {kSyntax, kPing, kPing, kPing}},
+        Case{"StrayWord", "garbage " + kPing + " " + kPing, {kSyntax, kPing, kPing}},
+        Case{"ByteOrderMark", "\xEF\xBB\xBF" + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfARequestInItsString", R"({"execute":"guest-pi)" + kPing + kPing, {kSyntax, kPing}},
+        Case{"HalfARequestAtItsValue", R"({"execute":)" + kPing + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfARequestAtItsKey", "{" + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfARequestInItsWord", R"({"id":tr)" + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfARequestInItsNumber", R"({"id":1)" + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfARequestInAnEscape", "{\"id\":\"\\" + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfAnArray", "[" + kPing + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"HalfAnAttempt", "x{\"id\":" + kPing + kPing + kPing, {kSyntax, kPing, kPing}},
+        Case{"WrongRequestBehindAGoodOne",
+             "x" + kPing + R"({"id":,})" + kPing,
+             {kSyntax, kPing, kSyntax, kPing}},
+        Case{"LostArgumentsAreNoRequest", R"({"id" 1,"arguments":{"a":{}}})" + kPing, {kSyntax, kPing}},
+        Case{"CommandThatIsNoString", R"(x{"execute":1})" + kPing, {kSyntax, kPing}}),
+    case_name);
+
+const std::string kNul(1, '\0');
+
+std::string ended_by(char byte) {
+    return kPing + byte + kPing + byte;
+}
+Case garbage_ended_by(const char* name, char byte) {
+    return {name, std::string("garbage [1,") + byte + "[]", {kSyntax, "[]"}};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    OtherLineEnds, Stream,
+    testing::Values(
+        Case{"RequestsEndedByNul", ended_by('\0'), {kPing, kSyntax, kPing, kSyntax}},
+        Case{"RequestsEndedByEscape", ended_by('\x1B'), {kPing, kSyntax, kPing, kSyntax}},
+        Case{"ManyNulsCostOneLine", std::string(40, '\0') + kPing, {kSyntax, kPing}},
+        garbage_ended_by("GarbageEndedByCr", '\r'), garbage_ended_by("GarbageEndedByUnitSeparator", '\x1F'),
+        Case{"TabEndsNothing", "garbage\t[]\t" + kPing, {kSyntax, kPing}},
+        Case{"DeleteEndsNothing", "garbage\x7F[]", {kSyntax}},
+        Case{"NulInAStringIsAPartOfItsLine", std::string("[\"a\0b\"]\n", 8) + kPing, {kSyntax, kPing}},
+        Case{"WrongRequestsEndedByNul",
+             R"({"id":})" + kNul + R"({"id":})" + kNul + kPing + kNul,
+             {kSyntax, kSyntax, kPing, kSyntax}},
+        Case{"GarbageTwiceEndedByNul", "a" + kNul + "b" + kNul + kPing, {kSyntax, kSyntax, kPing}},
+        Case{"NulInAStringThenARequest",
+             std::string("{\"id\":\"\0", 8) + kPing + '\0',
+             {kSyntax, kPing, kSyntax}},
+        Case{"LineEndEndsAnAttempt", "% {\"id\":\n" + kPing + "\n", {kSyntax, kPing}},
+        Case{"LineEndInAString", "{\"id\":\"\n" + kPing + "\n", {kSyntax, kPing}},
+        Case{"ResetEndsAnAttempt", "% {\"id\":\xFF" + kPing, {kSyntax, "RESET", kPing}},
+        Case{"RequestsOnABadLineAreAnswered",
+             "!! " + kPing + " more " + kPing + " and more\n" + kPing + "\n",
+             {kSyntax, kPing, kPing, kPing}}),
+    case_name);
+
+TEST(Limits, DeepObjectIsOneErrorWhateverIsInIt) {
+    std::string deep;
+    for (std::size_t at = 0; at < 3 * kMaxNesting; ++at) deep += "{\"a\":";
+    EXPECT_EQ(take({deep + "1" + std::string(3 * kMaxNesting, '}') + "\n" + kPing}),
+              (Events{"ERROR JSON nesting depth limit exceeded", kPing}));
+}
+
+TEST(Limits, ManyAttemptsOnABadLineAreMadeInTime) {
+    // Were the rest of the line looked at again by each, it would take hours.
+    std::string text = "x";
+    text.append(std::size_t{4} << 20U, '{');
+    EXPECT_EQ(take({text + kPing}), (Events{kSyntax, kPing}));
+}
+
+// Streams of words that go wrong in many ways.
+class RandomStreams : public testing::TestWithParam<unsigned> {
+protected:
+    std::string stream() {
+        static const std::string kWords[] = {kPing,
+                                             kPing,
+                                             "{",
+                                             "}",
+                                             "[",
+                                             "]",
+                                             ":",
+                                             ",",
+                                             "\"",
+                                             "\\",
+                                             "\"a\"",
+                                             "1",
+                                             "tr",
+                                             "true",
+                                             "x",
+                                             " ",
+                                             "\t",
+                                             "\n",
+                                             "\r",
+                                             std::string(1, '\0'),
+                                             "\x1B",
+                                             "\xFF",
+                                             "\xEF\xBB\xBF",
+                                             "{\"execute\":\"a\"}",
+                                             "{\"id\":",
+                                             "\\u00"};
+        std::string text;
+        for (int at = 0; at < 40; ++at) text += kWords[random_() % std::size(kWords)];
+        return text;
+    }
+    std::mt19937 random_{GetParam()};
+};
+
+// The parser words an error by what it has seen of it.
+Events without_reasons(Events events) {
+    for (std::string& one : events)
+        if (one.starts_with("ERROR")) one.resize(5);
+    return events;
+}
+
+TEST_P(RandomStreams, GiveTheSameHoweverTheyAreCut) {
+    for (int round = 0; round < 500; ++round) {
+        const std::string text = stream();
+        const Events whole = without_reasons(take({text}));
+        Framing framing;
+        Events events;
+        for (std::string_view rest = text; !rest.empty();) {
+            const std::size_t size = std::min<std::size_t>(1 + random_() % 9, rest.size());
+            const std::string piece(rest.substr(0, size));
+            framing.feed(piece);
+            collect(framing, events);
+            rest.remove_prefix(size);
+        }
+        ASSERT_EQ(without_reasons(events), whole) << testing::PrintToString(text);
+    }
+}
+
+TEST_P(RandomStreams, CostOneErrorForEachLineAndAnswerAtMost) {
+    for (int round = 0; round < 500; ++round) {
+        const std::string text = stream();
+        std::size_t errors = 0;
+        std::size_t others = 0;
+        for (const std::string& one : take({text})) ++(one.starts_with("ERROR") ? errors : others);
+        const auto ends =
+            std::ranges::count_if(text, [](unsigned char byte) { return byte < ' ' && byte != '\t'; });
+        ASSERT_LE(errors, 1 + others + static_cast<std::size_t>(ends)) << testing::PrintToString(text);
+    }
+}
+
+TEST_P(RandomStreams, AreForgottenByTheThirdRequestThatFollows) {
+    for (int round = 0; round < 500; ++round) {
+        const std::string text = stream();
+        const Events before = take({text});
+        const Events after = take({text + kPing + kPing + kPing});
+        ASSERT_GT(after.size(), before.size()) << testing::PrintToString(text);
+        ASSERT_EQ(after.back(), kPing) << testing::PrintToString(text);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(, RandomStreams, testing::Range(1U, 9U));
+
 TEST(Skipping, GoesOnUntilTheLineEnds) {
-    EXPECT_EQ(take({"!! {\"execute\":", "\"guest-ping\"} more", "\n", kPing}), (Events{kSyntax, kPing}));
+    EXPECT_EQ(take({"!! [\"execute\":", "\"guest-ping\"] more", "\n", kPing}), (Events{kSyntax, kPing}));
 }
 
 TEST(Skipping, CanBeAskedFor) {
@@ -238,6 +395,16 @@ TEST(Skipping, CanBeAskedFor) {
     Events events;
     framing.skip_line();
     const std::string rest = "rest of something\"}\n" + kPing;
+    framing.feed(rest);
+    collect(framing, events);
+    EXPECT_EQ(events, Events{kPing});
+}
+
+TEST(Skipping, ThatWasAskedForFindsTheNextRequestWithoutALineEnd) {
+    Framing framing;
+    Events events;
+    framing.skip_line();
+    const std::string rest = "rest of something\"}" + kPing;
     framing.feed(rest);
     collect(framing, events);
     EXPECT_EQ(events, Events{kPing});
