@@ -5,9 +5,9 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
-#include <map>
 
 #include "inspector/files.hpp"
+#include "inspector/os_release.hpp"
 #include "inspector/queries.hpp"
 #include "inspector/text.hpp"
 
@@ -16,38 +16,6 @@ namespace sallyport::inspector {
 namespace {
 
 constexpr const char* kLocalTime = "/etc/localtime";
-
-using Keys = std::map<std::string, std::string, std::less<>>;
-
-// Single quotes and double quotes as a shell reads them; inside double quotes a backslash stands before $ " \ `.
-std::string unquoted(std::string_view raw) {
-    if (raw.size() >= 2 && raw.front() == '\'' && raw.back() == '\'')
-        return std::string(raw.substr(1, raw.size() - 2));
-    if (raw.size() < 2 || raw.front() != '"' || raw.back() != '"')
-        return std::string(raw.substr(0, raw.find_first_of(" ;")));
-    raw = raw.substr(1, raw.size() - 2);
-    std::string text;
-    for (std::size_t at = 0; at < raw.size(); ++at) {
-        const bool escapes =
-            raw[at] == '\\' && at + 1 < raw.size() && std::string_view("$'\"\\`").contains(raw[at + 1]);
-        text += raw[escapes ? ++at : at];
-    }
-    return text;
-}
-
-// Nothing at all of a file that has any line which is neither `KEY=VALUE` nor a comment.
-Keys read_os_release(std::string_view text) {
-    Keys keys;
-    for (const std::string_view line : lines_of(text)) {
-        const std::size_t start = line.find_first_not_of(" \t");
-        if (start == line.npos || line[start] == '#') continue;
-        const std::size_t equals = line.find('=');
-        if (equals == line.npos || equals == 0) return {};
-        const std::size_t value = std::min(line.find_first_not_of(" \t", equals + 1), line.size());
-        keys[std::string(line.substr(start, equals - start))] = unquoted(line.substr(value));
-    }
-    return keys;
-}
 
 }  // namespace
 
@@ -88,7 +56,6 @@ Status get_osinfo(const Sources& sources, schema::GetOsinfoReply& reply) {
     reply.set_machine(to_utf8(names.machine));
     const auto text = read_whole(sources.os_release);
     if (!text) return std::unexpected(text.error());
-    if (to_utf8(*text) != *text) return {};
     using Reply = schema::GetOsinfoReply;
     struct Member {
         std::string_view key;
@@ -103,9 +70,10 @@ Status get_osinfo(const Sources& sources, schema::GetOsinfoReply& reply) {
         Member{"VARIANT", &Reply::mutable_variant},
         Member{"VARIANT_ID", &Reply::mutable_variant_id},
     };
-    const Keys keys = read_os_release(*text);
+    const OsRelease release = read_os_release(*text);
     for (const auto& [key, member] : kMembers)
-        if (const auto found = keys.find(key); found != keys.end()) *(reply.*member)() = found->second;
+        if (const auto found = release.find(key); found != release.end())
+            *(reply.*member)() = to_utf8(found->second);
     return {};
 }
 
