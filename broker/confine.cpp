@@ -35,20 +35,17 @@ Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
     return freezing;
 }
 
-// But for the arena: what is locked cannot be wiped.
 Status stay_in_memory(const Session& session) {
     if (!session.freezing.guard.is_open()) return {};
-    if (const auto locked = sandbox::lock_memory(); !locked) return locked;
-    return session.arena.unlock();
+    return sandbox::lock_memory();
 }
 
 Checked<void> confine_nursery(Service& service) {
     const PlainUser user = plain_user();
     const UniqueFd program = TRY(open_helper(kWorkerPlaces));
     service.nursery = TRY(about("worker", start_nursery(program, user)));
-    TRY(about("worker", prove_nursery(service.nursery, user, service.session.arena)));
+    TRY(about("worker", prove_nursery(service.nursery, user)));
     service.nursery.proc.reset();
-    TRY(service.session.arena.wipe());
     return {};
 }
 

@@ -40,7 +40,7 @@ Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard) {
     if (!*received) return std::optional<ipc::GuardReply>();
     ipc::GuardReply reply;
     std::string scratch;
-    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded || !frame.fds.empty())
+    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
         return failure(Errc::kInvalid, "guard: not a reply of its");
     return std::optional(std::move(reply));
 }

@@ -154,7 +154,7 @@ Result<std::optional<ipc::LauncherReply>> hear_launcher(FdRef launcher) {
     std::string scratch;
     if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
         return std::unexpected(decoded.error());
-    if (!frame.fds.empty() || reply.op_case() == ipc::LauncherReply::OP_NOT_SET)
+    if (reply.op_case() == ipc::LauncherReply::OP_NOT_SET)
         return failure(Errc::kInvalid, "launcher: not a reply of its");
     return std::optional(std::move(reply));
 }

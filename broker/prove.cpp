@@ -87,7 +87,8 @@ Status await_hello(const Worker& worker) {
     return {};
 }
 
-Status rehearse(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena) {
+Status rehearse(const Helper& nursery, const PlainUser& user) {
+    const auto arena = TRY(ipc::Arena::create());
     std::array<int, 2> channel{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel.data()) != 0)
         return system_error("socketpair");
@@ -112,13 +113,13 @@ Status rehearse(const Helper& nursery, const PlainUser& user, const ipc::Arena& 
 
 }  // namespace
 
-Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena) {
+Status prove_nursery(const Helper& nursery, const PlainUser& user) {
     const auto first = await_nursery(nursery);
     if (!first) return std::unexpected(first.error());
     if (!first->has_nursery_ready()) return failure(Errc::kProof, "the nursery did not say that it is ready");
     if (const auto proved = prove_process(nursery.proc, user, 1); !proved) return proved;
     if (const auto proved = sandbox::prove_apart(nursery.proc); !proved) return proved;
-    return rehearse(nursery, user, arena);
+    return rehearse(nursery, user);
 }
 
 Status prove_guard(const Helper& guard) {

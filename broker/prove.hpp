@@ -5,7 +5,6 @@
 #pragma once
 
 #include "broker/spawn.hpp"
-#include "ipc/arena.hpp"
 #include "ipc/launcher.pb.h"
 #include "sandbox/lockdown.hpp"
 
@@ -15,7 +14,7 @@ namespace sallyport::broker {
 /// one worker for a channel of ours, compares that too, and ends it. All later workers are made in the same
 /// way. Errors: kProof with the first difference; kLimit if an answer does not come in time; kClosed,
 /// kSystem.
-Status prove_nursery(const Helper& nursery, const PlainUser& user, const ipc::Arena& arena);
+Status prove_nursery(const Helper& nursery, const PlainUser& user);
 
 /// Compares the guard, which has said that it is confined, with what it should be. Errors: kProof, kSystem.
 Status prove_guard(const Helper& guard);

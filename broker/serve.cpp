@@ -38,6 +38,14 @@ void start_next(Loop& loop) {
     service.session.worker = WorkerState{.number = loop.next_number++};
 }
 
+// Contents of one connection are never where another can see them.
+void begin_host(Loop& loop) {
+    auto arena = ipc::Arena::create();
+    if (!arena) return stop(loop, 1, arena.error().what, arena.error().sys_errno);
+    loop.service.session.arena = *std::move(arena);
+    start_next(loop);
+}
+
 void accept_next(Loop& loop) {
     auto accepted = accept_host(loop.service.channel, loop.service.session.policy);
     if (!accepted) {
@@ -53,7 +61,7 @@ void accept_next(Loop& loop) {
     loop.service.audit.write(record);
     if (!accepted->fd.is_open()) return;
     loop.connection = std::move(accepted->fd);
-    start_next(loop);
+    begin_host(loop);
 }
 
 void hear_worker(Loop& loop) {
@@ -104,13 +112,11 @@ void give_up_inspecting(Loop& loop) {
     go_on_inspecting(loop);
 }
 
-// The connection is over: nothing of its contents is left in the arena for the next, and nothing of our own is held that
-// only the next needs.
+// The connection is over: of its contents nothing is left, and nothing of our own is held that only the next needs.
 void forget_host(Loop& loop) {
     loop.connection.reset();
     loop.stage = Stage::kNoHost;
-    if (const auto wiped = loop.service.session.arena.wipe(); !wiped)
-        stop(loop, 1, wiped.error().what, wiped.error().sys_errno);
+    loop.service.session.arena = {};
     sandbox::forget_startup_code();
 }
 
@@ -200,7 +206,7 @@ void turn(Loop& loop) {
 
 int serve(Service& service) {
     Loop loop{.service = service};
-    if (!service.channel.listens()) start_next(loop);
+    if (!service.channel.listens()) begin_host(loop);
     while (!loop.exit_status) turn(loop);
     return *loop.exit_status;
 }

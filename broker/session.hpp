@@ -135,7 +135,7 @@ struct Session {
     UniqueFd proc_self_fd;
     std::string start_directory;
     HandleCounter handles;
-    ipc::Arena arena;
+    ipc::Arena arena;    // of the present connection; a device's is as old as we are
     UniqueFd inspector;  // its socket; not open if the policy needs none
     std::uint64_t queries = 0;
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;

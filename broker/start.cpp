@@ -111,7 +111,6 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, const po
     std::string directory = TRY(about("working directory", working_directory()));
     UniqueFd proc_self_fd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!proc_self_fd.is_open()) return system_error("/proc/self/fd");
-    ipc::Arena arena = TRY(ipc::Arena::create());
     RuleTrees trees = open_trees(policy);
     log_start(audit, options, policy, trees);
     const auto kind = wire_kind(channel.kind);
@@ -120,7 +119,7 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, const po
                                       .proc_self_fd = std::move(proc_self_fd),
                                       .start_directory = std::move(directory),
                                       .handles = std::move(handles),
-                                      .arena = std::move(arena),
+                                      .arena = {},
                                       .inspector = {},
                                       .channel = kind,
                                       .files = {},

@@ -12,6 +12,7 @@
 
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/handover.hpp"
 
 namespace sallyport::broker {
 
@@ -24,10 +25,9 @@ constexpr int kLongestPauseMs = 500;  // a host is answered within a second, wha
 Status tell_nursery(FdRef nursery, const ipc::NurseryRequest& request, std::span<const FdRef> fds) {
     std::string frame;
     ipc::encode(request, frame);
-    return ipc::send(nursery, frame, ipc::WhenFull::kFail, fds);
+    return fds.empty() ? ipc::send(nursery, frame, ipc::WhenFull::kFail) : ipc::give(nursery, frame, fds);
 }
 
-// One frame, without descriptors.
 Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
     ipc::Frame frame;
     const auto received = ipc::receive(socket, frame);
@@ -35,7 +35,6 @@ Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
     std::string scratch;
     if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
         return std::unexpected(decoded.error());
-    if (!frame.fds.empty()) return failure(Errc::kInvalid, "a descriptor nobody asked for");
     return true;
 }
 

@@ -148,9 +148,12 @@ Status dump(const Source& source, std::uint16_t type, mnl_cb_t take, Network& ne
     if (::send(mnl_socket_get_fd(source.socket.get()), request, request->nlmsg_len, 0) < 0)
         return system_error("send");
     for (;;) {
-        const ssize_t got = mnl_socket_recvfrom(source.socket.get(), buffer.data(), buffer.size());
-        if (got <= 0) return system_error("recvmsg");
+        // Not by libmnl, whose call could take a descriptor as well.
+        const ssize_t got =
+            ::recv(mnl_socket_get_fd(source.socket.get()), buffer.data(), buffer.size(), MSG_TRUNC);
+        if (got <= 0) return system_error("recv");
         const auto size = static_cast<std::size_t>(got);
+        if (size > buffer.size()) return failure(Errc::kLimit, "netlink: message too large");
         if (source.changes == Changes::kTaken) take_mark_away(std::span(buffer).first(size));
         const int more = mnl_cb_run(buffer.data(), size, type, 0, take, &network);
         if (more < MNL_CB_STOP) return system_error("netlink");

@@ -170,7 +170,7 @@ private:
         if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
         if (!*got) return std::nullopt;
         ipc::Request request;
-        if (!frame_.fds.empty() || !ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
+        if (!ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
         Child* child = free_child();
         if (child == nullptr && children_.size() >= kMostChildren)
             return after(send_failed(request.seq(), ipc::LATE));

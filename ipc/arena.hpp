@@ -12,10 +12,14 @@
 
 namespace sallyport::ipc {
 
+// INVARIANT: each connection has an arena of its own, and no descriptor or mapping of it outlives the process that has
+// it: a worker closes the descriptor before it reads a byte of the host, and no call of a worker gives one away.
 class Arena {
 public:
+    /// No arena: no extent lies inside.
+    Arena() = default;
     Arena(Arena&& other) noexcept;
-    Arena& operator=(Arena&&) = delete;
+    Arena& operator=(Arena&& other) noexcept;
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
     ~Arena();
@@ -24,12 +28,12 @@ public:
     /// Broker only. Errors: kSystem.
     static Result<Arena> create();
 
-    /// Maps an arena that was received as a descriptor. Worker only.
+    /// Maps an arena that was received as a descriptor, which is closed. Worker only.
     /// Errors: kSystem, kInvalid if it is not of kArenaSize bytes.
     static Result<Arena> map(UniqueFd fd);
 
-    /// The page in front of the data, where workers leave word to their successors. The broker never looks at
-    /// it.
+    /// The page in front of the data, where workers leave word to their successors on the same connection. The broker
+    /// never looks at it.
     [[nodiscard]] std::span<std::byte> header() const;
 
     /// The part of the data area that `offset` and `size` name; kInvalid unless it lies inside and is not
@@ -42,18 +46,11 @@ public:
     /// The number-th chunk of the data area.
     [[nodiscard]] std::span<std::byte> chunk(std::size_t number) const;
 
-    /// Gives all contents back to the kernel, so that nothing of one connection is left for the next. Header
-    /// included.
-    Status wipe();
-
-    /// Takes it out of what mlockall() locked. Errors: kSystem.
-    [[nodiscard]] Status unlock() const;
-
+    /// For the nursery. Broker only.
     [[nodiscard]] FdRef fd() const { return fd_; }
 
 private:
-    Arena(UniqueFd fd, std::span<std::byte> memory);
-    static Result<Arena> map_whole(UniqueFd fd);
+    static Result<Arena> map_whole(FdRef fd);
 
     UniqueFd fd_;
     std::span<std::byte> memory_;

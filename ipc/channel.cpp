@@ -1,4 +1,4 @@
-// Frames with descriptors over a SOCK_SEQPACKET socketpair.
+// Frames over a SOCK_SEQPACKET socketpair.
 // Runs in:  every process
 // Input:    whatever the peer put into a frame
 // Relies on: the kernel keeping frame boundaries
@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "ipc/limits.hpp"
 
@@ -24,25 +23,6 @@ std::unexpected<Error> system_error(const char* what) {
 namespace sallyport::ipc {
 
 namespace {
-
-// A frame with more descriptors than this is cut off by the kernel, which says so and closes the rest.
-constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxFrameDescriptors);
-
-struct ControlBuffer {
-    alignas(cmsghdr) std::array<char, kControlSize> bytes{};
-};
-
-void take_descriptors(msghdr& message, std::vector<UniqueFd>& fds) {
-    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t at = 0; at < count; ++at) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(part) + at * sizeof(int), sizeof fd);
-            fds.emplace_back(fd);
-        }
-    }
-}
 
 Status wait_until_writable(FdRef socket) {
     pollfd wanted{.fd = socket.get(), .events = POLLOUT, .revents = 0};
@@ -59,62 +39,35 @@ Result<std::pair<UniqueFd, UniqueFd>> socket_pair() {
     return std::pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-Status send(FdRef socket, std::string_view bytes, WhenFull when_full, std::span<const FdRef> fds) {
-    if (bytes.size() > kMaxFrame || fds.size() > kMaxFrameDescriptors)
-        return failure(Errc::kLimit, "send: frame too large");
-    iovec part{.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    ControlBuffer control;
-    if (!fds.empty()) {
-        message.msg_control = control.bytes.data();
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-        for (std::size_t at = 0; at < fds.size(); ++at) {
-            const int fd = fds[at].get();
-            std::memcpy(CMSG_DATA(header) + at * sizeof(int), &fd, sizeof fd);
-        }
-    }
+Status send(FdRef socket, std::string_view bytes, WhenFull when_full) {
+    if (bytes.size() > kMaxFrame) return failure(Errc::kLimit, "send: frame too large");
     for (;;) {
-        if (::sendmsg(socket.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
+        if (::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
         if (errno == EAGAIN) {
             if (when_full == WhenFull::kFail) return failure(Errc::kLimit, "send: peer does not read");
             if (const auto waited = wait_until_writable(socket); !waited) return waited;
         } else if (errno == EPIPE || errno == ECONNRESET) {
             return failure(Errc::kClosed, "send: peer is gone");
         } else if (errno != EINTR) {
-            return system_error("sendmsg");
+            return system_error("send");
         }
     }
 }
 
 Result<bool> receive(FdRef socket, Frame& frame) {
-    frame.fds.clear();
     frame.bytes = {};
     frame.buffer.resize(kMaxFrame);
-    iovec part{.iov_base = frame.buffer.data(), .iov_len = frame.buffer.size()};
-    ControlBuffer control;
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
-    const ssize_t got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0) {
-        if (errno == EAGAIN || errno == EINTR) return false;
-        if (errno == ECONNRESET) return failure(Errc::kClosed, "receive: peer is gone");
-        return system_error("recvmsg");
-    }
-    take_descriptors(message, frame.fds);
-    frame.bytes = std::string_view(frame.buffer).substr(0, static_cast<std::size_t>(got));
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
-        return failure(Errc::kLimit, "receive: frame too large");
+    ssize_t got = 0;
+    // A peer that went away without reading all resets the connection once; what it had sent comes after that.
+    do got = ::recv(socket.get(), frame.buffer.data(), frame.buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    while (got < 0 && (errno == ECONNRESET || errno == EINTR));
+    if (got < 0 && errno == EAGAIN) return false;
+    if (got < 0) return system_error("recv");
     // An empty frame and end of file look the same; no message of ours encodes to nothing.
-    if (got == 0 && frame.fds.empty()) return failure(Errc::kClosed, "receive: peer is gone");
+    if (got == 0) return failure(Errc::kClosed, "receive: peer is gone");
+    // With MSG_TRUNC the kernel says how long a frame was that it had to cut off.
+    if (static_cast<std::size_t>(got) > kMaxFrame) return failure(Errc::kLimit, "receive: frame too large");
+    frame.bytes = std::string_view(frame.buffer).substr(0, static_cast<std::size_t>(got));
     return true;
 }
 

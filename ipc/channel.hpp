@@ -1,14 +1,14 @@
-// Frames with descriptors over a SOCK_SEQPACKET socketpair.
+// Frames over a SOCK_SEQPACKET socketpair.
 // Runs in:  every process
 // Input:    whatever the peer put into a frame
+// INVARIANT: no descriptor comes with a frame. The calls used here have no place for one; the broker alone gives any, and
+// the nursery alone takes them (ipc/handover.hpp).
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
@@ -16,9 +16,8 @@
 namespace sallyport::ipc {
 
 struct Frame {
-    std::string_view bytes;     // in `buffer`
-    std::vector<UniqueFd> fds;  // closed unless taken
-    std::string buffer;         // reused from frame to frame
+    std::string_view bytes;  // in `buffer`
+    std::string buffer;      // reused from frame to frame
 };
 
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec and non-blocking.
@@ -28,16 +27,15 @@ Result<std::pair<UniqueFd, UniqueFd>> socket_pair();
 /// wait.
 enum class WhenFull : std::uint8_t { kWait, kFail };
 
-/// Sends one frame with copies of `fds`.
+/// Sends one frame.
 /// Errors: kLimit over kMaxFrame, or if the socket is full (kFail); kClosed if the peer is gone; kSystem
 /// otherwise.
-Status send(FdRef socket, std::string_view bytes, WhenFull when_full, std::span<const FdRef> fds = {});
+Status send(FdRef socket, std::string_view bytes, WhenFull when_full);
 
-/// Takes one frame into `frame`, whose buffers are reused. False if there is none yet.
+/// Takes one frame into `frame`, whose buffer is reused. False if there is none yet.
 ///
-/// THREAT: a peer sends descriptors nobody asked for, or a frame cut off. Descriptors are always received,
-/// owned and so closed; a frame over kMaxFrame bytes or kMaxFrameDescriptors descriptors is kLimit. Errors:
-/// kClosed at end of file, kLimit, kSystem.
+/// THREAT: a peer sends a frame that is too long; it is cut off by the kernel, which says so. What a peer sent before it
+/// went away is still given, then kClosed. Errors: kClosed at end of file, kLimit over kMaxFrame bytes, kSystem.
 Result<bool> receive(FdRef socket, Frame& frame);
 
 }  // namespace sallyport::ipc

@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "ipc/limits.hpp"
 #include "sandbox/tables.hpp"
 
 namespace sallyport::sandbox {
@@ -15,13 +16,16 @@ namespace {
 
 using enum When;
 
+constexpr ArgIs kArenaLong{1, ~std::uint64_t{0}, kArenaSize};   // ftruncate
+constexpr ArgIs kWritable = is_int(2, PROT_READ | PROT_WRITE);  // mmap
+
 // clang-format off
 constexpr std::array kTable{
     //          call                       arguments                 when           reason
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,               kAlways,       "wait for worker, nursery, channel and signals"},
-    SyscallRule{SCMP_SYS(recvmsg),         kAny, kAny,               kAlways,       "frames of a worker, reports of the nursery"},
-    SyscallRule{SCMP_SYS(sendmsg),         kAny, kAny,               kAlways,       "replies; channel and socket for a new worker"},
-    SyscallRule{SCMP_SYS(sendto),          is_null(4), kAny,         kAlways,       "readiness, over a socket connected before"},
+    SyscallRule{SCMP_SYS(recvfrom),        is_null(4), kAny,         kAlways,       "frames of a worker, reports of the others; never a descriptor"},
+    SyscallRule{SCMP_SYS(sendto),          is_null(4), kAny,         kAlways,       "replies, orders; readiness, over a socket connected before"},
+    SyscallRule{SCMP_SYS(sendmsg),         kAny, kAny,               kAlways,       "channel, socket and arena for a new worker, to the nursery"},
     SyscallRule{SCMP_SYS(socketpair),      is_int(0, AF_UNIX), kAny, kAlways,       "the socket of a new worker"},
     SyscallRule{SCMP_SYS(read),            kAny, kAny,               kAlways,       "signals; contents of opened files"},
     SyscallRule{SCMP_SYS(pread64),         kAny, kAny,               kAlways,       "self-proof: its own status"},
@@ -34,7 +38,11 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile,  kAlways,       "allocator; never runnable, never a file"},
     SyscallRule{SCMP_SYS(munmap),          kAny, kAny,               kAlways,       "allocator"},
     SyscallRule{SCMP_SYS(mremap),          kAny, kAny,               kAlways,       "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,               kAlways,       "allocator; wiping the arena between connections"},
+    SyscallRule{SCMP_SYS(madvise),         kForgets, kAny,           kAlways,       "allocator; start-up code is forgotten"},
+    SyscallRule{SCMP_SYS(memfd_create),    is_int(1, MFD_CLOEXEC | MFD_ALLOW_SEALING), kAny, kAlways, "the arena of a new connection"},
+    SyscallRule{SCMP_SYS(ftruncate),       kArenaLong, kAny,         kAlways,       "its size"},
+    SyscallRule{SCMP_SYS(fcntl),           is_int(1, F_ADD_SEALS), kAny, kAlways,   "which nobody may change"},
+    SyscallRule{SCMP_SYS(mmap),            kWritable, is_int(3, MAP_SHARED), kAlways, "map it"},
     SyscallRule{SCMP_SYS(brk),             kAny, kAny,               kAlways,       "allocator"},
     SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,               kAlways,       "the kernel's own, after a stop and continue"},
     SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,               kAlways,       "normal end"},

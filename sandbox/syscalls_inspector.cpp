@@ -23,8 +23,8 @@ constexpr auto kA = When::kAlways;
 constexpr std::array kTable{
     //          call                        arguments                                     when  reason
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for queries, children and deadlines"},
-    SyscallRule{SCMP_SYS(recvmsg),          kAny, kAny,                                   kA, "queries of the broker; answers of netlink"},
-    SyscallRule{SCMP_SYS(sendmsg),          kAny, kAny,                                   kA, "replies to the broker"},
+    SyscallRule{SCMP_SYS(recvfrom),         is_null(4), kAny,                             kA, "queries of the broker; answers of netlink"},
+    SyscallRule{SCMP_SYS(sendto),           is_null(4), kAny,                             kA, "replies to the broker; questions to the kernel over netlink, which has no address"},
     SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       kA, "fork a child for queries; no thread, no namespace"},
     SyscallRule{SCMP_SYS(socketpair),       is_int(0, AF_UNIX), kAny,                     kA, "between it and a child: queries in, word of each answer out"},
     SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    kA, "kill a child at its deadline"},
@@ -59,7 +59,6 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(exit_group),       kAny, kAny,                                   kA, "normal end"},
 
     SyscallRule{SCMP_SYS(socket),           is_int(0, AF_NETLINK), is_int(2, NETLINK_ROUTE), When::kNetlink, "interfaces and addresses"},
-    SyscallRule{SCMP_SYS(sendto),           is_null(4), kAny,                             When::kNetlink, "ask the kernel, which a netlink socket talks to if no address is given"},
 };
 // clang-format on
 

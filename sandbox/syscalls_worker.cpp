@@ -19,23 +19,23 @@ namespace {
 constexpr auto kA = When::kAlways;
 
 // THREAT: a worker parses the bytes of the host; this is all that it can ask of the kernel once it was taken
-// over.
+// over. No row gives or takes a descriptor, or acts on the file behind one: what a worker has is gone with it.
 // clang-format off
 constexpr std::array kWorkerTable{
     //          call                       arguments                when  reason
     SyscallRule{SCMP_SYS(read),            kAny, kAny,              kA, "bytes from the host channel"},
     SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "bytes to the host channel"},
-    SyscallRule{SCMP_SYS(recvmsg),         kAny, kAny,              kA, "replies of the broker"},
-    SyscallRule{SCMP_SYS(sendmsg),         kAny, kAny,              kA, "requests to the broker"},
+    SyscallRule{SCMP_SYS(recvfrom),        is_null(4), kAny,        kA, "replies of the broker"},
+    SyscallRule{SCMP_SYS(sendto),          is_null(4), kAny,        kA, "requests to the broker"},
     SyscallRule{SCMP_SYS(epoll_pwait),     kAny, kAny,              kA, "wait for host, broker or deadline"},
     SyscallRule{SCMP_SYS(epoll_ctl),       kAny, kAny,              kA, "stop listening to a host that does not read"},
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,              kA, "wait while the broker's socket is full"},
-    SyscallRule{SCMP_SYS(close),           kAny, kAny,              kA, "descriptors at the end, and unasked-for ones"},
+    SyscallRule{SCMP_SYS(close),           kAny, kAny,              kA, "descriptors at the end"},
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,              kA, "deadlines, where there is no vDSO clock"},
     SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile, kA, "allocator; never runnable, never a file"},
     SyscallRule{SCMP_SYS(munmap),          kAny, kAny,              kA, "allocator"},
     SyscallRule{SCMP_SYS(mremap),          kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,              kA, "allocator gives memory back"},
+    SyscallRule{SCMP_SYS(madvise),         kForgets, kAny,          kA, "allocator gives memory back"},
     SyscallRule{SCMP_SYS(brk),             kAny, kAny,              kA, "allocator"},
     SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,              kA, "the kernel's own, after a stop and continue"},
     SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,              kA, "normal end"},
@@ -44,6 +44,7 @@ constexpr std::array kWorkerTable{
 constexpr std::array kNurseryOnly{
     //          call                                arguments                          when  reason
     // The nursery's own work.
+    SyscallRule{SCMP_SYS(recvmsg),                  kAny, kAny,                        kA, "orders of the broker, with what a new worker is to have"},
     SyscallRule{SCMP_SYS(clone),                    is_int(0, CLONE_PIDFD | SIGCHLD), kAny, kA, "fork a worker; no thread, no namespace"},
     SyscallRule{SCMP_SYS(execveat),                 has_flag(4, AT_EMPTY_PATH), kAny,  kA, "start it, by descriptor; Landlock: that one file"},
     SyscallRule{SCMP_SYS(dup3),                     kAny, kAny,                        kA, "place its descriptors"},

@@ -39,6 +39,7 @@ inline constexpr ArgIs kAny{};
 inline constexpr ArgIs kNotExecutable = lacks_flag(2, PROT_EXEC);          // mmap, mprotect
 inline constexpr ArgIs kNoFile = has_flag(3, MAP_ANONYMOUS);               // mmap
 inline constexpr ArgIs kReadOnly = {2, O_ACCMODE | O_CREAT | O_TRUNC, 0};  // openat
+inline constexpr ArgIs kForgets = is_int(2, MADV_DONTNEED);                // madvise
 inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);         // newfstatat
 
 constexpr bool every_row_has_a_reason(std::span<const SyscallRule> table) {

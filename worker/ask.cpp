@@ -38,7 +38,6 @@ Status Ask::greet() {
 Result<bool> Ask::receive_reply() {
     const auto got = ipc::receive(socket_, frame_);
     if (!got || !*got) return got;
-    if (!frame_.fds.empty()) return failure(Errc::kInvalid, "broker: a descriptor");
     if (const auto decoded = ipc::decode(frame_.bytes, reply_, bytes_); !decoded)
         return std::unexpected(decoded.error());
     return true;

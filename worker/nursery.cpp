@@ -16,6 +16,7 @@
 
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/handover.hpp"
 #include "ipc/nursery.pb.h"
 #include "sandbox/lockdown.hpp"
 
@@ -87,7 +88,7 @@ private:
     // Nothing to go on with: the broker is gone, or we are a child that could not become a worker.
     std::optional<int> take_requests() {
         for (;;) {
-            const auto got = ipc::receive(control_, frame_);
+            const auto got = ipc::take(control_, frame_, given_);
             if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
             if (!*got) return std::nullopt;
             ipc::NurseryRequest request;
@@ -107,13 +108,13 @@ private:
 
     // By the raw call: the filter lets through these flags and nothing else.
     std::optional<int> start(std::uint64_t id) {
-        if (frame_.fds.size() != kGivenDescriptors || children_.size() == kMostWorkers) return kFailed;
+        if (given_.size() != kGivenDescriptors || children_.size() == kMostWorkers) return kFailed;
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
-        if (pid == 0) return become_worker(executable_, frame_.fds);
+        if (pid == 0) return become_worker(executable_, given_);
         if (pid < 0) return kFailed;
         children_.push_back({.id = id, .process = UniqueFd(process)});
-        frame_.fds.clear();
+        given_.clear();
         return std::nullopt;
     }
 
@@ -147,6 +148,7 @@ private:
     FdRef executable_;
     std::vector<Child> children_;
     ipc::Frame frame_;
+    std::vector<UniqueFd> given_;
     std::string bytes_;
 };
 

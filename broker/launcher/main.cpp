@@ -29,7 +29,7 @@ Result<bool> receive(google::protobuf::MessageLite& message, std::size_t limit) 
     if (::poll(&wanted, 1, -1) < 0 && errno != EINTR) return system_error("poll");
     const auto got = ipc::receive(FdRef(kControl), frame);
     if (!got || !*got) return got;
-    if (frame.bytes.size() > limit || !frame.fds.empty()) return failure(Errc::kInvalid, "not a request");
+    if (frame.bytes.size() > limit) return failure(Errc::kInvalid, "not a request");
     if (const auto decoded = ipc::decode(frame.bytes, message, scratch); !decoded)
         return std::unexpected(decoded.error());
     return true;

@@ -85,7 +85,7 @@ TEST_P(Breach, EndsTheAgentToBeStartedAgain) {
 
 const Lie kBreaches[] = {
     {"NotAFrame", "guest-get-diskstats", ""},
-    {"DescriptorNobodyAskedFor", "guest-network-get-route", ""},
+    {"GivenDescriptor", "guest-network-get-route", ""},
 };
 INSTANTIATE_TEST_SUITE_P(, Breach, testing::ValuesIn(kBreaches), case_name<Lie>);
 

@@ -31,9 +31,6 @@ std::string shutdown(std::uint64_t seq, std::string_view mode) {
 std::string suspend_disk(std::uint64_t seq) {
     return wire::seq(seq) + wire::bytes(49, "");
 }
-std::string suspend_ram(std::uint64_t seq) {
-    return wire::seq(seq) + wire::bytes(50, "");
-}
 std::string suspend_hybrid(std::uint64_t seq) {
     return wire::seq(seq) + wire::bytes(51, "");
 }
@@ -81,11 +78,6 @@ TEST_F(PowerOfATakenOverWorker, UnknownFieldEndsIt) {
 
 TEST_F(PowerOfATakenOverWorker, ModeThatIsNotUtf8EndsIt) {
     puppet_.send(shutdown(1, "\xff"));
-    expect_violation();
-}
-
-TEST_F(PowerOfATakenOverWorker, DescriptorWithARequestEndsIt) {
-    puppet_.send_with_descriptors(suspend_ram(1), 1);
     expect_violation();
 }
 

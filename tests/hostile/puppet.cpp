@@ -61,8 +61,20 @@ void Puppet::send(std::string_view frame) {
     pull(Pull::kSend, frame);
 }
 
-void Puppet::send_with_descriptors(std::string_view frame, int count) {
-    pull(Pull::kSendWithFds, static_cast<char>(count) + std::string(frame));
+void Puppet::call(std::uint64_t number, const Arguments& arguments) {
+    std::string words(sizeof number + sizeof arguments, '\0');
+    std::memcpy(words.data(), &number, sizeof number);
+    std::memcpy(words.data() + sizeof number, arguments.data(), sizeof arguments);
+    pull(Pull::kCall, words);
+}
+
+int Puppet::errno_of(std::uint64_t number, const Arguments& arguments) {
+    call(number, arguments);
+    const Message message = next();
+    if (message.kind != Twitch::kCalled) throw std::runtime_error("the worker was ended by its call");
+    std::uint32_t error = 0;
+    std::memcpy(&error, message.payload.data(), sizeof error);
+    return static_cast<int>(error);
 }
 
 void Puppet::flood(std::uint32_t count) {

@@ -1,6 +1,8 @@
 // A test's hold on a taken-over worker.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,11 +25,16 @@ private:
 
 class Puppet {
 public:
+    using Arguments = std::array<std::uint64_t, 6>;
+
     /// Connects to the agent and waits for its worker's greeting.
     explicit Puppet(const Agent& agent);
 
     void send(std::string_view frame);
-    void send_with_descriptors(std::string_view frame, int count);
+    /// Has the worker make a system call. It may not live to tell.
+    void call(std::uint64_t number, const Arguments& arguments);
+    /// The same for one that it survives: its errno.
+    int errno_of(std::uint64_t number, const Arguments& arguments);
     /// Asks for so many flushes without waiting for a reply; from request 1 on.
     void flood(std::uint32_t count);
     void write_arena(std::uint32_t offset, std::string_view bytes);

@@ -10,6 +10,7 @@
 
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/handover.hpp"
 #include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
@@ -21,8 +22,8 @@ using Op = ipc::Request;
 
 const FdRef kControl(3);
 
-void send(std::string_view frame, std::span<const FdRef> fds = {}) {
-    (void)ipc::send(kControl, frame, ipc::WhenFull::kWait, fds);
+void send(std::string_view frame) {
+    (void)ipc::send(kControl, frame, ipc::WhenFull::kWait);
 }
 
 void send_part(std::uint64_t query, std::string data, bool last) {
@@ -86,7 +87,8 @@ void answer(const ipc::Request& request) {
             said.mutable_query_failed()->set_query(query);
             std::string frame;
             ipc::encode(said, frame);
-            return send(frame, fds);
+            (void)ipc::give(kControl, frame, fds);
+            return send(frame);
         }
         default:
             return;

@@ -7,8 +7,8 @@
 namespace sallyport::test {
 
 enum class Pull : char {
-    kSend = 's',         // payload: one frame for the broker
-    kSendWithFds = 'd',  // payload: a count, then a frame; goes with so many descriptors
+    kSend = 's',   // payload: one frame for the broker
+    kCall = 'd',   // payload: the number of a system call and its six arguments (eight bytes each)
     kFlood = 'n',  // payload: a count (four bytes); so many flushes are asked for and no reply is waited for
     kWriteArena = 'w',   // payload: offset (four bytes), then bytes
     kReadArena = 'r',    // payload: offset, size (four bytes each)
@@ -22,6 +22,7 @@ enum class Twitch : char {
     kWelcome = 'W',  // a new worker is there; payload: the broker's Welcome
     kReply = 'f',    // payload: a frame of the broker
     kArena = 'a',    // payload: contents of the arena
+    kCalled = 'e',   // payload: errno after a system call (four bytes)
 };
 
 }  // namespace sallyport::test

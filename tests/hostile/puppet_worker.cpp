@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -58,26 +59,9 @@ void tell(Twitch kind, std::string_view payload) {
     }
 }
 
-/// One frame as it is, with `count` copies of the host channel. Once the broker has gone there is nobody to
-/// attack.
-void send_frame(std::string_view bytes, std::size_t count) {
-    constexpr std::size_t kMost = 16;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMost)> control{};
-    iovec part{.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    if (count > 0) {
-        message.msg_control = control.data();
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
-        for (std::size_t at = 0; at < count; ++at)
-            std::memcpy(CMSG_DATA(header) + at * sizeof(int), &kHost, sizeof kHost);
-    }
-    while (::sendmsg(kBroker, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+/// One frame as it is. Once the broker has gone there is nobody to attack.
+void send_frame(std::string_view bytes) {
+    while (::send(kBroker, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
         if (errno != EAGAIN) return;
         wait_until(kBroker, POLLOUT);
     }
@@ -87,11 +71,7 @@ enum class Taken : std::uint8_t { kFrame, kNothing, kEnd };
 
 Taken take_frame(std::string& bytes) {
     bytes.resize(2 * kMaxFrame);
-    iovec part{.iov_base = bytes.data(), .iov_len = bytes.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    const ssize_t got = ::recvmsg(kBroker, &message, MSG_DONTWAIT);
+    const ssize_t got = ::recv(kBroker, bytes.data(), bytes.size(), MSG_DONTWAIT);
     bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     if (got < 0 && errno == EAGAIN) return Taken::kNothing;
     return got > 0 ? Taken::kFrame : Taken::kEnd;
@@ -102,7 +82,7 @@ public:
     explicit Puppet(ipc::Arena arena) : arena_(std::move(arena)) {}
 
     void dance() {
-        send_frame(wire::hello(), 0);
+        send_frame(wire::hello());
         std::string frame;
         for (Taken taken = Taken::kNothing; taken != Taken::kFrame; taken = take_frame(frame)) {
             if (taken == Taken::kEnd) ::_exit(0);  // only a rehearsal
@@ -142,9 +122,9 @@ private:
     void obey(Pull pull, std::string_view payload) {
         switch (pull) {
             case Pull::kSend:
-                return send_frame(payload, 0);
-            case Pull::kSendWithFds:
-                return send_frame(payload.substr(1), static_cast<std::size_t>(payload[0]));
+                return send_frame(payload);
+            case Pull::kCall:
+                return call(payload);
             case Pull::kFlood:
                 return flood(number_at(payload, 0));
             case Pull::kWriteArena:
@@ -166,7 +146,19 @@ private:
     }
 
     static void flood(std::uint32_t count) {
-        for (std::uint32_t seq = 1; seq <= count; ++seq) send_frame(wire::file_flush(seq, 1), 0);
+        for (std::uint32_t seq = 1; seq <= count; ++seq) send_frame(wire::file_flush(seq, 1));
+    }
+
+    static void call(std::string_view payload) {
+        std::array<std::uint64_t, 7> words{};
+        std::memcpy(words.data(), payload.data(), std::min(payload.size(), sizeof words));
+        const auto [number, a, b, c, d, e, f] = words;
+        errno = 0;
+        ::syscall(static_cast<long>(number), a, b, c, d, e, f);
+        const auto error = static_cast<std::uint32_t>(errno);
+        std::string text(sizeof error, '\0');
+        std::memcpy(text.data(), &error, sizeof error);
+        tell(Twitch::kCalled, text);
     }
 
     void write_arena(std::uint32_t offset, std::string_view bytes) {

@@ -34,11 +34,7 @@ constexpr int kArena = 6;
 constexpr int kCopy = 60;  // a free one
 
 bool tell(int socket, std::string_view text) {
-    iovec part{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    return ::sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+    return ::send(socket, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
 }
 
 int failed(const Error& error) {
@@ -48,11 +44,7 @@ int failed(const Error& error) {
 
 std::string take(int socket) {
     std::string text(64, '\0');
-    iovec part{.iov_base = text.data(), .iov_len = text.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    const ssize_t got = ::recvmsg(socket, &message, 0);
+    const ssize_t got = ::recv(socket, text.data(), text.size(), 0);
     text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return text;
 }

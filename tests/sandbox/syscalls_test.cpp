@@ -206,6 +206,17 @@ TEST(Tables, NoProcessOpensFilesByNameButBrokerAndInspector) {
                 EXPECT_NE(row.call, call) << row.reason;
 }
 
+TEST(Tables, DescriptorsGoFromBrokerToNurseryOnly) {
+    for (const Subject& subject : subjects())
+        for (const SyscallRule& row : installed(subject)) {
+            EXPECT_TRUE(row.call != SYS_sendmsg || subject.process == Process::kBroker) << row.reason;
+            EXPECT_TRUE(row.call != SYS_recvmsg || subject.process == Process::kNursery) << row.reason;
+            for (const int call : {SYS_sendmmsg, SYS_recvmmsg, SYS_pidfd_getfd, SYS_io_uring_setup,
+                                   SYS_io_uring_enter, SYS_io_uring_register})
+                EXPECT_NE(row.call, call) << row.reason;
+        }
+}
+
 TEST(Tables, OnlyTheGuardFreezes) {
     for (const Process process : {Process::kBroker, Process::kNursery, Process::kWorker, Process::kCompiler})
         for (const SyscallRule& row : syscall_table(process))

@@ -1,0 +1,88 @@
+// Frames: what a peer sends with them, cuts short or leaves behind.
+#include "ipc/channel.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <filesystem>
+#include <iterator>
+
+#include "ipc/handover.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::ipc {
+namespace {
+
+std::ptrdiff_t count_open() {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+}
+
+class Channel : public ::testing::Test {
+protected:
+    Channel() : sockets_(*socket_pair()) {}
+
+    UniqueFd& ours() { return sockets_.first; }
+    UniqueFd& theirs() { return sockets_.second; }
+    // The next frame; "closed" and the like stand for errors.
+    std::string next() {
+        const auto got = receive(ours(), frame_);
+        if (!got) return got.error().code == Errc::kClosed ? "closed" : "error";
+        return *got ? std::string(frame_.bytes) : "nothing";
+    }
+
+    std::pair<UniqueFd, UniqueFd> sockets_;
+    Frame frame_;
+};
+
+TEST_F(Channel, DescriptorThatComesWithAFrameIsNotTaken) {
+    const std::array gifts{FdRef(0), FdRef(1)};
+    const auto before = count_open();
+    ASSERT_TRUE(give(theirs(), "frame", gifts));
+    EXPECT_EQ(next(), "frame");
+    EXPECT_EQ(count_open(), before);
+}
+
+TEST_F(Channel, WhatWasHandedOverIsTaken) {
+    const std::array gifts{FdRef(0), FdRef(1)};
+    ASSERT_TRUE(give(theirs(), "frame", gifts));
+    std::vector<UniqueFd> taken;
+    ASSERT_TRUE(*take(ours(), frame_, taken));
+    EXPECT_EQ(frame_.bytes, "frame");
+    EXPECT_EQ(taken.size(), 2U);
+    EXPECT_EQ(::fcntl(taken.at(0).get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST_F(Channel, FrameOfTheLimitIsTakenAndALongerOneIsAnError) {
+    const std::string longest(kMaxFrame, 'x');
+    ASSERT_TRUE(send(theirs(), longest, WhenFull::kFail));
+    EXPECT_EQ(next(), longest);
+    EXPECT_EQ(send(theirs(), longest + "x", WhenFull::kFail).error().code, Errc::kLimit);
+    ASSERT_EQ(::write(theirs().get(), (longest + "x").data(), kMaxFrame + 1), ssize_t{kMaxFrame + 1});
+    EXPECT_EQ(next(), "error");
+}
+
+TEST_F(Channel, LastFramesOfAPeerThatHasNotReadAllComeBeforeItsEnd) {
+    ASSERT_TRUE(send(ours(), "never read", WhenFull::kFail));
+    ASSERT_TRUE(send(theirs(), "last", WhenFull::kFail));
+    ASSERT_TRUE(send(theirs(), "words", WhenFull::kFail));
+    theirs().reset();
+    EXPECT_EQ(next(), "last");
+    EXPECT_EQ(next(), "words");
+    EXPECT_EQ(next(), "closed");
+}
+
+TEST_F(Channel, SendingToAPeerThatIsGoneSaysSo) {
+    theirs().reset();
+    EXPECT_EQ(send(ours(), "frame", WhenFull::kFail).error().code, Errc::kClosed);
+}
+
+TEST_F(Channel, SendingToAPeerThatDoesNotReadSaysSo) {
+    const std::string frame(kMaxFrame / 2, 'x');
+    Status sent;
+    while (sent) sent = send(ours(), frame, WhenFull::kFail);
+    EXPECT_EQ(sent.error().code, Errc::kLimit);
+}
+
+}  // namespace
+}  // namespace sallyport::ipc
