@@ -28,17 +28,12 @@ namespace {
 constexpr int kAnswerMs = 10'000;
 constexpr std::uint64_t kRehearsal = 0;
 
-Status prove_status(FdRef proc, const sandbox::Expected& expected) {
-    const UniqueFd status(::openat(proc.get(), "status", O_RDONLY | O_CLOEXEC));
-    if (!status.is_open()) return system_error("/proc/PID/status");
-    const auto held = sandbox::read_held(status);
-    if (!held) return std::unexpected(held.error());
-    return sandbox::compare(expected, *held);
+Status prove_status(FdRef status, const sandbox::Expected& expected) {
+    return sandbox::compare(expected, TRY(sandbox::read_held(status)));
 }
 
-Status prove_process(FdRef proc, const PlainUser& user, int filters) {
-    const sandbox::Expected expected{.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
-    return prove_status(proc, expected);
+sandbox::Expected expect_plain(const PlainUser& user, int filters) {
+    return {.uid = user.uid, .gid = user.gid, .seccomp_filters = filters};
 }
 
 // A process that runs as we do, with these capabilities if we are root.
@@ -101,8 +96,10 @@ Status rehearse(const Helper& nursery, const PlainUser& user) {
         const auto proc = find_child(nursery);
         if (!proc) return std::unexpected(proc.error());
         // The nursery's filter and the worker's own on top of it.
-        if (const auto proved = prove_process(*proc, user, 2); !proved) return proved;
-        if (const auto proved = sandbox::prove_apart(*proc); !proved) return proved;
+        const UniqueFd status(::openat(proc->get(), "status", O_RDONLY | O_CLOEXEC));
+        if (!status.is_open()) return system_error("/proc/PID/status");
+        TRY(prove_status(status, expect_plain(user, 2)));
+        TRY(sandbox::prove_apart(*proc));
     }
     const auto ended = await_nursery(nursery);
     if (!ended) return std::unexpected(ended.error());
@@ -117,13 +114,13 @@ Status prove_nursery(const Helper& nursery, const PlainUser& user) {
     const auto first = await_nursery(nursery);
     if (!first) return std::unexpected(first.error());
     if (!first->has_nursery_ready()) return failure(Errc::kProof, "the nursery did not say that it is ready");
-    if (const auto proved = prove_process(nursery.proc, user, 1); !proved) return proved;
+    TRY(prove_status(nursery.status, expect_plain(user, 1)));
     if (const auto proved = sandbox::prove_apart(nursery.proc); !proved) return proved;
     return rehearse(nursery, user);
 }
 
 Status prove_guard(const Helper& guard) {
-    return prove_status(guard.proc, expect_like_us(sandbox::guard_capabilities()));
+    return prove_status(guard.status, expect_like_us(sandbox::guard_capabilities()));
 }
 
 Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
@@ -136,7 +133,7 @@ Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
     expected.bounding_is_ours = false;
     expected.seccomp_filters = 0;
     expected.is_launcher = true;
-    return prove_status(launcher.proc, expected);
+    return prove_status(launcher.status, expected);
 }
 
 Status prove_inspector(const Helper& inspector, const PlainUser& user) {
@@ -146,7 +143,7 @@ Status prove_inspector(const Helper& inspector, const PlainUser& user) {
     if (!heard) return std::unexpected(heard.error());
     if (!first.has_inspector_ready())
         return failure(Errc::kProof, "the inspector did not say that it is ready");
-    if (const auto proved = prove_process(inspector.proc, user, 1); !proved) return proved;
+    TRY(prove_status(inspector.status, expect_plain(user, 1)));
     return sandbox::prove_processes_apart(inspector.proc);
 }
 

@@ -1,6 +1,6 @@
 // Starting the programs that the broker starts: the policy compiler, the nursery and the helpers that the policy needs.
 // Runs in:  broker, before lockdown(); afterwards no process can be started
-// Relies on: clone3(2), close_range(2), execveat(2)
+// Relies on: clone3(2), close_range(2), execveat(2); /proc
 #include "broker/spawn.hpp"
 
 #include <fcntl.h>
@@ -29,38 +29,87 @@ namespace sallyport::broker {
 
 namespace {
 
+constexpr int kAside = 32;  // above the place of any descriptor that a program is given
 // The inspector sees the guest's mounts, network and host name.
 constexpr std::uint64_t kInspectorNamespaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
 constexpr std::uint64_t kNurseryNamespaces = kInspectorNamespaces | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS;
 
-// Takes `descriptors` as 3, 4, ... and the program itself as the next, closes all others, executes. Only
-// calls that are safe between fork and exec; on failure the child ends with 127.
-[[noreturn]] void become(FdRef executable, std::span<const int> descriptors, char* const* arguments) {
+// One program, and what happens in its process before it is executed.
+struct Plan {
+    FdRef executable;
+    std::vector<std::string> arguments;
+    std::vector<FdRef> descriptors;  // become 3, 4, ...
+    Status (*prepare)(const Plan&);
+    PlainUser user = {};
+    std::uint64_t namespaces = 0;  // with a user namespace, `user` is all that is mapped in it
+};
+
+Status take_nothing(const Plan&) {
+    return {};
+}
+
+// Standard input, output and error.
+Status take_null(const Plan&) {
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.is_open()) return system_error("/dev/null");
+    for (int standard = 0; standard <= 2; ++standard)
+        if (::dup2(null.get(), standard) < 0) return system_error("dup2");
+    return {};
+}
+
+Status take_null_and_capabilities(const Plan& plan) {
+    TRY(take_null(plan));
+    return sandbox::carry_capabilities_over_exec();
+}
+
+Status take_user(const Plan& plan) {
+    const auto [uid, gid] = plan.user;
+    if (::geteuid() == 0 &&
+        (::setgroups(0, nullptr) != 0 || ::setresgid(gid, gid, gid) != 0 || ::setresuid(uid, uid, uid) != 0))
+        return system_error(
+            "cannot take the user that it is to run as (is that mapped in this user namespace?)");
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("PR_SET_NO_NEW_PRIVS");
+    return {};
+}
+
+// Takes the descriptors and the program itself, as the next, into their places, and executes it, which closes all others. Comes
+// back only if that fails.
+Error become(const Plan& plan, char* const* arguments) {
     // First out of the way, then into place: a descriptor may stand where another belongs.
     std::array<int, 8> moved{};
-    const int program = ::fcntl(executable.get(), F_DUPFD, 64);
-    for (std::size_t at = 0; at < descriptors.size(); ++at) moved[at] = ::fcntl(descriptors[at], F_DUPFD, 64);
+    SALLYPORT_CHECK(plan.descriptors.size() < moved.size());
+    std::size_t count = 0;
+    for (const FdRef fd : plan.descriptors) moved[count++] = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kAside);
+    moved[count++] = ::fcntl(plan.executable.get(), F_DUPFD_CLOEXEC, kAside);
     int next = 3;
-    for (std::size_t at = 0; at < descriptors.size(); ++at)
-        if (::dup2(moved[at], next++) < 0) ::_exit(127);
-    if (::dup2(program, next) < 0) ::_exit(127);
-    if (::syscall(SYS_close_range, next + 1, ~0U, 0) != 0) ::_exit(127);
+    for (std::size_t at = 0; at < count; ++at)
+        if (::dup2(moved[at], next++) < 0) return system_error("dup2").error();
+    if (::close_range(static_cast<unsigned>(next), ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+        return system_error("close_range").error();
     char* const environment[] = {nullptr};
-    ::syscall(SYS_execveat, next, "", arguments, environment, AT_EMPTY_PATH);
-    ::_exit(127);
+    ::syscall(SYS_execveat, next - 1, "", arguments, environment, AT_EMPTY_PATH);
+    return system_error("cannot be executed (its mode, or a mount with noexec?)").error();
 }
 
-// In a new process: standard input, output and error.
-void take_standard(FdRef null) {
-    for (int standard = 0; standard <= 2; ++standard)
-        if (::dup2(null.get(), standard) < 0) ::_exit(127);
-}
+struct Pipe {
+    UniqueFd out;
+    UniqueFd in;
+    static Result<Pipe> make() {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_error("pipe2");
+        return Pipe{.out = UniqueFd(ends[0]), .in = UniqueFd(ends[1])};
+    }
+};
 
-Result<Helper> keep(pid_t pid, UniqueFd socket) {
-    Helper helper{.pid = pid, .socket = std::move(socket), .proc = {}};
+// THREAT: /proc may hide other users' processes, and ours once they cannot be dumped. So each is opened while it is still a copy
+// of us that waits; the descriptors stay good whatever it becomes.
+Result<Helper> look_at(pid_t pid) {
+    Helper helper{.pid = pid, .socket = {}, .proc = {}, .status = {}};
     helper.proc =
         UniqueFd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!helper.proc.is_open()) return system_error("/proc/PID");
+    helper.status = UniqueFd(::openat(helper.proc.get(), "status", O_RDONLY | O_CLOEXEC));
+    if (!helper.status.is_open()) return system_error("/proc/PID/status");
     return helper;
 }
 
@@ -89,8 +138,8 @@ Status write_id_maps(FdRef proc, const PlainUser& user) {
 Status wait_for_success(pid_t pid) {
     int status = 0;
     if (::waitpid(pid, &status, 0) != pid) return system_error("waitpid");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return failure(Errc::kInvalid, "the policy tool refused its input");
+    if (WIFSIGNALED(status)) return failure(Errc::kSystem, "the policy tool was killed by a signal");
+    if (WEXITSTATUS(status) != 0) return failure(Errc::kInvalid, "is refused, for the reason given above");
     return {};
 }
 
@@ -111,112 +160,94 @@ Result<std::string> collect(FdRef source, std::size_t limit, int deadline_ms) {
     }
 }
 
-// Starts `executable` as pid 1 of new namespaces in which `user` alone is mapped.
-Result<Helper> start_apart(FdRef executable, const PlainUser& user, std::uint64_t namespaces,
-                           std::vector<std::string> arguments) {
-    auto sockets = ipc::socket_pair();
-    if (!sockets) return std::unexpected(sockets.error());
-    auto& [ours, theirs] = *sockets;
-    std::array<int, 2> go{};
-    if (::pipe2(go.data(), O_CLOEXEC) != 0) return system_error("pipe2");
-    UniqueFd wait_end(go[0]);
-    UniqueFd go_end(go[1]);
-    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null.is_open()) return system_error("/dev/null");
-    const std::vector<char*> pointers = argument_pointers(arguments);
+// In the new process, which waits until it has been looked at, and ends if the broker does.
+[[noreturn]] void carry_out(const Plan& plan, char* const* arguments, Pipe& go, FdRef fault) {
+    char word = 0;
+    go.in.reset();
+    if (::read(go.out.get(), &word, 1) != 1) ::_exit(127);
+    const Status prepared = plan.prepare(plan);
+    const Error error = prepared ? become(plan, arguments) : prepared.error();
+    // The same program on both sides: what is a literal here is one there.
+    [[maybe_unused]] const ssize_t told = ::write(fault.get(), &error, sizeof error);
+    ::_exit(127);
+}
 
-    clone_args how{.flags = namespaces, .exit_signal = SIGCHLD};
+// Starts the program; an error of its process, up to the execution, is ours.
+Result<Helper> start(Plan plan) {
+    const std::vector<char*> pointers = argument_pointers(plan.arguments);
+    Pipe go = TRY(Pipe::make());
+    Pipe fault = TRY(Pipe::make());
+    clone_args how{.flags = plan.namespaces, .exit_signal = SIGCHLD};
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
+    if (pid < 0 && plan.namespaces == 0) return system_error("clone3");
     if (pid < 0)
         return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");
-    if (pid == 0) {
-        // Nothing may happen before the ids are mapped; if the broker ends instead, so do we.
-        char mapped = 0;
-        ::close(go_end.release());
-        if (::read(wait_end.get(), &mapped, 1) != 1) ::_exit(127);
-        take_standard(null);
-        if (!sandbox::carry_capabilities_over_exec()) ::_exit(127);
-        const std::array descriptors{theirs.get()};
-        become(executable, descriptors, pointers.data());
-    }
-    auto helper = keep(pid, std::move(ours));
-    if (!helper) return helper;
-    if (const auto mapped = write_id_maps(helper->proc, user); !mapped)
-        return std::unexpected(mapped.error());
-    if (::write(go_end.get(), "1", 1) != 1) return system_error("write");
+    if (pid == 0) carry_out(plan, pointers.data(), go, fault.in);
+    fault.in.reset();
+    Helper helper = TRY(look_at(pid));
+    if (plan.namespaces != 0) TRY(write_id_maps(helper.proc, plan.user));
+    if (::write(go.in.get(), "1", 1) != 1) return system_error("write");
+    Error error{};
+    if (::read(fault.out.get(), &error, sizeof error) == sizeof error) return std::unexpected(error);
+    return helper;
+}
+
+// The same for a program that speaks with us by a socket, its descriptor 3.
+Result<Helper> start_peer(Plan plan) {
+    auto [ours, theirs] = TRY(ipc::socket_pair());
+    plan.descriptors = {theirs};
+    Helper helper = TRY(start(std::move(plan)));
+    helper.socket = std::move(ours);
     return helper;
 }
 
 }  // namespace
 
 Result<std::string> run_tool(const ToolRun& run) {
-    std::vector<std::string> arguments = run.arguments;
-    const std::vector<char*> pointers = argument_pointers(arguments);
-    std::array<int, 2> answer{};
-    if (::pipe2(answer.data(), O_CLOEXEC) != 0) return system_error("pipe2");
-    const UniqueFd source(answer[0]);
-    UniqueFd output(answer[1]);
-    std::vector<int> descriptors{output.get()};
-    for (const FdRef fd : run.descriptors) descriptors.push_back(fd.get());
-    const pid_t pid = ::fork();
-    if (pid < 0) return system_error("fork");
-    if (pid == 0) {
-        const bool is_root = ::geteuid() == 0;
-        if (is_root &&
-            (::setgroups(0, nullptr) != 0 || ::setresgid(run.user.gid, run.user.gid, run.user.gid) != 0 ||
-             ::setresuid(run.user.uid, run.user.uid, run.user.uid) != 0))
-            ::_exit(127);
-        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(127);
-        become(run.executable, descriptors, pointers.data());
-    }
-    output.reset();
-    auto text = collect(source, run.limit, run.deadline_ms);
-    if (!text) ::kill(pid, SIGKILL);
-    const auto ended = wait_for_success(pid);
-    if (!text) return text;
-    if (!ended) return std::unexpected(ended.error());
+    Pipe answer = TRY(Pipe::make());
+    std::vector<FdRef> descriptors{answer.in};
+    descriptors.insert(descriptors.end(), run.descriptors.begin(), run.descriptors.end());
+    const Helper tool = TRY(start({.executable = run.executable,
+                                   .arguments = run.arguments,
+                                   .descriptors = std::move(descriptors),
+                                   .prepare = take_user,
+                                   .user = run.user}));
+    answer.in.reset();
+    auto text = collect(answer.out, run.limit, run.deadline_ms);
+    if (!text) ::kill(tool.pid, SIGKILL);
+    const auto ended = wait_for_success(tool.pid);
+    if (text && !ended) return std::unexpected(ended.error());
     return text;
 }
 
 Result<Helper> start_launcher(FdRef executable) {
-    auto sockets = ipc::socket_pair();
-    if (!sockets) return std::unexpected(sockets.error());
-    std::vector<std::string> arguments{"sallyport-launcher"};
-    const std::vector<char*> pointers = argument_pointers(arguments);
-    const pid_t pid = ::fork();
-    if (pid < 0) return system_error("fork");
-    if (pid == 0) become(executable, std::array{sockets->second.get()}, pointers.data());
-    return keep(pid, std::move(sockets->first));
+    return start_peer(
+        {.executable = executable, .arguments = {"sallyport-launcher"}, .prepare = take_nothing});
 }
 
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {
-    return start_apart(executable, user, kNurseryNamespaces,
-                       {"sallyport-nursery", "nursery", std::to_string(user.uid), std::to_string(user.gid)});
+    return start_peer(
+        {.executable = executable,
+         .arguments = {"sallyport-nursery", "nursery", std::to_string(user.uid), std::to_string(user.gid)},
+         .prepare = take_null_and_capabilities,
+         .user = user,
+         .namespaces = kNurseryNamespaces});
 }
 
 Result<Helper> start_inspector(FdRef executable, const PlainUser& user, CommandSet commands) {
     std::array<char, 20> bits{};
     std::to_chars(bits.begin(), bits.end(), commands.bits(), 16);
-    return start_apart(
-        executable, user, kInspectorNamespaces,
-        {"sallyport-inspector", std::to_string(user.uid), std::to_string(user.gid), bits.data()});
+    return start_peer({.executable = executable,
+                       .arguments = {"sallyport-inspector", std::to_string(user.uid),
+                                     std::to_string(user.gid), bits.data()},
+                       .prepare = take_null_and_capabilities,
+                       .user = user,
+                       .namespaces = kInspectorNamespaces});
 }
 
 Result<Helper> start_guard(FdRef executable) {
-    auto sockets = ipc::socket_pair();
-    if (!sockets) return std::unexpected(sockets.error());
-    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null.is_open()) return system_error("/dev/null");
-    std::vector<std::string> arguments{"sallyport-guard", "serve"};
-    const std::vector<char*> pointers = argument_pointers(arguments);
-    const pid_t pid = ::fork();
-    if (pid < 0) return system_error("fork");
-    if (pid == 0) {
-        take_standard(null);
-        const std::array descriptors{sockets->second.get()};
-        become(executable, descriptors, pointers.data());
-    }
-    return keep(pid, std::move(sockets->first));
+    return start_peer(
+        {.executable = executable, .arguments = {"sallyport-guard", "serve"}, .prepare = take_null});
 }
 
 }  // namespace sallyport::broker

@@ -33,7 +33,8 @@ Result<std::string> run_tool(const ToolRun& run);
 struct Helper {
     pid_t pid = -1;
     UniqueFd socket;
-    UniqueFd proc;  // /proc/PID
+    UniqueFd proc;    // /proc/PID, and
+    UniqueFd status;  // its status, both opened before it became what it is
 };
 
 /// Starts the guard executable, which outlives us for as long as something is frozen. Errors: kSystem.

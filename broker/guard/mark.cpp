@@ -3,6 +3,7 @@
 #include "broker/guard/mark.hpp"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 
 #include "broker/guard/graph.hpp"
 
@@ -12,8 +13,23 @@ namespace {
 
 constexpr const char* kName = "sallyport.frozen";
 
+// A /proc of our own, mounted nowhere, for where the system's shows processes only (subset=pid).
+Result<UniqueFd> open_own_proc() {
+    const UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
+    if (!context.is_open()) return system_error("fsopen");
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+        return system_error("fsconfig");
+    UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, 0));
+    if (!mount.is_open()) return system_error("fsmount");
+    return mount;
+}
+
 Result<std::string> boot_id() {
-    const UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    if (!file.is_open()) {
+        const UniqueFd proc = TRY(open_own_proc());
+        file = UniqueFd(::openat(proc.get(), "sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    }
     if (!file.is_open()) return system_error("boot_id");
     return read_text(file);
 }

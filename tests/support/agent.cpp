@@ -80,7 +80,8 @@ void Agent::start() {
         .words = {options_.root + "/broker/sallyportd"},
         .environment = {"NOTIFY_SOCKET=" + scratch_.path("notify"), "QGA_CONF=" + scratch_.path("none")},
         .output = scratch_.path("messages"),
-        .before_exec = [user = options_.user, folder = scratch_.path()] {
+        .before_exec = [user = options_.user, folder = scratch_.path(), more = options_.before_exec] {
+            more();
             ::umask(022);
             if (user) become_user(*user);
             if (::chdir(folder.c_str()) != 0) ::_exit(123);

@@ -22,8 +22,9 @@ struct AgentOptions {
     std::vector<std::string> words = {};                                  // further options
     std::vector<std::string> environment = {};                            // further NAME=VALUE
     std::optional<uid_t> user = {};                                       // an ordinary user to run as
-    std::string root = build_root();  // where broker/, worker/ and policy/ are
-    bool own_channel = true;          // unix-listen on socket()
+    std::string root = build_root();            // where broker/, worker/ and policy/ are
+    bool own_channel = true;                    // unix-listen on socket()
+    std::function<void()> before_exec = [] {};  // in the agent's process
 };
 
 class Agent {
