@@ -29,7 +29,7 @@ using policy::compiled::Service;
 
 Status set_raw(FdRef terminal) {
     termios settings{};
-    if (::tcgetattr(terminal.get(), &settings) != 0) return system_error("tcgetattr");
+    if (::tcgetattr(terminal.get(), &settings) != 0) return system_error("is no serial line");
     settings.c_iflag = 0;
     settings.c_oflag = 0;
     settings.c_lflag = 0;
@@ -58,21 +58,22 @@ Result<UniqueFd> open_device(const Service& options, bool is_isa) {
 
 Result<UniqueFd> listen_on(int family, const sockaddr* address, socklen_t size) {
     UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd.is_open()) return system_error("socket");
-    if (::bind(fd.get(), address, size) != 0) return system_error("bind");
+    if (!fd.is_open()) return system_error("a socket of this kind cannot be made");
+    if (::bind(fd.get(), address, size) != 0) return system_error("the socket cannot be made there");
     if (::listen(fd.get(), kBacklog) != 0) return system_error("listen");
     return fd;
 }
 
 Result<UniqueFd> listen_unix(const std::string& path, bool others_may_try) {
     sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-    if (path.size() >= sizeof address.sun_path) return failure(Errc::kLimit, "socket path is too long");
+    if (path.size() >= sizeof address.sun_path)
+        return failure(Errc::kLimit, "too long: the path of a unix socket has 107 bytes at most");
     std::copy(path.begin(), path.end(), address.sun_path);
     struct stat info{};
     if (::lstat(path.c_str(), &info) == 0) {
         if (!S_ISSOCK(info.st_mode))
             return failure(Errc::kInvalid, "the channel path exists and is not a socket");
-        if (::unlink(path.c_str()) != 0) return system_error("unlink");
+        if (::unlink(path.c_str()) != 0) return system_error("the socket that is there cannot be removed");
     }
     const mode_t before = ::umask(others_may_try ? 0111 : 0177);
     auto fd = listen_on(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -112,29 +113,20 @@ Result<std::optional<Channel>> take_activation() {
 
 }  // namespace
 
-Result<Channel> open_channel(const Service& options, const policy::Policy& policy) {
-    auto activated = take_activation();
-    if (!activated) return std::unexpected(activated.error());
-    if (*activated) return *std::move(*activated);
-    Result<UniqueFd> fd = failure(Errc::kInvalid, "no channel method");
-    switch (options.method()) {
-        case Service::UNIX_LISTEN:
-            fd = listen_unix(options.path(), !policy.peer_uids.empty());
-            break;
-        case Service::VSOCK_LISTEN:
-            fd = listen_vsock(options.vsock_cid(), options.vsock_port());
-            break;
-        case Service::ISA_SERIAL:
-            fd = open_device(options, true);
-            break;
-        case Service::VIRTIO_SERIAL:
-            fd = open_device(options, false);
-            break;
-        default:
-            break;
-    }
-    if (!fd) return std::unexpected(fd.error());
-    return Channel{.kind = options.method(), .fd = *std::move(fd)};
+Result<Channel> open_channel(const Service& options) {
+    if (auto activated = TRY(take_activation())) return *std::move(activated);
+    Channel channel{.kind = options.method(), .fd = {}};
+    if (!channel.listens()) channel.fd = TRY(open_device(options, channel.kind == Service::ISA_SERIAL));
+    return channel;
+}
+
+Status start_listening(Channel& channel, const Service& options, const policy::Policy& policy) {
+    if (channel.fd.is_open()) return {};
+    if (channel.kind == Service::VSOCK_LISTEN)
+        channel.fd = TRY(listen_vsock(options.vsock_cid(), options.vsock_port()));
+    else
+        channel.fd = TRY(listen_unix(options.path(), !policy.peer_uids.empty()));
+    return {};
 }
 
 Result<Accepted> accept_host(const Channel& channel, const policy::Policy& policy) {

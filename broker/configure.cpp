@@ -20,14 +20,18 @@ namespace {
 constexpr std::array kToolPlaces{"../bin/sallyport-policy", "../policy/cli/sallyport-policy"};
 constexpr const char* kDefaultConfig = "/etc/qemu/qemu-ga.conf";
 
-Checked<std::string> ask_tool(std::vector<std::string> arguments, std::vector<FdRef> descriptors) {
-    const UniqueFd tool = TRY(open_helper(kToolPlaces));
-    return run_tool({.executable = tool,
-                     .arguments = std::move(arguments),
-                     .descriptors = std::move(descriptors),
-                     .user = plain_user(),
-                     .limit = kMaxCompiledSize,
-                     .deadline_ms = kCompileDeadlineMs});
+// `input` is what the tool reads for us, as it is called in messages.
+Checked<std::string> ask_tool(const std::string& input, std::vector<std::string> arguments,
+                              std::vector<FdRef> descriptors) {
+    const Executable tool = TRY(open_helper(kToolPlaces));
+    auto answer = run_tool({.executable = tool.file,
+                            .arguments = std::move(arguments),
+                            .descriptors = std::move(descriptors),
+                            .user = plain_user(),
+                            .limit = kMaxCompiledSize,
+                            .deadline_ms = kCompileDeadlineMs});
+    const bool is_refused = !answer && answer.error().code == Errc::kInvalid;
+    return about(is_refused ? input : tool.path, std::move(answer));
 }
 
 }  // namespace
@@ -50,7 +54,8 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
         arguments.insert(arguments.begin(), {"sallyport-policy", "service", "--output-fd", "3"});
         arguments.emplace_back("--");
         arguments.insert(arguments.end(), words.begin(), words.end());
-        const std::string answer = TRY(ask_tool(std::move(arguments), std::move(descriptors)));
+        const std::string answer =
+            TRY(ask_tool("command line or configuration", std::move(arguments), std::move(descriptors)));
         if (!options.ParseFromString(answer)) return failure(Errc::kInvalid, "the policy tool's answer");
         return {};
     };
@@ -73,7 +78,8 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
 Checked<policy::Policy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
-    const std::string compiled = TRY(ask_tool({"sallyport-policy", "compile", "--input-fd", "4", "--name",
+    const std::string compiled = TRY(ask_tool(options.policy(),
+                                              {"sallyport-policy", "compile", "--input-fd", "4", "--name",
                                                options.policy(), "--output-fd", "3", "--passwd-fd", "5"},
                                               {file, users}));
     policy::Policy policy = TRY(about(options.policy(), policy::load(compiled)));

@@ -19,6 +19,17 @@ constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
 constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
 constexpr std::array kInspectorPlaces{"../libexec/sallyport/inspector", "../inspector/inspector"};
 
+// What starting and proving a process gave, with its name.
+template <typename T>
+Checked<T> of(const char* process, Result<T> result) {
+    if (!result && result.error().code == Errc::kClosed)
+        result =
+            failure(Errc::kProof,
+                    "it ended before it was ready: it says above why, or could not confine itself (does this "
+                    "kernel offer Landlock and seccomp?)");
+    return about(process, std::move(result));
+}
+
 }  // namespace
 
 Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
@@ -27,11 +38,11 @@ Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
     if (!is_marked && !policy::needs_guard(policy)) return freezing;
     if (!TRY(HandleCounter::is_free(state)))
         return failure(Errc::kInvalid, "another agent uses this state directory");
-    const UniqueFd program = TRY(open_helper(kGuardPlaces));
-    Helper helper = TRY(about("guard", start_guard(program)));
+    const Executable program = TRY(open_helper(kGuardPlaces));
+    Helper helper = TRY(about(program.path, start_guard(program.file)));
     freezing.guard = std::move(helper.socket);
-    TRY(about("guard", set_up_guard(freezing, policy, is_marked, state)));
-    TRY(about("guard", prove_guard(helper)));
+    TRY(of("guard", set_up_guard(freezing, policy, is_marked, state)));
+    TRY(of("guard", prove_guard(helper)));
     return freezing;
 }
 
@@ -42,9 +53,9 @@ Status stay_in_memory(const Session& session) {
 
 Checked<void> confine_nursery(Service& service) {
     const PlainUser user = plain_user();
-    const UniqueFd program = TRY(open_helper(kWorkerPlaces));
-    service.nursery = TRY(about("worker", start_nursery(program, user)));
-    TRY(about("worker", prove_nursery(service.nursery, user)));
+    const Executable program = TRY(open_helper(kWorkerPlaces));
+    service.nursery = TRY(about(program.path, start_nursery(program.file, user)));
+    TRY(of("worker", prove_nursery(service.nursery, user)));
     service.nursery.proc.reset();
     return {};
 }
@@ -55,9 +66,9 @@ Checked<void> confine_launcher(Service& service) {
         if (!rule.hooks.empty() && table.hooks().empty()) table.add_hooks(rule.hooks);
     table.set_hook_deadline_ms(kHookDeadlineMs);
     if (table.rows().empty() && table.hooks().empty()) return {};
-    const UniqueFd program = TRY(open_helper(kLauncherPlaces));
-    Helper launcher = TRY(about("launcher", start_launcher(program)));
-    TRY(about("launcher", prove_launcher(launcher, table)));
+    const Executable program = TRY(open_helper(kLauncherPlaces));
+    Helper launcher = TRY(about(program.path, start_launcher(program.file)));
+    TRY(of("launcher", prove_launcher(launcher, table)));
     service.launcher = std::move(launcher.socket);
     return {};
 }
@@ -68,9 +79,9 @@ Checked<void> confine_inspector(Service& service) {
         if (row.answered_by != AnsweredBy::kInspector) commands.remove(row.id);
     if (commands.is_empty()) return {};
     const PlainUser user = plain_user();
-    const UniqueFd program = TRY(open_helper(kInspectorPlaces));
-    Helper inspector = TRY(about("inspector", start_inspector(program, user, commands)));
-    TRY(about("inspector", prove_inspector(inspector, user)));
+    const Executable program = TRY(open_helper(kInspectorPlaces));
+    Helper inspector = TRY(about(program.path, start_inspector(program.file, user, commands)));
+    TRY(of("inspector", prove_inspector(inspector, user)));
     service.session.inspector = std::move(inspector.socket);
     return {};
 }

@@ -43,14 +43,15 @@ PlainUser plain_user() {
     return {.uid = kNobody, .gid = kNobody};
 }
 
-Checked<UniqueFd> open_helper(std::span<const char* const> candidates) {
+Checked<Executable> open_helper(std::span<const char* const> candidates) {
     const std::string directory = TRY(own_directory());
     Checked<UniqueFd> file = failure(Errc::kInvalid, "no place to look for a program");
     for (const char* candidate : candidates) {
         file = open_trusted_below(directory, candidate, O_RDONLY);
-        if (file || file.error().error.sys_errno != ENOENT) break;
+        if (file) return Executable{.file = *std::move(file), .path = directory + "/" + candidate};
+        if (file.error().error.sys_errno != ENOENT) break;
     }
-    return file;
+    return std::unexpected(file.error());
 }
 
 }  // namespace sallyport::broker

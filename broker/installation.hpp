@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <span>
+#include <string>
 
 #include "base/complaint.hpp"
 #include "ipc/unique_fd.hpp"
@@ -25,6 +26,10 @@ PlainUser plain_user();
 ///
 /// THREAT: somebody else can write what we are about to run. From the directory of our own executable on, base/trusted_file.hpp
 /// judges the way there; the way to our own executable was taken by whoever started us. Errors: of that file.
-Checked<UniqueFd> open_helper(std::span<const char* const> candidates);
+struct Executable {
+    UniqueFd file;
+    std::string path;
+};
+Checked<Executable> open_helper(std::span<const char* const> candidates);
 
 }  // namespace sallyport::broker

@@ -2,6 +2,7 @@
 // Runs in:  broker
 // Input:    the admin's command line and files
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,16 +90,17 @@ int run(const policy::compiled::Service& options, const policy::Policy& policy) 
         if (!entered) return complain(entered.error());
         parent = *std::move(entered);
     }
+    // A start that fails says so where it was started from, also if there is a log file or it has become a daemon.
+    const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
     if (!options.logfile().empty())
         if (const auto logging = about(options.logfile(), log_to(options.logfile())); !logging)
             return complain(logging.error());
-    // A daemon's start still complains where it was started from.
-    const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
     if (options.daemonize())
         if (const auto left = leave_terminal(!options.logfile().empty()); !left)
             return complain(left.error());
     // After start() nothing is opened by name any more.
     auto service = start(options, policy);
+    if (!service && !options.logfile().empty()) complain(service.error());
     if (!service) return complain(service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
     service->notify.say("READY=1\nSTATUS=serving\n");
     if (parent.is_open() && ::write(parent.get(), "1", 1) != 1) return kFailure;
@@ -106,11 +108,20 @@ int run(const policy::compiled::Service& options, const policy::Policy& policy) 
     return serve(*service);
 }
 
+// Whoever starts us may have closed what others expect to be open, or may want to hear of no child's end.
+Status begin_process() {
+    for (int standard = 0; standard <= STDERR_FILENO; ++standard)
+        if (::fcntl(standard, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != standard)
+            return system_error("/dev/null");
+    if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return system_error("signal");
+    return {};
+}
+
 int main_of_broker(std::vector<std::string> words) {
     ipc::silence_protobuf();
+    if (const auto begun = begin_process(); !begun) return complain(begun.error());
     const auto options = read_options(std::move(words));
-    // What the policy tool refuses, it has said why.
-    if (!options) return options.error().error.code == Errc::kInvalid ? kFailure : complain(options.error());
+    if (!options) return complain(options.error());
     if (options->is_answered()) return 0;
     const auto policy = read_policy(*options);
     if (!policy) return complain(policy.error());

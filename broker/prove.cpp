@@ -126,8 +126,8 @@ Status prove_guard(const Helper& guard) {
 Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
     if (const auto told = tell_launcher(launcher.socket, table); !told) return told;
     if (const auto ready = wait_readable(launcher.socket, kAnswerMs); !ready) return ready;
-    const auto first = hear_launcher(launcher.socket);
-    if (!first || !*first || !(*first)->has_launcher_ready())
+    const auto first = TRY(hear_launcher(launcher.socket));
+    if (!first || !first->has_launcher_ready())
         return failure(Errc::kProof, "the launcher did not say that it is ready");
     auto expected = expect_like_us(sandbox::launcher_capabilities(table.asks_kernel()));
     expected.bounding_is_ours = false;

@@ -24,6 +24,9 @@ namespace sallyport::broker {
 
 namespace {
 
+constexpr rlim_t kLeastDescriptors = kMaxOpenFiles + 128;  // those of the host, and ours
+static_assert(kLeastDescriptors == 640, "as the message says");
+
 // Blocked signals are read from a descriptor, so that nothing is interrupted; SIGPIPE is an errno to us.
 Result<UniqueFd> take_signals() {
     sigset_t set;
@@ -81,9 +84,14 @@ void log_start(Audit& audit, const policy::compiled::Service& options, const pol
 
 Status prepare_process() {
     // Groups of whoever started us would be the nursery's, too, and it cannot drop them itself.
-    if (::geteuid() == 0 && ::setgroups(0, nullptr) != 0) return system_error("setgroups");
+    if (::geteuid() == 0 && ::setgroups(0, nullptr) != 0)
+        return system_error("groups cannot be dropped (is this a user namespace with one user?)");
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("getrlimit");
+    if (files.rlim_max < kLeastDescriptors)
+        return failure(Errc::kLimit,
+                       "fewer than the 640 descriptors that are needed: raise the hard limit "
+                       "(LimitNOFILE=, ulimit -Hn)");
     files.rlim_cur = files.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("setrlimit");
     // For those whose memory is locked. Where it may not be raised, less of their memory is.
@@ -107,7 +115,7 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, const po
     if (freezing.is_frozen) audit.hold();
     TRY(about(options.statedir(), open_mark(freezing, state)));
     Notify notify = TRY(Notify::connect());
-    Channel channel = TRY(about(options.path(), open_channel(options, policy)));
+    Channel channel = TRY(about(options.path(), open_channel(options)));
     std::string directory = TRY(about("working directory", working_directory()));
     UniqueFd proc_self_fd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!proc_self_fd.is_open()) return system_error("/proc/self/fd");
@@ -158,11 +166,25 @@ sandbox::BrokerNeeds needs_of(const policy::Policy& policy, const RuleTrees& tre
     return needs;
 }
 
+// The socket appears when all other processes are proved. What was made for a start that fails is taken away again; Landlock lets
+// that be done up to the last two steps, which these processes have all passed before.
+Checked<void> listen_and_lock(Service& service, const policy::compiled::Service& options, FdRef state) {
+    const UniqueFd own_status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+    if (!own_status.is_open()) return system_error("/proc/self/status");
+    const bool makes_socket =
+        options.method() == policy::compiled::Service::UNIX_LISTEN && !service.channel.fd.is_open();
+    TRY(about(options.path(), start_listening(service.channel, options, service.session.policy)));
+    const sandbox::BrokerNeeds needs =
+        needs_of(service.session.policy, service.session.trees, service.channel, state);
+    auto locked = sandbox::lockdown_broker(needs);
+    if (locked) locked = prove_broker(own_status, needs);
+    if (!locked && makes_socket) ::unlink(options.path().c_str());
+    return about("broker", std::move(locked));
+}
+
 Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy) {
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
-    const UniqueFd own_status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-    if (!own_status.is_open()) return system_error("/proc/self/status");
     Freezing freezing = TRY(confine_guard(policy, state));
     Service service = TRY(open_by_name(options, policy, state, std::move(freezing)));
     TRY(confine_nursery(service));
@@ -170,9 +192,7 @@ Checked<Service> start(const policy::compiled::Service& options, const policy::P
     TRY(confine_inspector(service));
     service.signals = TRY(take_signals());
     TRY(stay_in_memory(service.session));
-    const sandbox::BrokerNeeds needs = needs_of(policy, service.session.trees, service.channel, state);
-    TRY(sandbox::lockdown_broker(needs));
-    TRY(prove_broker(own_status, needs));
+    TRY(listen_and_lock(service, options, state));
     sandbox::forget_startup_code();
     return service;
 }
