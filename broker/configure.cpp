@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
 #include "base/trusted_file.hpp"
@@ -66,7 +68,11 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     const std::string path = options.has_config()  ? options.config()
                              : variable != nullptr ? variable
                                                    : kDefaultConfig;
-    if (!options.has_config() && ::access(path.c_str(), F_OK) != 0) {
+    if (!options.has_config() && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+        // As with qemu-ga, that is no error; but what restricts the host may stand in it.
+        if (variable != nullptr)
+            ::dprintf(STDERR_FILENO, "sallyportd: warning: QGA_CONF names %s, which is not there\n",
+                      path.c_str());
         TRY(ask({"--final"}, {}));
         return options;
     }

@@ -27,6 +27,13 @@ int refuse(const std::string& text) {
     return kFailure;
 }
 
+void warn(const Options& options) {
+    std::vector<std::string> all = options.warnings;
+    for (const CommandList* list : {&options.block_rpcs, &options.allow_rpcs})
+        for (std::string& warning : warnings_about(*list)) all.push_back(std::move(warning));
+    for (const std::string& warning : all) complain("sallyportd: warning: " + warning + "\n");
+}
+
 bool parse_number(std::string_view text, std::uint32_t& value) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc{} && end == text.data() + text.size();
@@ -72,9 +79,9 @@ std::string set_channel(Options& options, compiled::Service& service) {
     return "unsupported channel method/type: " + options.method;
 }
 
-CommandSet named(const std::vector<std::string>& names) {
+CommandSet named(const CommandList& list) {
     CommandSet set;
-    for (const std::string& name : names)
+    for (const std::string& name : list.names)
         if (const auto id = find_command(name)) set.add(*id);
     return set;
 }
@@ -83,7 +90,7 @@ void set_commands(const Options& options, compiled::Service& service) {
     const CommandSet allowed = named(options.allow_rpcs);
     const CommandSet blocked = named(options.block_rpcs);
     for (const Command& row : kCommands)
-        if ((options.allow_rpcs.empty() || allowed.has(row.id)) && !blocked.has(row.id))
+        if ((!options.allow_rpcs.is_given || allowed.has(row.id)) && !blocked.has(row.id))
             service.add_commands(static_cast<std::uint32_t>(row.id));
 }
 
@@ -141,12 +148,17 @@ int run(Arguments& arguments) {
             return kFailure;
         }
         merge(*from_file, options);
+        const auto ignored = compile::ignored_keys(*text);
+        options.warnings.insert(options.warnings.end(), ignored.begin(), ignored.end());
     }
     if (const Action action = read_command_line(arguments.words, options); action != Action::kServe)
         return act(arguments, action);
     compiled::Service service;
     if (const std::string wrong = set_channel(options, service); arguments.is_final && !wrong.empty())
         return refuse(wrong);
+    if (arguments.is_final && options.allow_rpcs.is_given && options.allow_rpcs.names.empty())
+        return refuse("allow-rpcs: an empty list; leave it out to allow all that the policy allows");
+    if (arguments.is_final) warn(options);
     if (arguments.is_final && options.dump) return say(arguments, dumped(options));
     set_commands(options, service);
     set_the_rest(options, service);

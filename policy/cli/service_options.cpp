@@ -8,6 +8,8 @@
 #include <array>
 #include <string_view>
 
+#include "policy/cli/files.hpp"
+#include "policy/compile/problems.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::policy::cli {
@@ -15,6 +17,7 @@ namespace sallyport::policy::cli {
 namespace {
 
 constexpr const char* kDefaultHook = "/etc/qemu/fsfreeze-hook";
+constexpr int kOldBlock = 256;  // no letter
 constexpr std::array kLongOptions{
     option{"config", required_argument, nullptr, 'c'},
     option{"method", required_argument, nullptr, 'm'},
@@ -27,6 +30,7 @@ constexpr std::array kLongOptions{
     option{"version", no_argument, nullptr, 'V'},
     option{"daemonize", no_argument, nullptr, 'd'},
     option{"block-rpcs", required_argument, nullptr, 'b'},
+    option{"blacklist", required_argument, nullptr, kOldBlock},
     option{"allow-rpcs", required_argument, nullptr, 'a'},
     option{"dump-conf", no_argument, nullptr, 'D'},
     option{"retry-path", no_argument, nullptr, 'r'},
@@ -39,23 +43,15 @@ bool asks_for_list(std::string_view value) {
     return value == "help" || value == "?";
 }
 
-void append_names(std::vector<std::string>& names, std::string_view list) {
-    while (!list.empty()) {
-        const std::size_t comma = std::min(list.find(','), list.size());
-        if (comma > 0) names.emplace_back(list.substr(0, comma));
-        list.remove_prefix(std::min(comma + 1, list.size()));
-    }
-}
-
 std::string joined(const std::vector<std::string>& names) {
     std::string text;
     for (const std::string& name : names) text.append(text.empty() ? "" : ",").append(name);
     return text;
 }
 
-Action take_list(std::vector<std::string>& names, const char* value) {
+Action take_list(CommandList& list, const char* value) {
     if (asks_for_list(value)) return Action::kListCommands;
-    append_names(names, value);
+    list.add(value);
     return Action::kServe;
 }
 
@@ -99,6 +95,10 @@ Action take(int letter, const char* value, Options& options) {
             break;
         case 's':
             break;  // means something on Windows only
+        case kOldBlock:
+            options.warnings.emplace_back(
+                "--blacklist is the old name of --block-rpcs, and is taken as that");
+            return take_list(options.block_rpcs, value);
         case 'b':
             return take_list(options.block_rpcs, value);
         case 'a':
@@ -124,7 +124,13 @@ Action read_command_line(std::vector<std::string>& words, Options& options) {
     for (;;) {
         const int letter = ::getopt_long(count, pointers.data(),
                                          "c:m:p:l:f:F::t:vVdb:a:DrhsP:", kLongOptions.data(), nullptr);
-        if (letter == -1) return Action::kServe;
+        if (letter == -1 && ::optind == count) return Action::kServe;
+        if (letter == -1) {
+            // Such as the second half of a list with a blank after its comma.
+            complain("sallyportd: '" + compile::printable(pointers[static_cast<std::size_t>(::optind)]) +
+                     "' belongs to no option\n");
+            return Action::kUsageError;
+        }
         if (const Action action = take(letter, ::optarg, options); action != Action::kServe) return action;
     }
 }
@@ -140,8 +146,8 @@ void merge(const compiled::Options& from_file, Options& options) {
     if (from_file.has_verbose()) options.verbose = from_file.verbose();
     if (from_file.has_daemon()) options.daemonize = from_file.daemon();
     if (from_file.has_retry_path()) options.retry_path = from_file.retry_path();
-    for (const std::string& list : from_file.block_rpcs()) append_names(options.block_rpcs, list);
-    for (const std::string& list : from_file.allow_rpcs()) append_names(options.allow_rpcs, list);
+    for (const std::string& list : from_file.block_rpcs()) options.block_rpcs.add(list);
+    for (const std::string& list : from_file.allow_rpcs()) options.allow_rpcs.add(list);
 }
 
 std::string dumped(const Options& options) {
@@ -159,8 +165,8 @@ std::string dumped(const Options& options) {
     line("statedir", options.statedir);
     line("verbose", flag(options.verbose));
     line("retry-path", flag(options.retry_path));
-    line("block-rpcs", joined(options.block_rpcs));
-    line("allow-rpcs", joined(options.allow_rpcs));
+    line("block-rpcs", joined(options.block_rpcs.names));
+    line("allow-rpcs", joined(options.allow_rpcs.names));
     line("policy", options.policy);
     return text;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/cli/command_lists.hpp"
 #include "policy/policy.pb.h"
 
 namespace sallyport::policy::cli {
@@ -23,8 +24,9 @@ struct Options {
     bool daemonize = false;
     bool retry_path = false;
     bool dump = false;
-    std::vector<std::string> block_rpcs;
-    std::vector<std::string> allow_rpcs;
+    CommandList block_rpcs{.option = "block-rpcs"};
+    CommandList allow_rpcs{.option = "allow-rpcs"};
+    std::vector<std::string> warnings;  // of what was read so far
 };
 
 /// What the command line asks for.

@@ -2,8 +2,13 @@
 
 #include <glib.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <vector>
+
+#include "policy/compile/problems.hpp"
+#include "policy/compile/suggest.hpp"
 
 namespace sallyport::policy::compile {
 
@@ -42,6 +47,7 @@ constexpr std::array kFlags{
     FlagKey{"retry-path", [](Options& to, bool value) { to.set_retry_path(value); }},
 };
 constexpr std::array kLists{
+    ListKey{"blacklist", [](Options& to, const char* value) { to.add_block_rpcs(value); }},
     ListKey{"block-rpcs", [](Options& to, const char* value) { to.add_block_rpcs(value); }},
     ListKey{"allow-rpcs", [](Options& to, const char* value) { to.add_allow_rpcs(value); }},
 };
@@ -52,9 +58,6 @@ struct FreeKeyFile {
 };
 struct FreeText {
     void operator()(char* text) const { g_free(text); }
-};
-struct FreeList {
-    void operator()(char** list) const { g_strfreev(list); }
 };
 using Text = std::unique_ptr<char, FreeText>;
 
@@ -86,11 +89,37 @@ void read_keys(GKeyFile* file, Options& options, FirstError& error) {
         key.set(options, g_key_file_get_boolean(file, kGroup, key.name, error.slot()) != 0);
     }
     for (const ListKey& key : kLists) {
-        const Text text = read_text(file, key.name, error);
-        if (!text) continue;
-        const std::unique_ptr<char*, FreeList> names(g_strsplit(text.get(), ",", -1));
-        for (char** name = names.get(); *name != nullptr; ++name) key.add(options, *name);
+        if (const Text text = read_text(file, key.name, error)) key.add(options, text.get());
     }
+}
+
+struct Key {
+    std::string_view group;
+    std::string_view name;
+    bool operator==(const Key&) const = default;
+};
+
+std::string_view trimmed(std::string_view text) {
+    constexpr std::string_view kBlanks = " \t\r";
+    const std::size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
+    return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+}
+
+// Every line of a key file that GLib can read, in order, also those that it lets a later one replace.
+std::vector<Key> keys_of(std::string_view text) {
+    std::vector<Key> keys;
+    std::string_view group;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        const std::string_view line = trimmed(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+        if (line.empty() || line.starts_with('#')) continue;
+        if (line.starts_with('['))
+            group = line.substr(1, std::min(line.find(']'), line.size()) - 1);
+        else
+            keys.push_back({group, trimmed(line.substr(0, line.find('=')))});
+    }
+    return keys;
 }
 
 }  // namespace
@@ -104,7 +133,30 @@ std::expected<compiled::Options, std::string> read_key_file(std::string_view tex
                                                    G_KEY_FILE_KEEP_TRANSLATIONS, error.slot()) != 0;
     if (is_read) read_keys(file.get(), options, error);
     if (error.is_set()) return std::unexpected(error.text());
+    for (const ListKey& list : kLists)
+        if (std::ranges::count(keys_of(text), Key{kGroup, list.name}) > 1)
+            return std::unexpected("Key file has the list '" + std::string(list.name) + "' twice");
     return options;
+}
+
+std::vector<std::string> ignored_keys(std::string_view text) {
+    std::vector<std::string_view> known;
+    for (const TextKey& key : kTexts) known.emplace_back(key.name);
+    for (const FlagKey& key : kFlags) known.emplace_back(key.name);
+    for (const ListKey& key : kLists) known.emplace_back(key.name);
+    std::vector<std::string> ignored;
+    std::vector<std::string_view> groups{kGroup};
+    for (const auto& [group, key] : keys_of(text)) {
+        if (group == kGroup && key == "blacklist")
+            ignored.emplace_back("the key 'blacklist' is the old name of 'block-rpcs', and is taken as that");
+        if (group == kGroup && std::ranges::find(known, key) == known.end())
+            ignored.push_back("the key '" + printable(key) + "' is unknown and ignored" +
+                              did_you_mean(key, known));
+        if (std::ranges::find(groups, group) != groups.end()) continue;
+        groups.push_back(group);
+        ignored.push_back("the group [" + printable(group) + "] is ignored; all keys belong to [general]");
+    }
+    return ignored;
 }
 
 std::string key_file_error(std::string_view path, std::string_view text) {

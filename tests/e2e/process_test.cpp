@@ -71,7 +71,10 @@ const BadWords kBadWords[] = {
     {"UnknownLongOption", {"--no-such-option"}},
     {"UnknownShortOption", {"-Z"}},
     {"MissingValue", {"-m"}},
-    {"OldSpellingOfBlock", {"--blacklist=guest-ping"}},
+    {"EmptyAllowList", {"-a", "", "-D"}},
+    {"AllowListOfCommas", {"-a", " , ,", "-D"}},
+    {"BlankBetweenAnOptionAndItsOptionalValue", {"-F", "/etc/hook", "-D"}},
+    {"BlankInAListThatIsNotQuoted", {"-b", "guest-ping,", "guest-info", "-D"}},
     {"DumpWithoutRequiredPath", {"-m", "unix-listen", "-D"}},
     {"ConfigThatIsNotThere", {"-c", "/nonexistent"}},
     {"ConfigThatIsAFolder", {"-c", "/tmp"}},
@@ -139,8 +142,7 @@ TEST_F(ConfigFile, ListsOfFileAndCommandLineAddUp) {
 }
 
 TEST_F(ConfigFile, UnknownKeysAndGroupsAreIgnored) {
-    EXPECT_NE(dump("[other]\nmethod=x\n[general]\nnonsense=1\ndaemonize=true\nblacklist=guest-ping\n")
-                  .find("daemon=false"),
+    EXPECT_NE(dump("[other]\nmethod=x\n[general]\nnonsense=1\ndaemonize=true\n").find("daemon=false"),
               std::string::npos);
 }
 
@@ -164,6 +166,120 @@ TEST_F(ConfigFile, ThatCannotBeParsedEndsTheStart) {
     for (const std::string text : {"no group\n", "[general]\nverbose=maybe\n", "[general\nverbose=true\n",
                                    "[general]\nline without equals\n"})
         EXPECT_EQ(dump_by_variable(text).ending, 1) << text;
+}
+
+// Restrictions that an admin writes in one way or another: each is in the configuration that is used, or in a message.
+struct Restriction {
+    const char* name;
+    const char* file;                // what stands in [general]
+    std::vector<std::string> words;  // the options
+    std::string shows;               // a line of -D
+    std::string says;                // a part of the messages; "": there are none
+};
+
+class Restrictions : public testing::TestWithParam<Restriction> {};
+
+TEST_P(Restrictions, AreTakenOrWarnedAbout) {
+    const Restriction& restriction = GetParam();
+    const Scratch scratch;
+    std::vector<std::string> words{"-D", "-c",
+                                   scratch.write("conf", "[general]\n" + std::string(restriction.file))};
+    words.insert(words.end(), restriction.words.begin(), restriction.words.end());
+    const Finished shown = run_daemon(words);
+    EXPECT_EQ(shown.ending, 0) << shown.error;
+    EXPECT_NE(shown.out.find(restriction.shows + "\n"), std::string::npos) << shown.out;
+    if (restriction.says.empty()) {
+        EXPECT_EQ(shown.error, "");
+    } else {
+        EXPECT_NE(shown.error.find("sallyportd: warning: " + restriction.says), std::string::npos)
+            << shown.error;
+        EXPECT_EQ(shown.error.find(restriction.says), shown.error.rfind(restriction.says)) << "said twice";
+    }
+}
+
+const Restriction kRestrictions[] = {
+    {"OldKey", "blacklist=guest-ping\n", {}, "block-rpcs=guest-ping", "the key 'blacklist' is the old name"},
+    {"OldKeyBesideTheNew",
+     "blacklist=guest-ping\nblock-rpcs=guest-info\n",
+     {},
+     "block-rpcs=guest-ping,guest-info",
+     "the key 'blacklist'"},
+    {"OldOption", "", {"--blacklist=guest-ping"}, "block-rpcs=guest-ping", "--blacklist is the old name"},
+    {"Blanks",
+     "block-rpcs= guest-ping , guest-info\tguest-sync\n",
+     {},
+     "block-rpcs=guest-ping,guest-info,guest-sync",
+     ""},
+    {"BlanksInAnOption", "", {"-b", " guest-ping, guest-info ,,"}, "block-rpcs=guest-ping,guest-info", ""},
+    {"Unknown",
+     "block-rpcs=guest-nothing\n",
+     {},
+     "block-rpcs=guest-nothing",
+     "block-rpcs: there is no command 'guest-nothing'"},
+    {"Misspelt",
+     "",
+     {"-b", "guest-file-raed"},
+     "block-rpcs=guest-file-raed",
+     "block-rpcs: there is no command 'guest-file-raed'; did you mean 'guest-file-read'?"},
+    {"Capitals",
+     "",
+     {"-b", "Guest-Ping"},
+     "block-rpcs=Guest-Ping",
+     "block-rpcs: there is no command 'Guest-Ping'; did you mean 'guest-ping'?"},
+    {"Semicolon",
+     "block-rpcs=guest-ping;guest-info\n",
+     {},
+     "block-rpcs=guest-ping;guest-info",
+     "block-rpcs: there is no command"},
+    {"Quotes", "", {"-b", "'guest-ping'"}, "block-rpcs='guest-ping'", "block-rpcs: there is no command"},
+    {"UnknownToAllow",
+     "",
+     {"-a", "guest-pign"},
+     "allow-rpcs=guest-pign",
+     "allow-rpcs: there is no command 'guest-pign'"},
+    {"QuestionMarkInAList", "block-rpcs=?\n", {}, "block-rpcs=?", "block-rpcs: there is no command '?'"},
+    {"HelpInAList",
+     "",
+     {"-b", "guest-ping,help"},
+     "block-rpcs=guest-ping,help",
+     "block-rpcs: there is no command 'help'"},
+    {"CommandOfQemuGaThatIsNotHere",
+     "",
+     {"-b", "guest-exec,guest-get-devices"},
+     "block-rpcs=guest-exec,guest-get-devices",
+     ""},
+    {"NothingToBlock", "block-rpcs=\n", {"-b", ""}, "block-rpcs=", ""},
+    {"KeyThatNobodyKnows",
+     "block_rpcs=guest-ping\n",
+     {},
+     "block-rpcs=",
+     "the key 'block_rpcs' is unknown and ignored; did you mean 'block-rpcs'?"},
+    {"GroupInCapitals",
+     "[General]\nblock-rpcs=guest-ping\n",
+     {},
+     "block-rpcs=",
+     "the group [General] is ignored"},
+};
+INSTANTIATE_TEST_SUITE_P(, Restrictions, testing::ValuesIn(kRestrictions), case_name<Restriction>);
+
+TEST_F(ConfigFile, EmptyAllowListOrAListGivenTwiceEndsTheStart) {
+    for (const char* text : {"[general]\nallow-rpcs=\n", "[general]\nallow-rpcs= , \n",
+                             "[general]\nblock-rpcs=guest-ping\nblock-rpcs=guest-info\n"}) {
+        const Finished ended = dump_by_variable(text);
+        EXPECT_EQ(ended.ending, 1) << text;
+        EXPECT_NE(ended.error.find("-rpcs"), std::string::npos) << ended.error;
+    }
+}
+
+TEST_F(ConfigFile, ThatTheVariableNamesAndThatIsNotThereIsSaid) {
+    EXPECT_NE(run_daemon({"-D"}, {"QGA_CONF=/nonexistent/file"}).error.find("/nonexistent/file"),
+              std::string::npos);
+    EXPECT_EQ(run_daemon({"-D"}, {}).error, "");
+}
+
+TEST_F(ConfigFile, ThatCannotBeLookedAtEndsTheStart) {
+    ASSERT_EQ(::symlink("loop", scratch_.path("loop").c_str()), 0);
+    EXPECT_EQ(run_daemon({"-D"}, {"QGA_CONF=" + scratch_.path("loop")}).ending, 1);
 }
 
 TEST(Policy, ThatIsWrongStopsTheStartAndSaysWhere) {

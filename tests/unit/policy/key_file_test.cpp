@@ -39,8 +39,8 @@ policy = /etc/sallyport/policy.toml
     EXPECT_TRUE(options.verbose());
     EXPECT_TRUE(options.has_retry_path());
     EXPECT_FALSE(options.retry_path());
-    ASSERT_EQ(options.block_rpcs().size(), 2);
-    EXPECT_EQ(options.block_rpcs(1), "guest-shutdown");
+    ASSERT_EQ(options.block_rpcs().size(), 1);
+    EXPECT_EQ(options.block_rpcs(0), "guest-exec,guest-shutdown");
     ASSERT_EQ(options.allow_rpcs().size(), 1);
     EXPECT_EQ(options.policy(), "/etc/sallyport/policy.toml");
 }
@@ -54,7 +54,7 @@ TEST(KeyFile, WhatIsNotThereIsAbsent) {
 
 TEST(KeyFile, UnknownKeysAndGroupsAreIgnored) {
     const compiled::Options options = options_of(
-        "[general]\ndaemonize = x\nblacklist = guest-ping\nmethod[de] = seriell\n[more]\nverbose = maybe\n");
+        "[general]\ndaemonize = x\nwhitelist = guest-ping\nmethod[de] = seriell\n[more]\nverbose = maybe\n");
     EXPECT_EQ(options.ByteSizeLong(), 0U);
 }
 
@@ -66,15 +66,10 @@ TEST(KeyFile, EscapesAreGLibs) {
     EXPECT_EQ(options_of("[general]\npath = a\\sb\\\\c\n").path(), "a b\\c");
 }
 
-TEST(KeyFile, ListsAreSplitAtCommasAlone) {
+TEST(KeyFile, ListIsHandedOnAsItIsWritten) {
     const compiled::Options options = options_of("[general]\nblock-rpcs = a, b,,c\n");
-    ASSERT_EQ(options.block_rpcs().size(), 4);
-    EXPECT_EQ(options.block_rpcs(1), " b");
-    EXPECT_EQ(options.block_rpcs(2), "");
-}
-
-TEST(KeyFile, EmptyListIsNoList) {
-    EXPECT_EQ(options_of("[general]\nallow-rpcs =\n").allow_rpcs().size(), 0);
+    ASSERT_EQ(options.block_rpcs().size(), 1);
+    EXPECT_EQ(options.block_rpcs(0), "a, b,,c");
 }
 
 TEST(KeyFile, BooleansAreFourWords) {
@@ -116,6 +111,44 @@ INSTANTIATE_TEST_SUITE_P(, KeyFileRefuses, testing::Values(
 TEST(KeyFile, MessageIsQemuGas) {
     EXPECT_EQ(key_file_error("/etc/qemu/qemu-ga.conf", "No such file or directory"),
               "error loading configuration from path: /etc/qemu/qemu-ga.conf, No such file or directory\n");
+}
+
+TEST(KeyFile, ListUnderItsOldNameIsOneMore) {
+    const compiled::Options options = options_of("[general]\nblacklist=guest-exec\nblock-rpcs=guest-ping\n");
+    ASSERT_EQ(options.block_rpcs().size(), 2);
+    EXPECT_EQ(options.block_rpcs(0), "guest-exec");
+    EXPECT_EQ(options.block_rpcs(1), "guest-ping");
+    EXPECT_EQ(options_of("[general]\nallow-rpcs=\n").allow_rpcs_size(), 1) << "an empty list is a list";
+}
+
+TEST(KeyFile, ListThatIsGivenTwiceIsAnErrorSinceTheFirstWouldVanish) {
+    for (const char* text :
+         {"[general]\nblock-rpcs=a\nblock-rpcs=b\n", "[general]\nallow-rpcs=a\npath=/x\n\tallow-rpcs = b\n",
+          "[general]\nblacklist=a\n[other]\nx=1\n[general]\nblacklist=b\n"})
+        EXPECT_FALSE(read_key_file(text)) << text;
+    EXPECT_TRUE(read_key_file("[general]\nblock-rpcs=a\n#block-rpcs=b\n[other]\nblock-rpcs=c\n"));
+}
+
+TEST(KeyFile, WhatHasNoEffectIsListed) {
+    struct Ignored {
+        const char* text;
+        std::vector<std::string> says;
+    };
+    for (const Ignored& one : {
+             Ignored{"[general]\nmethod=x\nblock-rpcs=a\n# note=1\n", {}},
+             Ignored{"[general]\nblacklist=a\n", {"'blacklist' is the old name of 'block-rpcs'"}},
+             Ignored{"[general]\nblocked-rpcs=a\n",
+                     {"'blocked-rpcs' is unknown and ignored; did you mean 'block-rpcs'"}},
+             Ignored{"[general]\n whitelist = a \n", {"'whitelist' is unknown and ignored"}},
+             Ignored{"[General]\nblock-rpcs=a\nallow-rpcs=b\n", {"the group [General] is ignored"}},
+             Ignored{"[general]\nx\x1b[2J=1\n[other]\ny=1\n",
+                     {"'x?[2J' is unknown", "the group [other] is ignored"}},
+         }) {
+        const auto ignored = ignored_keys(one.text);
+        ASSERT_EQ(ignored.size(), one.says.size()) << one.text;
+        for (std::size_t at = 0; at < ignored.size(); ++at)
+            EXPECT_NE(ignored[at].find(one.says[at]), std::string::npos) << ignored[at];
+    }
 }
 
 }  // namespace
