@@ -71,8 +71,9 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     if (!options.has_config() && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
         // As with qemu-ga, that is no error; but what restricts the host may stand in it.
         if (variable != nullptr)
-            ::dprintf(STDERR_FILENO, "sallyportd: warning: QGA_CONF names %s, which is not there\n",
-                      path.c_str());
+            ::dprintf(
+                STDERR_FILENO, "sallyportd: warning: %s\n",
+                text_of({Error{Errc::kInvalid, "QGA_CONF names it, and it is not there"}, path}).c_str());
         TRY(ask({"--final"}, {}));
         return options;
     }

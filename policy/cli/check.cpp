@@ -105,6 +105,8 @@ std::string warnings_of(const Policy& policy, WallTime now) {
     std::string text;
     for (const Rule& rule : policy.rules) {
         if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
+        if (rule.expires && rule.effect == Effect::kDeny)
+            text += warning(rule, "ends when the clock says so, and the host can set the clock forward");
         if (rule.effect == Effect::kDeny) continue;
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
     }

@@ -1,15 +1,19 @@
 // sallyport-policy: checks and compiles policies. Works unprivileged, on copies, without a running agent.
 // Runs in:  the admin's shell; a throw-away process of the broker's start
 #include <array>
+#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "ipc/codec.hpp"
+#include "policy/cli/files.hpp"
 #include "policy/cli/verb.hpp"
+#include "policy/compile/problems.hpp"
 
 namespace {
 
 using namespace sallyport::policy::cli;
+namespace compile = sallyport::policy::compile;
 
 struct Verb {
     const char* name;
@@ -27,6 +31,16 @@ constexpr std::array kVerbs{
 };
 // clang-format on
 
+// CLI11 repeats an unknown word as it is.
+int say(const CLI::App& app, const CLI::ParseError& error) {
+    std::ostringstream text;
+    std::ostringstream fault;
+    const bool is_asked_for = app.exit(error, text, fault) == 0;
+    print(text.str());
+    if (!fault.str().empty()) complain("sallyport-policy: " + compile::printable(fault.str()) + "\n");
+    return is_asked_for ? kSuccess : kUsage;
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Checks and compiles the policy of the Sallyport guest agent.", "sallyport-policy");
     app.require_subcommand(1);
@@ -39,7 +53,7 @@ int run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? kSuccess : kUsage;
+        return say(app, error);
     }
     for (const auto& [command, run_command] : commands)
         if (command->parsed()) return run_command();

@@ -15,6 +15,7 @@
 #include "policy/cli/service_options.hpp"
 #include "policy/cli/verb.hpp"
 #include "policy/compile/key_file.hpp"
+#include "policy/compile/problems.hpp"
 #include "sandbox/lockdown.hpp"
 #include "schema/commands.hpp"
 
@@ -23,7 +24,7 @@ namespace sallyport::policy::cli {
 namespace {
 
 int refuse(const std::string& text) {
-    complain("sallyportd: " + text + "\n");
+    complain("sallyportd: " + compile::printable(text) + "\n");
     return kFailure;
 }
 

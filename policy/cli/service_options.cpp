@@ -121,17 +121,22 @@ Action read_command_line(std::vector<std::string>& words, Options& options) {
     pointers.push_back(nullptr);
     const int count = static_cast<int>(words.size());
     ::optind = 1;
+    ::opterr = 0;  // its own message repeats the word as it is
     for (;;) {
         const int letter = ::getopt_long(count, pointers.data(),
                                          "c:m:p:l:f:F::t:vVdb:a:DrhsP:", kLongOptions.data(), nullptr);
         if (letter == -1 && ::optind == count) return Action::kServe;
         if (letter == -1) {
             // Such as the second half of a list with a blank after its comma.
-            complain("sallyportd: '" + compile::printable(pointers[static_cast<std::size_t>(::optind)]) +
-                     "' belongs to no option\n");
+            complain("sallyportd: " + compile::quoted(pointers[static_cast<std::size_t>(::optind)]) +
+                     " belongs to no option\n");
             return Action::kUsageError;
         }
-        if (const Action action = take(letter, ::optarg, options); action != Action::kServe) return action;
+        const Action action = take(letter, ::optarg, options);
+        if (action == Action::kUsageError)
+            complain("sallyportd: " + compile::quoted(pointers[static_cast<std::size_t>(::optind - 1)]) +
+                     " is unknown, or lacks its value\n");
+        if (action != Action::kServe) return action;
     }
 }
 

@@ -67,8 +67,7 @@ const Profile* find_profile(Reader& reader, const Word& word) {
         if (names.back() == word.text) return &profile;
     }
     const std::vector<std::string_view> known(names.begin(), names.end());
-    reader.problem(word.place,
-                   "unknown profile '" + std::string(word.text) + "'" + did_you_mean(word.text, known));
+    reader.problem(word.place, "unknown profile " + quoted(word.text) + did_you_mean(word.text, known));
     return nullptr;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "policy/compile/problems.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
 #include "policy/guest_path.hpp"
@@ -49,7 +50,7 @@ void read_keys(Reader& reader, const toml::table& table, bool is_allow) {
     if (is_allow) return;
     for (const auto& [key, value] : table)
         if (is_one_of(key.str(), kAllowKeys) && !is_one_of(key.str(), kDenyKeys))
-            reader.problem(place_of(key), "'" + std::string(key.str()) + "' means nothing in a deny rule");
+            reader.problem(place_of(key), quoted(key.str()) + " means nothing in a deny rule");
 }
 
 void read_under(Reader& reader, const toml::table& table, File& to) {
@@ -63,7 +64,7 @@ void read_under(Reader& reader, const toml::table& table, File& to) {
     if (!path) return reader.problem(place, "'under' is no path: it is too long or holds a NUL");
     if (path->text() != *under)
         return reader.problem(
-            place, "'under' is not in its shortest form; did you mean '" + std::string(path->text()) + "'?");
+            place, "'under' is not in its shortest form; did you mean " + quoted(path->text()) + "?");
     to.set_under(std::string(*under));
 }
 
@@ -159,7 +160,8 @@ std::vector<std::uint32_t> read_users(Reader& reader, const Passwd& passwd, cons
                 const auto near = closest(name->get(), passwd.names());
                 const std::string hint =
                     near ? "; did you mean '" + std::string(*near) + "'?" : ": write its number";
-                reader.problem(place_of(element), "no user '" + name->get() + "' in /etc/passwd" + hint);
+                reader.problem(place_of(element),
+                               "no user " + quoted(name->get()) + " in /etc/passwd" + hint);
             }
         } else {
             uid = reader.number(element, key);

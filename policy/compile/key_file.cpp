@@ -160,7 +160,7 @@ std::vector<std::string> ignored_keys(std::string_view text) {
 }
 
 std::string key_file_error(std::string_view path, std::string_view text) {
-    return "error loading configuration from path: " + std::string(path) + ", " + std::string(text) + "\n";
+    return "error loading configuration from path: " + printable(path) + ", " + printable(text) + "\n";
 }
 
 }  // namespace sallyport::policy::compile

@@ -2,6 +2,7 @@
 // Runs in:  the policy tool
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,10 +36,11 @@ private:
     std::vector<Problem> all_;
 };
 
-/// `text` with a '?' for each control character, so that a file cannot write escapes on a terminal.
-std::string printable(std::string_view text);
+/// `text` in one line for a terminal: what is no UTF-8, control characters and what turns the direction of writing are shown as
+/// \xNN. At most `most` bytes, then "...".
+std::string printable(std::string_view text, std::size_t most = 256);
 
-/// `name` with a '?' for each byte that is not printable ASCII, and not overly long.
-std::string printable_name(std::string_view name);
+/// The same, between single quotes.
+std::string quoted(std::string_view text);
 
 }  // namespace sallyport::policy::compile

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "policy/compile/problems.hpp"
 #include "policy/compile/suggest.hpp"
 
 namespace sallyport::policy::compile {
@@ -33,10 +34,6 @@ std::string_view type_name(const toml::node& node) {
             break;
     }
     return "nothing";
-}
-
-std::string quoted(std::string_view word) {
-    return "'" + std::string(word) + "'";
 }
 
 }  // namespace

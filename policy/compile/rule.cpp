@@ -7,6 +7,7 @@
 #include "policy/compile/file_rule.hpp"
 #include "policy/compile/freeze_rule.hpp"
 #include "policy/compile/power_rule.hpp"
+#include "policy/compile/problems.hpp"
 #include "policy/compile/reply_rule.hpp"
 #include "policy/compile/suggest.hpp"
 #include "policy/compile/units.hpp"
@@ -19,10 +20,6 @@ namespace {
 
 constexpr std::array<std::string_view, 9> kKeys{"id",     "why",    "commands", "files",  "modes",
                                                 "method", "freeze", "reply",    "expires"};
-
-std::string quoted(std::string_view word) {
-    return "'" + std::string(word) + "'";
-}
 
 CommandSet commands_of(Group group) {
     CommandSet set;

@@ -96,6 +96,19 @@ TEST(ToolCompile, SaysWhatIsWrongAndWritesNothing) {
     EXPECT_EQ(outcome.result, "");
 }
 
+TEST(Tool, MessageAboutAWordIsShortAndCannotCommandATerminal) {
+    const std::string word = "\033]0;title\a" + std::string(100'000, 'x');
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {word}, {"--" + word}, {"check", "/" + word}, {"compile", "/x", word}}) {
+        const Outcome outcome = run(words, "");
+        EXPECT_NE(outcome.status, 0);
+        EXPECT_NE(outcome.errors, "");
+        EXPECT_LT(outcome.errors.size(), 600U) << outcome.errors.substr(0, 300);
+        EXPECT_EQ(outcome.errors.find('\033'), std::string::npos);
+    }
+    EXPECT_GT(run({"--help"}, "").output.size(), 300U) << "help is not cut";
+}
+
 TEST(ToolCompile, SyntaxErrorIsReportedFromInsideTheSandbox) {
     const Outcome outcome = run(kCompile, "schema = \n");
     EXPECT_EQ(outcome.status, 1);
@@ -155,6 +168,15 @@ files = [{ under = "/root" }]
     EXPECT_EQ(outcome.errors,
               rule + "has expired and has no effect\n" + rule +
                   "directory '/nowhere-at-all' cannot be looked at: No such file or directory\n");
+}
+
+TEST(ToolCheck, WarnsOfADenyRuleThatTheHostsClockEnds) {
+    const Outcome outcome = run({"check", "/proc/self/fd/3"},
+                                "schema = 1\n[[deny]]\nid = \"d\"\nfiles = [{ under = \"/root\" }]\n"
+                                "expires = 2099-01-01T00:00:00Z\n");
+    EXPECT_EQ(outcome.errors,
+              "/proc/self/fd/3:2: warning: rule 'd': ends when the clock says so, and the host can set the "
+              "clock forward\n");
 }
 
 TEST(ToolCheck, BrokenPolicyFails) {

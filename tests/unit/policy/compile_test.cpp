@@ -1,5 +1,6 @@
 // The admin's text: what it becomes, and what is said about mistakes.
 #include "policy/compile/compile.hpp"
+#include "policy/compile/problems.hpp"
 
 #include <gtest/gtest.h>
 
@@ -351,13 +352,91 @@ TEST(CompileErrors, ColumnsCountCharactersNotBytes) {
               "p.toml:2:30: error: 'id' must be a string, not an integer\n");
 }
 
+// Each place where a message repeats a word of the policy, with a word of 500 kB there.
+TEST(CompileErrors, NoWordMakesAMessageLong) {
+    const std::string word(500'000, 'x');
+    const std::string in_quotes = "\"" + word + "\"";
+    const std::string rule = "schema = 1\n[[allow]]\nid = \"a\"\n";
+    for (const std::string& text :
+         {"schema = 1\n" + word + " = 1\n",
+          word,
+          "schema = 1\n" + in_quotes,
+          "schema = " + in_quotes + "\n",
+          "schema = 1\ninclude = " + in_quotes + "\n",
+          "schema = 1\ndialect = " + in_quotes + "\n",
+          "schema = 1\npeers = { uids = [" + in_quotes + "] }\n",
+          "schema = 1\n[[allow]]\nid = " + in_quotes + "\n",
+          rule + word + " = 1\n",
+          rule + "commands = [" + in_quotes + "]\n",
+          rule + "commands = [\"@sync\", " + in_quotes + ", " + in_quotes + "]\n",
+          rule + "commands = [\"@sync\"]\nexpires = " + in_quotes + "\n",
+          rule + "commands = [\"@file\"]\nfiles = [{ under = " + in_quotes + " }]\n",
+          rule + "commands = [\"@file\"]\nfiles = [{ under = \"/" + std::string(2000, 'x') +
+              "/./y\", access = [\"read\"] }]\n",
+          rule + "commands = [\"@file\"]\nfiles = [{ under = \"/a\", " + word + " = 1 }]\n",
+          rule + "commands = [\"@file\"]\nfiles = [{ under = \"/a\", access = [" + in_quotes + "] }]\n",
+          rule + "commands = [\"@file\"]\nfiles = [{ under = \"/a\", access = [\"read\"], owner = [" +
+              in_quotes + "] }]\n",
+          rule + "commands = [\"@file\"]\nfiles = [{ under = \"/a\", access = [\"read\"], max_size = " +
+              in_quotes + " }]\n",
+          rule + "commands = [\"@freeze\"]\nfreeze = { " + word + " = 1 }\n",
+          rule + "commands = [\"@inspect\"]\nreply = { without = [" + in_quotes + "] }\n",
+          rule + "commands = [\"guest-shutdown\"]\nmodes = [" + in_quotes + "]\n"}) {
+        const std::string errors = errors_of(text);
+        EXPECT_NE(errors, "") << text.substr(0, 100);
+        EXPECT_LT(errors.size(), 2500U) << errors.substr(0, 300);
+        EXPECT_EQ(errors.find(std::string(300, 'x')), std::string::npos) << errors.substr(0, 300);
+    }
+    const auto compiled = compile_text("schema = 2\n", "/" + word);
+    ASSERT_FALSE(compiled);
+    EXPECT_LT(compiled.error().size(), 400U);
+}
+
+TEST(Printable, IsOneLineThatCannotCommandATerminal) {
+    struct Shown {
+        std::string_view text;
+        const char* shown;
+    };
+    for (const Shown& one : {
+             Shown{"plain text, \\x41", "plain text, \\x41"},
+             Shown{"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+             Shown{"a\033[2J\n\r\t\x7f", "a\\x1b[2J\\x0a\\x0d\\x09\\x7f"},
+             Shown{std::string_view("\0", 1), "\\x00"},
+             Shown{"\xc2\x9b"
+                   "2J",
+                   "\\xc2\\x9b2J"},
+             Shown{"\x9b"
+                   "2J",
+                   "\\x9b2J"},
+             Shown{"\xe2\x80\xae"
+                   "gpj",
+                   "\\xe2\\x80\\xaegpj"},
+             Shown{"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},
+             Shown{"\xc0\x9b", "\\xc0\\x9b"},
+             Shown{"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+             Shown{"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
+             Shown{"\xe2\x82", "\\xe2\\x82"},
+         })
+        EXPECT_EQ(printable(one.text), one.shown);
+    EXPECT_EQ(quoted("a\n"), "'a\\x0a'");
+}
+
+TEST(Printable, IsCutAtAWholeCharacter) {
+    EXPECT_EQ(printable(std::string(256, 'x')), std::string(256, 'x'));
+    EXPECT_EQ(printable(std::string(257, 'x')), std::string(256, 'x') + "...");
+    EXPECT_EQ(printable(std::string(255, 'x') + "\xc3\xa4"), std::string(255, 'x') + "...");
+    EXPECT_EQ(printable(std::string(255, 'x') + "\n"), std::string(255, 'x') + "...");
+}
+
 TEST(CompileErrors, ControlCharactersDoNotReachTheTerminal) {
-    EXPECT_EQ(errors_of("schema = 1\n\"\\u001b[2J\" = 1\n"),
-              "p.toml:2:1: error: unknown key '?[2J' in the policy; expected 'schema', 'include', 'dialect', "
-              "'peers', 'allow' or 'deny'\n");
+    EXPECT_EQ(
+        errors_of("schema = 1\n\"\\u001b[2J\" = 1\n"),
+        "p.toml:2:1: error: unknown key '\\x1b[2J' in the policy; expected 'schema', 'include', 'dialect', "
+        "'peers', 'allow' or 'deny'\n");
     const auto compiled = compile_text("schema = 2\n", "a\033b\n\xff.toml");
     ASSERT_FALSE(compiled);
-    EXPECT_EQ(compiled.error(), "a?b??.toml:1:10: error: schema 2 is unknown; this version knows schema 1\n");
+    EXPECT_EQ(compiled.error(),
+              "a\\x1bb\\x0a\\xff.toml:1:10: error: schema 2 is unknown; this version knows schema 1\n");
 }
 
 TEST(CompileErrors, EndlessListOfErrorsIsCutShort) {
