@@ -93,7 +93,8 @@ std::expected<void, Refusal> judge_again(const Attempt& attempt, FdRef found, st
     if (!path) return std::unexpected(refused("a link leads to no usable path"));
     const sys::OpenMode& mode = attempt.wanted.mode;
     const policy::Access access = name.empty() ? mode.wanted : creating(mode);
-    const auto decision = policy::decide_file_open(attempt.session.policy, *path, access, wall_now());
+    const auto decision =
+        policy::decide_file_open(attempt.session.policy, *path, access, attempt.session.clock.now());
     if (!decision.is_allowed()) return std::unexpected(refused("a link leads out of what is allowed"));
     return {};
 }
@@ -114,7 +115,8 @@ Opened create_new(const Attempt& attempt) {
         return std::unexpected(refused("the rule does not let files be created"));
     // Judged once more, now that it is known that the file is not there: a deny rule may be about new files only.
     const auto& [path, mode] = attempt.wanted;
-    if (!policy::decide_file_open(attempt.session.policy, path, creating(mode), wall_now()).is_allowed())
+    if (!policy::decide_file_open(attempt.session.policy, path, creating(mode), attempt.session.clock.now())
+             .is_allowed())
         return std::unexpected(refused("a deny rule is about new files here"));
     const std::string_view below = attempt.wanted.path.below(attempt.rule.under);
     const std::size_t slash = below.rfind('/');
@@ -188,7 +190,7 @@ Answer answer_file_open(Exchange& exchange) {
         const int sys_errno = want.path().empty() ? ENOENT : is_long ? ENAMETOOLONG : EINVAL;
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = sys_errno, .why = path.error().what};
     }
-    const auto decision = policy::decide_file_open(session.policy, *path, mode->wanted, wall_now());
+    const auto decision = policy::decide_file_open(session.policy, *path, mode->wanted, session.clock.now());
     exchange.record.rule = rule_id(session.policy, decision);
     if (decision.why == policy::Why::kDenied) return refused("a deny rule matches");
     if (!decision.is_allowed()) return refused("no allow rule covers this path and mode");

@@ -39,7 +39,7 @@ Answer give(Exchange& exchange) {
     }
     if (!is_message || static_cast<int>(said.result_case()) != transfer.command || said.has_data())
         return end_query(exchange, ipc::CRASHED, 0, "the inspector's reply is not of the promised form");
-    filter_reply({session.policy, *find_command(exchange.record.what), wall_now()}, said);
+    filter_reply({session.policy, *find_command(exchange.record.what), session.clock.now()}, said);
     said.set_seq(transfer.seq);
     ipc::encode(said, transfer.text);
     exchange.reply.Swap(&said);

@@ -42,7 +42,7 @@ Answer launch(Exchange& exchange, Mode mode, const policy::Decision& decision) {
 // Whole-command permission was settled before the answer; the rule says by which method.
 Answer suspend(Exchange& exchange, CommandId command) {
     return launch(exchange, Mode::kNone,
-                  policy::decide_command(exchange.session.policy, command, wall_now()));
+                  policy::decide_command(exchange.session.policy, command, exchange.session.clock.now()));
 }
 
 void set_done(ipc::Request::CommandCase action, ipc::Reply& reply) {
@@ -76,7 +76,9 @@ Answer answer_shutdown(Exchange& exchange) {
     exchange.record.arguments.add("mode", raw.substr(0, kMaxOpenMode));
     for (const auto& [name, mode] : kModes)
         if (name == raw)
-            return launch(exchange, mode, policy::decide_shutdown(exchange.session.policy, mode, wall_now()));
+            return launch(
+                exchange, mode,
+                policy::decide_shutdown(exchange.session.policy, mode, exchange.session.clock.now()));
     return Refusal{.reason = ipc::BAD_MODE, .why = "not a mode"};
 }
 

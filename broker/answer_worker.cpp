@@ -7,7 +7,7 @@ namespace sallyport::broker {
 
 Answer answer_hello(Exchange& exchange) {
     Session& session = exchange.session;
-    session.worker.enabled = policy::enabled_commands(session.policy, wall_now());
+    session.worker.enabled = policy::enabled_commands(session.policy, session.clock.now());
     session.worker.phase = Phase::kIdle;
     ipc::Welcome& welcome = *exchange.reply.mutable_welcome();
     for (const Command& row : kCommands)

@@ -97,7 +97,7 @@ const char* find_fault(WorkerState& worker, const Operation* operation, const ip
 Answer decide_and_answer(const Operation& operation, Exchange& exchange) {
     if (operation.command) {
         const Session& session = exchange.session;
-        const auto decision = policy::decide_command(session.policy, *operation.command, wall_now());
+        const auto decision = policy::decide_command(session.policy, *operation.command, session.clock.now());
         exchange.record.rule = rule_id(session.policy, decision);
         if (!decision.is_allowed())
             return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};

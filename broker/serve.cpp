@@ -64,6 +64,20 @@ void accept_next(Loop& loop) {
     begin_host(loop);
 }
 
+// What cannot be kept is said once a minute. A frozen file system would hold us up.
+void look_at_clock(Loop& loop) {
+    Session& session = loop.service.session;
+    session.clock.look(read_clocks());
+    if (session.freezing.is_frozen) return;
+    const auto kept = session.kept_time.keep(session.clock.now());
+    if (kept) return;
+    Record record;
+    record.what = "clock-not-kept";
+    record.reason = kept.error().what;
+    record.sys_errno = kept.error().sys_errno;
+    loop.service.audit.write(record);
+}
+
 void hear_worker(Loop& loop) {
     Wire& wire = loop.wire;
     const auto received = ipc::receive(loop.worker.socket, wire.frame);
@@ -78,6 +92,7 @@ void hear_worker(Loop& loop) {
     if (!*received) return;
     const SendReply send = reply_to(loop);
     const bool greets = loop.service.session.worker.phase == Phase::kGreeting;
+    look_at_clock(loop);
     auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send);
     if (loop.service.session.freezing.is_frozen) loop.service.audit.hold();
     if (!violation) violation = tell_frozen(loop.service.session, send);

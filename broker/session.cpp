@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 
 #include "ipc/limits.hpp"
 
@@ -49,12 +48,6 @@ Result<std::int64_t> HandleCounter::take() {
 
 std::string_view rule_id(const policy::Policy& policy, const policy::Decision& decision) {
     return decision.rule == policy::kNoRule ? std::string_view() : policy.rules[decision.rule].id;
-}
-
-policy::WallTime wall_now() {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec;
 }
 
 }  // namespace sallyport::broker

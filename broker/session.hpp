@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/audit.hpp"
+#include "broker/expiry_clock.hpp"
 #include "broker/guard/mark.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
@@ -135,6 +136,8 @@ struct Session {
     UniqueFd proc_self_fd;
     std::string start_directory;
     HandleCounter handles;
+    KeptTime kept_time;
+    ExpiryClock clock;
     ipc::Arena arena;    // of the present connection; a device's is as old as we are
     UniqueFd inspector;  // its socket; not open if the policy needs none
     std::uint64_t queries = 0;
@@ -147,8 +150,5 @@ struct Session {
 
 /// The id of the rule that decided; empty if none did.
 std::string_view rule_id(const policy::Policy& policy, const policy::Decision& decision);
-
-/// Seconds since 1970.
-policy::WallTime wall_now();
 
 }  // namespace sallyport::broker

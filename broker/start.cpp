@@ -82,6 +82,14 @@ void log_start(Audit& audit, const policy::compiled::Service& options, const pol
     audit.write(record);
 }
 
+void log_clock(Audit& audit, const ExpiryClock& clock) {
+    Record record;
+    record.what = "clock-behind";
+    record.arguments.add("seen", clock.now());
+    record.reason = "the clock was later before; rules expire by the latest time that was seen";
+    audit.write(record);
+}
+
 Status prepare_process() {
     // Groups of whoever started us would be the nursery's, too, and it cannot drop them itself.
     if (::geteuid() == 0 && ::setgroups(0, nullptr) != 0)
@@ -111,6 +119,9 @@ Status open_mark(Freezing& freezing, FdRef state) {
 Checked<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
                               FdRef state, Freezing freezing) {
     HandleCounter handles = TRY(about(options.statedir(), HandleCounter::open(state)));
+    KeptTime kept_time = TRY(about(options.statedir(), KeptTime::open(state)));
+    const ClockReading clocks = read_clocks();
+    ExpiryClock clock(kept_time.floor(), clocks);
     Audit audit = TRY(about(options.statedir(), Audit::open(state, policy.digest)));
     if (freezing.is_frozen) audit.hold();
     TRY(about(options.statedir(), open_mark(freezing, state)));
@@ -121,12 +132,15 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, const po
     if (!proc_self_fd.is_open()) return system_error("/proc/self/fd");
     RuleTrees trees = open_trees(policy);
     log_start(audit, options, policy, trees);
+    if (clock.now() > clocks.wall) log_clock(audit, clock);
     const auto kind = wire_kind(channel.kind);
     return Service{.session = Session{.policy = policy,
                                       .trees = std::move(trees),
                                       .proc_self_fd = std::move(proc_self_fd),
                                       .start_directory = std::move(directory),
                                       .handles = std::move(handles),
+                                      .kept_time = std::move(kept_time),
+                                      .clock = clock,
                                       .arena = {},
                                       .inspector = {},
                                       .channel = kind,

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <sstream>
 
@@ -82,6 +85,31 @@ const BadWords kBadWords[] = {
     {"StateFolderThatIsNotThere", {"-m", "unix-listen", "-p", "/tmp/none.sock", "-t", "/nonexistent"}},
 };
 INSTANTIATE_TEST_SUITE_P(, CommandLineErrors, testing::ValuesIn(kBadWords), case_name<BadWords>);
+
+// Whatever word is wrong: the message is short, and no byte of it commands a terminal.
+TEST(CommandLine, MessagesAreBoundedAndPrintable) {
+    const std::string word = "\033]0;title\a" + std::string(100'000, 'x');
+    const Scratch scratch;
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"--" + word},
+             {word},
+             {"-m", word, "-D"},
+             {"-m", "vsock-listen", "-p", word, "-D"},
+             {"-m", "vsock-listen", "-p", "1:" + word, "-D"},
+             {"-c", "/" + word},
+             {"-b", word, "-D"},
+             {"-m", "unix-listen", "-p", "/x", "--policy", "/" + word},
+             {"-c", scratch.write("conf", "[general]\nverbose=" + word + "\n")},
+             {"-D", "-c", scratch.write("other", "[" + word + "]\na=1\n[general]\n" + word + "=1\n")}}) {
+        const Finished ended = run_daemon(words);
+        EXPECT_NE(ended.error, "");
+        EXPECT_LT(ended.error.size(), 1500U)
+            << words[0].substr(0, 20) << words[words.size() - 1].substr(0, 20);
+        EXPECT_TRUE(std::ranges::none_of(ended.error, [](char c) {
+            return c != '\n' && ((c >= '\0' && c < ' ') || c == '\x7f');
+        })) << ended.error;
+    }
+}
 
 TEST(CommandLine, DumpPrintsTheConfigurationInItsOrder) {
     const Finished shown = run_daemon({"-D", "-m", "unix-listen", "-p", "/x/sock", "-l", "/x/log", "-f",
@@ -312,6 +340,29 @@ TEST(Policy, ThatBelongsToSomebodyElseStopsTheStart) {
             throw std::runtime_error("chown");
     }});
     EXPECT_EQ(agent.broker().wait(), 1);
+}
+
+std::int64_t kept_time(const Agent& agent) {
+    const std::string bytes = read_file(agent.state() + "/sallyport.clock");
+    std::int64_t time = 0;
+    if (bytes.size() == sizeof time) std::memcpy(&time, bytes.data(), sizeof time);
+    return time;
+}
+
+// As if the clock had been set to 2040 in an earlier run, and back before this one.
+TEST(Expiry, OfARuleIsNotTakenBackByAClockThatIsSetBack) {
+    Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"a\"\ncommands = [\"guest-get-host-name\"]\n"
+                           "expires = 2035-01-01T00:00:00Z\n"});
+    EXPECT_EQ(desc_of(agent.connect().ask(command("guest-get-host-name"))), "");
+    EXPECT_NEAR(static_cast<double>(kept_time(agent)), static_cast<double>(std::time(nullptr)), 60);
+    EXPECT_EQ(agent.stop(), 0);
+    const std::int64_t in_2040 = 2'208'988'800;
+    agent.scratch().write("state/sallyport.clock",
+                          std::string_view(reinterpret_cast<const char*>(&in_2040), sizeof in_2040), 0600);
+    agent.restart();
+    EXPECT_NE(desc_of(agent.connect().ask(command("guest-get-host-name"))), "");
+    EXPECT_EQ(agent.count_audit("what", "clock-behind"), 1U);
+    EXPECT_GE(kept_time(agent), in_2040);
 }
 
 TEST(ServiceManager, HearsReadyStatusAndStopping) {

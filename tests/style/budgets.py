@@ -14,7 +14,8 @@ import tree
 # (its lockdown and its table), 90 of policy/ (what the host sees of a reply).
 # ipc/ has two ways of passing a frame: one that can bring no descriptor, for everybody, and one that can, from the broker to
 # the nursery (70 lines); that is what keeps a descriptor from outliving a worker.
-FOLDER_LINES = {"base": 220, "broker/guard": 1615, "broker/launcher": 490, "broker": 4757, "sandbox": 1470, "ipc": 570, "policy": 720}
+# Starts that say what is at fault took 35 lines of broker/, the clock by which rules expire (and what keeps it) 140.
+FOLDER_LINES = {"base": 220, "broker/guard": 1615, "broker/launcher": 490, "broker": 4900, "sandbox": 1470, "ipc": 570, "policy": 720}
 TRUSTED_LINES = sum(FOLDER_LINES.values())
 README_LINES = 150
 # (trusted, elsewhere)
