@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "broker/answer.hpp"
-#include "broker/sys/files.hpp"
+#include "broker/files/use.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::broker {
@@ -40,7 +40,7 @@ Answer ignore_if_late(WorkerState& worker, std::uint64_t seq) {
 
 bool would_outgrow(const OpenFile& file, std::uint64_t size) {
     if (!file.max_size || size == 0) return false;
-    const auto at = sys::write_position(file.fd, file.appends);
+    const auto at = files::write_position(file.fd, file.appends);
     return !at || *at > *file.max_size || size > *file.max_size - *at;
 }
 
@@ -59,7 +59,7 @@ Answer take_part(Exchange& exchange, const ipc::Extent& extent) {
         end_transfer(exchange, still_coming);
         return Refusal{.reason = ipc::REFUSED, .why = "the file would become larger than the rule accepts"};
     }
-    if (const auto written = sys::write_all(file.fd, data->first(size)); !written) {
+    if (const auto written = files::write_all(file.fd, data->first(size)); !written) {
         end_transfer(exchange, still_coming);
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = written.error().sys_errno, .why = "write"};
     }
@@ -130,12 +130,15 @@ Answer send_part(Exchange& exchange) {
     const OpenFile& file = file_of(exchange.session);
     const auto chunk = exchange.session.arena.chunk(transfer.next_chunk)
                            .first(std::min<std::uint64_t>(kChunk, transfer.wanted));
-    auto got = sys::read_full(file.fd, chunk);
+    auto got = files::read_full(file.fd, chunk, file.max_size);
     if (!got && transfer.done == 0) {
         end_transfer(exchange, 0);
-        return Refusal{.reason = ipc::SYSTEM, .sys_errno = got.error().sys_errno, .why = "read"};
+        const int error = got.error().sys_errno;
+        return Refusal{.reason = error == EFBIG ? ipc::REFUSED : ipc::SYSTEM,
+                       .sys_errno = error,
+                       .why = got.error().what};
     }
-    const sys::ReadResult result = got.value_or(sys::ReadResult{});
+    const files::ReadResult result = got.value_or(files::ReadResult{});
     if (result.size > 0) hand_over(exchange, result.size);
     if (result.size == kChunk && transfer.wanted > 0) return go_on(exchange);
     schema::FileReadReply& reply = *exchange.reply.mutable_file_read();

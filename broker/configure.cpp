@@ -79,6 +79,7 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     }
     const UniqueFd file = TRY(open_of_admin(path, 0));
     TRY(ask({"--final", "--config-fd", "4", "--config-name", path}, {file}));
+    options.set_config(path);
     return options;
 }
 

@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -13,12 +14,18 @@
 #include <string_view>
 
 #include "base/trusted_file.hpp"
+#include "policy/guest_path.hpp"
 
 namespace sallyport::broker {
 
 namespace {
 
 constexpr uid_t kNobody = 65534;
+
+// From our own directory on; as installed, and in a build tree.
+constexpr std::array kPrograms{
+    "sallyportd",       "../bin/sallyport-policy", "../libexec/sallyport", "../policy/cli/sallyport-policy",
+    "../worker/worker", "../inspector/inspector",  "guard/guard",          "launcher/launcher"};
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
@@ -52,6 +59,14 @@ Checked<Executable> open_helper(std::span<const char* const> candidates) {
         if (file.error().error.sys_errno != ENOENT) break;
     }
     return std::unexpected(file.error());
+}
+
+Result<std::vector<std::string>> installed_programs() {
+    const std::string directory = TRY(own_directory());
+    std::vector<std::string> paths;
+    for (const char* program : kPrograms)
+        if (const auto path = policy::GuestPath::parse(program, directory)) paths.emplace_back(path->text());
+    return paths;
 }
 
 }  // namespace sallyport::broker

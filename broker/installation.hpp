@@ -6,6 +6,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/complaint.hpp"
 #include "ipc/unique_fd.hpp"
@@ -31,5 +32,8 @@ struct Executable {
     std::string path;
 };
 Checked<Executable> open_helper(std::span<const char* const> candidates);
+
+/// Where the programs of this installation are, or would be: absolute paths, normalised. Errors: kSystem.
+Result<std::vector<std::string>> installed_programs();
 
 }  // namespace sallyport::broker

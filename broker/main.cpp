@@ -83,6 +83,8 @@ Checked<UniqueFd> enter_background(const policy::compiled::Service& options, Uni
 }
 
 int run(const policy::compiled::Service& options, const policy::Policy& policy) {
+    const auto own = own_paths(options);  // before the working directory changes
+    if (!own) return complain(own.error());
     UniqueFd parent;
     UniqueFd pid_file;
     if (options.daemonize()) {
@@ -99,7 +101,7 @@ int run(const policy::compiled::Service& options, const policy::Policy& policy) 
         if (const auto left = leave_terminal(!options.logfile().empty()); !left)
             return complain(left.error());
     // After start() nothing is opened by name any more.
-    auto service = start(options, policy);
+    auto service = start(options, policy, *own);
     if (!service && !options.logfile().empty()) complain(service.error());
     if (!service) return complain(service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
     service->notify.say("READY=1\nSTATUS=serving\n");

@@ -12,6 +12,7 @@
 
 #include "broker/audit.hpp"
 #include "broker/expiry_clock.hpp"
+#include "broker/files/table.hpp"
 #include "broker/guard/mark.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
@@ -42,15 +43,12 @@ private:
 struct OpenFile {
     UniqueFd fd;
     std::string_view rule;                  // id of the rule that let it be opened
-    std::optional<std::uint64_t> max_size;  // no write beyond this
+    std::optional<std::uint64_t> max_size;  // neither read nor written beyond this
+    std::optional<std::int64_t> expires;    // with its rule
     bool appends = false;
     std::uint64_t opened_by = 0;   // worker number and
     std::uint64_t opened_seq = 0;  // request, in case the host never learns the handle
 };
-
-/// A directory that a file rule names, opened before lockdown. Not open if it did not exist then: the rule
-/// grants nothing.
-using RuleTrees = std::vector<std::vector<UniqueFd>>;  // by rule, by file rule
 
 /// Where the worker is. Each operation says in which of these it may come.
 enum class Phase : std::uint8_t {
@@ -132,8 +130,7 @@ struct Freezing {
 
 struct Session {
     const policy::Policy& policy;
-    RuleTrees trees;
-    UniqueFd proc_self_fd;
+    files::Table table;
     std::string start_directory;
     HandleCounter handles;
     KeptTime kept_time;

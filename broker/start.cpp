@@ -16,6 +16,7 @@
 
 #include "broker/configure.hpp"
 #include "broker/confine.hpp"
+#include "broker/installation.hpp"
 #include "broker/launch.hpp"
 #include "broker/prove.hpp"
 #include "ipc/limits.hpp"
@@ -46,33 +47,23 @@ ipc::Welcome::Channel wire_kind(ChannelKind kind) {
     return ipc::Welcome::STREAM;
 }
 
-void add_needs(const policy::FileRule& rule, FdRef tree, sandbox::BrokerNeeds& needs) {
-    needs.reads_files |= rule.access.read;
-    needs.writes_files |= rule.access.write;
-    needs.creates_files |= rule.access.create;
-    needs.others_files |= rule.owners != std::vector{static_cast<std::uint32_t>(::geteuid())};
-    needs.trees.push_back({.path = rule.under,
-                           .fd = tree.get(),
-                           .read = rule.access.read,
-                           .write = rule.access.write,
-                           .create = rule.access.create,
-                           .list = rule.kinds.directory});
-}
-
-void log_start(Audit& audit, const policy::compiled::Service& options, const policy::Policy& policy,
-               const RuleTrees& trees) {
-    for (std::size_t rule = 0; rule < policy.rules.size(); ++rule) {
-        for (std::size_t file = 0; file < trees[rule].size(); ++file) {
-            if (trees[rule][file].is_open() || policy.rules[rule].effect == policy::Effect::kDeny) continue;
+// A directory that a rule allows may be made, or mounted, later: no error, but more often a mistake.
+void log_missing_directories(Audit& audit, const policy::Policy& policy) {
+    for (const policy::Rule& rule : policy.rules) {
+        for (const policy::FileRule& file : rule.files) {
+            if (rule.effect == policy::Effect::kDeny || files::find_path(file.under, O_DIRECTORY)) continue;
             Record record;
             record.what = "rule-without-directory";
-            record.rule = policy.rules[rule].id;
-            record.arguments.add("under", policy.rules[rule].files[file].under);
-            record.reason =
-                "the directory does not exist; the rule grants nothing below it until the next start";
+            record.rule = rule.id;
+            record.arguments.add("under", file.under);
+            record.reason = "the directory does not exist now; the rule grants nothing until it does";
             audit.write(record);
         }
     }
+}
+
+void log_start(Audit& audit, const policy::compiled::Service& options, const policy::Policy& policy) {
+    log_missing_directories(audit, policy);
     Record record;
     record.what = "start";
     record.arguments.add("version", SALLYPORT_VERSION);
@@ -116,8 +107,9 @@ Status open_mark(Freezing& freezing, FdRef state) {
 }
 
 // Everything that is opened by name, so that nothing need be later.
-Checked<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
-                              FdRef state, Freezing freezing) {
+Checked<Service> open_by_name(const policy::compiled::Service& options, files::Table table, FdRef state,
+                              Freezing freezing) {
+    const policy::Policy& policy = table.policy();
     HandleCounter handles = TRY(about(options.statedir(), HandleCounter::open(state)));
     KeptTime kept_time = TRY(about(options.statedir(), KeptTime::open(state)));
     const ClockReading clocks = read_clocks();
@@ -128,15 +120,11 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, const po
     Notify notify = TRY(Notify::connect());
     Channel channel = TRY(about(options.path(), open_channel(options)));
     std::string directory = TRY(about("working directory", working_directory()));
-    UniqueFd proc_self_fd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!proc_self_fd.is_open()) return system_error("/proc/self/fd");
-    RuleTrees trees = open_trees(policy);
-    log_start(audit, options, policy, trees);
+    log_start(audit, options, policy);
     if (clock.now() > clocks.wall) log_clock(audit, clock);
     const auto kind = wire_kind(channel.kind);
     return Service{.session = Session{.policy = policy,
-                                      .trees = std::move(trees),
-                                      .proc_self_fd = std::move(proc_self_fd),
+                                      .table = std::move(table),
                                       .start_directory = std::move(directory),
                                       .handles = std::move(handles),
                                       .kept_time = std::move(kept_time),
@@ -158,26 +146,13 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, const po
 
 }  // namespace
 
-RuleTrees open_trees(const policy::Policy& policy) {
-    RuleTrees trees;
-    for (const policy::Rule& rule : policy.rules) {
-        std::vector<UniqueFd>& of_rule = trees.emplace_back();
-        for (const policy::FileRule& file : rule.files)
-            of_rule.emplace_back(rule.effect == policy::Effect::kAllow
-                                     ? ::open(file.under.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)
-                                     : -1);
-    }
-    return trees;
-}
-
-sandbox::BrokerNeeds needs_of(const policy::Policy& policy, const RuleTrees& trees, const Channel& channel,
-                              FdRef state_directory) {
-    sandbox::BrokerNeeds needs{.listens = channel.listens(), .state_directory = state_directory.get()};
-    for (std::size_t rule = 0; rule < policy.rules.size(); ++rule)
-        for (std::size_t file = 0; file < trees[rule].size(); ++file)
-            if (trees[rule][file].is_open())
-                add_needs(policy.rules[rule].files[file], trees[rule][file], needs);
-    return needs;
+Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options) {
+    const std::string directory = TRY(about("working directory", working_directory()));
+    std::vector<std::string> paths = TRY(installed_programs());
+    for (const std::string& raw :
+         {options.statedir(), options.logfile(), options.pidfile(), options.policy(), options.config()})
+        if (const auto path = policy::GuestPath::parse(raw, directory)) paths.emplace_back(path->text());
+    return paths;
 }
 
 // The socket appears when all other processes are proved. What was made for a start that fails is taken away again; Landlock lets
@@ -187,20 +162,23 @@ Checked<void> listen_and_lock(Service& service, const policy::compiled::Service&
     if (!own_status.is_open()) return system_error("/proc/self/status");
     const bool makes_socket =
         options.method() == policy::compiled::Service::UNIX_LISTEN && !service.channel.fd.is_open();
+    sandbox::BrokerNeeds needs{.listens = service.channel.listens(), .state_directory = state.get()};
+    std::vector<UniqueFd> trees;  // until Landlock knows them
+    TRY(service.session.table.add_needs(needs, trees));
     TRY(about(options.path(), start_listening(service.channel, options, service.session.policy)));
-    const sandbox::BrokerNeeds needs =
-        needs_of(service.session.policy, service.session.trees, service.channel, state);
     auto locked = sandbox::lockdown_broker(needs);
     if (locked) locked = prove_broker(own_status, needs);
     if (!locked && makes_socket) ::unlink(options.path().c_str());
     return about("broker", std::move(locked));
 }
 
-Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy) {
+Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy,
+                       const std::vector<std::string>& own) {
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
+    files::Table table = TRY(files::Table::build(policy, own));
     Freezing freezing = TRY(confine_guard(policy, state));
-    Service service = TRY(open_by_name(options, policy, state, std::move(freezing)));
+    Service service = TRY(open_by_name(options, std::move(table), state, std::move(freezing)));
     TRY(confine_nursery(service));
     TRY(confine_launcher(service));
     TRY(confine_inspector(service));

@@ -6,19 +6,16 @@
 #include "broker/serve.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
-#include "sandbox/lockdown.hpp"
 
 namespace sallyport::broker {
 
-/// Opens the directories of all file rules; those that do not exist stay closed.
-RuleTrees open_trees(const policy::Policy& policy);
-
-/// What the policy makes necessary. Lends the descriptors of `trees` and `state_directory`.
-sandbox::BrokerNeeds needs_of(const policy::Policy& policy, const RuleTrees& trees, const Channel& channel,
-                              FdRef state_directory);
+/// What no rule opens: where the agent keeps what it is, what it obeys and what it has recorded. Relative paths of the options begin
+/// at the working directory. Errors: kSystem.
+Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options);
 
 /// Opens all, starts the nursery, locks everything down, proves it, and gives back what serve() needs.
-/// `policy` must outlive the service. Errors: of every step.
-Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy);
+/// `policy` must outlive the service; `own` are own_paths(). Errors: of every step.
+Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy,
+                       const std::vector<std::string>& own);
 
 }  // namespace sallyport::broker

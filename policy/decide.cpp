@@ -20,8 +20,12 @@ bool denies_whole_command(const Rule& rule) {
 }
 
 /// No access written in a deny rule means every access.
+bool is_about(const FileRule& denied, Access wanted) {
+    return denied.access == Access{} || denied.access.overlaps(wanted);
+}
+
 bool denies(const FileRule& file, const GuestPath& path, Access wanted) {
-    return (file.access == Access{} || file.access.overlaps(wanted)) && path.is_within(file.under);
+    return is_about(file, wanted) && path.is_within(file.under);
 }
 
 bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
@@ -99,6 +103,29 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
     const auto depth = [&](Grant grant) { return policy.rules[grant.rule].files[grant.file].under.size(); };
     std::ranges::stable_sort(grants, std::ranges::greater{}, depth);
     return {.why = Why::kAllowed, .rule = grants.front().rule, .grants = std::move(grants)};
+}
+
+std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now) {
+    std::vector<Grant> found;
+    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
+        const Rule& rule = policy.rules[at];
+        if (rule.effect != Effect::kDeny || !rule.commands.has(CommandId::kFileOpen) || !is_live(rule, now))
+            continue;
+        for (std::size_t file = 0; file < rule.files.size(); ++file)
+            if (is_about(rule.files[file], wanted)) found.push_back({.rule = at, .file = file});
+    }
+    return found;
+}
+
+bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted, WallTime now) {
+    const auto leads = [&](const FileRule& file) {
+        const auto under = GuestPath::parse(file.under, "/");
+        return file.access.covers(wanted) && under && under->is_within(path.text());
+    };
+    return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
+        return rule.effect == Effect::kAllow && rule.commands.has(CommandId::kFileOpen) &&
+               is_live(rule, now) && std::ranges::any_of(rule.files, leads);
+    });
 }
 
 bool needs_guard(const Policy& policy) {

@@ -139,6 +139,12 @@ bool needs_guard(const Policy& policy);
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
 
+/// The entries of deny rules that are about opening files for `wanted` at that moment, wherever the files are.
+std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now);
+
+/// Whether `path` is on the way to a directory below which something may be opened for `wanted`.
+bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+
 /// Whether guest-shutdown may be carried out in that mode.
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
 

@@ -11,11 +11,11 @@ namespace sallyport::sandbox {
 
 std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs) {
     std::vector<KeptCapability> kept;
-    if (!needs.others_files) return kept;
     const bool writes = needs.writes_files || needs.creates_files;
-    if (needs.reads_files || writes)
+    if (!needs.reads_files && !writes) return kept;
+    if (needs.others_files || needs.others_directories)
         kept.push_back({CAP_DAC_READ_SEARCH, "resolve paths below and read files that belong to others"});
-    if (writes) kept.push_back({CAP_DAC_OVERRIDE, "write files that belong to others"});
+    if (writes && needs.others_files) kept.push_back({CAP_DAC_OVERRIDE, "write files that belong to others"});
     return kept;
 }
 

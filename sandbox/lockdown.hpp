@@ -23,7 +23,8 @@ struct BrokerNeeds {
     bool reads_files = false;
     bool writes_files = false;
     bool creates_files = false;
-    bool others_files = false;  // files whose owner is not the broker's own user
+    bool others_files = false;        // files whose owner is not the broker's own user
+    bool others_directories = false;  // the way to files leads through directories that others cannot enter
     /// Directories beneath which Landlock lets files be opened.
     struct Tree {
         std::string path;  // for the record; the rule is for the opened directory

@@ -18,6 +18,7 @@ using enum When;
 
 constexpr ArgIs kArenaLong{1, ~std::uint64_t{0}, kArenaSize};   // ftruncate
 constexpr ArgIs kWritable = is_int(2, PROT_READ | PROT_WRITE);  // mmap
+constexpr std::uint64_t kSameOwner = 0xffff'ffff;               // fchown
 
 // clang-format off
 constexpr std::array kTable{
@@ -50,13 +51,17 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(accept4),         kAny, kAny,               kListens,      "a host connects"},
     SyscallRule{SCMP_SYS(getsockopt),      is_int(1, SOL_SOCKET), is_int(2, SO_PEERCRED), kListens, "who connected over a unix socket"},
 
-    SyscallRule{SCMP_SYS(openat2),         kAny, kAny,               kAnyFiles,     "find or make a file beneath the directory of a rule"},
+    SyscallRule{SCMP_SYS(openat2),         kAny, kAny,               kAnyFiles,     "find or make a file, one step of its path at a time"},
     SyscallRule{SCMP_SYS(openat),          lacks_flag(2, O_CREAT), kAny, kAnyFiles, "open the inode that was checked, by its /proc/self/fd name"},
-    SyscallRule{SCMP_SYS(readlinkat),      kAny, kAny,               kAnyFiles,     "where the inode lies, for rules that follow links"},
-    SyscallRule{SCMP_SYS(newfstatat),      kByDescriptor, kAny,      kAnyFiles,     "check the inode"},
+    SyscallRule{SCMP_SYS(readlinkat),      kAny, kAny,               kAnyFiles,     "where the inode lies now; where a link leads"},
+    SyscallRule{SCMP_SYS(statx),           kAny, kAny,               kAnyFiles,     "check the inode; which inode a deny rule names now"},
+    SyscallRule{SCMP_SYS(fstatfs),         kAny, kAny,               kAnyFiles,     "whether the inode is one of a procfs"},
+    SyscallRule{SCMP_SYS(newfstatat),      kByDescriptor, kAny,      kAnyFiles,     "how large an opened file is"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,               kAnyFiles,     "the same, by later C libraries"},
     SyscallRule{SCMP_SYS(lseek),           kAny, kAny,               kAnyFiles,     "guest-file-seek; where a file ends"},
     SyscallRule{SCMP_SYS(fchmod),          kAny, kAny,               kCreatesFiles, "exactly the mode of the rule, whatever the umask"},
+    SyscallRule{SCMP_SYS(fchown),          is_int(1, kSameOwner), kAny, kCreatesFiles, "the agent's own group, whatever the directory's"},
+    SyscallRule{SCMP_SYS(fremovexattr),    kAny, kAny,               kCreatesFiles, "no access list, whatever the directory's"},
 };
 // clang-format on
 

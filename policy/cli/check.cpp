@@ -1,10 +1,12 @@
 // check: what is wrong with a policy; else what it allows, and what looks unintended.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -101,6 +103,41 @@ std::string warn_of_directory(const Rule& rule, const FileRule& file) {
     return "";
 }
 
+// The agent follows no link on the way to a directory, whoever made it.
+std::string error_of_link(const Rule& rule, const FileRule& file) {
+    for (std::size_t end = 0; end != file.under.npos;) {
+        end = file.under.find('/', end + 1);
+        const std::string directory = file.under.substr(0, end);
+        std::error_code ignored;
+        if (!std::filesystem::is_symlink(directory, ignored)) continue;
+        const auto real = std::filesystem::weakly_canonical(file.under, ignored).string();
+        return rule.where + ": error: rule '" + rule.id + "': '" + compile::printable(directory) +
+               "' is a symbolic link on the way to 'under'" +
+               (real.empty() ? "" : "; did you mean '" + compile::printable(real) + "'?") + "\n";
+    }
+    return "";
+}
+
+std::string errors_of(const Policy& policy) {
+    std::string text;
+    for (const Rule& rule : policy.rules)
+        if (rule.effect == Effect::kAllow)
+            for (const FileRule& file : rule.files) text += error_of_link(rule, file);
+    return text;
+}
+
+std::string warn_of_following(const Policy& policy, const Rule& rule) {
+    const auto follows = [](const FileRule& file) { return file.follow_symlinks; };
+    const auto denies = [](const Rule& other) {
+        return other.effect == Effect::kDeny && !other.files.empty();
+    };
+    if (!std::ranges::any_of(rule.files, follows) || !std::ranges::any_of(policy.rules, denies)) return "";
+    return warning(
+        rule,
+        "follows symbolic links, and there are deny rules for files: whoever can make a link below it "
+        "leads the host to every file that the policy allows and no deny rule names");
+}
+
 std::string warnings_of(const Policy& policy, WallTime now) {
     std::string text;
     for (const Rule& rule : policy.rules) {
@@ -108,6 +145,7 @@ std::string warnings_of(const Policy& policy, WallTime now) {
         if (rule.expires && rule.effect == Effect::kDeny)
             text += warning(rule, "ends when the clock says so, and the host can set the clock forward");
         if (rule.effect == Effect::kDeny) continue;
+        text += warn_of_following(policy, rule);
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
     }
     return text;
@@ -121,6 +159,10 @@ int run(const std::string& path) {
     const auto policy = load(*compiled);
     if (!policy) {
         complain(describe(path, policy.error()));
+        return kFailure;
+    }
+    if (const std::string errors = errors_of(*policy); !errors.empty()) {
+        complain(errors);
         return kFailure;
     }
     const WallTime now = std::time(nullptr);

@@ -194,7 +194,7 @@ def describe(held):
         yield "root directory", hidden
     else:
         is_ours, names = held["root"]
-        yield "root directory", "the system's; Landlock opens only the policy's folders" if is_ours else (
+        yield "root directory", "the system's; Landlock opens only the folders above the policy's" if is_ours else (
             "its own, empty" if not names else f"its own: {' '.join(names)}")
     descriptors = held["descriptors"]
     yield "descriptors", hidden if descriptors is None else shortened(" ".join(

@@ -41,6 +41,9 @@ TEST(BrokerCapabilities, FollowFromThePolicy) {
     EXPECT_EQ(held({.listens = true, .others_files = true}), 0U);
     EXPECT_EQ(held({.reads_files = true, .writes_files = true, .creates_files = true}), 0U);
     EXPECT_EQ(held({.reads_files = true, .others_files = true}), bit(CAP_DAC_READ_SEARCH));
+    EXPECT_EQ(held({.others_directories = true}), 0U);
+    EXPECT_EQ(held({.reads_files = true, .writes_files = true, .others_directories = true}),
+              bit(CAP_DAC_READ_SEARCH));
     EXPECT_EQ(held({.writes_files = true, .others_files = true}),
               bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE));
     EXPECT_EQ(held({.creates_files = true, .others_files = true}),

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "ipc/unique_fd.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
+#include "tests/support/scratch.hpp"
 
 namespace sallyport::policy {
 namespace {
@@ -167,7 +169,27 @@ files = [{ under = "/root" }]
     const std::string rule = "/proc/self/fd/3:2: warning: rule 'a': ";
     EXPECT_EQ(outcome.errors,
               rule + "has expired and has no effect\n" + rule +
-                  "directory '/nowhere-at-all' cannot be looked at: No such file or directory\n");
+                  "follows symbolic links, and there are deny rules for files: whoever can make a link below "
+                  "it leads "
+                  "the host to every file that the policy allows and no deny rule names\n" +
+                  rule + "directory '/nowhere-at-all' cannot be looked at: No such file or directory\n");
+}
+
+TEST(ToolCheck, ALinkOnTheWayToADirectoryIsAnErrorWithItsPlace) {
+    const test::Scratch scratch;
+    scratch.make_folder("home/inbox");
+    std::filesystem::create_symlink("home", scratch.path("link"));
+    const Outcome outcome = run({"check", "/proc/self/fd/3"}, R"(schema = 1
+[[allow]]
+id = "a"
+commands = ["@file"]
+files = [{ under = ")" + scratch.path("link/inbox") + R"(", access = ["read"] }]
+)");
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.output, "");
+    EXPECT_EQ(outcome.errors, "/proc/self/fd/3:2: error: rule 'a': '" + scratch.path("link") +
+                                  "' is a symbolic link on the way to 'under'; did you mean '" +
+                                  scratch.path("home/inbox") + "'?\n");
 }
 
 TEST(ToolCheck, WarnsOfADenyRuleThatTheHostsClockEnds) {

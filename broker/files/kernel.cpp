@@ -1,0 +1,99 @@
+// What this room asks the kernel: one function for each question.
+// Runs in:  broker, before and after lockdown()
+#include "broker/files/kernel.hpp"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker::files {
+
+namespace {
+
+constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_MNT_ID;
+
+struct FdName {
+    std::array<char, 16> text{};
+    explicit FdName(FdRef fd) { std::to_chars(text.data(), text.data() + text.size() - 1, fd.get()); }
+};
+
+Facts facts_of(const struct statx& info) {
+    return {.id = {.device = std::uint64_t{info.stx_dev_major} << 32U | info.stx_dev_minor,
+                   .inode = info.stx_ino},
+            .mount = info.stx_mnt_id,
+            .mode = info.stx_mode,
+            .owner = info.stx_uid,
+            .links = info.stx_nlink,
+            .size = info.stx_size};
+}
+
+Result<std::string> read_link(FdRef directory, const char* name) {
+    std::string text(kMaxPath + 1, '\0');
+    const ssize_t size = ::readlinkat(directory.get(), name, text.data(), text.size());
+    if (size < 0) return system_error("readlinkat");
+    if (static_cast<std::size_t>(size) > kMaxPath) return failure(Errc::kLimit, "path: too long");
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+}  // namespace
+
+Result<UniqueFd> open_at(FdRef directory, const std::string& name, const How& how) {
+    open_how asked = {.flags = static_cast<unsigned>(how.flags | O_CLOEXEC),
+                      .mode = how.bits,
+                      .resolve = how.resolve | std::uint64_t{RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS}};
+    for (int tries = 0;; ++tries) {
+        UniqueFd fd(
+            static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &asked, sizeof asked)));
+        if (fd.is_open()) return fd;
+        if (errno != EAGAIN || tries == 16) return system_error("openat2");
+    }
+}
+
+Result<UniqueFd> find_path(const std::string& path, int flags) {
+    return open_at(FdRef(AT_FDCWD), path, {.flags = O_PATH | flags});
+}
+
+Result<Facts> look_at(FdRef found) {
+    struct statx info{};
+    if (::statx(found.get(), "", AT_EMPTY_PATH, kWanted, &info) != 0) return system_error("statx");
+    return facts_of(info);
+}
+
+std::optional<Facts> look_at_path(const std::string& path) {
+    struct statx info{};
+    if (::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, kWanted, &info) != 0) return std::nullopt;
+    return facts_of(info);
+}
+
+Result<bool> is_on_procfs(FdRef found) {
+    struct statfs info{};
+    if (::fstatfs(found.get(), &info) != 0) return system_error("fstatfs");
+    return info.f_type == PROC_SUPER_MAGIC;
+}
+
+Result<std::string> text_of_link(FdRef link) {
+    return read_link(link, "");
+}
+
+Result<std::string> path_of(FdRef proc_self_fd, FdRef found) {
+    return read_link(proc_self_fd, FdName(found).text.data());
+}
+
+Result<UniqueFd> reopen(FdRef proc_self_fd, FdRef found, int flags) {
+    UniqueFd fd(
+        ::openat(proc_self_fd.get(), FdName(found).text.data(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!fd.is_open()) return system_error("openat");
+    return fd;
+}
+
+}  // namespace sallyport::broker::files

@@ -1,0 +1,71 @@
+// What this room asks the kernel: one function for each question.
+// Runs in:  broker, before and after lockdown()
+// Input:    a tree that local users may change at any moment
+// Relies on: openat2(2), statx(2); a descriptor of /proc/self/fd that was opened before lockdown
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::broker::files {
+
+/// Which file something is, whatever it is called.
+struct Id {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    bool operator==(const Id&) const = default;
+};
+
+/// What an inode is now. `mount` is the number of the mount by which it was reached.
+struct Facts {
+    Id id;
+    std::uint64_t mount = 0;
+    std::uint32_t mode = 0;
+    std::uint32_t owner = 0;
+    std::uint32_t links = 0;
+    std::uint64_t size = 0;
+};
+
+/// An openat2(2): the flags, the permission bits of a new file, and what the kernel refuses on the way.
+struct How {
+    int flags = 0;
+    std::uint32_t bits = 0;
+    std::uint64_t resolve = 0;
+};
+
+/// Opens `name` at `directory`. No magic link is ever followed, and no link unless `how` says so.
+///
+/// THREAT: directories are swapped while the kernel looks. It checks each step itself, so there is no check of ours to race
+/// against; when a rename makes its own check inconclusive it is asked again. Errors: kSystem.
+Result<UniqueFd> open_at(FdRef directory, const std::string& name, const How& how);
+
+/// Opens the absolute `path` for nothing (O_PATH): neither read nor woken up. A link anywhere is ELOOP. Errors: kSystem.
+Result<UniqueFd> find_path(const std::string& path, int flags = 0);
+
+/// What the inode is. Errors: kSystem.
+Result<Facts> look_at(FdRef found);
+
+/// What `path` names now, links followed; nothing if there is no such thing, or it cannot be looked at.
+std::optional<Facts> look_at_path(const std::string& path);
+
+/// Whether the inode belongs to a procfs, wherever that is mounted. Errors: kSystem.
+Result<bool> is_on_procfs(FdRef found);
+
+/// The text of a link that was opened with O_PATH | O_NOFOLLOW. Errors: kSystem, kLimit.
+Result<std::string> text_of_link(FdRef link);
+
+/// The absolute path by which the kernel knows an open descriptor now; ends in " (deleted)" if the name by which it was found is
+/// gone. Errors: kSystem, kLimit.
+Result<std::string> path_of(FdRef proc_self_fd, FdRef found);
+
+/// Opens for use exactly the inode that `found` refers to, whatever has happened to its path since.
+///
+/// THREAT: a path that named a regular file when it was checked names a device when it is opened. No name is looked up: the
+/// descriptor is reopened through `proc_self_fd`. Errors: kSystem.
+Result<UniqueFd> reopen(FdRef proc_self_fd, FdRef found, int flags);
+
+}  // namespace sallyport::broker::files

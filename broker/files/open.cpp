@@ -1,0 +1,136 @@
+// Carries out an open that the policy allows, or says why not.
+// Runs in:  broker, after lockdown()
+#include "broker/files/open.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string>
+
+#include "broker/files/judge.hpp"
+#include "broker/files/walk.hpp"
+
+namespace sallyport::broker::files {
+
+namespace {
+
+constexpr int kTries = 4;  // a file that comes and goes while we look is looked at again
+
+int use_flags(const OpenMode& mode) {
+    const auto& [read, write, create] = mode.wanted;
+    return (read && write ? O_RDWR : write ? O_WRONLY : O_RDONLY) | (mode.append ? O_APPEND : 0);
+}
+
+// The whole procfs is shown only by a rule that is about it, or about everything.
+Outcome<void> judge_procfs(const Attempt& attempt, FdRef found, FdRef parent, const policy::FileRule& rule) {
+    if (!TRY(is_on_procfs(found))) return {};
+    TRY(refuse_processes(attempt.table.proc_self_fd(), found, parent));
+    if (rule.under == "/") return {};
+    const UniqueFd under = TRY(find_path(rule.under));
+    if (!TRY(is_on_procfs(under))) return refused("a procfs below a directory of another file system");
+    return {};
+}
+
+// The rule by which a file at `path` may be opened for `wanted`: the attempt's own, if that is where the host said. Else the path is
+// judged as if the host had named it, and a rule that covers it must accept what is there.
+Outcome<const policy::FileRule*> rule_for(const Attempt& attempt, const std::string& path,
+                                          policy::Access wanted, const Facts* facts) {
+    const auto& [table, order, rule, forbidden] = attempt;
+    const auto real = policy::GuestPath::parse(path, "/");
+    if (!real || real->text() != path || table.is_own(*real))
+        return refused("it lies where nothing is opened");
+    const auto decision = policy::decide_file_open(table.policy(), *real, wanted, order.now);
+    if (!decision.is_allowed()) return refused("a deny rule, or no allow rule, is about where it lies");
+    if (real->text() == order.path.text()) return &rule;
+    for (const policy::Grant& grant : decision.grants) {
+        const policy::FileRule& other = table.policy().rules[grant.rule].files[grant.file];
+        if (facts == nullptr || is_acceptable(*facts, other)) return &other;
+    }
+    return refused("the rule for the place where a link leads does not accept it");
+}
+
+Outcome<UniqueFd> open_existing(const Attempt& attempt, const Place& place) {
+    const OpenMode& mode = attempt.order.mode;
+    const FdRef proc_self_fd = attempt.table.proc_self_fd();
+    const Facts facts = TRY(look_at(place.found));
+    TRY(refuse_forbidden(facts.id, attempt.forbidden));
+    if (!is_acceptable(facts, attempt.rule))
+        return refused("the file is not of a kind, owner or size that the rule accepts");
+    // After the names were counted.
+    const std::string path = TRY(path_of(proc_self_fd, place.found));
+    if (is_deleted(path, place.name)) return refused("the name was taken away meanwhile");
+    const policy::FileRule* rule = TRY(rule_for(attempt, path, mode.wanted, &facts));
+    TRY(judge_procfs(attempt, place.found, place.parent, *rule));
+    if (attempt.order.names_directory && !S_ISDIR(facts.mode))
+        return std::unexpected(Unopened("not a directory", ENOTDIR));
+    return TRY(reopen(proc_self_fd, place.found, use_flags(mode) | (mode.truncate ? O_TRUNC : 0)));
+}
+
+// Exactly the mode that the rule says, for its owner and group alone: a default ACL of the directory names others, and its set-group-id
+// bit gives the file to another group. Made with no permission at all first, so that nobody opens it in between.
+Outcome<UniqueFd> make(const Place& place, const OpenMode& mode, std::uint32_t bits) {
+    const int flags = use_flags(mode) | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+    UniqueFd made = TRY(open_at(place.parent, place.name, {.flags = flags, .resolve = RESOLVE_BENEATH}));
+    if (::fchown(made.get(), static_cast<uid_t>(-1), ::getegid()) != 0) return system_error("fchown");
+    if (::fremovexattr(made.get(), "system.posix_acl_access") != 0 && errno != ENODATA && errno != EOPNOTSUPP)
+        return system_error("fremovexattr");
+    if (::fchmod(made.get(), bits) != 0) return system_error("fchmod");
+    return made;
+}
+
+Outcome<UniqueFd> create(const Attempt& attempt, const Place& place) {
+    const auto& [table, order, rule, forbidden] = attempt;
+    const UniqueFd above = TRY(open_at(place.parent, "..", {.flags = O_PATH | O_DIRECTORY}));
+    TRY(judge_procfs(attempt, place.parent, above, rule));
+    if (!order.mode.may_create) return std::unexpected(Unopened("nothing has that name", ENOENT));
+    if (!rule.access.create) return refused("the rule does not let files be created");
+    // A deny rule may be about new files only.
+    const policy::Access wanted = creating(order.mode);
+    TRY(judge_way(place.parent, table.forbidden(wanted, order.now)));
+    std::string path = TRY(path_of(table.proc_self_fd(), place.parent));
+    if (!path.ends_with('/')) path += '/';
+    const policy::FileRule* where = TRY(rule_for(attempt, path + place.name, wanted, nullptr));
+    if (order.names_directory) return std::unexpected(Unopened("a new file is no directory", EISDIR));
+    return make(place, order.mode, where->create_mode);
+}
+
+Outcome<UniqueFd> try_open(const Attempt& attempt) {
+    const Place place = TRY(find(attempt));
+    TRY(judge_way(place.parent, attempt.forbidden));
+    if (attempt.order.names_directory && attempt.order.mode.may_create && place.found.is_open())
+        return std::unexpected(Unopened("a file that could be made is no directory", EISDIR));
+    return place.found.is_open() ? open_existing(attempt, place) : create(attempt, place);
+}
+
+Outcome<UniqueFd> open_under(const Attempt& attempt) {
+    Outcome<UniqueFd> opened = try_open(attempt);
+    for (int tries = 1; !opened && opened.error().sys_errno == EEXIST && tries < kTries; ++tries)
+        opened = try_open(attempt);
+    return opened;
+}
+
+}  // namespace
+
+Outcome<Opened> open(const Table& table, const Order& order) {
+    SALLYPORT_CHECK(!order.grants.empty());
+    if (table.is_own(order.path)) return refused("a file of the agent's own");
+    const std::vector<Forbidden> forbidden = table.forbidden(order.mode.wanted, order.now);
+    std::optional<Unopened> first;
+    for (const policy::Grant& grant : order.grants) {
+        const policy::FileRule& rule = table.policy().rules[grant.rule].files[grant.file];
+        auto opened = open_under({table, order, rule, forbidden});
+        if (opened) {
+            const Facts facts = TRY(look_at(*opened));
+            return Opened{.fd = *std::move(opened), .grant = grant, .is_regular = S_ISREG(facts.mode)};
+        }
+        if (!first) first = opened.error();
+    }
+    return std::unexpected(*first);
+}
+
+}  // namespace sallyport::broker::files

@@ -1,0 +1,60 @@
+// The rules about files, and the things that no rule opens.
+// Runs in:  broker; built before lockdown()
+// Input:    the admin's policy, the agent's own paths
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/complaint.hpp"
+#include "broker/files/kernel.hpp"
+#include "policy/decide.hpp"
+#include "sandbox/lockdown.hpp"
+
+namespace sallyport::broker::files {
+
+/// Something that is not opened, nor anything below it, and the deny rule which says so; kNoRule: it is the agent's own.
+struct Forbidden {
+    Id id;
+    std::size_t rule = policy::kNoRule;
+};
+
+/// THREAT: a deny rule compares text, but the file can be reached by another name: its directory was renamed, mounted elsewhere, is
+/// behind a link, or the file system takes upper for lower case. So what is denied is the thing: the inode that the path named
+/// when the agent started, and the one that it names at the moment of the open.
+class Table {
+public:
+    /// `policy` must outlive the table. `own` are absolute paths of the agent's files and directories, which no rule opens.
+    /// Errors: kInvalid if a symbolic link is on the way to a directory that a rule allows, about that rule; kSystem.
+    static Checked<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
+
+    [[nodiscard]] const policy::Policy& policy() const { return *policy_; }
+    [[nodiscard]] FdRef proc_self_fd() const { return proc_self_fd_; }
+
+    /// Whether the path is the agent's, or lies below what is.
+    [[nodiscard]] bool is_own(const policy::GuestPath& path) const;
+
+    /// Everything that must not be on the way to a file that is opened for `wanted`. Looked up anew at each call.
+    [[nodiscard]] std::vector<Forbidden> forbidden(policy::Access wanted, policy::WallTime now) const;
+
+    /// What an open of this room needs of the process's powers. The descriptors in it are lent from `kept`.
+    ///
+    /// Landlock knows directories by inode and does not reach through a mount that hides one, so what is granted lies above the
+    /// rule's directory: as low as possible, but not so low that something may later be mounted over it.
+    Checked<void> add_needs(sandbox::BrokerNeeds& needs, std::vector<UniqueFd>& kept) const;
+
+private:
+    explicit Table(const policy::Policy& policy) : policy_(&policy) {}
+    const policy::Policy* policy_;
+    UniqueFd proc_self_fd_;
+    struct Own {
+        std::string path;            // absolute, normalised
+        std::optional<Id> at_start;  // what it was then
+    };
+    std::vector<Own> own_;
+    std::vector<std::vector<std::optional<Id>>> denied_;  // by rule, by file rule, as it was at the start
+};
+
+}  // namespace sallyport::broker::files

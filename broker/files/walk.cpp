@@ -1,0 +1,157 @@
+// Finds what a path names at this moment, from the root directory on.
+// Runs in:  broker, after lockdown()
+#include "broker/files/walk.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "broker/files/judge.hpp"
+
+namespace sallyport::broker::files {
+
+namespace {
+
+constexpr int kMaxLinks = 40;  // as the kernel's
+
+// What may be done with a name before anything is known of it.
+enum class May : std::uint8_t { kNothing, kPassThrough, kLookAt, kFollow };
+
+// A walk by hand, one name at a time.
+struct Walk {
+    const Attempt& attempt;
+    UniqueFd at;                         // the directory that was reached
+    std::string text = {};               // its path; empty for the root
+    std::vector<std::string> rest = {};  // names still to walk, the next one last
+    int links = 0;                       // that were followed
+};
+
+void add_names(Walk& walk, std::string_view path) {
+    std::vector<std::string> names;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        const std::string_view name = path.substr(at, end - at);
+        if (!name.empty() && name != ".") names.emplace_back(name);
+        at = end + 1;
+    }
+    walk.rest.insert(walk.rest.end(), names.rbegin(), names.rend());
+}
+
+Outcome<Place> place_of_directory(UniqueFd directory) {
+    UniqueFd parent = TRY(open_at(directory, "..", {.flags = O_PATH | O_DIRECTORY}));
+    return Place{.parent = std::move(parent), .name = ".", .found = std::move(directory)};
+}
+
+May may(const Walk& walk, const policy::GuestPath& here) {
+    const auto& [table, order, rule, forbidden] = walk.attempt;
+    if (table.is_own(here)) return May::kNothing;
+    // No link yet: these are the directories of the host's path itself.
+    if (walk.links == 0 && !here.is_within(rule.under)) return May::kPassThrough;
+    const auto decision = policy::decide_file_open(table.policy(), here, order.mode.wanted, order.now);
+    if (decision.why == policy::Why::kDenied) return May::kNothing;
+    if (here.is_within(rule.under)) return rule.follow_symlinks ? May::kFollow : May::kLookAt;
+    if (decision.is_allowed()) {
+        const auto follows = [&](const policy::Grant& grant) {
+            return table.policy().rules[grant.rule].files[grant.file].follow_symlinks;
+        };
+        return std::ranges::any_of(decision.grants, follows) ? May::kFollow : May::kLookAt;
+    }
+    const bool leads_on = policy::leads_to_allowed(table.policy(), here, order.mode.wanted, order.now);
+    return leads_on ? May::kPassThrough : May::kNothing;
+}
+
+// A directory on the way is opened as one, which also mounts what an automounter would.
+Result<UniqueFd> look_up(const Walk& walk, const std::string& name) {
+    const int flags = O_PATH | O_NOFOLLOW;
+    if (!walk.rest.empty()) {
+        auto directory = open_at(walk.at, name, {.flags = flags | O_DIRECTORY, .resolve = RESOLVE_BENEATH});
+        if (directory || directory.error().sys_errno != ENOTDIR) return directory;
+    }
+    return open_at(walk.at, name, {.flags = flags, .resolve = RESOLVE_BENEATH});
+}
+
+Outcome<void> go_up(Walk& walk) {
+    walk.at = TRY(open_at(walk.at, "..", {.flags = O_PATH | O_DIRECTORY}));
+    walk.text.resize(walk.text.empty() ? 0 : walk.text.rfind('/'));
+    // It may have been moved since we came through its parent.
+    return judge_way(walk.at, walk.attempt.forbidden);
+}
+
+Outcome<void> follow(Walk& walk, FdRef link, const Facts& facts) {
+    if (TRY(is_on_procfs(link))) return refused("a link of a procfs");
+    // As the kernel's protected_symlinks: in /tmp nobody sets a link for others.
+    const Facts directory = TRY(look_at(walk.at));
+    constexpr unsigned kForAll = S_ISVTX | S_IWOTH;
+    if ((directory.mode & kForAll) == kForAll && facts.owner != directory.owner && facts.owner != ::geteuid())
+        return std::unexpected(Unopened("a link of another user in a directory for all", EACCES));
+    if (++walk.links > kMaxLinks) return std::unexpected(Unopened("too many links", ELOOP));
+    const std::string target = TRY(text_of_link(link));
+    if (target.starts_with('/')) {
+        walk.at = TRY(find_path("/"));
+        walk.text.clear();
+    }
+    add_names(walk, target);
+    return {};
+}
+
+// Takes the next name. A place, if it was the last.
+Outcome<std::optional<Place>> step(Walk& walk) {
+    const std::string name = std::move(walk.rest.back());
+    walk.rest.pop_back();
+    if (name == "..") {
+        TRY(go_up(walk));
+        return std::nullopt;
+    }
+    std::string text = walk.text + "/" + name;
+    const auto here = policy::GuestPath::parse(text, "/");
+    if (!here) return refused("a link leads to no usable path");
+    const May allowed = may(walk, *here);
+    if (allowed == May::kNothing) return refused("a link leads out of what is allowed");
+    auto found = look_up(walk, name);
+    if (!found && found.error().sys_errno == ENOENT && walk.rest.empty())
+        return Place{.parent = std::move(walk.at), .name = name, .found = {}};
+    if (!found) return std::unexpected(found.error());
+    const Facts facts = TRY(look_at(*found));
+    TRY(refuse_forbidden(facts.id, walk.attempt.forbidden));
+    if (S_ISLNK(facts.mode)) {
+        if (allowed != May::kFollow) return refused("a symbolic link that the rule does not follow");
+        TRY(follow(walk, *found, facts));
+        return std::nullopt;
+    }
+    if (walk.rest.empty())
+        return Place{.parent = std::move(walk.at), .name = name, .found = *std::move(found)};
+    if (!S_ISDIR(facts.mode)) return std::unexpected(Unopened("not a directory", ENOTDIR));
+    TRY(refuse_processes(walk.attempt.table.proc_self_fd(), *found, walk.at));
+    walk.at = *std::move(found);
+    walk.text = std::move(text);
+    return std::nullopt;
+}
+
+Outcome<Place> walk_by_hand(const Attempt& attempt) {
+    Walk walk{.attempt = attempt, .at = TRY(find_path("/"))};
+    add_names(walk, attempt.order.path.text());
+    while (!walk.rest.empty())
+        if (auto place = TRY(step(walk))) return *std::move(place);
+    return place_of_directory(std::move(walk.at));
+}
+
+}  // namespace
+
+Outcome<Place> find(const Attempt& attempt) {
+    const std::string_view path = attempt.order.path.text();
+    const std::size_t slash = path.rfind('/');
+    if (path == "/") return place_of_directory(TRY(find_path("/")));
+    auto parent = find_path(std::string(path.substr(0, std::max<std::size_t>(slash, 1))), O_DIRECTORY);
+    // What is wrong may lie behind something denied, and then it is not told.
+    if (!parent) return walk_by_hand(attempt);
+    const std::string name(path.substr(slash + 1));
+    auto found = open_at(*parent, name, {.flags = O_PATH, .resolve = RESOLVE_BENEATH});
+    if (!found && found.error().sys_errno != ENOENT) return walk_by_hand(attempt);
+    return Place{.parent = *std::move(parent), .name = name, .found = found ? *std::move(found) : UniqueFd()};
+}
+
+}  // namespace sallyport::broker::files

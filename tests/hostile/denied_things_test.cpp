@@ -1,0 +1,164 @@
+// A host that goes for what no rule opens, at a whole agent: its memory, its log, its policy, its programs; what a deny rule names, by
+// another name; what a link in the way leads to. The request of all of them is guest-file-open.
+#include <gtest/gtest.h>
+
+#include <ctime>
+#include <filesystem>
+
+#include "tests/support/agent.hpp"
+#include "tests/support/audit.hpp"
+
+namespace sallyport::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Everything, and a denial: what docs/policy.md advises to begin with.
+constexpr const char* kOpenPolicy = R"(schema = 1
+include = ["profile:compat"]
+[[deny]]
+id = "never"
+files = [{ under = "$D/keys" }]
+)";
+
+class DeniedThings : public testing::Test {
+protected:
+    explicit DeniedThings(const std::string& policy = kOpenPolicy)
+        : agent_({.policy = policy, .prepare = [](const Scratch& scratch) {
+                      scratch.write("keys/key", "key");
+                      scratch.write("work/file", "file");
+                  }}) {
+        if (!agent_.is_serving()) throw std::runtime_error(agent_.messages());
+    }
+    std::string open(const std::string& path, const std::string& mode) {
+        return host_.ask(
+            command("guest-file-open", members({{"path", in_quotes(path)}, {"mode", in_quotes(mode)}})));
+    }
+    void expect_denied(const std::string& path) {
+        for (const char* mode : {"r", "r+", "a"}) {
+            const std::string desc = desc_of(open(path, mode));
+            EXPECT_NE(desc.find("Operation not permitted (denial "), desc.npos)
+                << path << " " << mode << desc;
+        }
+    }
+    [[nodiscard]] std::string path(const std::string& name) const { return agent_.scratch().path(name); }
+
+    Agent agent_;
+    HostClient host_ = agent_.connect();
+};
+
+TEST_F(DeniedThings, MemoryOfTheAgent) {
+    for (const std::string& who :
+         {std::string("self"), std::string("thread-self"), std::to_string(agent_.broker().pid()),
+          std::to_string(agent_.nursery()), std::to_string(agent_.worker()), std::string("1")})
+        for (const char* file : {"mem", "maps", "environ", "root/etc/passwd", "task/1/mem", "fd/0"})
+            expect_denied("/proc/" + who + "/" + file);
+    expect_denied("/dev/fd/0");
+}
+
+TEST_F(DeniedThings, FilesOfTheAgent) {
+    const std::string log = read_file(agent_.audit_file());
+    for (const std::string& file :
+         {agent_.audit_file(), agent_.state() + "/sallyport.state", agent_.state() + "/none",
+          path("policy.toml"), build_root() + "/broker/sallyportd", build_root() + "/worker/worker",
+          build_root() + "/policy/cli/sallyport-policy", build_root() + "/inspector/inspector",
+          build_root() + "/broker/guard/guard", build_root() + "/broker/launcher/launcher"})
+        expect_denied(file);
+    fs::create_hard_link(agent_.audit_file(), path("work/log"));
+    fs::create_symlink(agent_.audit_file(), path("work/link"));
+    fs::rename(path("policy.toml"), path("work/policy"));
+    for (const char* name : {"work/log", "work/link", "work/policy"}) expect_denied(path(name));
+    EXPECT_TRUE(read_file(agent_.audit_file()).starts_with(log));
+    EXPECT_NE(desc_of(open(agent_.audit_file(), "w")).find("denial"), std::string::npos);
+    EXPECT_TRUE(read_file(agent_.audit_file()).starts_with(log));
+}
+
+TEST_F(DeniedThings, DeniedDirectoryByAnotherName) {
+    fs::rename(path("keys"), path("work/other"));
+    expect_denied(path("work/other/key"));
+    expect_denied(path("work/other/none"));
+    EXPECT_EQ(desc_of(open(path("work/file"), "r")), "");
+}
+
+TEST_F(DeniedThings, ExistenceBehindALink) {
+    for (const char* name : {"key", "none"}) {
+        fs::create_symlink(path("keys") + "/" + name, path("work/to-") + name);
+        expect_denied(path("work/to-") + name);
+    }
+}
+
+struct OneTree : DeniedThings {
+    OneTree()
+        : DeniedThings(R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read", "write"] }]
+)") {}
+};
+
+TEST_F(OneTree, LinkInThePlaceOfTheRulesDirectory) {
+    fs::rename(path("work"), path("was"));
+    fs::create_symlink("keys", path("work"));
+    expect_denied(path("work/key"));
+    expect_denied(path("work/none"));
+}
+
+TEST_F(OneTree, AgentDoesNotStartWithALinkOnTheWay) {
+    Agent agent({.policy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/link/inbox", access = ["read"] }]
+)",
+                 .prepare = [](const Scratch& scratch) {
+                     scratch.make_folder("home/inbox");
+                     fs::create_symlink("home", scratch.path("link"));
+                 }});
+    EXPECT_FALSE(agent.is_serving());
+    EXPECT_NE(agent.messages().find("policy.toml:2: rule 'work': " + agent.scratch().path("link/inbox") +
+                                    ": a symbolic link is on the way to this directory"),
+              std::string::npos)
+        << agent.messages();
+}
+
+// A rule that ends soon: `expires` is a time of the clock, in seconds.
+std::string policy_that_ends_in(std::time_t seconds) {
+    const std::time_t end = std::time(nullptr) + seconds;
+    std::tm parts{};
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&end, &parts));
+    return std::string(R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read"] }]
+expires = )") +
+           text + R"(
+[[allow]]
+id = "uses"
+commands = ["@file"]
+files = [{ under = "$D/none", access = ["read"] }]
+)";
+}
+
+struct ShortRule : DeniedThings {
+    ShortRule() : DeniedThings(policy_that_ends_in(4)) {}
+};
+
+TEST_F(ShortRule, HandleEndsWithItsRule) {
+    const std::string opened = open(path("work/file"), "r");
+    const std::string handle = std::to_string(handle_of(opened));
+    const std::string seek =
+        command("guest-file-seek", R"({"handle":)" + handle + R"(,"offset":0,"whence":0})");
+    EXPECT_EQ(desc_of(host_.ask(seek)), "");
+    const std::size_t before = count_descriptors(agent_.broker().pid());
+    const std::string gone = "handle '" + handle + "' has not been found";
+    EXPECT_TRUE(eventually([&] { return desc_of(host_.ask(seek)) == gone; }));
+    EXPECT_EQ(desc_of(host_.ask(command("guest-file-read", R"({"handle":)" + handle + "}"))), gone);
+    EXPECT_EQ(desc_of(host_.ask(command("guest-file-close", R"({"handle":)" + handle + "}"))), gone);
+    EXPECT_EQ(count_descriptors(agent_.broker().pid()), before - 1);
+}
+
+}  // namespace
+}  // namespace sallyport::test

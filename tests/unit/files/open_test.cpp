@@ -1,0 +1,477 @@
+// What the room opens and makes, and what it refuses: links, denials, kinds of file, the agent's own.
+#include "broker/files/judge.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+
+#include "broker/files/use.hpp"
+#include "tests/unit/files/room.hpp"
+
+namespace sallyport::broker::files {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uid_t kSomebody = 12345;
+
+class Tree : public Room {
+protected:
+    Tree() {
+        scratch_.write("in/deep/file", "content");
+        scratch_.write("in/file", "file");
+        scratch_.write("out/secret", "secret");
+        scratch_.write("other/file", "of the other tree");
+    }
+    void link(const std::string& name, const std::string& target) const {
+        fs::create_symlink(target, path(name));
+    }
+};
+
+TEST_F(Tree, AFileBelowIsOpenedAndOneThatIsNotThereIsMissing) {
+    allow("in");
+    EXPECT_EQ(open("in/deep/file"), "=content");
+    EXPECT_EQ(open("in/deep/none"), "ENOENT");
+    EXPECT_EQ(open("in/none/none"), "ENOENT");
+    EXPECT_EQ(open("in/file/none"), "ENOTDIR");
+}
+
+TEST_F(Tree, LinksBelowARuleThatRefusesThemAreRefusedWhateverTheyLeadTo) {
+    allow("in");
+    link("in/inside", "deep/file");
+    link("in/outside", path("out/secret"));
+    link("in/nowhere", "none");
+    link("in/folder", "deep");
+    for (const char* name : {"in/inside", "in/outside", "in/nowhere", "in/folder/file", "in/folder/none"})
+        EXPECT_EQ(open(name), "refused") << name;
+}
+
+struct Way {
+    const char* name;
+    const char* from;    // a link, below the scratch folder
+    const char* target;  // $D is the scratch folder
+    const char* asked;
+    const char* seen;
+};
+
+class Followed : public Tree, public testing::WithParamInterface<Way> {};
+
+TEST_P(Followed, LinkLeadsWhereTheHostCouldHaveGoneItself) {
+    allow("in").follow_symlinks = true;
+    allow("other");
+    deny("in/denied");
+    scratch_.write("in/denied/key", "key");
+    link("out/back", path("in/file"));
+    link("other/on", path("in/file"));
+    link("in/chain", "to-the-end");
+    link("in/to-the-end", path("in/deep"));
+    link("in/denied-folder", "denied");
+    std::string target = GetParam().target;
+    if (const auto at = target.find("$D"); at != target.npos) target.replace(at, 2, scratch_.path());
+    link(GetParam().from, target);
+    EXPECT_EQ(open(GetParam().asked), GetParam().seen);
+}
+
+// clang-format off
+const Way kWays[] = {
+    {"Relative",              "in/l", "deep/file",          "in/l",          "=content"},
+    {"RelativeFolder",        "in/l", "deep",               "in/l/file",     "=content"},
+    {"UpAndDown",             "in/deep/l", "../file",       "in/deep/l",     "=file"},
+    {"UpBehindAnotherLink",   "in/l", "to-the-end/../file", "in/l",          "=file"},
+    {"OutAndBackIn",          "in/l", "../in/file",         "in/l",          "=file"},
+    {"Absolute",              "in/l", "$D/in/deep/file",    "in/l",          "=content"},
+    {"AbsoluteFolder",        "in/l", "$D/in/deep",         "in/l/file",     "=content"},
+    {"LinkToALink",           "in/l", "chain",              "in/l/file",     "=content"},
+    {"IntoAnotherAllowedTree", "in/l", "$D/other/file",     "in/l",          "=of the other tree"},
+    {"RelativeIntoAnotherAllowedTree", "in/l", "../other",  "in/l/file",     "=of the other tree"},
+    {"MissingInside",         "in/l", "none",               "in/l",          "ENOENT"},
+    {"MissingInAnotherTree",  "in/l", "$D/other/none",      "in/l",          "ENOENT"},
+    {"LinkOfATreeThatRefusesLinks", "in/l", "$D/other/on",  "in/l",          "refused"},
+    {"Outside",               "in/l", "$D/out/secret",      "in/l",          "refused"},
+    {"OutsideAndMissing",     "in/l", "$D/out/none",        "in/l",          "refused"},
+    {"FolderOutside",         "in/l", "$D/out",             "in/l/secret",   "refused"},
+    {"FolderOutsideAndMissing", "in/l", "$D/none",          "in/l/none",     "refused"},
+    {"OutsideByManyUps",      "in/l", "../../../../../../../../etc/passwd", "in/l", "refused"},
+    {"ThroughOutside",        "in/l", "$D/out/back",        "in/l",          "refused"},
+    {"OutsideThroughADirectoryAndBack", "in/l", "$D/out/../in/file", "in/l", "refused"},
+    {"Denied",                "in/l", "denied/key",         "in/l",          "refused"},
+    {"DeniedAndMissing",      "in/l", "denied/none",        "in/l",          "refused"},
+    {"DeniedFolder",          "in/l", "$D/in/denied",       "in/l/key",      "refused"},
+    {"DeniedByTwoLinks",      "in/l", "denied-folder/key",  "in/l",          "refused"},
+    {"UpFromADeniedFolder",   "in/l", "denied/../file",     "in/l",          "refused"},
+    {"Itself",                "in/l", "l",                  "in/l",          "ELOOP"},
+    {"ItselfAsAFolder",       "in/l", "$D/in/l/x",          "in/l/y",        "ELOOP"},
+    {"TheRootDirectory",      "in/l", "/",                  "in/l/etc/passwd", "refused"},
+    {"AFileAsAFolder",        "in/l", "file",               "in/l/x",        "ENOTDIR"},
+    {"MagicRoot",             "in/l", "/proc/self/root",    "in/l/etc/passwd", "refused"},
+    {"MagicDescriptor",       "in/l", "/proc/self/fd/0",    "in/l",          "refused"},
+};
+// clang-format on
+INSTANTIATE_TEST_SUITE_P(, Followed, testing::ValuesIn(kWays),
+                         [](const auto& one) { return std::string(one.param.name); });
+
+TEST_F(Tree, WhereEverythingIsAllowedNoLinkOfAProcfsIsFollowed) {
+    allow("/").follow_symlinks = true;
+    link("in/passwd", "/etc/passwd");
+    EXPECT_EQ(open("in/passwd").substr(0, 5), "=root");
+    EXPECT_EQ(open("/proc/self/root/etc/passwd"), "refused");
+    EXPECT_EQ(open("/proc/mounts"), "refused");
+    EXPECT_EQ(open("/dev/fd/0"), "refused");
+}
+
+TEST_F(Tree, InADirectoryForAllNoLinkOfAnotherUserIsFollowed) {
+    allow("in").follow_symlinks = true;
+    link("in/theirs", "file");
+    ASSERT_EQ(::lchown(path("in/theirs").c_str(), kSomebody, kSomebody), 0);
+    EXPECT_EQ(open("in/theirs"), "=file");
+    ASSERT_EQ(::chmod(path("in").c_str(), 01777), 0);
+    EXPECT_EQ(open("in/theirs"), "EACCES");
+    ASSERT_EQ(::chown(path("in").c_str(), kSomebody, kSomebody), 0);
+    EXPECT_EQ(open("in/theirs"), "=file");  // the directory's owner may
+}
+
+TEST_F(Tree, TheRuleForThePlaceWhereALinkLeadsMustAcceptTheFileToo) {
+    allow("in").follow_symlinks = true;
+    allow("other").max_size = 3;
+    link("in/l", path("other/file"));
+    EXPECT_EQ(open("in/l"), "refused");
+}
+
+TEST_F(Tree, ALinkOnTheWayToARulesDirectoryStopsTheStartAndIsNamedWithItsRule) {
+    link("way", "in");
+    allow("way/deep");
+    const auto started = start();
+    ASSERT_FALSE(started);
+    EXPECT_EQ(text_of(started.error()).find("policy.toml:1: rule 'rule-1': " + path("way/deep")), 0U)
+        << text_of(started.error());
+}
+
+TEST_F(Tree, ALinkThatTakesThePlaceOfARulesDirectoryIsNotFollowed) {
+    for (const bool follows : {false, true}) {
+        allow("in").follow_symlinks = follows;
+        allow("in/deep").follow_symlinks = follows;
+    }
+    ASSERT_TRUE(start());
+    fs::rename(path("in"), path("was"));
+    link("in", "out");
+    EXPECT_EQ(open("in/secret"), "refused");
+    EXPECT_EQ(open("in/none"), "refused");
+    EXPECT_EQ(open("in/deep/file"), "refused");
+}
+
+TEST_F(Tree, ADirectoryThatIsMadeAnewOrComesLaterIsSeen) {
+    allow("in");
+    allow("later/below");
+    ASSERT_TRUE(start());
+    fs::remove_all(path("in"));
+    EXPECT_EQ(open("in/file"), "ENOENT");
+    scratch_.write("in/file", "again");
+    scratch_.write("later/below/file", "late");
+    EXPECT_EQ(open("in/file"), "=again");
+    EXPECT_EQ(open("later/below/file"), "=late");
+}
+
+class Denied : public Tree {
+protected:
+    Denied() {
+        scratch_.write("in/keys/key", "key");
+        scratch_.write("in/keys/sub/key", "key");
+        allow("in", kAll);
+        deny("in/keys");
+    }
+    void expect_denied(const std::string& name) {
+        for (const char* mode : {"r", "r+", "w", "a"}) {
+            EXPECT_EQ(open(name + "/key", mode), "refused") << name << " " << mode;
+            EXPECT_EQ(open(name + "/sub/key", mode), "refused") << name << " " << mode;
+            EXPECT_EQ(open(name + "/none", mode), "refused") << name << " " << mode;
+            EXPECT_EQ(open(name + "/none/none", mode), "refused") << name << " " << mode;
+            EXPECT_EQ(open(name + "/key/none", mode), "refused") << name << " " << mode;
+        }
+        EXPECT_FALSE(fs::exists(path(name + "/none")));
+    }
+};
+
+TEST_F(Denied, DirectoryThatWasRenamedStaysDenied) {
+    ASSERT_TRUE(start());
+    fs::rename(path("in/keys"), path("in/other"));
+    expect_denied("in/other");
+}
+
+TEST_F(Denied, DirectoryThatWasMovedDeeperStaysDenied) {
+    ASSERT_TRUE(start());
+    fs::create_directories(path("in/a/b"));
+    fs::rename(path("in/keys"), path("in/a/b/c"));
+    expect_denied("in/a/b/c");
+}
+
+TEST_F(Denied, DirectoryThatTookThePlaceAndWasMovedWithItIsDeniedToo) {
+    ASSERT_TRUE(start());
+    fs::rename(path("in/keys"), path("in/first"));
+    scratch_.write("in/keys/key", "new");
+    scratch_.write("in/keys/sub/key", "new");
+    fs::create_directory(path("in/deeper"));
+    expect_denied("in/keys");
+    expect_denied("in/first");
+}
+
+TEST_F(Denied, ARuleThatIsWrittenThroughALinkDeniesTheDirectoryItself) {
+    link("way", "in/deep");
+    deny("way");
+    EXPECT_EQ(open("in/deep/file"), "refused");
+    EXPECT_EQ(open("in/deep/none", "w"), "refused");
+    fs::remove(path("way"));
+    EXPECT_EQ(open("in/deep/file"), "refused");  // as it was at the start
+    EXPECT_EQ(open("in/file"), "=file");
+}
+
+TEST_F(Denied, ARuleThroughALinkThatWasTurnedDeniesBothPlaces) {
+    link("way", "in/deep");
+    deny("way");
+    ASSERT_TRUE(start());
+    fs::remove(path("way"));
+    scratch_.write("in/now/file", "now");
+    link("way", "in/now");
+    EXPECT_EQ(open("in/deep/file"), "refused");
+    EXPECT_EQ(open("in/now/file"), "refused");
+}
+
+TEST_F(Denied, AFileThatWasRenamedStaysDeniedAndItsNeighbourDoesNot) {
+    deny("in/file");
+    ASSERT_TRUE(start());
+    fs::rename(path("in/file"), path("in/renamed"));
+    EXPECT_EQ(open("in/renamed"), "refused");
+    EXPECT_EQ(open("in/renamed", "w"), "refused");
+    EXPECT_EQ(open("in/deep/file"), "=content");
+}
+
+TEST_F(Denied, ASecondNameOfADeniedFileIsDeniedWhereSecondNamesAreAccepted) {
+    policy_.rules.front().files.front().any_links = true;
+    deny("in/file");
+    fs::create_hard_link(path("in/file"), path("in/deep/second"));
+    EXPECT_EQ(open("in/deep/second"), "refused");
+}
+
+TEST_F(Denied, ADenialOfNewFilesAloneFollowsTheDirectoryToo) {
+    deny("in/deep", {.create = true});
+    ASSERT_TRUE(start());
+    fs::rename(path("in/deep"), path("in/moved"));
+    EXPECT_EQ(open("in/moved/file"), "=content");
+    EXPECT_EQ(open("in/moved/file", "r+"), "opened");
+    EXPECT_EQ(open("in/moved/new", "w"), "refused");
+    EXPECT_FALSE(fs::exists(path("in/moved/new")));
+}
+
+TEST_F(Denied, ARefusalNamesTheRuleThatDenies) {
+    ASSERT_TRUE(start());
+    fs::rename(path("in/keys"), path("in/other"));
+    const auto refusal = ask("in/other/key", "r");
+    ASSERT_FALSE(refusal);
+    EXPECT_EQ(refusal.error().rule, 1U);
+}
+
+TEST_F(Tree, WhatIsGrantedLiesAboveTheRulesDirectoryWhereNothingIsMountedLater) {
+    for (const char* under : {"/var/lib/some/where", "/var", "/mnt/disk", "/nowhere/at/all", "/"})
+        allow(under);
+    ASSERT_TRUE(start());
+    sandbox::BrokerNeeds needs;
+    std::vector<UniqueFd> kept;
+    ASSERT_TRUE(table_->add_needs(needs, kept));
+    std::vector<std::string> paths;
+    for (const auto& tree : needs.trees) paths.push_back(tree.path);
+    EXPECT_EQ(paths, (std::vector<std::string>{"/var", "/", "/", "/", "/"}));
+}
+
+TEST_F(Tree, AWayThatOnlyItsOwnerCanGoIsANeed) {
+    const auto needs_capability = [this] {
+        sandbox::BrokerNeeds needs;
+        std::vector<UniqueFd> kept;
+        return table_->add_needs(needs, kept) && needs.others_directories;
+    };
+    allow("in/deep").owners = {::geteuid()};
+    ASSERT_TRUE(start());
+    EXPECT_FALSE(needs_capability());
+    ASSERT_EQ(::chmod(path("in").c_str(), 0700), 0);
+    EXPECT_FALSE(needs_capability());
+    ASSERT_EQ(::chown(path("in").c_str(), kSomebody, kSomebody), 0);
+    EXPECT_TRUE(needs_capability());
+}
+
+TEST_F(Denied, AnExpiredDenialDeniesNothing) {
+    policy_.rules.back().expires = 500;
+    EXPECT_EQ(open("in/keys/key"), "=key");
+}
+
+TEST_F(Denied, WhatIsTheAgentsOwnIsDeniedToEveryRule) {
+    scratch_.write("state/audit.jsonl", "line");
+    scratch_.write("policy.toml", "schema = 1");
+    policy::FileRule& all = allow("/", kAll);
+    all.follow_symlinks = all.any_links = true;
+    link("in/log", path("state/audit.jsonl"));
+    ASSERT_TRUE(start({path("state"), path("policy.toml")}));
+    fs::create_hard_link(path("policy.toml"), path("in/second"));
+    for (const char* name :
+         {"state/audit.jsonl", "state/none", "policy.toml", "in/log", "in/second", "in/../state/audit.jsonl"})
+        for (const char* mode : {"r", "a", "w"})
+            EXPECT_EQ(open(name, mode), "refused") << name << " " << mode;
+    fs::rename(path("state"), path("in/moved"));
+    EXPECT_EQ(open("in/moved/audit.jsonl"), "refused");
+    fs::rename(path("policy.toml"), path("in/policy"));
+    scratch_.write("policy.toml", "another");
+    fs::create_hard_link(path("policy.toml"), path("in/third"));
+    EXPECT_EQ(open("in/policy"), "refused");
+    EXPECT_EQ(open("in/third"), "refused");
+    EXPECT_EQ(test::read_file(path("in/moved/audit.jsonl")), "line");
+}
+
+TEST_F(Tree, ASlashAtTheEndAsksForADirectory) {
+    allow("in", kAll).kinds.directory = true;
+    EXPECT_EQ(open("in/new/", "w"), "EISDIR");
+    EXPECT_EQ(open("in/file/", "w"), "EISDIR");
+    EXPECT_EQ(open("in/file/", "a"), "EISDIR");
+    EXPECT_EQ(open("in/none/new/", "w"), "ENOENT");
+    EXPECT_EQ(open("in/file/", "r"), "ENOTDIR");
+    EXPECT_EQ(open("in/none/", "r"), "ENOENT");
+    EXPECT_EQ(open("in/deep/", "r"), "opened");
+    EXPECT_FALSE(fs::exists(path("in/new")));
+    EXPECT_EQ(test::read_file(path("in/file")), "file");
+}
+
+TEST_F(Tree, ADanglingLinkIsAPlaceForANewFileOnlyWhereLinksAreFollowedAndTheRuleThereMakesFiles) {
+    allow("in", kAll).follow_symlinks = true;
+    allow("other", kAll).create_mode = 0640;
+    link("in/here", "deep/made");
+    link("in/there", path("other/made"));
+    link("in/out", path("out/made"));
+    EXPECT_EQ(open("in/here", "w"), "opened");
+    EXPECT_EQ(open("in/there", "w"), "opened");
+    EXPECT_EQ(open("in/out", "w"), "refused");
+    EXPECT_TRUE(fs::exists(path("in/deep/made")));
+    EXPECT_EQ(fs::status(path("other/made")).permissions(), fs::perms(0640));
+    EXPECT_FALSE(fs::exists(path("out/made")));
+}
+
+TEST_F(Tree, ADanglingLinkIsNoPlaceForANewFileWhereLinksAreRefused) {
+    allow("in", kAll);
+    link("in/here", "deep/made");
+    EXPECT_EQ(open("in/here", "w"), "refused");
+    EXPECT_FALSE(fs::exists(path("in/deep/made")));
+}
+
+TEST_F(Tree, ANewFileHasExactlyTheBitsOfTheRuleWhateverTheUmask) {
+    allow("in", kAll).create_mode = 0640;
+    const mode_t before = ::umask(0777);
+    EXPECT_EQ(open("in/new", "w"), "opened");
+    ::umask(before);
+    EXPECT_EQ(fs::status(path("in/new")).permissions(), fs::perms(0640));
+}
+
+TEST_F(Tree, ANewFileBelowASetGroupIdDirectoryIsOfTheAgentsGroup) {
+    allow("in", kAll).create_mode = 0660;
+    ASSERT_EQ(::chown(path("in").c_str(), 0, kSomebody), 0);
+    ASSERT_EQ(::chmod(path("in").c_str(), 02775), 0);
+    EXPECT_EQ(open("in/new", "w"), "opened");
+    struct stat info{};
+    ASSERT_EQ(::stat(path("in/new").c_str(), &info), 0);
+    EXPECT_EQ(info.st_gid, ::getegid());
+    EXPECT_EQ(info.st_mode & 07777U, 0660U);
+}
+
+TEST_F(Tree, ANewFileBelowADefaultAccessListHasNone) {
+    // Version 2: the owner and group rwx, user 12345 rwx, mask rwx, others rwx.
+    struct Entry {
+        std::uint16_t tag, bits;
+        std::uint32_t id;
+    };
+    struct {
+        std::uint32_t version = 2;
+        std::array<Entry, 5> entries{
+            {{1, 7, ~0U}, {2, 7, kSomebody}, {4, 7, ~0U}, {16, 7, ~0U}, {32, 7, ~0U}}};
+    } list;
+    ASSERT_EQ(::setxattr(path("in").c_str(), "system.posix_acl_default", &list, sizeof list, 0), 0);
+    allow("in", kAll).create_mode = 0660;
+    EXPECT_EQ(open("in/new", "w"), "opened");
+    EXPECT_EQ(::getxattr(path("in/new").c_str(), "system.posix_acl_access", nullptr, 0), -1);
+    EXPECT_EQ(fs::status(path("in/new")).permissions(), fs::perms(0660));
+}
+
+TEST_F(Tree, AFileThatGrowsIsReadUpToItsRulesSizeAndWhatIsBehindIsRefused) {
+    allow("in").max_size = 4;
+    const UniqueFd file = opened("in/file", "r");
+    std::array<std::byte, 8> bytes{};
+    auto got = read_full(file, bytes, 4);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->size, 4U);
+    EXPECT_TRUE(got->eof);
+    scratch_.write("in/file", "file and more");
+    got = read_full(file, bytes, 4);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().sys_errno, EFBIG);
+    ASSERT_TRUE(seek(file, 2, 0));
+    got = read_full(file, bytes, 4);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->size, 2U);
+    EXPECT_FALSE(got->eof);
+}
+
+TEST_F(Tree, FindingAFifoDoesNotOpenIt) {
+    allow("in");
+    ASSERT_EQ(::mkfifo(path("in/fifo").c_str(), 0600), 0);
+    EXPECT_EQ(open("in/fifo"), "refused");
+}
+
+TEST_F(Tree, AFileWhoseNameEndsAsADeletedOnesIsOpened) {
+    scratch_.write("in/a (deleted)", "alive");
+    allow("in");
+    EXPECT_EQ(open("in/a (deleted)"), "=alive");
+}
+
+TEST(Deleted, IsWhatTheKernelSaysOfANameThatIsGone) {
+    EXPECT_TRUE(is_deleted("/srv/a (deleted)", "a"));
+    EXPECT_FALSE(is_deleted("/srv/a", "a"));
+    EXPECT_FALSE(is_deleted("/srv/a (deleted)", "a (deleted)"));
+    EXPECT_TRUE(is_deleted("/srv/a (deleted) (deleted)", "a (deleted)"));
+    EXPECT_TRUE(is_deleted("/srv/b (deleted)", "a (deleted)"));
+}
+
+struct InodeCase {
+    const char* name;
+    bool is_accepted;
+    void (*change)(const fs::path& file, policy::FileRule& rule);
+};
+
+class Inode : public Tree, public testing::WithParamInterface<InodeCase> {};
+
+TEST_P(Inode, IsJudgedByTheRule) {
+    policy::FileRule& rule = allow("in");
+    GetParam().change(path("in/deep/file"), rule);
+    EXPECT_EQ(open("in/deep/file"), GetParam().is_accepted ? "=content" : "refused");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , Inode,
+    testing::Values(
+        InodeCase{"PlainFile", true, [](const auto&, auto&) {}},
+        InodeCase{"SecondName", false,
+                  [](const auto& file, auto&) { fs::create_hard_link(file, file.string() + "2"); }},
+        InodeCase{"SecondNameWhereThatIsAllowed", true,
+                  [](const auto& file, auto& rule) {
+                      fs::create_hard_link(file, file.string() + "2");
+                      rule.any_links = true;
+                  }},
+        InodeCase{"SetUserId", false, [](const auto& file, auto&) { ::chmod(file.c_str(), 04755); }},
+        InodeCase{"SetGroupId", false, [](const auto& file, auto&) { ::chmod(file.c_str(), 02755); }},
+        InodeCase{"OfTheSizeAllowed", true, [](const auto&, auto& rule) { rule.max_size = 7; }},
+        InodeCase{"OneByteTooLarge", false, [](const auto&, auto& rule) { rule.max_size = 6; }},
+        InodeCase{"OfAnotherOwner", false, [](const auto&, auto& rule) { rule.owners = {::geteuid() + 1}; }},
+        InodeCase{"OfOneOfTheOwners", true,
+                  [](const auto&, auto& rule) { rule.owners = {::geteuid() + 1, ::geteuid()}; }},
+        InodeCase{"OfAnotherKind", false, [](const auto&, auto& rule) { rule.kinds = {.fifo = true}; }}),
+    [](const auto& one) { return std::string(one.param.name); });
+
+}  // namespace
+}  // namespace sallyport::broker::files
