@@ -119,7 +119,7 @@ OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
     if (at == exchange.session.files.end()) return nullptr;
     exchange.record.rule = at->second.rule;
     // What the rule let be opened ends with the rule.
-    if (at->second.expires && wall_now() >= *at->second.expires) {
+    if (at->second.expires && exchange.session.clock.now() >= *at->second.expires) {
         exchange.record.arguments.add("ended", "the rule has expired");
         exchange.session.files.erase(at);
         return nullptr;

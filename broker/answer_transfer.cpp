@@ -25,12 +25,13 @@ void end_transfer(Exchange& exchange, std::size_t parts_under_way) {
     worker.phase = Phase::kIdle;
 }
 
-// INVARIANT: no file is closed while a transfer uses it; dispatch lets nothing but parts in.
-const OpenFile& file_of(Session& session) {
+// INVARIANT: no file is closed while a transfer uses it; dispatch lets nothing in that could. Were it closed, that would be
+// the worker's doing: it is ended, the broker is not.
+const OpenFile* file_of(Session& session) {
     const auto at = session.files.find(session.worker.transfer.handle);
-    SALLYPORT_CHECK(at != session.files.end());
-    return at->second;
+    return at == session.files.end() ? nullptr : &at->second;
 }
+constexpr Violation kNoFile{"a transfer without its file"};
 
 Answer ignore_if_late(WorkerState& worker, std::uint64_t seq) {
     if (seq != worker.ended_seq || worker.ended_parts == 0) return Violation{"a part of no transfer"};
@@ -51,15 +52,16 @@ Answer take_part(Exchange& exchange, const ipc::Extent& extent) {
     const auto data = exchange.session.arena.extent(extent.offset(), extent.size());
     if (!data || data->size() > kChunk || data->size() > transfer.coming)
         return Violation{"file_write: bad extent"};
-    const OpenFile& file = file_of(exchange.session);
+    const OpenFile* file = file_of(exchange.session);
+    if (file == nullptr) return kNoFile;
     const std::size_t size = std::min<std::uint64_t>(data->size(), transfer.wanted);
     transfer.coming -= data->size();
     const std::size_t still_coming = transfer.coming == 0 ? 0 : kChunks;
-    if (would_outgrow(file, size)) {
+    if (would_outgrow(*file, size)) {
         end_transfer(exchange, still_coming);
         return Refusal{.reason = ipc::REFUSED, .why = "the file would become larger than the rule accepts"};
     }
-    if (const auto written = files::write_all(file.fd, data->first(size)); !written) {
+    if (const auto written = files::write_all(file->fd, data->first(size)); !written) {
         end_transfer(exchange, still_coming);
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = written.error().sys_errno, .why = "write"};
     }
@@ -127,10 +129,11 @@ Answer send_part(Exchange& exchange) {
     WorkerState& worker = exchange.session.worker;
     Transfer& transfer = worker.transfer;
     if (!transfer.text.empty()) return send_reply_part(exchange);
-    const OpenFile& file = file_of(exchange.session);
+    const OpenFile* file = file_of(exchange.session);
+    if (file == nullptr) return kNoFile;
     const auto chunk = exchange.session.arena.chunk(transfer.next_chunk)
                            .first(std::min<std::uint64_t>(kChunk, transfer.wanted));
-    auto got = files::read_full(file.fd, chunk, file.max_size);
+    auto got = files::read_full(file->fd, chunk, file->max_size);
     if (!got && transfer.done == 0) {
         end_transfer(exchange, 0);
         const int error = got.error().sys_errno;

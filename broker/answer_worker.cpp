@@ -31,9 +31,7 @@ Answer answer_command_disabled(Exchange& exchange) {
 Answer answer_reply_dropped(Exchange& exchange) {
     Session& session = exchange.session;
     const std::uint64_t seq = exchange.request.reply_dropped().seq();
-    const WorkerState& worker = session.worker;
-    const bool is_under_way = worker.phase != Phase::kIdle && seq == worker.transfer.seq;
-    if (seq == 0 || seq > worker.last_seq || is_under_way) return Violation{"reply_dropped: no such request"};
+    if (seq == 0 || seq > session.worker.last_seq) return Violation{"reply_dropped: no such request"};
     std::erase_if(session.files, [&](const auto& file) {
         return file.second.opened_by == session.worker.number && file.second.opened_seq == seq;
     });

@@ -192,7 +192,7 @@ void Audit::put_on_stderr(std::string_view line) {
 
 std::string Audit::write(const Record& record) {
     if (!is_holding_) return put(compose(record));
-    if (held_.size() < kMaxHeldRecords)
+    if (held_.size() < kMaxHeldRecords || record.has_place)
         held_.push_back(compose(record));
     else
         ++lost_;

@@ -49,6 +49,7 @@ struct Record {
     int sys_errno = 0;
     std::optional<std::uint64_t> bytes;
     std::int64_t started_ns = 0;  // CLOCK_BOOTTIME at the request's arrival; 0: no duration
+    bool has_place = false;  // kept while lines are held, however many others there are: one for each freeze
 };
 
 /// CLOCK_BOOTTIME in nanoseconds.
@@ -65,7 +66,7 @@ public:
     /// tells a host nothing.
     std::string write(const Record& record);
 
-    /// While file systems are frozen: keeps the next lines, kMaxHeldRecords at most, until release() writes them. The file
+    /// While file systems are frozen: keeps the next lines, kMaxHeldRecords at most and those that have a place, until release() writes them. The file
     /// and standard error may lie on a frozen disk, and whoever writes there waits.
     void hold() { is_holding_ = true; }
     void release();

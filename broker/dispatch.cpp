@@ -17,6 +17,10 @@ constexpr Phases kIdle{.idle = true};
 constexpr Phases kAfterGreeting{
     .idle = true, .reading = true, .writing = true, .waiting = true, .inspecting = true};
 
+// A reply is dropped when it comes, before the next request: never while parts of a transfer are under way, whose file it
+// could be about.
+constexpr Phases kNoTransfer{.idle = true, .waiting = true};
+
 using Op = ipc::Request;
 
 // clang-format off
@@ -24,7 +28,7 @@ constexpr std::array kOperations{
     //        operation                name                allowed in      numbered         decided as              answered by
     Operation{Op::kHello,           "hello",            kGreeting,      Numbered::kNone, std::nullopt,           answer_hello},
     Operation{Op::kCommandDisabled, "command-disabled", kIdle,          Numbered::kNext, std::nullopt,           answer_command_disabled},
-    Operation{Op::kReplyDropped,    "reply-dropped",    kAfterGreeting, Numbered::kNone, std::nullopt,           answer_reply_dropped},
+    Operation{Op::kReplyDropped,    "reply-dropped",    kNoTransfer,    Numbered::kNone, std::nullopt,           answer_reply_dropped},
     Operation{Op::kChunkUsed,       "chunk-used",       kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_used},
     Operation{Op::kChunkFilled,     "chunk-filled",     kAfterGreeting, Numbered::kPart, std::nullopt,           answer_chunk_filled},
     Operation{Op::kShutdown,        "guest-shutdown",   kIdle,          Numbered::kNext, CommandId::kShutdown,   answer_shutdown},

@@ -43,15 +43,25 @@ struct Hearing {
 };
 using Heard = std::optional<Violation>;
 
+// Whether the present worker waits for the guard or the launcher; an earlier one's request is not its.
+bool has_request_under_way(const Session& session) {
+    const std::uint64_t worker = session.worker.number;
+    const Freezing& freezing = session.freezing;
+    return (freezing.pending && freezing.pending->worker == worker) ||
+           (freezing.thaw && freezing.thaw->worker == worker) ||
+           (session.launch && session.launch->worker == worker);
+}
+
 // Ends a request that has waited: audits it, and replies if its worker still lives.
 Heard finish(const Hearing& hearing, std::optional<Pending>& slot, const Answer& answer) {
     if (!slot) return std::nullopt;
     Pending pending = *std::exchange(slot, std::nullopt);
     Session& session = hearing.session;
     WorkerState& worker = session.worker;
-    if (worker.phase == Phase::kWaiting && !session.freezing.pending && !session.freezing.thaw)
-        worker.phase = Phase::kIdle;
+    if (worker.phase == Phase::kWaiting && !has_request_under_way(session)) worker.phase = Phase::kIdle;
     pending.reply.set_seq(pending.seq);
+    // THREAT: a worker asks for the state until the held lines are full, so that nobody learns who froze.
+    pending.record.has_place = session.freezing.is_frozen && &slot == &session.freezing.pending;
     ipc::Request none;
     Exchange exchange{session, none, pending.reply, pending.record};
     if (const auto* refusal = std::get_if<Refusal>(&answer)) {
@@ -205,6 +215,16 @@ std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ip
     return finish(
         hearing, freezing.pending,
         Refusal{.reason = ipc::HOOK_FAILED, .sys_errno = has_exited ? outcome.number() : 0, .why = "a hook"});
+}
+
+void conclude_waiting(Session& session, Audit& audit) {
+    for (std::optional<Pending>* slot : {&session.freezing.pending, &session.freezing.thaw}) {
+        if (!*slot) continue;
+        Pending pending = *std::exchange(*slot, std::nullopt);
+        pending.record.verdict = Verdict::kFailed;
+        pending.record.reason = "the agent ended";
+        audit.write(pending.record);
+    }
 }
 
 std::optional<Violation> tell_frozen(Session& session, const SendReply& send) {

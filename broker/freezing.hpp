@@ -22,6 +22,9 @@ std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ip
 /// gone), kInvalid (not a reply of its). Gives back the violation if the worker does not read what it is told.
 Result<std::optional<Violation>> hear_guard(Session& session, Audit& audit, const SendReply& send);
 
+/// Writes the lines of the requests that still wait for the guard when the broker ends.
+void conclude_waiting(Session& session, Audit& audit);
+
 /// Tells the worker if the frozen state is another than it knows.
 std::optional<Violation> tell_frozen(Session& session, const SendReply& send);
 

@@ -38,6 +38,15 @@ struct Loop {
     std::int64_t leave_ns = 0;
 };
 
+/// Starts the worker of a channel that is always there.
+void begin(Loop& loop);
+
+/// Waits until somebody has something to say or something is due, and does that one thing.
+void turn(Loop& loop);
+
+/// After the last turn: writes the lines of the requests that are still under way.
+void end(Loop& loop);
+
 /// Ends the loop, once everything is thawed. The reason goes to the audit log.
 void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0);
 

@@ -81,8 +81,6 @@ void hear_guard_report(Loop& loop) {
         return stop(loop, 1, "the guard is lost", heard.error().sys_errno);
     }
     if (*heard) end_worker(loop, **heard);
-    begin_launch(loop);
-    if (loop.leaving && !session.freezing.is_frozen) loop.exit_status = loop.leaving;
 }
 
 void hear_launcher_report(Loop& loop) {
@@ -97,7 +95,7 @@ void hear_launcher_report(Loop& loop) {
     if (has_hooks) {
         if (const auto fault = conclude_hooks(session, loop.service.audit, (*report)->outcome(), send))
             end_worker(loop, *fault);
-        return begin_launch(loop);
+        return;
     }
     const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
     if (reply && !send(*reply)) end_worker(loop, {"the worker does not read its replies"});

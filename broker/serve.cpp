@@ -97,7 +97,6 @@ void hear_worker(Loop& loop) {
     if (loop.service.session.freezing.is_frozen) loop.service.audit.hold();
     if (!violation) violation = tell_frozen(loop.service.session, send);
     if (violation) return end_worker(loop, *violation);
-    begin_launch(loop);
     // What starting a worker took is not needed while it lives.
     if (greets) sandbox::forget_startup_code();
 }
@@ -188,7 +187,7 @@ void do_what_is_due(Loop& loop) {
     if (loop.stage == Stage::kEnding) kill(loop);
 }
 
-void turn(Loop& loop) {
+void wait_and_hear(Loop& loop) {
     const bool leaves = loop.leaving.has_value();
     const int worker = loop.stage == Stage::kRunning && !leaves ? loop.worker.socket.get() : -1;
     const int listener = loop.stage == Stage::kNoHost && !leaves ? loop.service.channel.fd.get() : -1;
@@ -219,10 +218,28 @@ void turn(Loop& loop) {
 
 }  // namespace
 
+void begin(Loop& loop) {
+    if (!loop.service.channel.listens()) begin_host(loop);
+}
+
+// Hooks are due after a frame, or after whatever kept the launcher busy.
+void turn(Loop& loop) {
+    wait_and_hear(loop);
+    if (loop.exit_status) return;
+    begin_launch(loop);
+    if (loop.leaving && !loop.service.session.freezing.is_frozen) loop.exit_status = loop.leaving;
+}
+
+void end(Loop& loop) {
+    conclude_lost(loop.service.session, loop.service.audit);
+    conclude_waiting(loop.service.session, loop.service.audit);
+}
+
 int serve(Service& service) {
     Loop loop{.service = service};
-    if (!service.channel.listens()) begin_host(loop);
+    begin(loop);
     while (!loop.exit_status) turn(loop);
+    end(loop);
     return *loop.exit_status;
 }
 

@@ -1,0 +1,73 @@
+// What the broker owes: to a worker its replies, to the admin one line for each request.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "ipc/arena.hpp"
+#include "ipc/broker.pb.h"
+
+namespace sallyport::fuzz {
+
+/// The conversation of one worker, as its own side sees it.
+class WorkerView {
+public:
+    explicit WorkerView(std::uint64_t number) : number_(number) {}
+    [[nodiscard]] std::uint64_t number() const { return number_; }
+    [[nodiscard]] std::uint64_t last_seq() const { return last_seq_; }
+    [[nodiscard]] bool is_greeted() const { return is_greeted_; }
+    /// The transfer that goes on, or the last one; 0: none yet.
+    [[nodiscard]] std::uint64_t transfer() const { return transfer_; }
+    /// Requests that have no reply yet.
+    [[nodiscard]] std::size_t unanswered() const;
+    void print() const;
+    /// A write or a read of which parts are under way.
+    [[nodiscard]] bool has_transfer() const;
+    [[nodiscard]] bool knows_frozen() const { return knows_frozen_; }
+    /// Bytes of a write that the broker has not been told of.
+    std::uint64_t coming = 0;
+
+    /// The broker took the frame.
+    void asked(const ipc::Request& request);
+    /// THE PROMISES: a reply is about a request that has none yet, of its kind, and its data is the file's that was asked for.
+    void hear(const ipc::Reply& reply, const ipc::Arena& arena);
+
+private:
+    struct Asked {
+        ipc::Request request;
+        bool is_answered = false;
+    };
+    void hear_data(const Asked& asked, const ipc::Reply& reply, const ipc::Arena& arena) const;
+    void hear_result(Asked& asked, const ipc::Reply& reply);
+    std::uint64_t number_;
+    std::uint64_t last_seq_ = 0;
+    std::uint64_t transfer_ = 0;
+    bool is_greeted_ = false;
+    bool is_greeting_ = false;
+    bool knows_frozen_ = false;
+    std::map<std::uint64_t, Asked> requests_;
+};
+
+/// Which file each handle was given for. A handle is given once.
+std::map<std::int64_t, std::string>& handles();
+
+/// The audit lines that must be there.
+class Book {
+public:
+    /// A request was taken: it has one line, now or later.
+    void expect(std::uint64_t worker, const ipc::Request& request);
+    /// The worker was ended for a frame that may have become a request before it was found to be one of a violation.
+    void expect_violation(std::uint64_t worker, const ipc::Request& request);
+    /// THE PROMISE: the log has each line once, in order, and none that nobody asked for.
+    void compare(const std::string& log) const;
+
+private:
+    using Line = std::pair<std::uint64_t, std::string>;  // worker and what
+    static std::string name_of(const ipc::Request& request);
+    std::map<Line, int> lines_;
+    std::map<Line, int> at_most_more_;
+};
+
+}  // namespace sallyport::fuzz

@@ -1,0 +1,18 @@
+// Stands in for broker/sys/files.cpp: files that exist in memory only, and fail when told to.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace sallyport::fuzz {
+
+/// Makes the files as they are at the start: `a` of 3 bytes, `b` of two chunks and a half, `c` of a megabyte and a half.
+void reset_files();
+
+/// The next use of a file fails with this errno.
+void fail_next_use(int sys_errno);
+
+/// The byte of which the contents of a file consist.
+std::byte content_of(const std::string& name);
+
+}  // namespace sallyport::fuzz

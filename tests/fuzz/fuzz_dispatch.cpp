@@ -1,0 +1,245 @@
+// Bytes:   a sequence of operations: frames of a worker that was taken over, and what the broker's other peers do meanwhile.
+// Promise: the broker never crashes; a request has one reply and one line in the log, in order; nobody gets another's file;
+//          the frozen state, its mark and the log agree; whoever comes next is served. See stage.cpp and expectations.cpp.
+#include <cerrno>
+#include <cstdint>
+#include <span>
+
+#include "ipc/limits.hpp"
+#include "tests/fuzz/fake_files.hpp"
+#include "tests/fuzz/stage.hpp"
+
+namespace sallyport::fuzz {
+namespace {
+
+using Op = ipc::Request;
+
+constexpr std::size_t kMaxOperations = 200;
+
+// An open handle, mostly the newest.
+std::int64_t draw_handle(Draw& draw) {
+    const std::size_t back = draw.below(5);
+    if (back == 4)
+        return draw.one_of({std::int64_t{0}, std::int64_t{-1}, kFirstHandle, std::int64_t{1} << 62});
+    if (back >= handles().size()) return kFirstHandle;
+    return std::prev(handles().end(), static_cast<std::ptrdiff_t>(back) + 1)->first;
+}
+
+std::string draw_path(Draw& draw) {
+    const std::size_t which = draw.below(8);
+    constexpr const char* kPaths[] = {"/work/b",        "/work/c", "/work/a", "/work/new",
+                                      "/work/denied/a", "/else",   ""};
+    return which == 7 ? "/work/" + draw.bytes(8) : kPaths[which];
+}
+
+void draw_bulk(Draw& draw, ipc::Bulk& bulk) {
+    constexpr std::uint64_t kTotals[] = {3,          kChunk,        kChunk * 5 / 2,    0,
+                                         kChunk * 9, kMaxValueSize, kMaxValueSize + 1, ~0ULL};
+    bulk.set_total(draw.one_of(kTotals));
+    if (bulk.total() == 0 && !draw.rarely(8)) return;
+    constexpr std::uint32_t kSizes[] = {1, kChunk, 3, 0, kChunk + 1, kArenaData, ~0U};
+    constexpr std::uint32_t kOffsets[] = {0, kChunk, kArenaData - 1, kArenaData, ~0U};
+    bulk.mutable_first()->set_size(draw.one_of(kSizes));
+    bulk.mutable_first()->set_offset(draw.one_of(kOffsets));
+}
+
+void draw_file_request(Draw& draw, Op& request) {
+    switch (draw.below(8)) {
+        case 0: {
+            request.mutable_file_open()->set_path(draw_path(draw));
+            if (draw.rarely(8)) return;
+            return request.mutable_file_open()->set_mode(
+                draw.one_of({"r", "r+", "w", "a", "a+", "w+", "", "x"}));
+        }
+        case 1:
+            request.mutable_file_read()->set_handle(draw_handle(draw));
+            return request.mutable_file_read()->set_count(
+                draw.one_of({std::int64_t{kChunk * 5}, std::int64_t{3}, std::int64_t{0}, kMaxReadCount,
+                             kMaxReadCount + 1, std::int64_t{-1}}));
+        case 2:
+            request.mutable_file_write()->set_handle(draw_handle(draw));
+            if (draw.rarely(8)) request.mutable_file_write()->set_count(draw.one_of({0, 1, -1, 1 << 30}));
+            if (draw.rarely(32)) request.mutable_file_write()->set_buf_b64("YQ==");
+            return draw_bulk(draw, *request.mutable_bulk());
+        case 3:
+            return request.mutable_file_close()->set_handle(draw_handle(draw));
+        case 4: {
+            schema::FileSeek& seek = *request.mutable_file_seek();
+            seek.set_handle(draw_handle(draw));
+            seek.set_offset(
+                draw.one_of({std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 40, INT64_MIN}));
+            return seek.mutable_whence()->set_code(draw.one_of({0, 1, 2, 3, -1}));
+        }
+        case 5:
+            return request.mutable_file_flush()->set_handle(draw_handle(draw));
+        case 6:
+            request.mutable_command_disabled()->set_command(
+                draw.one_of({static_cast<std::uint32_t>(CommandId::kGetLoad), 200U, 1U}));
+            return;
+        default:
+            request.mutable_reply_dropped()->set_seq(draw.below(8));
+    }
+}
+
+void draw_other_request(Draw& draw, Op& request) {
+    switch (draw.below(12)) {
+        case 0:
+            return (void)request.mutable_fsfreeze_status();
+        case 1:
+            return (void)request.mutable_fsfreeze_freeze();
+        case 2: {
+            auto& wanted = *request.mutable_fsfreeze_freeze_list();
+            if (draw.rarely(4)) return;
+            wanted.mutable_mountpoints();
+            while (draw.rarely(2)) wanted.mutable_mountpoints()->add_item(draw.one_of({"/a", "/b", "/c"}));
+            return;
+        }
+        case 3:
+            return (void)request.mutable_fsfreeze_thaw();
+        case 4:
+            return (void)request.mutable_fstrim();
+        case 5:
+            return request.mutable_shutdown()->set_mode(draw.one_of({"powerdown", "halt", "x"}));
+        case 6:
+            return (void)request.mutable_suspend_ram();
+        case 7:
+            return (void)request.mutable_suspend_disk();
+        case 8:
+            return (void)request.mutable_get_time();
+        case 9:
+            return (void)request.mutable_get_users();
+        case 10:
+            return (void)request.mutable_get_host_name();
+        default:
+            return (void)request.mutable_get_load();
+    }
+}
+
+// About a transfer: mostly what an honest worker says next.
+void draw_part(Draw& draw, Stage& stage, Op& request) {
+    constexpr std::uint32_t kSizes[] = {1, kChunk, 2, 0, kChunk + 1};
+    switch (draw.below(4)) {
+        case 0:
+            request.mutable_chunk_used();
+            break;
+        case 1: {
+            ipc::Extent& extent = *request.mutable_chunk_filled()->mutable_data();
+            extent.set_size(
+                static_cast<std::uint32_t>(std::min<std::uint64_t>(kChunk, stage.worker().coming)));
+            break;
+        }
+        case 2:
+            request.mutable_chunk_filled()->mutable_data()->set_size(draw.one_of(kSizes));
+            break;
+        default:
+            request.mutable_chunk_filled();
+    }
+    request.set_seq(stage.worker().transfer());
+}
+
+Op draw_request(Draw& draw, Stage& stage) {
+    Op request;
+    const std::size_t kind = draw.below(4);
+    if (!stage.worker().is_greeted() && !draw.rarely(8)) stage.greet();
+    if (kind == 0) draw_other_request(draw, request);
+    if (kind == 1 || kind == 2) draw_file_request(draw, request);
+    if (kind == 3) draw_part(draw, stage, request);
+    if (kind != 3 && !request.has_reply_dropped()) request.set_seq(stage.worker().last_seq() + 1);
+    if (draw.rarely(32)) request.mutable_hello();
+    if (draw.rarely(32))
+        request.set_seq(draw.one_of({std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}}));
+    if (draw.rarely(32)) draw_bulk(draw, *request.mutable_bulk());
+    return request;
+}
+
+void spoil(Draw& draw, std::string& bytes) {
+    if (bytes.empty()) return;
+    const std::size_t at = draw.below(256) % bytes.size();
+    switch (draw.below(3)) {
+        case 0:
+            bytes[at] = static_cast<char>(draw.byte());
+            return;
+        case 1:
+            return bytes.resize(at);
+        default:
+            bytes += draw.bytes(16);
+    }
+}
+
+void send_odd_frame(Draw& draw, Stage& stage) {
+    std::string bytes;
+    if (draw.rarely(4)) {
+        bytes = draw.bytes(64);
+    } else {
+        ipc::encode(draw_request(draw, stage), bytes);
+        spoil(draw, bytes);
+    }
+    stage.send_bytes(bytes);
+}
+
+// More than the log keeps while file systems are frozen, or than a worker's socket holds.
+void flood(Draw& draw, Stage& stage) {
+    const std::size_t count = draw.one_of({10U, 300U, 1100U});
+    if (draw.rarely(2)) stage.mute();
+    const std::uint64_t number = stage.worker().number();
+    for (std::size_t at = 0; at < count && stage.worker().number() == number && !stage.is_over(); ++at) {
+        if (!stage.worker().is_greeted()) stage.greet();
+        Op status;
+        status.mutable_fsfreeze_status();
+        status.set_seq(stage.worker().last_seq() + 1);
+        stage.send(status);
+    }
+}
+
+void do_one(Draw& draw, Stage& stage) {
+    switch (draw.below(20)) {
+        default:
+            return stage.send(draw_request(draw, stage));
+        case 8:
+            return send_odd_frame(draw, stage);
+        case 9:
+        case 10:
+        case 11:
+            stage.guard.act(draw);
+            return stage.settle();
+        case 12:
+            stage.launcher.act(draw);
+            return stage.settle();
+        case 13:
+            stage.inspector.act(draw);
+            return stage.settle();
+        case 14:
+            return stage.end_worker(draw.rarely(2));
+        case 15:
+            return stage.pass_time();
+        case 16:
+            return fail_next_use(draw.one_of({EIO, ENOSPC, EACCES, ELOOP, EINTR}));
+        case 17:
+            return stage.mute();
+        case 18:
+            return draw.rarely(4) ? flood(draw, stage) : void();
+        case 19:
+            return draw.rarely(16) ? stage.stop() : void();
+    }
+}
+
+void play(std::span<const std::uint8_t> input) {
+    Draw draw(input);
+    Stage stage(draw.rarely(2));
+    for (std::size_t at = 0; at < kMaxOperations && !draw.is_empty() && !stage.is_over(); ++at)
+        do_one(draw, stage);
+    stage.finish();
+}
+
+}  // namespace
+}  // namespace sallyport::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace sallyport;
+    static const bool is_silent = [] { return ipc::silence_protobuf(), true; }();
+    static_cast<void>(is_silent);
+    const std::size_t before = fuzz::count_descriptors();
+    fuzz::play({data, size});
+    fuzz::promise(fuzz::count_descriptors() <= before + 1, "no descriptor is left");
+    return 0;
+}

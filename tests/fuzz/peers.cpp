@@ -1,0 +1,215 @@
+// The processes that the broker talks to, played by the fuzzer: they keep their contracts, in any order and at any time.
+#include "tests/fuzz/peers.hpp"
+
+#include <cerrno>
+
+#include "ipc/handover.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::fuzz {
+
+UniqueFd Peer::connect() {
+    auto pair = ipc::socket_pair();
+    promise(pair.has_value(), "a socket pair can be made");
+    socket = std::move(pair->second);
+    return std::move(pair->first);
+}
+
+void Peer::say(const google::protobuf::MessageLite& message) const {
+    std::string bytes;
+    ipc::encode(message, bytes);
+    (void)ipc::send(socket, bytes, ipc::WhenFull::kFail);
+}
+
+bool Peer::hear() {
+    const auto got = ipc::receive(socket, frame);
+    return got.has_value() && *got;
+}
+
+void PlayedGuard::take_orders() {
+    while (auto order = hear_message<ipc::GuardRequest>()) {
+        promise(
+            order->op_case() == ipc::GuardRequest::kList || order->op_case() == ipc::GuardRequest::kFreeze ||
+                order->op_case() == ipc::GuardRequest::kThaw || order->op_case() == ipc::GuardRequest::kTrim,
+            "the guard gets orders");
+        orders_.push_back(*std::move(order));
+    }
+}
+
+void PlayedGuard::say_failed(int sys_errno, const char* mount) const {
+    ipc::GuardReply reply;
+    ipc::MountError& error = *reply.mutable_freeze_failed()->mutable_error();
+    error.set_step(ipc::MountError::FREEZE);
+    error.set_mount(mount);
+    error.set_sys_errno(sys_errno);
+    say(reply);
+}
+
+void PlayedGuard::say_thawed(ipc::Thawed::Cause cause, std::uint32_t left) {
+    ipc::GuardReply reply;
+    ipc::Thawed& thawed = *reply.mutable_thawed();
+    thawed.set_cause(cause);
+    thawed.set_count(frozen_ - std::min(frozen_, left));
+    thawed.set_left(left);
+    if (left > 0) {
+        thawed.mutable_error()->set_step(ipc::MountError::THAW);
+        thawed.mutable_error()->set_mount("/b");
+        thawed.mutable_error()->set_sys_errno(EIO);
+    }
+    say(reply);
+    is_thawing_ = left > 0;
+    if (left == 0) frozen_ = 0;
+}
+
+void PlayedGuard::end_freeze(Draw& draw) {
+    const ipc::Freeze freeze = *std::exchange(freezing_, std::nullopt);
+    if (draw.rarely(4)) return say_failed(draw.one_of({EIO, ETIMEDOUT, EBUSY}), draw.one_of({"/a", ""}));
+    const std::uint32_t most = freeze.chosen_only() ? static_cast<std::uint32_t>(freeze.chosen_size()) : 2;
+    frozen_ = std::min<std::uint32_t>(most, draw.one_of({2U, 1U, 0U}));
+    ipc::GuardReply reply;
+    reply.mutable_frozen()->set_count(frozen_);
+    say(reply);
+}
+
+void PlayedGuard::carry_out(const ipc::GuardRequest& order, Draw& draw) {
+    ipc::GuardReply reply;
+    switch (order.op_case()) {
+        case ipc::GuardRequest::kList: {
+            for (const bool more : {true, false}) {
+                ipc::Listed& listed = *reply.mutable_listed();
+                listed.Clear();
+                listed.add_mounts()->set_point(more ? "/a" : "/b");
+                listed.mutable_mounts(0)->set_number(more ? 0 : 1);
+                listed.set_more(more);
+                say(reply);
+            }
+            return;
+        }
+        case ipc::GuardRequest::kFreeze:
+            if (freezing_ || frozen_ > 0 || is_trimming_ || is_thawing_) return say_failed(EBUSY, "");
+            freezing_ = order.freeze();
+            return;
+        case ipc::GuardRequest::kThaw:
+            if (std::exchange(freezing_, std::nullopt)) say_failed(ECANCELED, "");
+            return say_thawed(ipc::Thawed::COMMAND, frozen_ > 0 && draw.rarely(4) ? 1 : 0);
+        default:
+            if (freezing_ || frozen_ > 0 || is_trimming_ || is_thawing_) {
+                reply.mutable_trimmed()->set_last(true);
+                return say(reply);
+            }
+            is_trimming_ = true;
+    }
+}
+
+bool PlayedGuard::act(Draw& draw) {
+    if (!orders_.empty() && !draw.rarely(4)) {
+        const ipc::GuardRequest order = std::move(orders_.front());
+        orders_.pop_front();
+        carry_out(order, draw);
+    } else if (freezing_) {
+        end_freeze(draw);
+    } else if (is_thawing_) {
+        say_thawed(ipc::Thawed::COMMAND, 0);
+    } else if (frozen_ > 0) {
+        say_thawed(draw.one_of({ipc::Thawed::DEADLINE, ipc::Thawed::LOST_PROCESS}), 0);
+    } else if (is_trimming_) {
+        ipc::GuardReply reply;
+        ipc::Trimmed& trimmed = *reply.mutable_trimmed();
+        is_trimming_ = draw.rarely(2);
+        trimmed.set_last(!is_trimming_);
+        if (is_trimming_) trimmed.set_mount(draw.one_of({"/a", "/b\xff"}));
+        say(reply);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool PlayedGuard::come_to_rest() {
+    Draw none({});
+    return act(none);
+}
+
+void PlayedLauncher::take_orders() {
+    while (auto order = hear_message<ipc::LauncherRequest>()) {
+        orders_.push_back(*std::move(order));
+        promise(orders_.size() <= 2, "the launcher is told to run the hooks once, and one row, at a time");
+    }
+}
+
+void PlayedLauncher::act(Draw& draw) {
+    if (orders_.empty()) return;
+    orders_.pop_front();
+    ipc::LauncherReply reply;
+    ipc::Outcome& outcome = *reply.mutable_outcome();
+    outcome.set_kind(draw.one_of({ipc::Outcome::DONE, ipc::Outcome::EXITED, ipc::Outcome::UNSUPPORTED,
+                                  ipc::Outcome::KILLED, ipc::Outcome::LATE, ipc::Outcome::FAILED}));
+    if (outcome.kind() != ipc::Outcome::DONE) outcome.set_number(1);
+    outcome.set_program("/hook");
+    say(reply);
+}
+
+void PlayedInspector::take_orders() {
+    while (auto query = hear_message<ipc::Request>()) query_ = *std::move(query);
+}
+
+// The reply to what was asked, or another one, or none that anybody could read.
+void PlayedInspector::answer(Draw& draw, ipc::ReplyPart& part) const {
+    ipc::Reply reply;
+    const auto asked = draw.rarely(4) ? ipc::Request::kGetTime : query_.command_case();
+    if (asked == ipc::Request::kGetTime) reply.mutable_get_time()->set_nanoseconds(1);
+    if (asked == ipc::Request::kGetHostName) reply.mutable_get_host_name()->set_host_name("guest");
+    if (asked == ipc::Request::kGetUsers)
+        for (int user = 0; user < 3000; ++user) {
+            reply.mutable_get_users()->add_users()->set_user("a name of forty bytes, more than a frame");
+        }
+    if (draw.rarely(8)) reply.mutable_error()->set_reason(ipc::SYSTEM);
+    if (draw.rarely(8)) reply.set_seq(1);
+    if (draw.rarely(8)) reply.mutable_data()->set_size(1);
+    ipc::encode(reply, *part.mutable_data());
+    if (draw.rarely(8)) *part.mutable_data() = draw.bytes(32);
+}
+
+void PlayedInspector::act(Draw& draw) {
+    ipc::InspectorReply reply;
+    const std::uint64_t query = query_.seq() - (draw.rarely(8) ? 1 : 0);
+    if (draw.rarely(4)) {
+        reply.mutable_query_failed()->set_query(query);
+        reply.mutable_query_failed()->set_reason(
+            draw.one_of({ipc::LATE, ipc::CRASHED, ipc::TOO_LARGE, ipc::UNSPECIFIED}));
+        return say(reply);
+    }
+    ipc::ReplyPart& part = *reply.mutable_reply_part();
+    part.set_query(query);
+    std::string rest;
+    answer(draw, part);
+    std::swap(rest, *part.mutable_data());
+    for (std::size_t at = 0; at == 0 || at < rest.size(); at += kInspectedPart) {
+        part.set_data(rest.substr(at, kInspectedPart));
+        part.set_last(at + kInspectedPart >= rest.size() && !draw.rarely(8));
+        say(reply);
+    }
+}
+
+void PlayedNursery::take_orders() {
+    std::vector<UniqueFd> given;
+    for (;;) {
+        const auto got = ipc::take(socket, frame, given);
+        if (!got || !*got) return;
+        ipc::NurseryRequest request;
+        std::string scratch;
+        promise(ipc::decode(frame.bytes, request, scratch).has_value(), "the broker's frames are canonical");
+        if (request.has_kill_worker()) {
+            is_told_to_kill = true;
+            continue;
+        }
+        promise(started == 0, "a worker is started only after the end of the one before");
+        promise(given.size() == 3, "a worker has three descriptors");
+        started = request.start_worker().id();
+        is_told_to_kill = false;
+        worker_socket = std::move(given[1]);
+        arena = std::move(given[2]);
+    }
+}
+
+}  // namespace sallyport::fuzz

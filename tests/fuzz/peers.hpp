@@ -1,0 +1,95 @@
+// The processes that the broker talks to, played by the fuzzer: they keep their contracts, in any order and at any time.
+#pragma once
+
+#include <deque>
+#include <optional>
+
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/guard.pb.h"
+#include "ipc/inspector.pb.h"
+#include "ipc/launcher.pb.h"
+#include "ipc/nursery.pb.h"
+#include "tests/fuzz/draw.hpp"
+
+namespace sallyport::fuzz {
+
+/// One end of a socket pair.
+class Peer {
+public:
+    /// Makes the pair and gives back the broker's end.
+    UniqueFd connect();
+    void say(const google::protobuf::MessageLite& message) const;
+    /// Takes the broker's next frame, if there is one, into `frame`.
+    bool hear();
+    template <typename Message>
+    std::optional<Message> hear_message() {
+        if (!hear()) return std::nullopt;
+        Message message;
+        std::string scratch;
+        promise(ipc::decode(frame.bytes, message, scratch).has_value(), "the broker's frames are canonical");
+        return message;
+    }
+    UniqueFd socket;
+    ipc::Frame frame;
+};
+
+/// The guard takes one order at a time, and thaws by itself when it likes to.
+class PlayedGuard : public Peer {
+public:
+    /// Takes what the broker has ordered to its queue.
+    void take_orders();
+    [[nodiscard]] bool is_busy() const {
+        return !orders_.empty() || freezing_ || is_trimming_ || is_thawing_;
+    }
+    [[nodiscard]] bool has_frozen() const { return freezing_ || frozen_ > 0; }
+    /// Does one thing that a guard in this state could do now. False if it has nothing to say.
+    bool act(Draw& draw);
+    /// Does what is needed to come to rest with everything thawed.
+    bool come_to_rest();
+
+private:
+    void carry_out(const ipc::GuardRequest& order, Draw& draw);
+    void end_freeze(Draw& draw);
+    void say_failed(int sys_errno, const char* mount) const;
+    void say_thawed(ipc::Thawed::Cause cause, std::uint32_t left);
+    std::deque<ipc::GuardRequest> orders_;
+    std::optional<ipc::Freeze> freezing_;
+    std::uint32_t frozen_ = 0;
+    bool is_trimming_ = false;
+    bool is_thawing_ = false;  // a thaw was ordered that takes long
+};
+
+/// The launcher does one thing after the other and says how each ended.
+class PlayedLauncher : public Peer {
+public:
+    void take_orders();
+    [[nodiscard]] bool is_busy() const { return !orders_.empty(); }
+    void act(Draw& draw);
+
+private:
+    std::deque<ipc::LauncherRequest> orders_;
+};
+
+/// The inspector may have been taken over: it says what it likes.
+class PlayedInspector : public Peer {
+public:
+    void take_orders();
+    void act(Draw& draw);
+
+private:
+    void answer(Draw& draw, ipc::ReplyPart& part) const;
+    ipc::Request query_;
+};
+
+/// What the nursery was told.
+class PlayedNursery : public Peer {
+public:
+    void take_orders();
+    std::uint64_t started = 0;  // number of the last worker; 0: none lives
+    bool is_told_to_kill = false;
+    UniqueFd worker_socket;
+    UniqueFd arena;
+};
+
+}  // namespace sallyport::fuzz

@@ -1,0 +1,377 @@
+// The broker's loop as it is, between peers that the fuzzer plays and files that exist in memory only.
+#include "tests/fuzz/stage.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <vector>
+
+#include "ipc/limits.hpp"
+#include "sandbox/lockdown.hpp"
+#include "tests/fuzz/fake_files.hpp"
+
+namespace sallyport::sandbox {
+
+// The programs that serve give code pages back here; a fuzzer would read them in again a thousand times a second.
+void forget_startup_code() {}
+
+}  // namespace sallyport::sandbox
+
+namespace sallyport::fuzz {
+
+namespace {
+
+/// A state directory in memory, for all runs of this process.
+class StateDirectory {
+public:
+    StateDirectory() {
+        std::string path = "/dev/shm/sallyport-fuzz-XXXXXX";
+        promise(::mkdtemp(path.data()) != nullptr, "a state directory can be made");
+        path_ = path;
+        fd_ = UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    }
+    ~StateDirectory() { std::filesystem::remove_all(path_); }
+    StateDirectory(const StateDirectory&) = delete;
+    StateDirectory& operator=(const StateDirectory&) = delete;
+    [[nodiscard]] FdRef fd() const { return fd_; }
+    void empty() const {
+        for (const char* name : {"audit.jsonl", "sallyport.state", "sallyport.frozen"})
+            ::unlinkat(fd_.get(), name, 0);
+    }
+
+private:
+    std::string path_;
+    UniqueFd fd_;
+};
+
+const StateDirectory& state() {
+    static const StateDirectory directory;
+    return directory;
+}
+
+policy::Rule file_rule() {
+    policy::Rule rule{.id = "work", .effect = policy::Effect::kAllow};
+    policy::FileRule files{.under = "/work", .access = {.read = true, .write = true, .create = true}};
+    files.max_size = kChunk * 8;
+    files.kinds.regular = true;
+    rule.files.push_back(files);
+    return rule;
+}
+
+policy::Policy make_policy(bool has_hooks) {
+    policy::Policy policy;
+    policy::Rule work = file_rule();
+    policy::Rule denied = file_rule();
+    policy::Rule freeze{.id = "freeze", .effect = policy::Effect::kAllow};
+    policy::Rule rest{.id = "rest", .effect = policy::Effect::kAllow};
+    denied.id = "denied";
+    denied.effect = policy::Effect::kDeny;
+    denied.files[0].under = "/work/denied";
+    freeze.freeze.emplace().set_max_frozen_ms(1000);
+    freeze.freeze->set_per_mount_ms(1000);
+    if (has_hooks) freeze.hooks = "/hooks";
+    rest.modes.set(static_cast<std::size_t>(policy::Mode::kPowerdown));
+    for (const Command& row : kCommands) {
+        policy.narrowed_to.add(row.id);
+        if (row.group == Group::kFile) work.commands.add(row.id);
+        if (row.group == Group::kFreeze) freeze.commands.add(row.id);
+        const bool is_rest = row.group == Group::kPower || row.group == Group::kInspect;
+        if (is_rest && row.id != CommandId::kGetLoad) rest.commands.add(row.id);
+    }
+    policy.rules = {work, denied, freeze, rest};
+    policy.digest = std::string(32, 'd');
+    return policy;
+}
+
+broker::Freezing make_freezing(UniqueFd guard) {
+    broker::Freezing freezing;
+    freezing.guard = std::move(guard);
+    freezing.rows = {0, 0, 0, 1};
+    auto mark = guard::FrozenMark::open(state().fd());
+    promise(mark.has_value() && mark->set(false).has_value(), "the mark can be made");
+    freezing.mark = *std::move(mark);
+    return freezing;
+}
+
+std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, UniqueFd guard) {
+    state().empty();
+    auto handles = broker::HandleCounter::open(state().fd());
+    auto audit = broker::Audit::open(state().fd(), policy.digest);
+    auto notify = broker::Notify::connect();
+    promise(handles && audit && notify, "the broker's parts can be made");
+    broker::RuleTrees trees;
+    for (const policy::Rule& rule : policy.rules) {
+        trees.emplace_back();
+        for (std::size_t file = 0; file < rule.files.size(); ++file)
+            trees.back().emplace_back(::open("/dev/null", O_PATH | O_CLOEXEC));
+    }
+    return std::make_unique<broker::Service>(broker::Service{
+        .session = broker::Session{.policy = policy,
+                                   .trees = std::move(trees),
+                                   .proc_self_fd = UniqueFd(::open("/dev/null", O_PATH | O_CLOEXEC)),
+                                   .start_directory = "/",
+                                   .handles = *std::move(handles),
+                                   .arena = {},
+                                   .inspector = {},
+                                   .files = {},
+                                   .freezing = make_freezing(std::move(guard)),
+                                   .worker = {},
+                                   .launch = {}},
+        .channel = {},
+        .nursery = {},
+        .launcher = {},
+        .audit = *std::move(audit),
+        .notify = *std::move(notify),
+        .signals = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))});
+}
+
+}  // namespace
+
+Stage::Stage(bool has_hooks) : policy_(make_policy(has_hooks)) {
+    reset_files();
+    handles().clear();
+    service_ = make_service(policy_, guard.connect());
+    mark_ = UniqueFd(::openat(state().fd().get(), "sallyport.frozen", O_RDONLY | O_CLOEXEC));
+    log_ = UniqueFd(::openat(state().fd().get(), "audit.jsonl", O_RDONLY | O_CLOEXEC));
+    service_->session.inspector = inspector.connect();
+    service_->launcher = launcher.connect();
+    service_->nursery.socket = nursery_.connect();
+    auto host = ipc::socket_pair();
+    promise(host.has_value(), "a socket pair can be made");
+    service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;
+    service_->channel.fd = std::move(host->first);
+    host_ = std::move(host->second);
+    signal_ = UniqueFd(::fcntl(service_->signals.get(), F_DUPFD_CLOEXEC, 0));
+    loop_ = std::make_unique<broker::Loop>(broker::Loop{.service = *service_});
+    broker::begin(*loop_);
+    hear_all();
+}
+
+Stage::~Stage() = default;
+
+WorkerView& Stage::worker() {
+    while (!is_over() && loop_->stage != broker::Stage::kRunning) {
+        if (nursery_.started != 0) end_worker(false);
+        pass_time();
+    }
+    return *view_;
+}
+
+void Stage::send(const ipc::Request& request) {
+    std::string bytes;
+    ipc::encode(request, bytes);
+    send_bytes(bytes);
+}
+
+void Stage::send_bytes(std::string_view bytes) {
+    WorkerView& view = worker();
+    // An empty frame is what a closed socket looks like: end_worker().
+    if (is_over() || bytes.empty()) return;
+    const std::uint64_t number = view.number();
+    ipc::Request request;
+    std::string scratch;
+    const bool is_request = ipc::decode(bytes, request, scratch).has_value();
+    (void)ipc::send(nursery_.worker_socket, bytes, ipc::WhenFull::kFail);
+    if (is_request) view.asked(request);
+    turn();
+    if (loop_->had_violation)
+        book_.expect_violation(number, request);
+    else if (is_request)
+        book_.expect(number, request);
+    promise(is_request || loop_->had_violation, "what is no request ends the worker");
+    hear_all();
+}
+
+void Stage::end_worker(bool closes_first) {
+    if (nursery_.started == 0) return;
+    if (closes_first) {
+        nursery_.worker_socket.reset();
+        settle();
+    }
+    ipc::NurseryReply report;
+    ipc::WorkerEnded& ended = *report.mutable_worker_ended();
+    ended.set_id(std::exchange(nursery_.started, 0));
+    ended.set_exit_status(nursery_.is_told_to_kill ? -1 : 0);
+    ended.set_signal(nursery_.is_told_to_kill ? 9 : 0);
+    nursery_.say(report);
+    settle();
+    nursery_.worker_socket.reset();
+}
+
+void Stage::pass_time() {
+    const bool is_inspecting = service_->session.worker.phase == broker::Phase::kInspecting;
+    const bool is_running = loop_->stage == broker::Stage::kRunning;
+    const bool has_due = loop_->stage == broker::Stage::kPause || loop_->stage == broker::Stage::kEnding;
+    loop_->due_ns = 0;
+    loop_->leave_ns = 0;
+    service_->session.worker.transfer.due_ns = 0;
+    if (has_due || loop_->leaving || (is_running && is_inspecting)) {
+        broker::turn(*loop_);
+        check_state();
+    }
+    hear_all();
+}
+
+void Stage::stop() {
+    (void)::eventfd_write(signal_.get(), 1);
+    settle();
+}
+
+// Not at all if nothing would wake the broker: it would wait for ever.
+void Stage::turn() {
+    const bool leaves = loop_->leaving.has_value();
+    const bool has_worker = loop_->stage == broker::Stage::kRunning;
+    std::array wanted{
+        pollfd{.fd = service_->session.freezing.guard.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = service_->launcher.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : service_->session.inspector.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : service_->nursery.socket.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : service_->signals.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves || !has_worker ? -1 : loop_->worker.socket.get(), .events = POLLIN, .revents = 0},
+    };
+    is_quiet_ = loop_->exit_status || ::poll(wanted.data(), wanted.size(), 0) <= 0;
+    if (is_quiet_) return;
+    broker::turn(*loop_);
+    check_state();
+}
+
+void Stage::settle() {
+    do {
+        turn();
+        hear_all();
+    } while (!is_quiet_);
+}
+
+void Stage::hear_all() {
+    guard.take_orders();
+    launcher.take_orders();
+    inspector.take_orders();
+    nursery_.take_orders();
+    if (nursery_.started != 0 && (!view_ || view_->number() != nursery_.started)) {
+        const broker::WorkerState& worker = service_->session.worker;
+        promise(worker.number == nursery_.started && worker.phase == broker::Phase::kGreeting,
+                "a worker starts with a state of its own");
+        view_.emplace(nursery_.started);
+        auto arena = ipc::Arena::map(std::move(nursery_.arena));
+        promise(arena.has_value(), "a worker can map its arena");
+        arena_.reset();
+        arena_.emplace(*std::move(arena));
+        is_muted_ = false;
+    }
+    ipc::Frame& frame = nursery_.frame;
+    while (!is_muted_ && nursery_.worker_socket.is_open()) {
+        const auto got = ipc::receive(nursery_.worker_socket, frame);
+        if (!got || !*got) break;
+        ipc::Reply reply;
+        std::string scratch;
+        promise(ipc::decode(frame.bytes, reply, scratch).has_value(), "the broker's frames are canonical");
+        view_->hear(reply, *arena_);
+    }
+}
+
+// THE PROMISES about the frozen state: flag, mark and guard agree, and nothing is written while a disk may be frozen.
+void Stage::check_state() {
+    const broker::Freezing& freezing = service_->session.freezing;
+    char mark = ' ';
+    promise(::pread(mark_.get(), &mark, 1, 0) == 1 && freezing.is_frozen == (mark != ' '),
+            "the mark says what is so");
+    guard.take_orders();
+    const bool may_be_frozen = guard.has_frozen();
+    promise(freezing.is_frozen || !may_be_frozen, "what the guard has frozen the broker knows to be frozen");
+    const off_t size = ::lseek(log_.get(), 0, SEEK_END);
+    promise(!may_be_frozen || !was_frozen_ || size == log_size_,
+            "nothing is written while a disk may be frozen");
+    log_size_ = size;
+    was_frozen_ = may_be_frozen;
+}
+
+void Stage::bring_peers_to_rest() {
+    Draw none({});
+    for (int turns = 0; turns < 100; ++turns) {
+        const bool is_guard_busy = guard.is_busy();
+        if (is_guard_busy) guard.come_to_rest();
+        if (launcher.is_busy()) launcher.act(none);
+        inspector.act(none);
+        settle();
+        if (!is_guard_busy && !guard.is_busy() && !launcher.is_busy()) return;
+    }
+    promise(false, "guard and launcher come to rest");
+}
+
+// The worker does its part of what is under way; then nothing must be left.
+void Stage::end_requests() {
+    if (is_muted_) end_worker(true);
+    if (worker(); !view_->is_greeted()) greet();
+    bring_peers_to_rest();
+    for (int parts = 0; parts < 300 && view_->has_transfer(); ++parts) {
+        ipc::Request part;
+        part.set_seq(view_->transfer());
+        if (view_->coming > 0) {
+            ipc::Extent& extent = *part.mutable_chunk_filled()->mutable_data();
+            extent.set_size(static_cast<std::uint32_t>(std::min<std::uint64_t>(kChunk, view_->coming)));
+        } else {
+            part.mutable_chunk_used();
+        }
+        send(part);
+        promise(!loop_->had_violation, "a worker that does its part is not ended");
+    }
+    view_->print();
+    promise(view_->unanswered() == 0, "every request has a reply");
+}
+
+void Stage::greet() {
+    ipc::Request hello;
+    hello.mutable_hello();
+    send(hello);
+    promise(view_->is_greeted(), "a worker that greets is welcomed");
+}
+
+std::string Stage::log() const {
+    std::string text(static_cast<std::size_t>(::lseek(log_.get(), 0, SEEK_END)), '\0');
+    promise(::pread(log_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()),
+            "the log can be read");
+    return text;
+}
+
+void Stage::finish() {
+    if (!is_over()) {
+        end_requests();
+        ipc::Request thaw;
+        thaw.set_seq(view_->last_seq() + 1);
+        thaw.mutable_fsfreeze_thaw();
+        send(thaw);
+        bring_peers_to_rest();
+        promise(view_->unanswered() == 0, "a thaw has a reply");
+        const broker::Freezing& freezing = service_->session.freezing;
+        promise(!freezing.is_frozen && !freezing.pending && !freezing.thaw, "everything is thawed");
+        promise(freezing.hooks == broker::Hooks::kNone && !service_->session.launch,
+                "no program is under way");
+        promise(service_->session.worker.phase == broker::Phase::kIdle, "a worker without requests is idle");
+        end_worker(true);
+        pass_time();
+        greet();
+        stop();
+        promise(loop_->exit_status == 0, "the broker ends when it is told to");
+    }
+    bring_peers_to_rest();
+    if (!loop_->exit_status) pass_time();
+    promise(loop_->exit_status.has_value(), "the broker ends in time");
+    broker::end(*loop_);
+    book_.compare(log());
+}
+
+std::size_t count_descriptors() {
+    std::size_t count = 0;
+    DIR* folder = ::opendir("/proc/self/fd");
+    while (::readdir(folder) != nullptr) ++count;
+    ::closedir(folder);
+    return count;
+}
+
+}  // namespace sallyport::fuzz

@@ -1,0 +1,77 @@
+// The broker's loop as it is, between peers that the fuzzer plays and files that exist in memory only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "broker/loop.hpp"
+#include "tests/fuzz/expectations.hpp"
+#include "tests/fuzz/peers.hpp"
+
+namespace sallyport::fuzz {
+
+class Stage {
+public:
+    /// Starts the broker and its first worker. `has_hooks`: the freeze rule names programs.
+    explicit Stage(bool has_hooks);
+    ~Stage();
+    Stage(const Stage&) = delete;
+    Stage& operator=(const Stage&) = delete;
+
+    /// A worker that lives, started if there is none.
+    WorkerView& worker();
+    /// The worker sends the request, or any bytes.
+    void send(const ipc::Request& request);
+    void send_bytes(std::string_view bytes);
+    void greet();
+    /// A worker that is muted does not read what it is told.
+    void mute() { is_muted_ = view_->is_greeted(); }
+    /// The worker ends by itself: closes its socket, or dies so that the nursery's report comes first.
+    void end_worker(bool closes_first);
+    /// What waits for a moment happens: a successor starts, a query is too old.
+    void pass_time();
+    /// The service manager tells the broker to stop.
+    void stop();
+    /// Lets the broker hear what its peers have said.
+    void settle();
+    /// The audit log as far as it is written.
+    [[nodiscard]] std::string log() const;
+    [[nodiscard]] bool is_over() const { return loop_->exit_status.has_value() || loop_->leaving; }
+
+    /// Everybody who has still something to say says it. THE PROMISES: every request is ended, nothing is frozen, the next
+    /// worker is served, and the log has each line once.
+    void finish();
+
+    PlayedGuard guard;
+    PlayedLauncher launcher;
+    PlayedInspector inspector;
+
+private:
+    void turn();
+    void hear_all();
+    void check_state();
+    void bring_peers_to_rest();
+    void end_requests();
+
+    policy::Policy policy_;
+    PlayedNursery nursery_;
+    UniqueFd signal_;
+    UniqueFd host_;
+    UniqueFd mark_;
+    UniqueFd log_;
+    std::unique_ptr<broker::Service> service_;
+    std::unique_ptr<broker::Loop> loop_;
+    std::optional<WorkerView> view_;
+    std::optional<ipc::Arena> arena_;  // as the worker has it
+    Book book_;
+    bool is_muted_ = false;
+    bool is_quiet_ = false;
+    bool was_frozen_ = false;
+    off_t log_size_ = 0;
+};
+
+/// Open descriptors of this process.
+std::size_t count_descriptors();
+
+}  // namespace sallyport::fuzz
