@@ -1,27 +1,25 @@
-// The audit log: one JSON line for each decision, each line holding the hash of the one before.
+// The broker's part of the audit log: composes the line of each decision and hands it to the recorder, which writes it.
 // Runs in:  broker; the only place where it logs once it serves
-// Input:    requests of a worker that may have been taken over: every byte of theirs is escaped
-// Relies on: libmd for SHA-256
 #include "broker/audit.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sha2.h>
 #include <sys/random.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#include <chrono>
+#include <array>
 #include <ctime>
 #include <utility>
 
+#include "ipc/channel.hpp"
 #include "ipc/limits.hpp"
+#include "schema/commands.hpp"
 
 namespace sallyport::broker {
 
 namespace {
 
-constexpr std::size_t kDigestShown = 16;    // hexadecimal digits of the policy's digest in each line
-constexpr std::size_t kAtomicWrite = 4096;  // PIPE_BUF
+constexpr std::size_t kDigestShown = 16;       // hexadecimal digits of the policy's digest in each line
+constexpr std::size_t kArgumentsShown = 1024;  // of a shortened line
 
 constexpr std::string_view verdict_word(Verdict verdict) {
     switch (verdict) {
@@ -52,18 +50,6 @@ std::string hexadecimal(std::string_view bytes) {
     return text;
 }
 
-std::array<char, 64> hash_of(std::string_view line) {
-    SHA2_CTX context;
-    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
-    ::SHA256Init(&context);
-    ::SHA256Update(&context, reinterpret_cast<const std::uint8_t*>(line.data()), line.size());
-    ::SHA256Final(digest.data(), &context);
-    const std::string text = hexadecimal({reinterpret_cast<const char*>(digest.data()), digest.size()});
-    std::array<char, 64> hash{};
-    std::copy(text.begin(), text.end(), hash.begin());
-    return hash;
-}
-
 std::string wall_time() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
@@ -92,12 +78,46 @@ void append_escaped(std::string& text, std::string_view value) {
     }
 }
 
+std::int64_t nanoseconds(clockid_t clock) {
+    timespec now{};
+    ::clock_gettime(clock, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// What is done always has its line: something was changed or read, or the agent itself has begun, ended, thawed.
+Frequency frequency_of(const Record& record) {
+    if (record.what == "connect-refused") return Frequency::kStranger;
+    if (record.what == "connect" || record.what == "worker-ended") return Frequency::kConnection;
+    if (record.verdict == Verdict::kNote || record.bytes.value_or(0) != 0) return Frequency::kAlways;
+    const auto command = find_command(record.what);
+    if (record.verdict == Verdict::kFailed && !command) return Frequency::kAlways;
+    if (record.verdict != Verdict::kAllowed) return Frequency::kRefusal;
+    // A thaw that thaws something has a count.
+    const bool is_poll = command && command_row(*command).floor == Floor::kYes && record.arguments.is_empty();
+    return is_poll ? Frequency::kConnection : Frequency::kAlways;
+}
+
+// Commands that freeze, thaw or end the guest, and whatever is no command.
+bool is_privileged(std::string_view what) {
+    const auto command = find_command(what);
+    if (!command) return true;
+    const Group group = command_row(*command).group;
+    return *command != CommandId::kFsfreezeStatus && (group == Group::kFreeze || group == Group::kPower);
+}
+
+// THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only
+// if it is certain to be taken at once; the log has it in any case.
+void put_on_stderr(std::string_view line) {
+    pollfd wanted{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    const timespec at_once{};
+    if (::ppoll(&wanted, 1, &at_once, nullptr) != 1 || (wanted.revents & POLLOUT) == 0) return;
+    [[maybe_unused]] const ssize_t put = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
 }  // namespace
 
 std::int64_t boottime_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_BOOTTIME, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    return nanoseconds(CLOCK_BOOTTIME);
 }
 
 void JsonLine::key(std::string_view name) {
@@ -124,16 +144,10 @@ void JsonLine::add(std::string_view name, const JsonLine& object) {
     members_.append(object.text());
 }
 
-Result<Audit> Audit::open(FdRef state_directory, std::string_view policy_digest) {
-    Audit audit;
-    constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    audit.file_ = UniqueFd(::openat(state_directory.get(), "audit.jsonl", kFlags, 0600));
-    if (!audit.file_.is_open()) return system_error("audit.jsonl");
-    struct stat info{};
-    if (::fstat(audit.file_.get(), &info) != 0) return system_error("fstat");
-    if (!S_ISREG(info.st_mode)) return failure(Errc::kInvalid, "audit.jsonl: not a regular file");
-    if (const auto resumed = audit.resume_chain(); !resumed) return std::unexpected(resumed.error());
-    audit.policy_ = hexadecimal(policy_digest).substr(0, kDigestShown);
+Result<Audit> Audit::open(ipc::Ring ring, UniqueFd recorder, const policy::Policy& policy) {
+    Audit audit(std::move(ring), std::move(recorder));
+    audit.terms_ = policy.audit;
+    audit.policy_ = hexadecimal(policy.digest).substr(0, kDigestShown);
     std::array<char, 4> random{};
     if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
         return system_error("getrandom");
@@ -141,88 +155,119 @@ Result<Audit> Audit::open(FdRef state_directory, std::string_view policy_digest)
     return audit;
 }
 
-// The chain goes on from the file's last line, whatever it says; an empty file starts from zeros.
-Status Audit::resume_chain() {
-    previous_.fill('0');
-    const off_t size = ::lseek(file_.get(), 0, SEEK_END);
-    if (size < 0) return system_error("lseek");
-    constexpr off_t kTail = 64 << 10;
-    const off_t from = size > kTail ? size - kTail : 0;
-    std::string tail(static_cast<std::size_t>(size - from), '\0');
-    const ssize_t got = ::pread(file_.get(), tail.data(), tail.size(), from);
-    if (got < 0) return system_error("pread");
-    tail.resize(static_cast<std::size_t>(got));
-    if (tail.empty()) return {};
-    is_torn_ = tail.back() != '\n';
-    if (!is_torn_) tail.pop_back();
-    const std::size_t start = tail.rfind('\n');
-    previous_ = hash_of(std::string_view(tail).substr(start == tail.npos ? 0 : start + 1));
-    return {};
-}
-
-JsonLine Audit::compose(const Record& record) {
+std::string Audit::compose(const Record& record, std::int64_t now_ns, Length length) const {
     JsonLine line;
-    const std::int64_t now = boottime_ns();
     line.add("time", wall_time());
-    line.add("boottime_us", now / 1000);
+    line.add("boottime_us", now_ns / 1000);
     line.add("run", run_);
-    line.add("seq", static_cast<std::int64_t>(++sequence_));
+    line.add("seq", static_cast<std::int64_t>(sequence_));
     line.add("session", static_cast<std::int64_t>(record.session));
     line.add("verdict", verdict_word(record.verdict));
     line.add("what", record.what);
-    if (!record.arguments.is_empty()) line.add("arguments", record.arguments);
+    if (length == Length::kShort)
+        line.add("shortened", record.arguments.text().substr(0, kArgumentsShown));
+    else if (!record.arguments.is_empty())
+        line.add("arguments", record.arguments);
     if (!record.rule.empty()) line.add("rule", record.rule);
     if (!record.reason.empty()) line.add("reason", record.reason);
     if (record.sys_errno != 0) line.add("errno", record.sys_errno);
     if (record.bytes) line.add("bytes", static_cast<std::int64_t>(*record.bytes));
-    if (record.started_ns != 0) line.add("duration_us", (now - record.started_ns) / 1000);
-    return line;
+    if (record.started_ns != 0) line.add("duration_us", (now_ns - record.started_ns) / 1000);
+    if (lost_ != 0) line.add("lost", static_cast<std::int64_t>(lost_));
+    if (!rates_.unwritten().empty()) {
+        JsonLine unwritten;
+        for (const auto& [what, count] : rates_.unwritten()) unwritten.add(what, count);
+        line.add("unwritten", unwritten);
+    }
+    line.add("policy", policy_);
+    return line.text();
 }
 
-// THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only
-// if it is certain to be taken at once; the file has it in any case.
-void Audit::put_on_stderr(std::string_view line) {
-    pollfd wanted{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-    const timespec at_once{};
-    if (line.size() > kAtomicWrite || ::ppoll(&wanted, 1, &at_once, nullptr) != 1 ||
-        (wanted.revents & POLLOUT) == 0)
-        return;
-    [[maybe_unused]] const ssize_t put = ::write(STDERR_FILENO, line.data(), line.size());
+bool Audit::goes_to_journal(const Record& record, const Places& places) const {
+    if (terms_.journal_all) return true;
+    if (record.verdict == Verdict::kAllowed || record.verdict == Verdict::kFailed)
+        return is_privileged(record.what);
+    return places.journal && record.verdict != Verdict::kDropped;
+}
+
+void Audit::put_in_journal(std::string line) {
+    line.push_back('\n');
+    if (!is_holding_)
+        put_on_stderr(line);
+    else if (held_.size() < kMaxHeldLines)
+        held_.push_back(std::move(line));
 }
 
 std::string Audit::write(const Record& record) {
-    if (!is_holding_) return put(compose(record));
-    if (held_.size() < kMaxHeldRecords || record.has_place)
-        held_.push_back(compose(record));
-    else
+    const std::int64_t now = boottime_ns();
+    const Places places = rates_.judge(record.what, frequency_of(record), now);
+    if (!places.log) return {};
+    ++sequence_;
+    std::string line = compose(record, now, Length::kWhole);
+    if (line.size() > kMaxLogLine) line = compose(record, now, Length::kShort);
+    note_progress();
+    const bool is_put = (record.has_place || ring_.has_room()) && ring_.put(line);
+    if (goes_to_journal(record, places))
+        put_in_journal(line.size() < kMaxJournalLine ? line : compose(record, now, Length::kShort));
+    if (!is_put) {
         ++lost_;
-    return {};
+        return {};
+    }
+    lost_ = 0;
+    rates_.clear();
+    if (ring_.words().is_asleep.exchange(0) != 0) wake_recorder();
+    return run_ + "-" + std::to_string(sequence_);
+}
+
+void Audit::note_progress() {
+    const std::uint64_t taken = ring_.words().taken;
+    if (taken == seen_taken_ && taken != ring_.position() && !is_holding_) return;
+    seen_taken_ = taken;
+    progress_ns_ = nanoseconds(CLOCK_MONOTONIC);
+}
+
+bool Audit::is_recording() {
+    note_progress();
+    const bool is_stuck = nanoseconds(CLOCK_MONOTONIC) - progress_ns_ > kLogPatienceNs;
+    return terms_.goes_on || (!is_stuck && ring_.has_room());
+}
+
+// The frame says nothing but that there is something to be seen. One that finds no room is one of many.
+void Audit::wake_recorder() {
+    [[maybe_unused]] const Status woken = ipc::send(recorder_, "w", ipc::WhenFull::kFail);
+}
+
+void Audit::hold() {
+    is_holding_ = true;
+    ring_.words().is_held = 1;
 }
 
 void Audit::release() {
-    is_holding_ = false;
-    for (JsonLine& line : std::exchange(held_, {})) put(std::move(line));
+    note_progress();
+    if (!std::exchange(is_holding_, false)) return;
+    ring_.words().is_held = 0;
+    wake_recorder();
+    for (const std::string& line : std::exchange(held_, {})) put_on_stderr(line);
 }
 
-std::string Audit::put(JsonLine members) {
-    if (lost_ != 0) members.add("lost", static_cast<std::int64_t>(lost_));
-    members.add("policy", policy_);
-    members.add("prev", std::string_view(previous_.data(), previous_.size()));
-    std::string line = members.text();
-    const Hash hash = hash_of(line);
-    line.push_back('\n');
-    put_on_stderr(line);
-    if (is_torn_) line.insert(line.begin(), '\n');
-    const ssize_t put = ::write(file_.get(), line.data(), line.size());
-    if (put == static_cast<ssize_t>(line.size())) {
-        previous_ = hash;
-        lost_ = 0;
-        is_torn_ = false;
-    } else {
-        ++lost_;
-        is_torn_ = is_torn_ || put > 0;
-    }
-    return std::string(hash.data(), 12);
+void Audit::want_sync() {
+    ring_.words().sync_wanted = ring_.position();
+    wake_recorder();
+}
+
+bool Audit::is_synced() const {
+    return ring_.words().synced >= ring_.words().sync_wanted;
+}
+
+void Audit::reopen() {
+    ++ring_.words().reopens;
+    wake_recorder();
+}
+
+Status Audit::hear() {
+    ipc::Frame frame;
+    for (;;)
+        if (!TRY(ipc::receive(recorder_, frame))) return {};
 }
 
 }  // namespace sallyport::broker

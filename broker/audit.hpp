@@ -1,17 +1,21 @@
-// The audit log: one JSON line for each decision, each line holding the hash of the one before.
+// The broker's part of the audit log: composes the line of each decision and hands it to the recorder, which writes it.
 // Runs in:  broker; the only place where it logs once it serves
 // Input:    requests of a worker that may have been taken over: every byte of theirs is escaped
+//
+// INVARIANT: nothing here waits, and nothing here can change a line that was handed over and written.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "broker/audit_rates.hpp"
 #include "ipc/result.hpp"
+#include "ipc/ring.hpp"
 #include "ipc/unique_fd.hpp"
+#include "policy/decide.hpp"
 
 namespace sallyport::broker {
 
@@ -57,37 +61,57 @@ std::int64_t boottime_ns();
 
 class Audit {
 public:
-    /// Opens (or makes) audit.jsonl in the state directory and goes on with its chain.
-    /// `policy_digest` is written, in hexadecimal, into every line. Errors: kSystem.
-    static Result<Audit> open(FdRef state_directory, std::string_view policy_digest);
+    /// `recorder` is its socket; `policy` has a digest, which is in every line, and what of the log is up to the admin.
+    /// Errors: kSystem.
+    static Result<Audit> open(ipc::Ring ring, UniqueFd recorder, const policy::Policy& policy);
 
-    /// Writes one line to the file and to standard error. What cannot be written is counted, and the count
-    /// stands in the next line that can. Returns the first 12 digits of the line's hash: an identity that
-    /// tells a host nothing.
+    /// Hands one line over, and gives it to standard error too if the admin reads that sort of thing there. What finds no room
+    /// is counted, and the count stands in the next line that does; so do events that come more often than their rate.
+    /// Returns the line's identity, which a host may be told: run and number. Empty if there is no line.
     std::string write(const Record& record);
 
-    /// While file systems are frozen: keeps the next lines, kMaxHeldRecords at most and those that have a place, until release() writes them. The file
-    /// and standard error may lie on a frozen disk, and whoever writes there waits.
-    void hold() { is_holding_ = true; }
+    /// Whether what is decided now will be in the log: the recorder takes lines, or is not to while file systems are frozen,
+    /// and there is room. Always, if the policy says that a loss changes nothing.
+    [[nodiscard]] bool is_recording();
+    [[nodiscard]] bool goes_on() const { return terms_.goes_on; }
+
+    /// While file systems are frozen: the recorder touches no disk, and lines for standard error are kept, kMaxHeldLines at
+    /// most, since whoever writes there waits if it is a file of a frozen disk.
+    void hold();
     void release();
 
-private:
-    using Hash = std::array<char, 64>;  // hexadecimal
-    Audit() = default;
-    Status resume_chain();
-    JsonLine compose(const Record& record);
-    std::string put(JsonLine line);
-    static void put_on_stderr(std::string_view line);
+    /// Has all that was handed over brought to the disk, and whether that is so. The recorder says when it may have become so.
+    void want_sync();
+    [[nodiscard]] bool is_synced() const;
 
-    UniqueFd file_;
-    Hash previous_{};
+    /// Has the recorder look whether the log was renamed, and go on in a new file.
+    void reopen();
+
+    /// The recorder's socket, and what comes from there. Errors: kClosed when the recorder is gone.
+    [[nodiscard]] FdRef recorder() const { return recorder_; }
+    Status hear();
+
+private:
+    enum class Length : std::uint8_t { kWhole, kShort };
+    Audit(ipc::Ring ring, UniqueFd recorder) : ring_(std::move(ring)), recorder_(std::move(recorder)) {}
+    [[nodiscard]] std::string compose(const Record& record, std::int64_t now_ns, Length length) const;
+    [[nodiscard]] bool goes_to_journal(const Record& record, const Places& places) const;
+    void put_in_journal(std::string line);
+    void note_progress();
+    void wake_recorder();
+
+    ipc::Ring ring_;
+    UniqueFd recorder_;
+    policy::AuditTerms terms_;
+    AuditRates rates_;
     std::string policy_;
     std::string run_;
     std::uint64_t sequence_ = 0;
     std::uint64_t lost_ = 0;
-    bool is_torn_ = false;  // the file ends in a part of a line
+    std::uint64_t seen_taken_ = 0;  // as the recorder last said, and
+    std::int64_t progress_ns_ = 0;  // CLOCK_MONOTONIC when that changed, or when nothing waited
     bool is_holding_ = false;
-    std::vector<JsonLine> held_;
+    std::vector<std::string> held_;  // for standard error
 };
 
 }  // namespace sallyport::broker

@@ -17,6 +17,7 @@ namespace {
 constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/worker"};
 constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
 constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
+constexpr std::array kRecorderPlaces{"../libexec/sallyport/recorder", "recorder/recorder"};
 constexpr std::array kInspectorPlaces{"../libexec/sallyport/inspector", "../inspector/inspector"};
 
 // What starting and proving a process gave, with its name.
@@ -49,6 +50,14 @@ Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
 Status stay_in_memory(const Session& session) {
     if (!session.freezing.guard.is_open()) return {};
     return sandbox::lock_memory();
+}
+
+Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state) {
+    const Executable program = TRY(open_helper(kRecorderPlaces));
+    ipc::Ring ring = TRY(about("recorder", ipc::Ring::create()));
+    Helper helper = TRY(about(program.path, start_recorder(program.file, state, ring.fd(), policy.audit)));
+    TRY(of("recorder", prove_recorder(helper)));
+    return about("recorder", Audit::open(std::move(ring), std::move(helper.socket), policy));
 }
 
 Checked<void> confine_nursery(Service& service) {

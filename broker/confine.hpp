@@ -11,6 +11,9 @@ namespace sallyport::broker {
 /// opened to be written: the state directory may lie on one of those. Errors: of every step.
 Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state);
 
+/// The recorder. To be called before anything is to be recorded. Errors: of every step.
+Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state);
+
 /// The nursery, and a rehearsal worker.
 Checked<void> confine_nursery(Service& service);
 

@@ -98,7 +98,12 @@ const char* find_fault(WorkerState& worker, const Operation* operation, const ip
     check_failed();
 }
 
-Answer decide_and_answer(const Operation& operation, Exchange& exchange) {
+// THREAT: a host fills the disk, or waits until it hangs, and goes on without a witness.
+bool has_no_record(const Command& row, Audit& audit) {
+    return row.floor == Floor::kNo && !audit.is_recording();
+}
+
+Answer decide_and_answer(const Operation& operation, Exchange& exchange, Audit& audit) {
     if (operation.command) {
         const Session& session = exchange.session;
         const auto decision = policy::decide_command(session.policy, *operation.command, session.clock.now());
@@ -107,6 +112,8 @@ Answer decide_and_answer(const Operation& operation, Exchange& exchange) {
             return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};
         if (session.freezing.is_frozen && command_row(*operation.command).while_frozen == WhileFrozen::kNo)
             return Refusal{.reason = ipc::FROZEN, .why = "file systems are frozen"};
+        if (has_no_record(command_row(*operation.command), audit))
+            return Refusal{.reason = ipc::NOT_RECORDED, .why = "the audit log takes nothing"};
         exchange.record.verdict = Verdict::kAllowed;
         exchange.rule = decision.rule;
     }
@@ -116,8 +123,8 @@ Answer decide_and_answer(const Operation& operation, Exchange& exchange) {
 }  // namespace
 
 void tell_host(const Refusal& refusal, Exchange& exchange, Audit& audit) {
-    const bool is_policy =
-        refusal.reason == ipc::REFUSED || refusal.reason == ipc::DISABLED || refusal.reason == ipc::FROZEN;
+    const bool is_policy = refusal.reason == ipc::REFUSED || refusal.reason == ipc::DISABLED ||
+                           refusal.reason == ipc::FROZEN || refusal.reason == ipc::NOT_RECORDED;
     exchange.record.verdict = is_policy ? Verdict::kRefused : Verdict::kFailed;
     exchange.record.reason = refusal.why;
     exchange.record.sys_errno = refusal.sys_errno;
@@ -203,7 +210,7 @@ std::optional<Violation> handle_frame(Session& session, Audit& audit, Wire& wire
     reply.Clear();
     reply.set_seq(request.seq());
     Exchange exchange{session, request, reply, record};
-    return conclude_all(decide_and_answer(*operation, exchange), exchange, audit, send);
+    return conclude_all(decide_and_answer(*operation, exchange, audit), exchange, audit, send);
 }
 
 std::optional<Violation> handle_inspector(Session& session, Audit& audit, Wire& wire, const SendReply& send) {

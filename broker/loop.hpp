@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "broker/dispatch.hpp"
 #include "broker/freezing.hpp"
@@ -23,7 +24,8 @@ enum class Stage : std::uint8_t {
 
 struct Loop {
     Service& service;
-    UniqueFd connection;  // of a listening channel
+    UniqueFd connection;            // of a listening channel
+    std::vector<Accepted> waiting;  // for this connection to end
     Wire wire;
     Worker worker;
     Stage stage = Stage::kNoHost;
@@ -57,8 +59,10 @@ void end_worker(Loop& loop, const Violation& violation);
 /// Gives replies to the present worker. One that was ended meanwhile is not told, and that is no fault of its.
 SendReply reply_to(Loop& loop);
 
-/// Tells the launcher what it is to do next, if anything.
+/// Tells the launcher what it is to do next, if anything. A power order waits until its line is on the disk.
 void begin_launch(Loop& loop);
+/// Ends or begins a power order whose line is not on the disk in time, as the policy says.
+void begin_late_launch(Loop& loop);
 
 void hear_guard_report(Loop& loop);
 void hear_launcher_report(Loop& loop);

@@ -123,6 +123,14 @@ Status prove_guard(const Helper& guard) {
     return prove_status(guard.status, expect_like_us(sandbox::guard_capabilities()));
 }
 
+Status prove_recorder(const Helper& recorder) {
+    TRY(wait_readable(recorder.socket, kAnswerMs));
+    ipc::Frame frame;
+    if (!TRY(ipc::receive(recorder.socket, frame)))
+        return failure(Errc::kProof, "it did not say that it is ready");
+    return prove_status(recorder.status, expect_like_us({}));
+}
+
 Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
     if (const auto told = tell_launcher(launcher.socket, table); !told) return told;
     if (const auto ready = wait_readable(launcher.socket, kAnswerMs); !ready) return ready;

@@ -19,6 +19,10 @@ Status prove_nursery(const Helper& nursery, const PlainUser& user);
 /// Compares the guard, which has said that it is confined, with what it should be. Errors: kProof, kSystem.
 Status prove_guard(const Helper& guard);
 
+/// Waits until the recorder says that it is confined and has the log, and compares it with what it should be.
+/// Errors: kProof, kLimit, kClosed (what is wrong is on standard error), kSystem.
+Status prove_recorder(const Helper& recorder);
+
 /// Gives the launcher its table, waits until it says that it is ready, and compares what it holds.
 /// Errors: kProof, also if a program or hook of the table can be changed by others; kLimit, kClosed, kSystem.
 Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table);

@@ -1,9 +1,12 @@
 // What guard and launcher report, and how the loop and its worker end.
 // Runs in:  broker, after lockdown()
 // Input:    reports of the guard and the launcher
+#include <cerrno>
+
 #include "broker/launch.hpp"
 #include "broker/loop.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
 
 namespace sallyport::broker {
 
@@ -59,16 +62,43 @@ void end_worker(Loop& loop, const Violation& violation) {
     kill(loop);
 }
 
-// After the request's line is in the audit log.
+namespace {
+
+// THREAT: a host has the guest end before the disk knows who asked for it.
+bool has_line_on_disk(Loop& loop) {
+    Audit& audit = loop.service.audit;
+    Launch& launch = *loop.service.session.launch;
+    if (launch.due_ns == 0) {
+        audit.want_sync();
+        launch.due_ns = boottime_ns() + kLogPatienceNs;
+    }
+    return audit.is_synced() || (audit.goes_on() && boottime_ns() >= launch.due_ns);
+}
+
+}  // namespace
+
+void begin_late_launch(Loop& loop) {
+    Session& session = loop.service.session;
+    if (has_line_on_disk(loop)) return begin_launch(loop);
+    ipc::Outcome outcome;
+    outcome.set_kind(ipc::Outcome::FAILED);
+    outcome.set_number(EIO);
+    const auto reply = conclude_launch(session, loop.service.audit, outcome);
+    if (const SendReply send = reply_to(loop); reply && !send(*reply))
+        end_worker(loop, {"the worker does not read its replies"});
+}
+
 void begin_launch(Loop& loop) {
     Session& session = loop.service.session;
     ipc::LauncherRequest request;
-    if (const auto hooks = hooks_to_begin(session))
+    if (const auto hooks = hooks_to_begin(session)) {
         request.set_hooks(*hooks);
-    else if (session.launch && !std::exchange(session.launch->is_told, true))
+    } else if (session.launch && !session.launch->is_told && has_line_on_disk(loop)) {
+        session.launch->is_told = true;
         request.set_row(session.launch->row);
-    else
+    } else {
         return;
+    }
     if (const auto told = tell_launcher(loop.service.launcher, request); !told)
         stop(loop, 1, "the launcher is lost", told.error().sys_errno);
 }

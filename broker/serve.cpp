@@ -6,7 +6,9 @@
 #include "broker/serve.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -20,8 +22,9 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr int kChannelLostStatus = 3;  // a worker's exit status: its device is gone
-constexpr int kChannelLostTimes = 3;   // so often in a row, and it is believed
+constexpr int kChannelLostStatus = 3;   // a worker's exit status: its device is gone
+constexpr std::size_t kMaxWaiting = 2;  // hosts that are accepted while another is served, as with qemu-ga
+constexpr int kChannelLostTimes = 3;    // so often in a row, and it is believed
 
 FdRef host(const Loop& loop) {
     return loop.service.channel.listens() ? FdRef(loop.connection) : FdRef(loop.service.channel.fd);
@@ -46,6 +49,16 @@ void begin_host(Loop& loop) {
     start_next(loop);
 }
 
+void note_connection(Loop& loop, const Accepted& accepted) {
+    Record record;
+    record.what = accepted.fd.is_open() ? "connect" : "connect-refused";
+    record.verdict = accepted.fd.is_open() ? Verdict::kNote : Verdict::kRefused;
+    record.session = loop.next_number;
+    record.arguments.add("peer", std::int64_t{accepted.peer});
+    loop.service.audit.write(record);
+}
+
+// THREAT: strangers fill the backlog, so that those who may connect find no place. All are accepted, and those who may wait.
 void accept_next(Loop& loop) {
     auto accepted = accept_host(loop.service.channel, loop.service.session.policy);
     if (!accepted) {
@@ -53,14 +66,17 @@ void accept_next(Loop& loop) {
         if (error == EAGAIN || error == EINTR || error == ECONNABORTED) return;
         return stop(loop, 1, accepted.error().what, error);
     }
-    Record record;
-    record.what = accepted->fd.is_open() ? "connect" : "connect-refused";
-    record.verdict = accepted->fd.is_open() ? Verdict::kNote : Verdict::kRefused;
-    record.session = loop.next_number;
-    record.arguments.add("peer", std::int64_t{accepted->peer});
-    loop.service.audit.write(record);
-    if (!accepted->fd.is_open()) return;
-    loop.connection = std::move(accepted->fd);
+    if (accepted->fd.is_open())
+        loop.waiting.push_back(*std::move(accepted));
+    else
+        note_connection(loop, *accepted);
+}
+
+void serve_next(Loop& loop) {
+    if (loop.stage != Stage::kNoHost || loop.waiting.empty() || loop.leaving) return;
+    note_connection(loop, loop.waiting.front());
+    loop.connection = std::move(loop.waiting.front().fd);
+    loop.waiting.erase(loop.waiting.begin());
     begin_host(loop);
 }
 
@@ -163,12 +179,20 @@ void hear_nursery_report(Loop& loop) {
     after_worker(loop, (*report)->worker_ended());
 }
 
-// Without a due worker or query nothing wakes us but the others.
+std::optional<std::int64_t> launch_due(const Loop& loop) {
+    const auto& launch = loop.service.session.launch;
+    if (!launch || launch->is_told || launch->due_ns == 0) return std::nullopt;
+    return launch->due_ns;
+}
+
+// Without a due worker, query or power order nothing wakes us but the others.
 std::optional<timespec> time_left(const Loop& loop) {
     const bool has_due = loop.stage == Stage::kPause || loop.stage == Stage::kEnding;
-    if (!loop.leaving && !has_due && !is_inspecting(loop)) return std::nullopt;
+    const auto launch = launch_due(loop);
+    if (!loop.leaving && !has_due && !launch && !is_inspecting(loop)) return std::nullopt;
     const std::int64_t due = loop.leaving ? loop.leave_ns
                              : has_due    ? loop.due_ns
+                             : launch     ? *launch
                                           : loop.service.session.worker.transfer.due_ns;
     const std::int64_t left = std::max<std::int64_t>(0, due - boottime_ns());
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
@@ -180,6 +204,7 @@ void do_what_is_due(Loop& loop) {
         if (now >= loop.leave_ns) loop.exit_status = loop.leaving;
         return;
     }
+    if (const auto launch = launch_due(loop); launch && now >= *launch) return begin_late_launch(loop);
     if (is_inspecting(loop) && now >= loop.service.session.worker.transfer.due_ns)
         return give_up_inspecting(loop);
     if (now < loop.due_ns) return;
@@ -187,10 +212,24 @@ void do_what_is_due(Loop& loop) {
     if (loop.stage == Stage::kEnding) kill(loop);
 }
 
+// SIGHUP means that the log was renamed.
+void hear_signal(Loop& loop) {
+    signalfd_siginfo info{};
+    if (::read(loop.service.signals.get(), &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo == SIGHUP) return loop.service.audit.reopen();
+    stop(loop, 0, "told to stop");
+}
+
+void hear_recorder(Loop& loop) {
+    if (const auto heard = loop.service.audit.hear(); !heard)
+        return stop(loop, 1, "the recorder of the audit log is lost", heard.error().sys_errno);
+}
+
 void wait_and_hear(Loop& loop) {
     const bool leaves = loop.leaving.has_value();
     const int worker = loop.stage == Stage::kRunning && !leaves ? loop.worker.socket.get() : -1;
-    const int listener = loop.stage == Stage::kNoHost && !leaves ? loop.service.channel.fd.get() : -1;
+    const bool accepts = loop.service.channel.listens() && loop.waiting.size() < kMaxWaiting && !leaves;
+    const int listener = accepts ? loop.service.channel.fd.get() : -1;
     std::array wanted{
         pollfd{.fd = leaves ? -1 : loop.service.signals.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = worker, .events = POLLIN, .revents = 0},
@@ -199,13 +238,14 @@ void wait_and_hear(Loop& loop) {
         pollfd{.fd = loop.service.session.freezing.guard.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = loop.service.launcher.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = leaves ? -1 : loop.service.session.inspector.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : loop.service.audit.recorder().get(), .events = POLLIN, .revents = 0},
     };
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
         if (errno != EINTR) stop(loop, 1, "ppoll", errno);
         return;
     }
-    if (wanted[0].revents != 0) return stop(loop, 0, "told to stop");
+    if (wanted[0].revents != 0) return hear_signal(loop);
     if (wanted[4].revents != 0) return hear_guard_report(loop);
     // A worker's last frames come before the report of its end.
     if (wanted[1].revents != 0) return hear_worker(loop);
@@ -213,6 +253,7 @@ void wait_and_hear(Loop& loop) {
     if (wanted[3].revents != 0) return accept_next(loop);
     if (wanted[5].revents != 0) return hear_launcher_report(loop);
     if (wanted[6].revents != 0) return hear_inspector_reply(loop);
+    if (wanted[7].revents != 0) return hear_recorder(loop);
     do_what_is_due(loop);
 }
 
@@ -227,6 +268,7 @@ void turn(Loop& loop) {
     wait_and_hear(loop);
     if (loop.exit_status) return;
     begin_launch(loop);
+    serve_next(loop);
     if (loop.leaving && !loop.service.session.freezing.is_frozen) loop.exit_status = loop.leaving;
 }
 

@@ -20,7 +20,7 @@ struct Service {
     UniqueFd launcher;  // its socket; not open if the policy needs none
     Audit audit;
     Notify notify;
-    UniqueFd signals;  // a signalfd for SIGTERM and SIGINT
+    UniqueFd signals;  // a signalfd for SIGTERM, SIGINT and SIGHUP
 };
 
 /// Serves until told to stop or until something is lost that cannot be had again.

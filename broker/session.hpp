@@ -83,7 +83,8 @@ struct Launch {
     std::uint64_t worker = 0;  // number of the worker
     std::uint64_t seq = 0;     // of the request
     ipc::Request::CommandCase action = ipc::Request::COMMAND_NOT_SET;
-    bool is_told = false;  // the launcher
+    std::int64_t due_ns = 0;  // until then its line must be on the disk; 0: nobody was asked yet
+    bool is_told = false;     // the launcher
 };
 
 struct WorkerState {

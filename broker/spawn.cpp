@@ -192,10 +192,10 @@ Result<Helper> start(Plan plan) {
     return helper;
 }
 
-// The same for a program that speaks with us by a socket, its descriptor 3.
+// The same for a program that speaks with us by a socket, its descriptor 3; others that it is given come behind that.
 Result<Helper> start_peer(Plan plan) {
     auto [ours, theirs] = TRY(ipc::socket_pair());
-    plan.descriptors = {theirs};
+    plan.descriptors.insert(plan.descriptors.begin(), theirs);
     Helper helper = TRY(start(std::move(plan)));
     helper.socket = std::move(ours);
     return helper;
@@ -223,6 +223,14 @@ Result<std::string> run_tool(const ToolRun& run) {
 Result<Helper> start_launcher(FdRef executable) {
     return start_peer(
         {.executable = executable, .arguments = {"sallyport-launcher"}, .prepare = take_nothing});
+}
+
+Result<Helper> start_recorder(FdRef executable, FdRef state, FdRef ring, const policy::AuditTerms& terms) {
+    return start_peer(
+        {.executable = executable,
+         .arguments = {"sallyport-recorder", std::to_string(terms.max_size), std::to_string(terms.keep)},
+         .descriptors = {state, ring},
+         .prepare = take_nothing});
 }
 
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {

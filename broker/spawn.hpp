@@ -11,6 +11,7 @@
 #include "broker/installation.hpp"
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
+#include "policy/decide.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::broker {
@@ -42,6 +43,10 @@ Result<Helper> start_guard(FdRef executable);
 
 /// Starts the launcher executable as it is: it confines itself when it has its table. Errors: kSystem.
 Result<Helper> start_launcher(FdRef executable);
+
+/// Starts the recorder executable, to keep the log of `ring`'s lines in `state`. It outlives us until all is written.
+/// Errors: kSystem.
+Result<Helper> start_recorder(FdRef executable, FdRef state, FdRef ring, const policy::AuditTerms& terms);
 
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.

@@ -34,6 +34,7 @@ Result<UniqueFd> take_signals() {
     ::sigemptyset(&set);
     ::sigaddset(&set, SIGTERM);
     ::sigaddset(&set, SIGINT);
+    ::sigaddset(&set, SIGHUP);
     if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return system_error("sigprocmask");
     if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return system_error("signal");
     UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -82,6 +83,8 @@ void log_clock(Audit& audit, const ExpiryClock& clock) {
 }
 
 Status prepare_process() {
+    // A file that may grow no more is an error to whoever writes it.
+    if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return system_error("signal");
     // Groups of whoever started us would be the nursery's, too, and it cannot drop them itself.
     if (::geteuid() == 0 && ::setgroups(0, nullptr) != 0)
         return system_error("groups cannot be dropped (is this a user namespace with one user?)");
@@ -114,7 +117,7 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, files::T
     KeptTime kept_time = TRY(about(options.statedir(), KeptTime::open(state)));
     const ClockReading clocks = read_clocks();
     ExpiryClock clock(kept_time.floor(), clocks);
-    Audit audit = TRY(about(options.statedir(), Audit::open(state, policy.digest)));
+    Audit audit = TRY(confine_recorder(policy, state));
     if (freezing.is_frozen) audit.hold();
     TRY(about(options.statedir(), open_mark(freezing, state)));
     Notify notify = TRY(Notify::connect());

@@ -58,6 +58,20 @@ inline constexpr std::uint32_t kDefaultPerMountMs = 30'000;
 inline constexpr std::uint32_t kMaxFrozenMs = 3'600'000;
 inline constexpr std::size_t kMaxFreezeRows = 64;
 inline constexpr std::size_t kMaxFreezeMounts = 4096;  // file systems of one plan
-inline constexpr std::size_t kMaxHeldRecords = 1024;   // audit lines that wait for the thaw
+
+// The audit log.
+inline constexpr std::size_t kLogRing = std::size_t{1} << 20U;  // lines that wait for the recorder
+inline constexpr std::size_t kMaxLogLine = std::size_t{32}
+                                           << 10U;  // before the recorder's part; longer ones are shortened
+inline constexpr std::size_t kLogBatch = std::size_t{64} << 10U;  // written at once
+inline constexpr std::size_t kMaxJournalLine = 4096;              // PIPE_BUF: taken whole or not at all
+inline constexpr std::size_t kMaxHeldLines = 256;                 // for the journal, until the thaw
+inline constexpr std::int64_t kLogPatienceNs =
+    1'000'000'000;  // the recorder takes something within that, or there is loss
+inline constexpr std::uint64_t kMinLogSize = std::uint64_t{256} << 10U;  // audit.max_size
+inline constexpr std::uint64_t kDefaultLogSize = std::uint64_t{4} << 20U;
+inline constexpr std::uint64_t kMaxLogSize = std::uint64_t{1} << 40U;
+inline constexpr std::uint32_t kDefaultLogKeep = 6;  // audit.keep: files besides the one being written
+inline constexpr std::uint32_t kMaxLogKeep = 999;
 
 }  // namespace sallyport

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ipc/guard.pb.h"
+#include "ipc/limits.hpp"
 #include "ipc/result.hpp"
 #include "policy/guest_path.hpp"
 #include "schema/commands.hpp"
@@ -89,12 +90,21 @@ struct Rule {
     std::optional<ReplyFilter> reply;
 };
 
+/// What of the audit log is up to the admin.
+struct AuditTerms {
+    std::uint64_t max_size = kDefaultLogSize;  // of a file
+    std::uint32_t keep = kDefaultLogKeep;      // files besides the one being written
+    bool goes_on = false;                      // what cannot be recorded is carried out all the same
+    bool journal_all = false;                  // standard error gets every line
+};
+
 struct Policy {
     std::vector<Rule> rules;
     std::string digest;  // SHA-256 of the text, 32 bytes
     bool preview_names = false;
     std::vector<std::uint32_t> peer_uids;
     std::vector<std::uint32_t> peer_cids;
+    AuditTerms audit;
     CommandSet narrowed_to;  // options -a and -b; can only take away
 };
 

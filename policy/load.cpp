@@ -192,6 +192,15 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
     return {};
 }
 
+Result<AuditTerms> load_audit(const compiled::Audit& from) {
+    AuditTerms terms{.goes_on = from.goes_on(), .journal_all = from.journal_all()};
+    if (from.max_size() != 0) terms.max_size = from.max_size();
+    if (from.keep() != 0) terms.keep = from.keep();
+    if (terms.max_size < kMinLogSize || terms.max_size > kMaxLogSize || terms.keep > kMaxLogKeep)
+        return invalid("policy: the audit log's size is out of bounds");
+    return terms;
+}
+
 }  // namespace
 
 bool is_rule_id(std::string_view text) {
@@ -212,6 +221,7 @@ Result<Policy> load(std::string_view compiled) {
     auto uids = load_numbers(from.peers().uids());
     auto cids = load_numbers(from.peers().cids());
     if (!uids || !cids) return invalid("policy: peers are not numbers of anybody");
+    policy.audit = TRY(load_audit(from.audit()));
     policy.peer_uids = *std::move(uids);
     policy.peer_cids = *std::move(cids);
     for (const Command& row : kCommands) policy.narrowed_to.add(row.id);

@@ -1,5 +1,6 @@
-// The lockdown of the broker, the guard, the launcher, the inspector and the policy compiler, each one straight line.
-// Runs in:  broker, guard, launcher, inspector, compiler
+// The lockdown of the broker, the guard, the launcher, the inspector, the recorder and the policy compiler, each one straight
+// line.
+// Runs in:  broker, guard, launcher, inspector, recorder, compiler
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -132,6 +133,27 @@ Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs) {
     if (const auto proved = prove_root_refused(); !proved) return proved;
     // System calls.
     return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink});
+}
+
+Status lockdown_recorder(FdRef directory) {
+    // Limits.
+    if (const auto limits = set_limits(Process::kRecorder); !limits) return limits;
+    // Capabilities: none. The directory is its own user's.
+    if (const auto dropped = keep_capabilities({}); !dropped) return dropped;
+    // No program that is ever executed gains anything.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // No other process of the same user may read its memory; no core files.
+    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
+    // Files: the log's directory. Nothing is truncated there.
+    const std::array grants{
+        landlock::Grant{.fd = directory.get(),
+                        .rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE}};
+    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    if (const auto proved = prove_mkdir_refused(directory); !proved) return proved;
+    if (const auto proved = prove_root_refused(); !proved) return proved;
+    // System calls.
+    return install_filter(Process::kRecorder, {});
 }
 
 Status lockdown_compiler() {

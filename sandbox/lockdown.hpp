@@ -106,6 +106,10 @@ struct InspectorNeeds {
 /// nursery. Everything that it has open stays open.
 Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs);
 
+/// Locks the recorder down. It may open, make and rename files below `directory` and nothing else; everything that it has
+/// open stays open.
+Status lockdown_recorder(FdRef directory);
+
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.
 Status lockdown_compiler();

@@ -51,7 +51,8 @@ Status add_row(const Filter& filter, const SyscallRule& rule) {
 
 std::span<const SyscallRule> syscall_table(Process process) {
     const std::array in_order{broker_syscalls(),   nursery_syscalls(), worker_syscalls(),
-                              compiler_syscalls(), guard_syscalls(),   inspector_syscalls()};
+                              compiler_syscalls(), guard_syscalls(),   inspector_syscalls(),
+                              recorder_syscalls()};
     return in_order[static_cast<std::size_t>(process)];
 }
 

@@ -38,7 +38,7 @@ struct SyscallRule {
     const char* reason;
 };
 
-enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler, kGuard, kInspector };
+enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler, kGuard, kInspector, kRecorder };
 
 /// The table of a kind of process.
 std::span<const SyscallRule> syscall_table(Process process);

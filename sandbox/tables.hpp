@@ -20,6 +20,7 @@ std::span<const SyscallRule> worker_syscalls();
 std::span<const SyscallRule> compiler_syscalls();
 std::span<const SyscallRule> guard_syscalls();
 std::span<const SyscallRule> inspector_syscalls();
+std::span<const SyscallRule> recorder_syscalls();
 
 // Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;

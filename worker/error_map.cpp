@@ -141,6 +141,8 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return command_disabled(command);
         case ipc::REFUSED:
             return generic_error(action(request) + refusal_text(error));
+        case ipc::NOT_RECORDED:
+            return generic_error(action(request) + ": the guest's audit log cannot be written");
         case ipc::BAD_HANDLE:
             return generic_error("handle " + quoted(number(handle_of(request))) + " has not been found");
         case ipc::BAD_MODE:

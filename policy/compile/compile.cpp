@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ipc/limits.hpp"
+#include "policy/compile/audit_table.hpp"
 #include "policy/compile/file_rule.hpp"
 #include "policy/compile/profiles.hpp"
 #include "policy/compile/rule.hpp"
@@ -18,8 +19,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kPolicyKeys{"schema", "include", "dialect",
-                                                      "peers",  "allow",   "deny"};
+constexpr std::array<std::string_view, 7> kPolicyKeys{"schema", "include", "dialect", "peers",
+                                                      "audit",  "allow",   "deny"};
 constexpr std::array<std::string_view, 3> kProfileKeys{"schema", "allow", "deny"};
 constexpr std::array<std::string_view, 2> kPeerKeys{"uids", "cids"};
 constexpr std::array kDialects{Choice{"0.14-preview", 1}};
@@ -108,6 +109,7 @@ private:
             if (const Profile* profile = find_profile(reader, word)) include(*profile);
         result_.set_preview_names(reader.choice(*document, "dialect", kDialects).has_value());
         if (document->contains("peers")) read_peers(reader, passwd_, *document, *result_.mutable_peers());
+        if (document->contains("audit")) read_audit(reader, *document, *result_.mutable_audit());
         RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
         read_rules(context, *document);
         finish();

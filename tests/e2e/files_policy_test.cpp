@@ -141,7 +141,7 @@ protected:
         const std::string desc = desc_of(reply);
         return class_of(reply) == "GenericError" && desc.starts_with(start) &&
                std::regex_match(desc.substr(start.size()),
-                                std::regex(R"(Operation not permitted \(denial [0-9a-f]+\))"));
+                                std::regex(R"(Operation not permitted \(denial [0-9a-f]{8}-[0-9]+\))"));
     }
     static std::unique_ptr<Agent> agent_;
     static std::unique_ptr<HostClient> host_;
@@ -258,7 +258,7 @@ INSTANTIATE_TEST_SUITE_P(, OpenUnderPolicy, testing::ValuesIn(kCases), case_name
 
 TEST_F(FilePolicy, RefusalReadsTheSameWhetherTheFileExistsOrNot) {
     const auto shape = [](std::string reply, const std::string& name) {
-        reply = std::regex_replace(reply, std::regex("denial [0-9a-f]+"), "denial ID");
+        reply = std::regex_replace(reply, std::regex("denial [0-9a-f]+-[0-9]+"), "denial ID");
         return std::regex_replace(reply, std::regex(name), "NAME");
     };
     EXPECT_EQ(shape(open("outside/file", "r"), "file'"), shape(open("outside/none", "r"), "none'"));

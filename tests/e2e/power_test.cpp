@@ -66,6 +66,34 @@ TEST_F(Power, RequestIsInTheAuditLogBeforeAnythingIsStarted) {
     EXPECT_EQ(text_of(seen.back(), "verdict"), "allow");
 }
 
+TEST_F(Power, ThatCannotBeBroughtToTheDiskIsNotCarriedOut) {
+    Agent agent({.policy = policy()});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    const auto both = recorders_of(agent.state());
+    ASSERT_EQ(both.size(), 2U);
+    for (const pid_t process : both) send_signal(process, SIGSTOP);
+    EXPECT_EQ(host.ask(shutdown()), error_line("child process has failed to shutdown: Input/output error"));
+    EXPECT_EQ(host.ask(shutdown()),
+              error_line("child process has failed to shutdown: the guest's audit log cannot be written"));
+    EXPECT_EQ(tools_.calls(), "");
+    for (const pid_t process : both) send_signal(process, SIGCONT);
+    EXPECT_EQ(agent.count_audit("what", "launch-ended"), 1U);
+    succeed(agent, host, shutdown());
+    EXPECT_EQ(tools_.calls(), "poweroff\n");
+}
+
+TEST_F(Power, ThatCannotBeBroughtToTheDiskIsCarriedOutIfThePolicySaysGoOn) {
+    Agent agent({.policy = policy("[audit]\non_loss = \"go on\"\n")});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    const auto both = recorders_of(agent.state());
+    for (const pid_t process : both) send_signal(process, SIGSTOP);
+    host.send(shutdown());
+    EXPECT_TRUE(eventually([&] { return tools_.calls() == "poweroff\n"; }));
+    for (const pid_t process : both) send_signal(process, SIGCONT);
+}
+
 TEST_F(Power, ModeThatThePolicyLeavesOutIsRefusedAndNothingIsStarted) {
     Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"d\"\ncommands = [\"guest-shutdown\"]\n"
                            "modes = [\"powerdown\"]\n"});

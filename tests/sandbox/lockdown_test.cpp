@@ -91,6 +91,50 @@ TEST_F(Guard, CannotOpenAnythingToBeWritten) {
                 }).killed_by_filter());
 }
 
+// What the recorder can do once it is locked down, and cannot.
+class RecorderProcess : public ::testing::Test {
+protected:
+    Ended run(const std::function<int()>& body) {
+        scratch_.file("log/audit.jsonl", "");
+        return in_child([&] {
+            const UniqueFd directory(
+                ::open(scratch_.path("log").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+            if (const int failed = report(lockdown_recorder(directory)); failed != 0) return failed;
+            return body();
+        });
+    }
+    static UniqueFd to_append(const std::string& path) {
+        return UniqueFd(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+    }
+    Scratch scratch_;
+    UniqueFd made_ = scratch_.directory("log");
+};
+
+TEST_F(RecorderProcess, AppendsToRenamesAndMakesFilesInItsDirectoryAndNowhereElse) {
+    const std::string log = scratch_.path("log/audit.jsonl");
+    EXPECT_TRUE(
+        run([&] {
+            const UniqueFd file = to_append(log);
+            if (!file.is_open() || ::write(file.get(), "line\n", 5) != 5) return 20;
+            if (::renameat(AT_FDCWD, log.c_str(), AT_FDCWD, scratch_.path("log/audit.jsonl.1").c_str()) != 0)
+                return 21;
+            if (!to_append(log).is_open()) return 22;
+            const bool is_refused = !to_append(scratch_.path("beside")).is_open() && errno == EACCES &&
+                                    ::open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES;
+            return is_refused ? 0 : 23;
+        }).exited());
+}
+
+TEST_F(RecorderProcess, CannotCutOffWhatIsWritten) {
+    const std::string log = scratch_.path("log/audit.jsonl");
+    EXPECT_TRUE(run([&] { return ::ftruncate(to_append(log).get(), 0); }).killed_by_filter());
+    EXPECT_TRUE(
+        run([&] { return ::open(log.c_str(), O_RDWR | O_APPEND | O_TRUNC | O_CLOEXEC); }).killed_by_filter());
+    EXPECT_TRUE(run([&] { return ::open(log.c_str(), O_RDWR | O_CLOEXEC); }).killed_by_filter());
+    EXPECT_TRUE(
+        run([&] { return ::pwrite(to_append(log).get(), "x", 1, 0) == 1 ? 0 : 1; }).killed_by_filter());
+}
+
 // A scratch directory with the trees of a policy and a state directory, and a broker locked down to them.
 class Broker : public ::testing::TestWithParam<bool> {
 protected:

@@ -57,6 +57,7 @@ std::vector<Subject> subjects() {
         {"Compiler", Process::kCompiler, {}},
         {"Guard", Process::kGuard, {}},
         {"Inspector", Process::kInspector, {}},
+        {"Recorder", Process::kRecorder, {}},
         {"InspectorOfTheNetwork", Process::kInspector, {.asks_netlink = true}},
     };
 }
@@ -229,6 +230,20 @@ TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
              {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_write, SYS_pwrite64,
               SYS_execve, SYS_execveat, SYS_open, SYS_openat2, SYS_connect, SYS_socket, SYS_kill})
             EXPECT_NE(row.call, call) << row.reason;
+}
+
+TEST(Tables, TheRecorderNeitherTruncatesNorWritesInPlaceNorExecutes) {
+    const auto rows = installed({"", Process::kRecorder, {}});
+    for (const SyscallRule& row : rows)
+        for (const int call :
+             {SYS_truncate, SYS_ftruncate, SYS_pwrite64, SYS_pwritev,  SYS_writev,  SYS_lseek,
+              SYS_fcntl,    SYS_fallocate, SYS_unlinkat, SYS_open,     SYS_openat2, SYS_creat,
+              SYS_linkat,   SYS_symlinkat, SYS_execve,   SYS_execveat, SYS_clone3,  SYS_connect,
+              SYS_socket,   SYS_kill,      SYS_ioctl,    SYS_mount,    SYS_sendmsg, SYS_recvmsg})
+            EXPECT_NE(row.call, call) << row.reason;
+    for (const int flags :
+         {O_WRONLY, O_RDWR, O_RDWR | O_CREAT, O_RDWR | O_APPEND | O_TRUNC, O_RDONLY | O_TRUNC})
+        EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)})) << flags;
 }
 
 TEST(Tables, NurseryLetsThroughWhatItsWorkersFilterDoes) {

@@ -10,12 +10,12 @@ import tree
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PROGRAMS = (
-    "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "inspector/inspector", "worker/worker",
+    "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "inspector/inspector", "worker/worker",
     "policy/cli/sallyport-policy",
 )
 BROKER = "broker/sallyportd"
 BROKER_LIBRARIES = {
-    "libprotobuf-lite", "libseccomp", "libcap-ng", "libmd", "libstdc++", "libgcc_s", "libm", "libc", "ld-linux-x86-64",
+    "libprotobuf-lite", "libseccomp", "libcap-ng", "libstdc++", "libgcc_s", "libm", "libc", "ld-linux-x86-64",
 }
 TEXT_PARSERS = r"boost::json|toml::|CLI::|google::protobuf::(Reflection|TextFormat|util::)|\bg_key_file|\bjson_"
 FLAGS = ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection=full", "-ftrivial-auto-var-init=zero",

@@ -16,12 +16,13 @@ MAY_INCLUDE = {
     "broker": {"base", "policy", "ipc", "sandbox", "schema"},
     "broker/files": {"base", "policy", "ipc", "sandbox", "schema"},
     "broker/guard": {"ipc", "sandbox"},
+    "broker/recorder": {"ipc", "sandbox"},
     "worker": {"ipc", "sandbox", "schema"},
     "inspector": {"ipc", "sandbox", "schema"},
-    "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/files", "broker/guard", "worker", "inspector", "tests"},
+    "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/files", "broker/guard", "broker/recorder", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
-MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "sandbox/", "ipc/", "inspector/", "tests/")
+MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")
 # Types and constants that a file outside those folders cannot do without, with the reason.
 ALSO = {
     "broker/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),

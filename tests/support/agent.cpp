@@ -64,8 +64,9 @@ Agent::Agent(AgentOptions options) : options_(std::move(options)) {
 
 // Another user may not be let into the folder that this tree lies in.
 void Agent::copy_programs() {
-    for (const std::string name : {"broker/sallyportd", "broker/launcher/launcher",
-                                   "policy/cli/sallyport-policy", "worker/worker", "inspector/inspector"}) {
+    for (const std::string name :
+         {"broker/sallyportd", "broker/launcher/launcher", "broker/recorder/recorder",
+          "policy/cli/sallyport-policy", "worker/worker", "inspector/inspector"}) {
         const std::string place = "programs/" + name;
         scratch_.make_folder(place.substr(0, place.rfind('/')));
         std::filesystem::copy_file(options_.root + "/" + name, scratch_.path(place));
@@ -179,6 +180,11 @@ Ending Agent::stop() {
     for (const pid_t process : all)
         EXPECT_TRUE(eventually([process] { return !is_running(process); })) << process << " is left";
     return ending.value_or(-1);
+}
+
+std::string Agent::audit_file() const {
+    settle_log(state());
+    return state() + "/audit.jsonl";
 }
 
 std::vector<boost::json::object> Agent::audit() const {

@@ -41,7 +41,8 @@ public:
 
     [[nodiscard]] std::string socket() const { return scratch_.path("host.sock"); }
     [[nodiscard]] std::string state() const { return scratch_.path("state"); }
-    [[nodiscard]] std::string audit_file() const { return state() + "/audit.jsonl"; }
+    /// The log's path, once the recorder has written all that it was given so far.
+    [[nodiscard]] std::string audit_file() const;
     [[nodiscard]] std::string messages() const { return read_file(scratch_.path("messages")); }
     [[nodiscard]] const Scratch& scratch() const { return scratch_; }
     [[nodiscard]] HostClient connect() const { return HostClient(socket()); }

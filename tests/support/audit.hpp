@@ -1,12 +1,22 @@
 // Reading the audit log.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/json/object.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sallyport::test {
+
+/// Both processes of the recorder that keeps the log in `state_directory`.
+std::vector<pid_t> recorders_of(const std::string& state_directory);
+/// The one of them that writes, and the other; waits for it, -1 if there is none.
+pid_t writer_of(const std::string& state_directory);
+pid_t keeper_of(const std::string& state_directory);
+/// Waits until the recorder, if there is one, has nothing more to write.
+void settle_log(const std::string& state_directory);
 
 /// The lines of an audit file, without LF. A file that is not there has none.
 std::vector<std::string> audit_lines(const std::string& file);

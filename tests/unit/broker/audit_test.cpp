@@ -1,39 +1,17 @@
 #include "broker/audit.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sha2.h>
 
 #include <algorithm>
-#include <sstream>
+#include <optional>
 #include <vector>
 
-#include "scratch.hpp"
+#include "ipc/channel.hpp"
+#include "ipc/limits.hpp"
 
 namespace sallyport::broker {
 namespace {
-
-std::string sha256(const std::string& text) {
-    std::array<char, SHA256_DIGEST_STRING_LENGTH> digest{};
-    ::SHA256Data(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), digest.data());
-    return digest.data();
-}
-
-std::vector<std::string> lines(const std::string& text) {
-    std::istringstream stream(text);
-    std::vector<std::string> all;
-    for (std::string line; std::getline(stream, line);) all.push_back(line);
-    return all;
-}
-
-std::string previous_hash(const std::string& line) {
-    return line.substr(line.find("\"prev\":\"") + 8, 64);
-}
-
-Record named(std::string_view what) {
-    Record record;
-    record.what = what;
-    return record;
-}
 
 TEST(JsonLine, EveryByteThatIsNotPrintableAsciiIsEscaped) {
     JsonLine line;
@@ -50,54 +28,171 @@ TEST(JsonLine, ObjectsNestAndMembersKeepTheirOrder) {
     EXPECT_EQ(line.text(), "{\"arguments\":{\"handle\":1000},\"bytes\":-1}");
 }
 
-TEST(Audit, TheFirstLineFollowsZerosAndEachLineTheHashOfTheOneBefore) {
-    const ScratchDirectory scratch;
-    auto audit = Audit::open(scratch.fd(), "digest");
-    ASSERT_TRUE(audit);
-    for (int i = 0; i < 3; ++i) audit->write(named("note"));
-    const auto all = lines(scratch.read("audit.jsonl"));
-    ASSERT_EQ(all.size(), 3U);
-    EXPECT_EQ(previous_hash(all[0]), std::string(64, '0'));
-    EXPECT_EQ(previous_hash(all[1]), sha256(all[0]));
-    EXPECT_EQ(previous_hash(all[2]), sha256(all[1]));
+Record named(std::string_view what, Verdict verdict = Verdict::kAllowed) {
+    Record record{.verdict = verdict, .what = what};
+    return record;
 }
 
-TEST(Audit, ARestartGoesOnWithTheChain) {
-    const ScratchDirectory scratch;
-    Audit::open(scratch.fd(), "d")->write(named("before"));
-    Audit::open(scratch.fd(), "d")->write(named("after"));
-    const auto all = lines(scratch.read("audit.jsonl"));
-    ASSERT_EQ(all.size(), 2U);
-    EXPECT_EQ(previous_hash(all[1]), sha256(all[0]));
+// The broker's part, with a recorder played by the test.
+class Composed : public testing::Test {
+protected:
+    void SetUp() override {
+        policy_.digest = std::string(32, 'd');
+        start();
+    }
+    void start() {
+        auto ring = ipc::Ring::create();
+        auto sockets = ipc::socket_pair();
+        ASSERT_TRUE(ring && sockets);
+        auto mapped = ipc::Ring::map(UniqueFd(::fcntl(ring->fd().get(), F_DUPFD_CLOEXEC, 3)));
+        ASSERT_TRUE(mapped);
+        ring_.emplace(*std::move(mapped));
+        recorder_ = std::move(sockets->second);
+        auto audit = Audit::open(*std::move(ring), std::move(sockets->first), policy_);
+        ASSERT_TRUE(audit);
+        audit_.emplace(*std::move(audit));
+    }
+    std::vector<std::string> taken() {
+        std::vector<std::string> all;
+        std::string line;
+        while (ring_->take(position_, line).value_or(false)) all.push_back(line);
+        ring_->words().taken = position_;
+        return all;
+    }
+    // What is written on standard error meanwhile.
+    template <typename Body>
+    std::string journal(const Body& body) {
+        testing::internal::CaptureStderr();
+        body();
+        return testing::internal::GetCapturedStderr();
+    }
+
+    policy::Policy policy_;
+    std::optional<ipc::Ring> ring_;
+    std::optional<Audit> audit_;
+    UniqueFd recorder_;
+    std::uint64_t position_ = 0;
+};
+
+TEST_F(Composed, TheIdentityOfALineIsItsRunAndNumber) {
+    const std::string identity = audit_->write(named("guest-file-open", Verdict::kRefused));
+    const std::string line = taken().at(0);
+    const std::string run = line.substr(line.find("\"run\":\"") + 7, 8);
+    EXPECT_EQ(identity, run + "-1");
+    EXPECT_NE(line.find("\"seq\":1,"), std::string::npos);
 }
 
-TEST(Audit, ALineCutOffByACrashIsEndedAndStaysInTheChain) {
-    const ScratchDirectory scratch;
-    scratch.write("audit.jsonl", "{\"whole\":1}\n{\"cut o");
-    Audit::open(scratch.fd(), "d")->write(named("after"));
-    const auto all = lines(scratch.read("audit.jsonl"));
-    ASSERT_EQ(all.size(), 3U);
-    EXPECT_EQ(all[1], "{\"cut o");
-    EXPECT_EQ(previous_hash(all[2]), sha256("{\"cut o"));
+TEST_F(Composed, ALineThatFindsNoRoomHasNoIdentityAndIsCountedInTheNext) {
+    Record record = named("guest-file-open");
+    record.arguments.add("path", std::string(4000, 'x'));
+    std::string identity;
+    do identity = audit_->write(record);
+    while (!identity.empty());
+    EXPECT_EQ(audit_->write(record), "");
+    EXPECT_FALSE(audit_->is_recording());
+    taken();
+    EXPECT_TRUE(audit_->is_recording());
+    EXPECT_NE(audit_->write(record), "");
+    EXPECT_NE(taken().at(0).find("\"lost\":2,"), std::string::npos);
+    audit_->write(record);
+    EXPECT_EQ(taken().at(0).find("\"lost\""), std::string::npos);
 }
 
-TEST(Audit, TheIdentityOfALineIsTheStartOfItsHash) {
-    const ScratchDirectory scratch;
-    const std::string identity = Audit::open(scratch.fd(), "d")->write(named("refused"));
-    EXPECT_EQ(identity, sha256(lines(scratch.read("audit.jsonl")).at(0)).substr(0, 12));
+TEST_F(Composed, WhatIsNotWrittenForItsRateIsCountedInTheNextLineByName) {
+    for (int at = 0; at < 1000; ++at) audit_->write(named("connect-refused", Verdict::kRefused));
+    ASSERT_EQ(taken().size(), 1U);
+    audit_->write(named("start", Verdict::kNote));
+    EXPECT_NE(taken().at(0).find("\"unwritten\":{\"connect-refused\":999}"), std::string::npos);
 }
 
-TEST(Audit, ALogThatIsNotARegularFileIsRefused) {
-    const ScratchDirectory scratch;
-    ASSERT_EQ(::mkfifo((scratch.path() / "audit.jsonl").c_str(), 0600), 0);
-    EXPECT_FALSE(Audit::open(scratch.fd(), "d"));
+TEST_F(Composed, ALineThatIsTooLongForTheLogIsShortened) {
+    Record record = named("launch-ended", Verdict::kNote);
+    record.arguments.add("output", std::string(10'000, '\n'));
+    EXPECT_NE(audit_->write(record), "");
+    const std::string line = taken().at(0);
+    EXPECT_LT(line.size(), kMaxLogLine);
+    EXPECT_NE(line.find("\"shortened\":\"{\\\"output\\\":"), std::string::npos);
 }
 
-TEST(Audit, ALogBehindASymbolicLinkIsRefused) {
-    const ScratchDirectory scratch;
-    std::filesystem::create_symlink("elsewhere", scratch.path() / "audit.jsonl");
-    EXPECT_FALSE(Audit::open(scratch.fd(), "d"));
-    EXPECT_FALSE(std::filesystem::exists(scratch.path() / "elsewhere"));
+TEST_F(Composed, ALongLineIsShortenedInTheJournalNeverLeftOut) {
+    Record record = named("guest-file-open", Verdict::kRefused);
+    std::string path;
+    while (path.size() < 4000) path += "/.";
+    record.arguments.add("path", path);
+    const std::string seen = journal([&] { audit_->write(record); });
+    EXPECT_LE(seen.size(), kMaxJournalLine);
+    EXPECT_NE(seen.find("\"what\":\"guest-file-open\""), std::string::npos);
+    EXPECT_NE(seen.find("\"shortened\":\"{\\\"path\\\":\\\"/././."), std::string::npos);
+    EXPECT_TRUE(seen.ends_with("}\n"));
+    EXPECT_NE(taken().at(0).find(path), std::string::npos) << "the log has it whole";
+}
+
+TEST_F(Composed, TheJournalGetsRefusalsPowerAndFreezesButNoReadAndNoPoll) {
+    const std::string seen = journal([&] {
+        for (const char* what :
+             {"guest-file-read", "guest-get-time", "guest-fsfreeze-status", "guest-file-write"})
+            audit_->write(named(what));
+        audit_->write(named("guest-file-open", Verdict::kFailed));
+        audit_->write(named("connect", Verdict::kNote));
+        for (const char* what : {"guest-shutdown", "guest-fsfreeze-freeze", "guest-fstrim"}) {
+            audit_->write(named(what));
+            audit_->write(named(what, Verdict::kFailed));
+        }
+        audit_->write(named("guest-file-open", Verdict::kRefused));
+        audit_->write(named("violation", Verdict::kViolation));
+        audit_->write(named("launch-ended", Verdict::kFailed));
+        audit_->write(named("start", Verdict::kNote));
+    });
+    EXPECT_EQ(std::ranges::count(seen, '\n'), 10) << seen;
+    for (const char* what : {"guest-file-read", "guest-get-time", "status", "guest-file-write", "connect"})
+        EXPECT_EQ(seen.find(what), std::string::npos) << what;
+    EXPECT_EQ(taken().size(), 16U) << "the log has all";
+}
+
+TEST_F(Composed, TheJournalGetsAllIfTheAdminSaysSo) {
+    policy_.audit.journal_all = true;
+    start();
+    const std::string seen = journal([&] { audit_->write(named("guest-file-read")); });
+    EXPECT_NE(seen.find("guest-file-read"), std::string::npos);
+}
+
+TEST_F(Composed, WhileItIsHeldNothingIsWrittenToTheJournalAndTheRecorderIsTold) {
+    audit_->hold();
+    EXPECT_EQ(ring_->words().is_held, 1U);
+    EXPECT_EQ(journal([&] { audit_->write(named("start", Verdict::kNote)); }), "");
+    EXPECT_TRUE(audit_->is_recording());
+    const std::string seen = journal([&] { audit_->release(); });
+    EXPECT_NE(seen.find("\"what\":\"start\""), std::string::npos);
+    EXPECT_EQ(ring_->words().is_held, 0U);
+}
+
+TEST_F(Composed, ASleepingRecorderIsWokenOnceUntilItSleepsAgain) {
+    ipc::Frame frame;
+    audit_->write(named("start", Verdict::kNote));
+    EXPECT_FALSE(ipc::receive(recorder_, frame).value_or(true)) << "it did not sleep";
+    ring_->words().is_asleep = 1;
+    audit_->write(named("start", Verdict::kNote));
+    audit_->write(named("start", Verdict::kNote));
+    EXPECT_TRUE(ipc::receive(recorder_, frame).value_or(false));
+    EXPECT_FALSE(ipc::receive(recorder_, frame).value_or(true));
+}
+
+TEST_F(Composed, IsSyncedOnlyWhenTheRecorderSaysSoOfTheLastLine) {
+    audit_->write(named("guest-shutdown"));
+    audit_->want_sync();
+    EXPECT_FALSE(audit_->is_synced());
+    ring_->words().synced = ring_->words().sync_wanted - 1;
+    EXPECT_FALSE(audit_->is_synced());
+    ring_->words().synced = ring_->words().put.load();
+    EXPECT_TRUE(audit_->is_synced());
+}
+
+TEST_F(Composed, ARecorderThatIsGoneIsHeard) {
+    EXPECT_TRUE(audit_->hear());
+    recorder_.reset();
+    const auto heard = audit_->hear();
+    ASSERT_FALSE(heard);
+    EXPECT_EQ(heard.error().code, Errc::kClosed);
 }
 
 }  // namespace

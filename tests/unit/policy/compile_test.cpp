@@ -89,6 +89,16 @@ TEST(Compile, EveryKeyIsKept) {
     EXPECT_EQ(file.create_mode(), 0640U);
 }
 
+TEST(Compile, AuditIsKeptAndLeftOutMeansTheDefault) {
+    const auto given = compiled_from(
+        "schema = 1\naudit = { max_size = \"16MiB\", keep = 20, on_loss = \"go on\", journal = \"all\" }\n");
+    EXPECT_EQ(given.audit().max_size(), std::uint64_t{16} << 20U);
+    EXPECT_EQ(given.audit().keep(), 20U);
+    EXPECT_TRUE(given.audit().goes_on());
+    EXPECT_TRUE(given.audit().journal_all());
+    EXPECT_FALSE(compiled_from("schema = 1\n").has_audit());
+}
+
 TEST(Compile, WordsOfCommandsBecomeOneAscendingSet) {
     const compiled::Compiled policy = compiled_from(kFull);
     const auto loaded = load(policy.SerializeAsString());
@@ -244,7 +254,7 @@ INSTANTIATE_TEST_SUITE_P(Document, CompileRefuses, testing::Values(
     Mistake{"SchemaOfTomorrow",  "schema = 2\n",                         "1:10: error: schema 2 is unknown; this version knows schema 1"},
     Mistake{"SchemaAsText",      "schema = \"1\"\n",                     "1:10: error: 'schema' must be the number 1, not a string"},
     Mistake{"UnknownKey",        "schema = 1\nalow = []\n",              "2:1: error: unknown key 'alow' in the policy; did you mean 'allow'?"},
-    Mistake{"KeyFarFromAll",     "schema = 1\nrate = 1\n",               "2:1: error: unknown key 'rate' in the policy; expected 'schema', 'include', 'dialect', 'peers', 'allow' or 'deny'"},
+    Mistake{"KeyFarFromAll",     "schema = 1\nrate = 1\n",               "2:1: error: unknown key 'rate' in the policy; expected 'schema', 'include', 'dialect', 'peers', 'audit', 'allow' or 'deny'"},
     Mistake{"UnknownProfile",    "schema = 1\ninclude = [\"profile:mininal\"]\n", "2:12: error: unknown profile 'profile:mininal'; did you mean 'profile:minimal'?"},
     Mistake{"ProfileUnprefixed", "schema = 1\ninclude = \"minimal\"\n",  "2:11: error: unknown profile 'minimal'; expected 'profile:compat' or 'profile:minimal'"},
     Mistake{"ProfileTwice",      "schema = 1\ninclude = [\"profile:compat\", \"profile:compat\"]\n", "2:30: error: 'profile:compat' stands twice in 'include'"},
@@ -253,6 +263,11 @@ INSTANTIATE_TEST_SUITE_P(Document, CompileRefuses, testing::Values(
     Mistake{"PeersAsList",       "schema = 1\npeers = []\n",             "2:9: error: 'peers' must be a table, not a list"},
     Mistake{"UnknownPeerKey",    "schema = 1\npeers = { uid = [1] }\n",  "2:11: error: unknown key 'uid' in 'peers'; did you mean 'uids'?"},
     Mistake{"UnknownPeerUser",   "schema = 1\npeers = { uids = [\"bakcup\"] }\n", "2:19: error: no user 'bakcup' in /etc/passwd; did you mean 'backup'?"},
+    Mistake{"LogTooSmall",       "schema = 1\naudit = { max_size = \"1KiB\" }\n", "2:22: error: 'max_size' must be from 256KiB to 1TiB, like \"4MiB\""},
+    Mistake{"LogSizeOddUnit",    "schema = 1\naudit = { max_size = \"4MB\" }\n", "2:22: error: 'max_size' must be from 256KiB to 1TiB, like \"4MiB\"; did you mean \"4MiB\"?"},
+    Mistake{"NoFileKept",        "schema = 1\naudit = { keep = 0 }\n",   "2:18: error: 'keep' must be from 1 to 999"},
+    Mistake{"UnknownLoss",       "schema = 1\naudit = { on_loss = \"ignore\" }\n", "2:21: error: unknown word 'ignore' for 'on_loss'; expected 'refuse' or 'go on'"},
+    Mistake{"UnknownAuditKey",   "schema = 1\naudit = { size = 1 }\n",   "2:11: error: unknown key 'size' in 'audit'; expected 'max_size', 'keep', 'on_loss' or 'journal'"},
     Mistake{"AnyMachine",        "schema = 1\npeers = { cids = [4294967295] }\n", "2:19: error: 4294967295 is out of range for 'cids'"},
     Mistake{"MachineByName",     "schema = 1\npeers = { cids = [\"host\"] }\n", "2:19: error: 'cids' must be a list of numbers, not a string"},
     Mistake{"OneRuleAsTable",    "schema = 1\n[allow]\nid = \"a\"\n",    "2:1: error: 'allow' must be a list of rules, each under [[allow]], not a table"},

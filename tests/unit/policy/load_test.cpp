@@ -99,6 +99,14 @@ TEST(Load, WhatIsLeftOutIsTheStrictForm) {
     EXPECT_FALSE(policy->preview_names);
 }
 
+TEST(Load, AuditThatIsLeftOutIsTheDefaultWhichRefusesAndStaysBelowThirtyMegabytes) {
+    const auto policy = load(good().SerializeAsString());
+    ASSERT_TRUE(policy);
+    EXPECT_FALSE(policy->audit.goes_on);
+    EXPECT_FALSE(policy->audit.journal_all);
+    EXPECT_LE(policy->audit.max_size * (policy->audit.keep + 1), 30'000'000U);
+}
+
 TEST(Load, NothingIsNarrowedYet) {
     const auto policy = load(good().SerializeAsString());
     ASSERT_TRUE(policy);
@@ -140,6 +148,7 @@ constexpr const char* kForm = "policy: directory not in normal form";
 constexpr const char* kNumbers = "policy: numbers not ascending, or nobody's";
 constexpr const char* kGrantsNothing = "policy: allow rule that grants nothing";
 constexpr const char* kDenyLimits = "policy: limits in a deny rule";
+constexpr const char* kLogSize = "policy: the audit log's size is out of bounds";
 constexpr const char* kPeers = "policy: peers are not numbers of anybody";
 
 // clang-format off
@@ -194,6 +203,9 @@ INSTANTIATE_TEST_SUITE_P(, LoadRefuses, testing::Values(
     Broken{"DenyWithSymlinks",     [](Compiled& p) { denied(p).set_follow_symlinks(true); },                 kDenyLimits},
     Broken{"DenyWithLinks",        [](Compiled& p) { denied(p).set_any_links(true); },                       kDenyLimits},
     Broken{"DenyWithSetid",        [](Compiled& p) { denied(p).set_any_setid(true); },                       kDenyLimits},
+    Broken{"SmallLog",             [](Compiled& p) { p.mutable_audit()->set_max_size(kMinLogSize - 1); },    kLogSize},
+    Broken{"EndlessLog",           [](Compiled& p) { p.mutable_audit()->set_max_size(kMaxLogSize + 1); },    kLogSize},
+    Broken{"TooManyLogs",          [](Compiled& p) { p.mutable_audit()->set_keep(kMaxLogKeep + 1); },        kLogSize},
     Broken{"PeerNobody",           [](Compiled& p) { p.mutable_peers()->add_uids(0xFFFFFFFF); },             kPeers},
     Broken{"AnyMachineAsPeer",     [](Compiled& p) { p.mutable_peers()->add_cids(0xFFFFFFFF); },             kPeers}),
     [](const auto& each) { return each.param.name; });

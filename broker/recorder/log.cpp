@@ -1,0 +1,254 @@
+// The audit log on disk: the chain of its lines, and its files one after the other.
+// Runs in:  recorder
+#include "broker/recorder/log.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sha2.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace sallyport::recorder {
+
+namespace {
+
+constexpr std::string_view kName = "audit.jsonl";
+constexpr std::string_view kLastLine = R"({"verdict":"note","what":"log-closed"})";
+constexpr std::size_t kChainPart = 84;                 // what chained() adds, and the LF
+constexpr std::size_t kTail = std::size_t{64} << 10U;  // in which the last line of a file begins
+constexpr int kLockTries = 160, kLockPauseMs = 50;     // an earlier recorder may have lines to write
+static_assert(kMaxLogLine + kChainPart < kTail && kMinLogSize > 2 * kLogBatch);
+
+std::string name_of(std::uint32_t number) {
+    return number == 0 ? std::string(kName) : std::string(kName) + "." + std::to_string(number);
+}
+
+UniqueFd open_log(FdRef directory, std::uint32_t number, int flags) {
+    return UniqueFd(::openat(directory.get(), name_of(number).c_str(),
+                             flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+}
+
+// THREAT: a broker that was taken over writes several lines as one, or bytes that a terminal obeys.
+bool is_object(std::string_view line) {
+    return line.size() > 2 && line.front() == '{' && line.back() == '}' &&
+           std::ranges::all_of(line, [](char byte) { return byte >= 0x20 && byte < 0x7f; });
+}
+
+Status lock_alone(FdRef directory) {
+    for (int tries = 0; ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+        if (errno != EWOULDBLOCK) return system_error("flock");
+        if (tries == kLockTries)
+            return failure(Errc::kLimit,
+                           "the recorder of an earlier agent still has lines to write; is the disk full?");
+        ::poll(nullptr, 0, kLockPauseMs);
+    }
+    return {};
+}
+
+// The end of a file, at least its last line.
+Result<std::string> tail_of(FdRef file) {
+    struct stat info{};
+    if (::fstat(file.get(), &info) != 0) return system_error("fstat");
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    std::string tail(std::min<std::uint64_t>(size, kTail), '\0');
+    const ssize_t got = ::pread(file.get(), tail.data(), tail.size(), static_cast<off_t>(size - tail.size()));
+    if (got < 0) return system_error("pread");
+    tail.resize(static_cast<std::size_t>(got));
+    return tail;
+}
+
+}  // namespace
+
+Hash hash_of(std::string_view line) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    SHA2_CTX context;
+    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
+    ::SHA256Init(&context);
+    ::SHA256Update(&context, reinterpret_cast<const std::uint8_t*>(line.data()), line.size());
+    ::SHA256Final(digest.data(), &context);
+    Hash hash{};
+    for (std::size_t at = 0; at < digest.size(); ++at) {
+        hash[2 * at] = kDigits[digest[at] >> 4U];
+        hash[2 * at + 1] = kDigits[digest[at] & 15U];
+    }
+    return hash;
+}
+
+std::string chained(std::string_view object, Hash& previous) {
+    std::string line(object.substr(0, object.size() - 1));
+    line.append(",\"prev\":\"").append(previous.data(), previous.size()).append("\"}");
+    previous = hash_of(line);
+    return line;
+}
+
+void Log::Unmap::operator()(Chain* chain) const {
+    ::munmap(chain, sizeof *chain);
+}
+
+Result<Log> Log::open(FdRef directory, Rotation rotation) {
+    Log log;
+    log.rotation_ = rotation;
+    log.directory_ = UniqueFd(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!log.directory_.is_open()) return system_error("the state directory");
+    TRY(lock_alone(log.directory_));
+    void* memory = ::mmap(nullptr, sizeof(Chain), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return system_error("mmap");
+    log.chain_.reset(static_cast<Chain*>(memory));
+    TRY(log.open_file());
+    TRY(log.resume_chain());
+    return log;
+}
+
+Status Log::open_file() {
+    file_ = open_log(directory_, 0, O_RDWR | O_APPEND | O_CREAT);
+    if (!file_.is_open()) return system_error("audit.jsonl");
+    struct stat info{};
+    if (::fstat(file_.get(), &info) != 0) return system_error("fstat");
+    if (!S_ISREG(info.st_mode)) return failure(Errc::kInvalid, "audit.jsonl: not a regular file");
+    chain_->inode = info.st_ino;
+    is_closed_ = false;
+    return {};
+}
+
+// The chain goes on from the last line, whatever that says; without any it starts from zeros.
+Status Log::resume_chain() {
+    chain_->previous.fill('0');
+    std::string tail = TRY(tail_of(file_));
+    if (tail.empty()) {
+        const UniqueFd earlier = open_log(directory_, 1, O_RDONLY);
+        if (earlier.is_open()) tail = TRY(tail_of(earlier));
+    } else {
+        chain_->is_torn = tail.back() != '\n';
+    }
+    if (tail.empty()) return {};
+    if (tail.back() == '\n') tail.pop_back();
+    const std::size_t start = tail.rfind('\n');
+    chain_->previous = hash_of(std::string_view(tail).substr(start == tail.npos ? 0 : start + 1));
+    return {};
+}
+
+Status Log::measure() {
+    struct stat info{};
+    if (::fstat(file_.get(), &info) != 0) return system_error("fstat");
+    file_size_ = static_cast<std::uint64_t>(info.st_size);
+    return {};
+}
+
+void Log::begin(std::size_t size, const Hash& previous, std::uint64_t taken) {
+    chain_->done = 0;
+    chain_->start = file_size_;
+    chain_->next_previous = previous;
+    chain_->next_taken = taken;
+    chain_->size = size;
+}
+
+Result<bool> Log::compose(const ipc::Ring& ring) {
+    Hash previous = chain_->previous;
+    std::uint64_t position = chain_->taken;
+    std::size_t size = 0;
+    std::string line;
+    if (chain_->is_torn) chain_->text[size++] = '\n';
+    while (size + kMaxLogLine + kChainPart <= kLogBatch && TRY(ring.take(position, line))) {
+        if (!is_object(line)) return failure(Errc::kInvalid, "not a line of the log");
+        line = chained(line, previous) + "\n";
+        std::ranges::copy(line, chain_->text.begin() + static_cast<std::ptrdiff_t>(size));
+        size += line.size();
+    }
+    if (position == chain_->taken) return false;
+    begin(size, previous, position);
+    return true;
+}
+
+// A disk that takes a part only is asked again for the rest, so that no line is ever torn while we live.
+Status Log::write_out() {
+    while (chain_->done < chain_->size) {
+        const ssize_t put =
+            ::write(file_.get(), chain_->text.data() + chain_->done, chain_->size - chain_->done);
+        if (put < 0) return system_error("write");
+        chain_->done += static_cast<std::size_t>(put);
+    }
+    chain_->previous = chain_->next_previous;
+    chain_->taken = chain_->next_taken;
+    chain_->is_torn = false;
+    chain_->size = 0;
+    return {};
+}
+
+Result<bool> Log::write_some(const ipc::Ring& ring) {
+    if (chain_->size == 0) {
+        ring.words().taken = chain_->taken;
+        if (ring.words().put == chain_->taken) return false;
+        TRY(measure());
+        if (file_size_ > 0 && file_size_ + kLogBatch > rotation_.max_size) TRY(rotate());
+        if (!TRY(compose(ring))) return false;
+    }
+    TRY(write_out());
+    ring.words().taken = chain_->taken;
+    return true;
+}
+
+bool Log::is_complete(const ipc::Ring& ring) const {
+    return chain_->size == 0 && ring.words().put == chain_->taken;
+}
+
+// Its last line says that nothing was cut off behind it; the next file's first line has that line's hash.
+Status Log::close_file() {
+    if (chain_->size != 0) TRY(write_out());
+    if (!is_closed_) {
+        Hash previous = chain_->previous;
+        const std::string line = (chain_->is_torn ? "\n" : "") + chained(kLastLine, previous) + "\n";
+        std::ranges::copy(line, chain_->text.begin());
+        TRY(measure());
+        begin(line.size(), previous, chain_->taken);
+        is_closed_ = true;
+        TRY(write_out());
+    }
+    if (::fdatasync(file_.get()) != 0) return system_error("fdatasync");
+    return {};
+}
+
+Status Log::rotate() {
+    TRY(close_file());
+    for (std::uint32_t number = rotation_.keep; number > 0; --number) {
+        const int renamed = ::renameat(directory_.get(), name_of(number - 1).c_str(), directory_.get(),
+                                       name_of(number).c_str());
+        if (renamed != 0 && errno != ENOENT) return system_error("rename");
+    }
+    TRY(open_file());
+    if (::fsync(directory_.get()) != 0) return system_error("fsync");
+    return {};
+}
+
+Status Log::reopen() {
+    struct stat named{};
+    const bool is_there = ::fstatat(directory_.get(), name_of(0).c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
+    if (is_there && named.st_ino == chain_->inode) return {};
+    TRY(close_file());
+    return open_file();
+}
+
+// The last write of the other process may have done a part of its work without our hearing of it; the file's size tells.
+Status Log::take_over() {
+    TRY(open_file());
+    TRY(measure());
+    if (file_size_ >= chain_->start && file_size_ - chain_->start <= chain_->size)
+        chain_->done = std::max<std::size_t>(chain_->done, file_size_ - chain_->start);
+    return {};
+}
+
+Status Log::sync() const {
+    const UniqueFd file = open_log(directory_, 0, O_RDONLY);
+    struct stat info{};
+    if (!file.is_open() || ::fstat(file.get(), &info) != 0) return system_error("audit.jsonl");
+    if (info.st_ino != chain_->inode) return failure(Errc::kInvalid, "audit.jsonl: another file");
+    if (::fdatasync(file.get()) != 0) return system_error("fdatasync");
+    return {};
+}
+
+}  // namespace sallyport::recorder

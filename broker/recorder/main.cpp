@@ -1,0 +1,69 @@
+// The recorder executable: the audit log, and nothing else.
+//
+//   sallyport-recorder MAX_SIZE KEEP   started by the broker, which is on descriptor 3; 4 is the state directory, 5 the ring
+//
+// Runs in:  recorder
+// Input:    the broker's arguments; afterwards lines of a broker that may have been taken over
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "broker/recorder/recorder.hpp"
+#include "sandbox/lockdown.hpp"
+
+namespace {
+
+using namespace sallyport;
+
+constexpr int kBroker = 3;
+constexpr int kStateDirectory = 4;
+constexpr int kRing = 5;
+
+// Ends when the broker has and everything is written, whoever signals. A file that may grow no more is an error.
+void set_signals() {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+                             SIGUSR2, SIGQUIT, SIGCHLD})
+        std::signal(number, SIG_IGN);
+}
+
+template <typename Number>
+bool parse(std::string_view text, Number& number) {
+    const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
+    return error == std::errc{} && end == text.end();
+}
+
+// Up to READY, with standard error for what is wrong.
+Result<recorder::Recorder> start(const recorder::Rotation& rotation) {
+    if (::close_range(kRing + 1, ~0U, 0) != 0) return system_error("close_range");
+    UniqueFd broker(kBroker);
+    const UniqueFd directory(kStateDirectory);
+    ipc::Ring ring = TRY(ipc::Ring::map(UniqueFd(kRing)));
+    recorder::Log log = TRY(recorder::Log::open(directory, rotation));
+    TRY(sandbox::lockdown_recorder(directory));
+    if (::send(broker.get(), "r", 1, MSG_NOSIGNAL) != 1) return system_error("send");
+    return recorder::Recorder(std::move(broker), std::move(ring), std::move(log));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::span arguments(argv, static_cast<std::size_t>(argc));
+    recorder::Rotation rotation;
+    if (argc != 3 || !parse(arguments[1], rotation.max_size) || !parse(arguments[2], rotation.keep)) return 2;
+    set_signals();
+    auto recorder = start(rotation);
+    if (recorder) {
+        sandbox::forget_startup_code();
+        return recorder->run();
+    }
+    std::fprintf(stderr, "sallyport-recorder: %s%s%s\n", recorder.error().what,
+                 recorder.error().sys_errno == 0 ? "" : ": ",
+                 recorder.error().sys_errno == 0 ? "" : std::strerror(recorder.error().sys_errno));
+    return 1;
+}

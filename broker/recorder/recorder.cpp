@@ -1,0 +1,146 @@
+// The two processes of the recorder: one writes, one keeps.
+// Runs in:  recorder
+#include "broker/recorder/recorder.hpp"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <span>
+
+#include "ipc/channel.hpp"
+
+namespace sallyport::recorder {
+
+namespace {
+
+constexpr std::int64_t kForever = -1;
+constexpr std::int64_t kNsPerMs = 1'000'000;
+constexpr std::int64_t kGatherNs = 5 * kNsPerMs;    // after a write: the next lines are written together
+constexpr std::int64_t kRetryNs = 100 * kNsPerMs;   // after one that failed
+constexpr std::int64_t kSyncNs = 1'000 * kNsPerMs;  // at the latest, lines are on the disk
+
+std::int64_t now_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void wait(std::span<pollfd> wanted, std::int64_t patience_ns) {
+    const timespec patience{.tv_sec = patience_ns / 1'000'000'000, .tv_nsec = patience_ns % 1'000'000'000};
+    if (::ppoll(wanted.data(), wanted.size(), patience_ns == kForever ? nullptr : &patience, nullptr) < 0)
+        for (pollfd& one : wanted) one.revents = 0;
+}
+
+// Takes what has come, which has no meaning but to wake us. At the end of the other side closes ours.
+void hear(UniqueFd& socket) {
+    std::array<char, 16> ignored{};
+    while (socket.is_open()) {
+        const ssize_t got = ::recv(socket.get(), ignored.data(), ignored.size(), MSG_DONTWAIT);
+        if (got > 0 || (got < 0 && errno == EINTR)) continue;
+        if (got < 0 && errno == EAGAIN) return;
+        socket.reset();
+    }
+}
+
+void wake(const UniqueFd& socket) {
+    if (socket.is_open()) ::send(socket.get(), "w", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+}  // namespace
+
+int Recorder::run() {
+    while (!is_over_)
+        if (is_keeper_)
+            keep();
+        else
+            write();
+    return exit_status_;
+}
+
+// By the raw call: the filter lets through these flags and nothing else. Where it fails, the next turn tries again.
+void Recorder::start_keeper() {
+    auto pair = ipc::socket_pair();
+    if (!pair) return;
+    const long pid = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    if (pid < 0) return;
+    is_keeper_ = pid == 0;
+    peer_ = std::move(is_keeper_ ? pair->second : pair->first);
+}
+
+Result<bool> Recorder::write_all() {
+    if (has_to_take_over_) {
+        TRY(log_.take_over());
+        has_to_take_over_ = false;
+    }
+    bool has_written = false;
+    while (TRY(log_.write_some(ring_))) has_written = true;
+    const std::uint32_t reopens = ring_.words().reopens;
+    if (reopens != reopens_) TRY(log_.reopen());
+    reopens_ = reopens;
+    return has_written;
+}
+
+// One turn of the writer: everything that can be written now, then wait for more.
+void Recorder::write() {
+    ipc::RingWords& words = ring_.words();
+    hear(broker_);
+    hear(peer_);
+    words.is_asleep = 0;
+    const std::uint64_t before = words.taken;
+    const bool held = is_held();
+    const auto written = held ? Result<bool>(false) : write_all();
+    if (!written && written.error().code == Errc::kInvalid) return end(1);
+    const bool is_done = written && !*written && !held;
+    if (is_done && !broker_.is_open()) return end(log_.sync() ? 0 : 1);
+    if (!peer_.is_open()) start_keeper();
+    if (is_keeper_) return;
+    // The keeper waits without a deadline only while all that is written is on the disk.
+    const bool was_clean = words.synced == before && words.taken != before;
+    if (was_clean || words.sync_wanted > words.synced) wake(peer_);
+    if (is_done) words.is_asleep = 1;
+    // A line that was put before the broker could see that we sleep: nobody will wake us for it.
+    if (is_done && !log_.is_complete(ring_)) return;
+    std::array wanted{pollfd{.fd = broker_.get(), .events = POLLIN, .revents = 0},
+                      pollfd{.fd = peer_.get(), .events = POLLIN, .revents = 0}};
+    wait(wanted, !written ? kRetryNs : *written ? kGatherNs : kForever);
+}
+
+// One turn of the keeper: what is written is brought to the disk, so that the writer never waits for that.
+void Recorder::keep() {
+    ipc::RingWords& words = ring_.words();
+    hear(peer_);
+    if (!peer_.is_open()) return become_writer();
+    const std::uint64_t taken = words.taken;
+    const bool is_dirty = taken != words.synced;
+    const bool is_wanted = words.sync_wanted > words.synced && taken >= words.sync_wanted;
+    const std::int64_t now = now_ns();
+    if (!is_dirty || dirty_since_ == 0) dirty_since_ = is_dirty ? now : 0;
+    if (is_dirty && !is_held() && (is_wanted || now - dirty_since_ >= kSyncNs)) {
+        dirty_since_ = 0;
+        if (log_.sync()) words.synced = taken;
+        if (is_wanted) wake(broker_);
+        return;
+    }
+    std::array wanted{pollfd{.fd = peer_.get(), .events = POLLIN, .revents = 0}};
+    wait(wanted, is_dirty ? kSyncNs : kForever);
+}
+
+void Recorder::become_writer() {
+    is_keeper_ = false;
+    has_to_take_over_ = true;
+    reopens_ = ring_.words().reopens;
+}
+
+void Recorder::end(int exit_status) {
+    exit_status_ = exit_status;
+    is_over_ = true;
+}
+
+}  // namespace sallyport::recorder

@@ -1,0 +1,57 @@
+// The system calls of the recorder, which writes the audit log.
+// Runs in:  recorder
+#include <linux/sched.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <csignal>
+
+#include "sandbox/tables.hpp"
+
+namespace sallyport::sandbox {
+
+namespace {
+
+constexpr auto kA = When::kAlways;
+constexpr ArgIs kToAppend{2, O_APPEND | O_TRUNC, O_APPEND};  // openat
+
+// THREAT: a broker that was taken over takes the recorder over too, to change what is written. No call here truncates, and a
+// file that is opened to be written is opened to be appended to.
+// clang-format off
+constexpr std::array kTable{
+    //          call                       arguments                             when  reason
+    SyscallRule{SCMP_SYS(write),           kAny, kAny,                           kA, "lines of the log"},
+    SyscallRule{SCMP_SYS(openat),          kToAppend, kAny,                      kA, "the log, made anew after a rename"},
+    SyscallRule{SCMP_SYS(openat),          kReadOnly, kAny,                      kA, "the log, to bring it to the disk"},
+    SyscallRule{SCMP_SYS(fstat),           kAny, kAny,                           kA, "its size, and whether it is still the same file"},
+    SyscallRule{SCMP_SYS(newfstatat),      kAny, kAny,                           kA, "the same, by other C libraries; what the log's name stands for"},
+    SyscallRule{SCMP_SYS(renameat),        kAny, kAny,                           kA, "a file that is full becomes the first of the kept ones"},
+    SyscallRule{SCMP_SYS(renameat2),       is_int(4, 0), kAny,                   kA, "the same, where there is no renameat"},
+    SyscallRule{SCMP_SYS(fdatasync),       kAny, kAny,                           kA, "lines are on the disk a second later, or before a shutdown"},
+    SyscallRule{SCMP_SYS(fsync),           kAny, kAny,                           kA, "the directory, with a new file's name"},
+    SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,                           kA, "wait for the broker or the other process"},
+    SyscallRule{SCMP_SYS(recvfrom),        is_null(4), kAny,                     kA, "wake-ups"},
+    SyscallRule{SCMP_SYS(sendto),          is_null(4), kAny,                     kA, "wake-ups; the broker hears that its lines are on the disk"},
+    SyscallRule{SCMP_SYS(socketpair),      is_int(0, AF_UNIX), kAny,             kA, "to a new keeper"},
+    SyscallRule{SCMP_SYS(clone),           is_int(0, SIGCHLD), kAny,             kA, "a keeper when the last one was killed; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(close),           kAny, kAny,                           kA, "a file that is full; sockets of who is gone"},
+    SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,                           kA, "deadlines, where there is no vDSO clock"},
+    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile,              kA, "allocator"},
+    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,                           kA, "allocator; the shared memory, at the end"},
+    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,                           kA, "allocator"},
+    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,                           kA, "allocator"},
+    SyscallRule{SCMP_SYS(brk),             kAny, kAny,                           kA, "allocator"},
+    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,                           kA, "the kernel's own, after a stop and continue"},
+    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,                           kA, "normal end"},
+};
+// clang-format on
+
+static_assert(every_row_has_a_reason(kTable));
+
+}  // namespace
+
+std::span<const SyscallRule> recorder_syscalls() {
+    return kTable;
+}
+
+}  // namespace sallyport::sandbox

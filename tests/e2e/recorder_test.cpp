@@ -1,0 +1,245 @@
+// The recorder: what it holds, its files, and that no line is lost whichever process is killed.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <ostream>
+
+#include "tests/support/agent.hpp"
+#include "tests/support/audit.hpp"
+#include "tests/support/process.hpp"
+
+namespace sallyport::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPolicy = R"(schema = 1
+audit = { max_size = "256KiB", keep = 50 }
+[[allow]]
+id = "look"
+why = "something to be asked for often"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read"] }]
+)";
+
+AgentOptions options() {
+    return {.policy = kPolicy,
+            .prepare = [](const Scratch& scratch) { scratch.write("work/file", "contents"); }};
+}
+
+// Allowed, recorded, and it reads something.
+constexpr const char* kRead = R"({"handle":1000,"count":1})";
+std::string open_request(const Agent& agent) {
+    return command("guest-file-open", members({{"path", in_quotes(agent.scratch().path("work/file"))}}));
+}
+std::string read_requests(int count) {
+    std::string all;
+    for (int at = 0; at < count; ++at) all += command("guest-file-read", kRead);
+    return all;
+}
+
+// Every line of the log, over its files, oldest first.
+std::vector<std::string> all_lines(const Agent& agent) {
+    const std::string file = agent.audit_file();
+    std::vector<std::string> lines;
+    for (int number = 60; number >= 0; --number)
+        for (std::string& line : audit_lines(number == 0 ? file : file + "." + std::to_string(number)))
+            lines.push_back(std::move(line));
+    return lines;
+}
+
+// That the chain holds, and that the numbers of the last run have no gap; how many lines that run has.
+std::int64_t expect_whole(const std::vector<std::string>& lines) {
+    EXPECT_EQ(first_broken_link(lines), -1);
+    std::int64_t last = 0;
+    for (const std::string& line : lines) {
+        if (line.find("\"seq\":") == std::string::npos) continue;  // the last line of a file
+        const std::int64_t seq = std::stoll(line.substr(line.find("\"seq\":") + 6));
+        EXPECT_TRUE(seq == last + 1 || seq == 1) << line;
+        last = seq;
+    }
+    return last;
+}
+
+std::int64_t count_lines(const std::vector<std::string>& lines, std::string_view part) {
+    return std::ranges::count_if(
+        lines, [&](const std::string& line) { return line.find(part) != std::string::npos; });
+}
+
+class Recorder : public testing::Test {
+protected:
+    Recorder() : host_(agent_.connect()) { EXPECT_EQ(host_.ask(open_request(agent_)), "{\"return\": 1000}"); }
+    void read(int count) {
+        host_.send(read_requests(count));
+        for (int at = 0; at < count; ++at) ASSERT_EQ(desc_of(host_.line()), "");
+    }
+    pid_t writer() { return writer_of(agent_.state()); }
+    pid_t keeper() { return keeper_of(agent_.state()); }
+    Agent agent_{options()};
+    HostClient host_;
+};
+
+TEST_F(Recorder, HoldsNoCapabilityAndNothingButTheLog) {
+    for (const pid_t process : {writer(), keeper()}) {
+        ASSERT_NE(process, -1);
+        for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
+            EXPECT_EQ(status_field(process, set), "0000000000000000") << set;
+        EXPECT_EQ(status_field(process, "NoNewPrivs"), "1");
+        EXPECT_EQ(status_field(process, "Seccomp"), "2");
+        for (const std::string& link : list_descriptors(process)) {
+            const bool is_known = link == agent_.state() || link == agent_.state() + "/audit.jsonl" ||
+                                  link.starts_with("socket:") || link.starts_with("/memfd:sallyport-log") ||
+                                  link.find("/dev/null") == 0 || link.ends_with("/messages");
+            EXPECT_TRUE(is_known) << link;
+        }
+    }
+}
+
+TEST_F(Recorder, IsTheOnlyOneWithADescriptorOfTheLog) {
+    for (const std::string& link : list_descriptors(agent_.broker().pid())) {
+        EXPECT_EQ(link.find("audit.jsonl"), std::string::npos) << link;
+        EXPECT_NE(link, agent_.state());
+    }
+}
+
+TEST_F(Recorder, RotatesBySizeAndTheChainGoesOnOverTheFiles) {
+    for (int round = 0; round < 20; ++round) read(200);
+    const auto lines = all_lines(agent_);
+    EXPECT_TRUE(fs::exists(agent_.audit_file() + ".2"));
+    for (const auto& entry : fs::directory_iterator(agent_.state()))
+        EXPECT_LE(fs::file_size(entry.path()), std::size_t{256} << 10U) << entry.path();
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 4000);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, GoesOnInANewFileAfterARenameAndSighup) {
+    read(10);
+    const std::string file = agent_.audit_file();
+    fs::rename(file, file + ".1");
+    read(10);  // into the renamed file
+    agent_.broker().signal(SIGHUP);
+    EXPECT_TRUE(eventually([&] { return fs::exists(file); }));
+    read(10);
+    EXPECT_FALSE(agent_.broker().has_ended());
+    const auto lines = all_lines(agent_);
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 30);
+    EXPECT_EQ(count_lines(audit_lines(file), "guest-file-read"), 10);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, GoesOnWithItsChainWhenTheLogIsCopiedAndTruncated) {
+    read(10);
+    auto lines = audit_lines(agent_.audit_file());
+    fs::resize_file(agent_.audit_file(), 0);
+    read(10);
+    for (const std::string& line : audit_lines(agent_.audit_file())) lines.push_back(line);
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 20);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, IsNotEndedBySignalsAndTheAgentNotBySighup) {
+    for (const pid_t process : recorders_of(agent_.state()))
+        for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE})
+            send_signal(process, number);
+    agent_.broker().signal(SIGHUP);
+    read(10);
+    EXPECT_EQ(recorders_of(agent_.state()).size(), 2U);
+    EXPECT_FALSE(agent_.broker().has_ended());
+    expect_whole(all_lines(agent_));
+}
+
+// One of the recorder's processes is killed again and again while a host reads as fast as it can.
+TEST_F(Recorder, WhoseWriterIsKilledUnderLoadLosesNoLineAndWritesNoneTwice) {
+    for (int round = 0; round < 20; ++round) {
+        host_.send(read_requests(200));
+        ASSERT_TRUE(send_signal(writer(), SIGKILL));
+        for (int at = 0; at < 200; ++at) ASSERT_EQ(desc_of(host_.line()), "");
+    }
+    const auto lines = all_lines(agent_);
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 4000);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, WhoseKeeperIsKilledUnderLoadLosesNoLineAndHasAnother) {
+    for (int round = 0; round < 20; ++round) {
+        host_.send(read_requests(200));
+        ASSERT_TRUE(send_signal(keeper(), SIGKILL));
+        for (int at = 0; at < 200; ++at) ASSERT_EQ(desc_of(host_.line()), "");
+    }
+    EXPECT_TRUE(eventually([&] { return recorders_of(agent_.state()).size() == 2; }));
+    const auto lines = all_lines(agent_);
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 4000);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, WhoseBrokerIsKilledUnderLoadWritesEveryLineOfAnAnsweredRequestAndEnds) {
+    host_.send(read_requests(2000));
+    int answered = 0;
+    while (answered < 700 && desc_of(host_.line()).empty()) ++answered;
+    agent_.broker().signal(SIGKILL);
+    EXPECT_EQ(agent_.broker().wait(), -SIGKILL);
+    try {
+        for (;;) answered += desc_of(host_.line()).empty() ? 1 : 0;
+    } catch (const std::runtime_error&) {  // the channel has ended
+    }
+    EXPECT_TRUE(eventually([&] { return recorders_of(agent_.state()).empty(); }));
+    const auto lines = all_lines(agent_);
+    EXPECT_GE(count_lines(lines, "guest-file-read"), answered);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, WhoseWorkerIsKilledUnderLoadLosesNoLine) {
+    host_.send(read_requests(500));
+    int answered = 0;
+    while (answered < 200 && desc_of(host_.line()).empty()) ++answered;
+    send_signal(agent_.worker(), SIGKILL);
+    host_ = agent_.connect();
+    read(10);
+    const auto lines = all_lines(agent_);
+    EXPECT_GE(count_lines(lines, "guest-file-read"), answered + 10);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, ThatIsGoneAltogetherEndsTheAgent) {
+    const std::vector<pid_t> both{writer(), keeper()};
+    for (const pid_t process : both) send_signal(process, SIGSTOP);
+    for (const pid_t process : both) send_signal(process, SIGKILL);
+    EXPECT_EQ(agent_.broker().wait(), 1);
+    EXPECT_NE(agent_.messages().find("the recorder of the audit log is lost"), std::string::npos);
+}
+
+TEST_F(Recorder, WritesWhatItWasGivenBeforeTheBrokerEnded) {
+    const pid_t stopped = writer();
+    send_signal(stopped, SIGSTOP);
+    read(100);
+    agent_.broker().signal(SIGTERM);
+    EXPECT_EQ(agent_.broker().wait(), 0);
+    send_signal(stopped, SIGCONT);
+    EXPECT_TRUE(eventually([&] { return recorders_of(agent_.state()).empty(); }));
+    const auto lines = all_lines(agent_);
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 100);
+    EXPECT_NE(lines.back().find("\"what\":\"stop\""), std::string::npos);
+    expect_whole(lines);
+}
+
+TEST_F(Recorder, OfAnEarlierAgentFinishesBeforeTheNextBegins) {
+    const pid_t stopped = writer();
+    send_signal(stopped, SIGSTOP);
+    read(100);
+    agent_.broker().signal(SIGKILL);
+    EXPECT_EQ(agent_.broker().wait(), -SIGKILL);
+    agent_.restart();
+    EXPECT_FALSE(agent_.is_notified("READY=1", milliseconds(500))) << "two write the same chain";
+    send_signal(stopped, SIGCONT);
+    ASSERT_TRUE(agent_.is_serving());
+    const auto lines = all_lines(agent_);
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 100);
+    expect_whole(lines);
+}
+
+}  // namespace
+}  // namespace sallyport::test

@@ -1,0 +1,218 @@
+// The log on disk: chain, files, and what is left when a process is killed in the middle.
+#include "broker/recorder/log.hpp"
+
+#include <gtest/gtest.h>
+#include <sha2.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <sstream>
+#include <vector>
+
+#include "scratch.hpp"
+
+namespace sallyport::recorder {
+namespace {
+
+using broker::ScratchDirectory;
+
+std::string sha256(const std::string& text) {
+    std::array<char, SHA256_DIGEST_STRING_LENGTH> digest{};
+    ::SHA256Data(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), digest.data());
+    return digest.data();
+}
+
+std::vector<std::string> lines(const std::string& text) {
+    std::istringstream stream(text);
+    std::vector<std::string> all;
+    for (std::string line; std::getline(stream, line);) all.push_back(line);
+    return all;
+}
+
+std::string previous_hash(const std::string& line) {
+    return line.substr(line.find("\"prev\":\"") + 8, 64);
+}
+
+void expect_chain(const std::vector<std::string>& all) {
+    for (std::size_t at = 1; at < all.size(); ++at)
+        ASSERT_EQ(previous_hash(all[at]), sha256(all[at - 1])) << at << ": " << all[at];
+}
+
+class LogOnDisk : public testing::Test {
+protected:
+    LogOnDisk() : ring_(*ipc::Ring::create()) {}
+    Result<Log> open(Rotation rotation = {}) { return Log::open(scratch_.fd(), rotation); }
+    void write_all(Log& log) {
+        for (;;) {
+            const auto more = log.write_some(ring_);
+            ASSERT_TRUE(more) << more.error().what;
+            if (!*more) return;
+        }
+    }
+    std::vector<std::string> of(const std::string& name) { return lines(scratch_.read(name)); }
+    ScratchDirectory scratch_;
+    ipc::Ring ring_;
+};
+
+TEST_F(LogOnDisk, TheFirstLineFollowsZerosAndEachLineTheHashOfTheOneBefore) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    for (int at = 0; at < 3; ++at) ring_.put("{\"seq\":" + std::to_string(at) + "}");
+    write_all(*log);
+    const auto all = of("audit.jsonl");
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(previous_hash(all[0]), std::string(64, '0'));
+    expect_chain(all);
+    EXPECT_EQ(ring_.words().taken, ring_.words().put);
+}
+
+TEST_F(LogOnDisk, ARestartGoesOnWithTheChain) {
+    for (const char* line : {"{\"before\":1}", "{\"after\":1}"}) {
+        ipc::Ring ring = *ipc::Ring::create();
+        auto log = open();
+        ASSERT_TRUE(log);
+        ring.put(line);
+        EXPECT_TRUE(log->write_some(ring).value_or(false));
+    }
+    EXPECT_EQ(of("audit.jsonl").size(), 2U);
+    expect_chain(of("audit.jsonl"));
+}
+
+TEST_F(LogOnDisk, ALineCutOffByACrashIsEndedAndStaysInTheChain) {
+    scratch_.write("audit.jsonl", "{\"whole\":1}\n{\"cut o");
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"after\":1}");
+    write_all(*log);
+    const auto all = of("audit.jsonl");
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[1], "{\"cut o");
+    EXPECT_EQ(previous_hash(all[2]), sha256("{\"cut o"));
+}
+
+TEST_F(LogOnDisk, IsRotatedBySizeAndTheChainGoesOnOverTheFiles) {
+    auto log = open({.max_size = kMinLogSize, .keep = 2});
+    ASSERT_TRUE(log);
+    for (int at = 0; at < 4000; ++at) {
+        ring_.put("{\"seq\":" + std::to_string(at) + ",\"x\":\"" + std::string(200, 'x') + "\"}");
+        write_all(*log);
+    }
+    EXPECT_FALSE(std::filesystem::exists(scratch_.path() / "audit.jsonl.3"));
+    std::vector<std::string> all;
+    for (const char* name : {"audit.jsonl.2", "audit.jsonl.1", "audit.jsonl"}) {
+        EXPECT_LE(std::filesystem::file_size(scratch_.path() / name), kMinLogSize) << name;
+        for (const std::string& line : of(name)) all.push_back(line);
+    }
+    expect_chain(all);
+    EXPECT_EQ(of("audit.jsonl.1").back().find("{\"verdict\":\"note\",\"what\":\"log-closed\""), 0U);
+    EXPECT_NE(of("audit.jsonl").back().find("\"seq\":3999"), std::string::npos);
+}
+
+TEST_F(LogOnDisk, GoesOnInANewFileWhenItWasRenamedAndAskedToLook) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"before\":1}");
+    write_all(*log);
+    std::filesystem::rename(scratch_.path() / "audit.jsonl", scratch_.path() / "old");
+    ring_.put("{\"still-there\":1}");
+    write_all(*log);
+    EXPECT_TRUE(log->reopen());
+    ring_.put("{\"after\":1}");
+    write_all(*log);
+    auto all = of("old");
+    EXPECT_EQ(all.size(), 3U);
+    for (const std::string& line : of("audit.jsonl")) all.push_back(line);
+    EXPECT_EQ(all.size(), 4U);
+    expect_chain(all);
+}
+
+TEST_F(LogOnDisk, StaysInItsFileWhenNobodyRenamedIt) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"before\":1}");
+    write_all(*log);
+    EXPECT_TRUE(log->reopen());
+    EXPECT_EQ(of("audit.jsonl").size(), 1U);
+}
+
+TEST_F(LogOnDisk, GoesOnAtTheBeginningOfAFileThatWasCopiedAndTruncated) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"before\":1}");
+    write_all(*log);
+    auto all = of("audit.jsonl");
+    ASSERT_EQ(::truncate((scratch_.path() / "audit.jsonl").c_str(), 0), 0);
+    ring_.put("{\"after\":1}");
+    write_all(*log);
+    EXPECT_EQ(scratch_.read("audit.jsonl").front(), '{') << "no hole";
+    for (const std::string& line : of("audit.jsonl")) all.push_back(line);
+    EXPECT_EQ(all.size(), 2U);
+    expect_chain(all);
+}
+
+TEST_F(LogOnDisk, AnEmptyFileGoesOnWithTheChainOfTheOneBefore) {
+    scratch_.write("audit.jsonl.1", "{\"last\":1}\n");
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"after\":1}");
+    write_all(*log);
+    EXPECT_EQ(previous_hash(of("audit.jsonl").at(0)), sha256("{\"last\":1}"));
+}
+
+TEST_F(LogOnDisk, ThatIsNotARegularFileIsRefused) {
+    ASSERT_EQ(::mkfifo((scratch_.path() / "audit.jsonl").c_str(), 0600), 0);
+    EXPECT_FALSE(open());
+}
+
+TEST_F(LogOnDisk, BehindASymbolicLinkIsRefused) {
+    std::filesystem::create_symlink("elsewhere", scratch_.path() / "audit.jsonl");
+    EXPECT_FALSE(open());
+    EXPECT_FALSE(std::filesystem::exists(scratch_.path() / "elsewhere"));
+}
+
+TEST_F(LogOnDisk, TextThatIsNoObjectOfPrintableAsciiIsRefusedAndNotWritten) {
+    for (const char* text :
+         {"{}", "no object", "{\"a\":1}\n{\"b\":2}", "{\"\x1b[2J\":1}", "{\"\xc3\xa9\":1}", "{"}) {
+        ipc::Ring ring = *ipc::Ring::create();
+        auto log = open();
+        ASSERT_TRUE(log);
+        ring.put(text);
+        const auto written = log->write_some(ring);
+        ASSERT_FALSE(written) << text;
+        EXPECT_EQ(written.error().code, Errc::kInvalid);
+    }
+    EXPECT_EQ(scratch_.read("audit.jsonl"), "");
+}
+
+// A process is killed in the middle of a write, which the limit of a file's size stands for here: the first part of the
+// batch is in the file, and whoever goes on knows only what is in the memory that they share.
+TEST_F(LogOnDisk, WhoGoesOnWritesTheRestOfABatchAndNothingTwice) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    for (int at = 0; at < 50; ++at) ring_.put("{\"seq\":" + std::to_string(at) + "}");
+    ring_.put("{\"long\":\"" + std::string(2000, 'x') + "\"}");
+    const pid_t writer = ::fork();
+    if (writer == 0) {
+        const rlimit little{.rlim_cur = 1234, .rlim_max = 1234};
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::setrlimit(RLIMIT_FSIZE, &little);
+        const auto written = log->write_some(ring_);
+        ::_exit(!written && written.error().sys_errno == EFBIG ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(writer, &status, 0), writer);
+    ASSERT_EQ(status, 0);
+    EXPECT_EQ(scratch_.read("audit.jsonl").size(), 1234U);
+    EXPECT_EQ(ring_.words().taken, 0U) << "what is not whole in the file is not taken";
+    ASSERT_TRUE(log->take_over());
+    write_all(*log);
+    const auto all = of("audit.jsonl");
+    EXPECT_EQ(all.size(), 51U);
+    expect_chain(all);
+}
+
+}  // namespace
+}  // namespace sallyport::recorder
