@@ -28,6 +28,7 @@ constexpr std::array kVerbs{
     Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
+    Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},
 };
 // clang-format on
 

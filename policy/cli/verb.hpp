@@ -21,5 +21,6 @@ Run declare_check(CLI::App& command);
 Run declare_compile(CLI::App& command);
 Run declare_freeze_plan(CLI::App& command);
 Run declare_service(CLI::App& command);
+Run declare_verify_log(CLI::App& command);
 
 }  // namespace sallyport::policy::cli
