@@ -10,28 +10,47 @@ namespace sallyport::inspector {
 namespace {
 
 using Stats = schema::GetDiskstatsReply::Stats;
-using Setter = void (Stats::*)(std::uint64_t);
+struct Column {
+    void (Stats::*set)(std::uint64_t);
+    bool is_short = false;  // of 32 bits
+};
 
 // The columns after major, minor and name. What came later is complete or not there.
-constexpr std::array<Setter, 17> kColumns{
-    &Stats::set_read_ios,       &Stats::set_read_merges,     &Stats::set_read_sectors,
-    &Stats::set_read_ticks,     &Stats::set_write_ios,       &Stats::set_write_merges,
-    &Stats::set_write_sectors,  &Stats::set_write_ticks,     &Stats::set_ios_pgr,
-    &Stats::set_total_ticks,    &Stats::set_weight_ticks,    &Stats::set_discard_ios,
-    &Stats::set_discard_merges, &Stats::set_discard_sectors, &Stats::set_discard_ticks,
-    &Stats::set_flush_ios,      &Stats::set_flush_ticks,
+constexpr std::array kColumns{
+    Column{&Stats::set_read_ios},
+    Column{&Stats::set_read_merges},
+    Column{&Stats::set_read_sectors},
+    Column{&Stats::set_read_ticks},
+    Column{&Stats::set_write_ios},
+    Column{&Stats::set_write_merges},
+    Column{&Stats::set_write_sectors},
+    Column{&Stats::set_write_ticks, true},
+    Column{&Stats::set_ios_pgr, true},
+    Column{&Stats::set_total_ticks, true},
+    Column{&Stats::set_weight_ticks, true},
+    Column{&Stats::set_discard_ios},
+    Column{&Stats::set_discard_merges},
+    Column{&Stats::set_discard_sectors},
+    Column{&Stats::set_discard_ticks, true},
+    Column{&Stats::set_flush_ios},
+    Column{&Stats::set_flush_ticks, true},
 };
-constexpr std::array<Setter, 4> kPartitionColumns{&Stats::set_read_ios, &Stats::set_read_sectors,
-                                                  &Stats::set_write_ios, &Stats::set_write_sectors};
-constexpr std::size_t kFirst = 3;
+// Of old kernels.
+constexpr std::array kPartitionColumns{Column{&Stats::set_read_ios}, Column{&Stats::set_read_sectors},
+                                       Column{&Stats::set_write_ios}, Column{&Stats::set_write_sectors}};
+constexpr std::size_t kName = 2;
 
-std::span<const Setter> columns_of(std::size_t words) {
+std::span<const Column> columns_of(std::size_t counters) {
     const std::span all(kColumns);
-    if (words >= 20) return all;
-    if (words >= 18) return all.first(15);
-    if (words >= 14) return all.first(11);
-    if (words == 7) return kPartitionColumns;
+    if (counters >= 17) return all;
+    if (counters >= 15) return all.first(15);
+    if (counters >= 11) return all.first(11);
+    if (counters == 4) return kPartitionColumns;
     return {};
+}
+
+std::uint32_t low_half(std::uint64_t number) {
+    return static_cast<std::uint32_t>(number);
 }
 
 }  // namespace
@@ -41,15 +60,21 @@ Status get_diskstats(const Sources& sources, schema::GetDiskstatsReply& reply) {
     if (!text) return std::unexpected(text.error());
     for (const std::string_view line : lines_of(*text)) {
         const auto words = words_of(line);
-        const auto columns = columns_of(words.size());
-        if (columns.empty()) continue;
+        const std::span all(words);
+        if (words.size() <= kName + kPartitionColumns.size()) continue;
+        const auto device = counters_in(all.first(kName));
+        const auto counters = counters_in(all.subspan(kName + 1));
+        if (device.size() < kName || counters.size() < kPartitionColumns.size()) continue;
         auto& disk = *reply.add_disks();
-        disk.set_major(to_number<std::uint64_t>(words[0]).value_or(0));
-        disk.set_minor(to_number<std::uint64_t>(words[1]).value_or(0));
-        disk.set_name(to_utf8(words[2]));
+        disk.set_major(low_half(device[0]));
+        disk.set_minor(low_half(device[1]));
+        disk.set_name(to_utf8(words[kName]));
         Stats& stats = *disk.mutable_stats();
-        for (std::size_t at = 0; at < columns.size(); ++at)
-            (stats.*columns[at])(to_number<std::uint64_t>(words[kFirst + at]).value_or(0));
+        std::size_t at = 0;
+        for (const auto& [set, is_short] : columns_of(counters.size())) {
+            (stats.*set)(is_short ? low_half(counters[at]) : counters[at]);
+            ++at;
+        }
     }
     return {};
 }

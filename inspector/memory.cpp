@@ -11,6 +11,11 @@ namespace {
 
 const std::string kDirectory = "/sys/devices/system/memory/";
 
+std::optional<std::uint64_t> hexadecimal(std::string_view text) {
+    if (text.starts_with("0x") || text.starts_with("0X")) text.remove_prefix(2);
+    return to_number<std::uint64_t>(text, 16);
+}
+
 }  // namespace
 
 Status get_memory_blocks(const Sources&, schema::GetMemoryBlocksReply& reply) {
@@ -22,11 +27,13 @@ Status get_memory_blocks(const Sources&, schema::GetMemoryBlocksReply& reply) {
         if (!number) continue;
         const std::string block = kDirectory + name;
         const auto state = read_file(block + "/state");
-        if (!state) return std::unexpected(state.error());
+        const bool is_there = state || state.error().sys_errno == ENOENT;
+        if (!is_there) return std::unexpected(state.error());
         auto& to = *reply.add_blocks();
         to.set_phys_index(*number);
-        to.set_online(state->starts_with("online"));
-        const auto removable = read_file(block + "/removable");
+        // A kernel that cannot take memory away has no states.
+        to.set_online(!state || state->starts_with("online"));
+        const auto removable = state ? read_file(block + "/removable") : state;
         to.set_can_offline(removable && !removable->starts_with('0'));
     }
     if (reply.blocks().empty()) return failure(Errc::kInvalid, "no memory blocks");
@@ -36,8 +43,9 @@ Status get_memory_blocks(const Sources&, schema::GetMemoryBlocksReply& reply) {
 Status get_memory_block_info(const Sources&, schema::GetMemoryBlockInfoReply& reply) {
     const auto text = read_file(kDirectory + "block_size_bytes");
     if (!text) return std::unexpected(text.error());
-    const auto words = lines_of(*text);
-    const auto size = words.empty() ? std::nullopt : to_number<std::uint64_t>(words[0], 16);
+    const auto lines = lines_of(*text);
+    const auto words = words_of(lines.empty() ? "" : lines[0]);
+    const auto size = words.empty() ? std::nullopt : hexadecimal(words[0]);
     if (!size) return std::unexpected(Error{Errc::kSystem, "block_size_bytes", EINVAL});
     reply.set_size(*size);
     return {};

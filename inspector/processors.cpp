@@ -19,6 +19,7 @@ constexpr std::array kColumns{
     &Cpu::set_user, &Cpu::set_nice,    &Cpu::set_system, &Cpu::set_idle,  &Cpu::set_iowait,
     &Cpu::set_irq,  &Cpu::set_softirq, &Cpu::set_steal,  &Cpu::set_guest, &Cpu::set_guestnice,
 };
+constexpr std::size_t kFewestColumns = 4;
 // The kernel counts in these for programs, whatever its own clock is.
 constexpr std::uint64_t kTicksPerSecond = 100;
 
@@ -48,13 +49,14 @@ Status get_cpustats(const Sources& sources, schema::GetCpustatsReply& reply) {
         const auto words = words_of(line);
         const auto number = words.empty() ? std::nullopt : number_after(words[0], "cpu");
         if (!number) continue;
+        const auto ticks = counters_in(std::span(words).subspan(1));
+        // As qemu-ga: what follows is not looked at either.
+        if (ticks.size() < kFewestColumns) break;
         Cpu& cpu = *reply.add_cpus();
         cpu.set_type(Cpu::LINUX);
         cpu.set_cpu(*number);
-        for (std::size_t at = 0; at < kColumns.size() && at + 1 < words.size(); ++at) {
-            const auto ticks = to_number<std::uint64_t>(words[at + 1]).value_or(0);
-            (cpu.*kColumns[at])(ticks * 1000 / kTicksPerSecond);
-        }
+        for (std::size_t at = 0; at < kColumns.size() && at < ticks.size(); ++at)
+            (cpu.*kColumns[at])(ticks[at] * 1000 / kTicksPerSecond);
     }
     return {};
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <limits>
 
 namespace sallyport::inspector {
 
@@ -64,6 +65,22 @@ std::vector<std::string_view> lines_of(std::string_view text) {
         text.remove_prefix(std::min(end + 1, text.size()));
     }
     return lines;
+}
+
+std::vector<std::uint64_t> counters_in(std::span<const std::string_view> words) {
+    std::vector<std::uint64_t> counters;
+    for (std::string_view word : words) {
+        const bool is_negative = word.starts_with('-');
+        if (is_negative || word.starts_with('+')) word.remove_prefix(1);
+        std::uint64_t number = 0;
+        const auto [end, error] = std::from_chars(word.begin(), word.end(), number);
+        if (error == std::errc::invalid_argument || end != word.end()) return counters;
+        if (error == std::errc::result_out_of_range)
+            counters.push_back(std::numeric_limits<std::uint64_t>::max());
+        else
+            counters.push_back(is_negative ? 0 - number : number);
+    }
+    return counters;
 }
 
 std::optional<std::uint64_t> number_after(std::string_view name, std::string_view prefix) {

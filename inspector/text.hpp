@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,10 @@ std::optional<Number> to_number(std::string_view text, int base = 10) {
     if (error != std::errc() || end != text.end()) return std::nullopt;
     return number;
 }
+
+/// The counters that `words` begins with. As scanf() reads them: a sign may stand in front, where -1 is the largest number
+/// and one that is too large is that, too. What follows a word that is no number is not looked at.
+std::vector<std::uint64_t> counters_in(std::span<const std::string_view> words);
 
 /// The number after `prefix`, which must be all of the name: 12 in "cpu12".
 std::optional<std::uint64_t> number_after(std::string_view name, std::string_view prefix);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace sallyport::inspector {
 namespace {
 
@@ -37,6 +39,18 @@ TEST(Text, NumberAfterAPrefixIsAllOfTheName) {
     EXPECT_EQ(number_after("cpu12", "cpu"), 12U);
     for (const char* name : {"cpu", "cpufreq", "cpu1x", "xcpu1", "cpu-1", "cpu 1"})
         EXPECT_FALSE(number_after(name, "cpu")) << name;
+}
+
+TEST(Counters, AreReadAsFarAsTheyAreNumbers) {
+    const auto read = [](std::string_view line) { return counters_in(words_of(line)); };
+    constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+    using Counters = std::vector<std::uint64_t>;
+    EXPECT_EQ(read("1 +2 -1 18446744073709551615"), (Counters{1, 2, kMost, kMost}));
+    EXPECT_EQ(read("18446744073709551616 -18446744073709551616 3"), (Counters{kMost, kMost, 3}));
+    EXPECT_EQ(read("1 x 3"), Counters{1});
+    EXPECT_EQ(read("1.5 2"), Counters{});
+    EXPECT_EQ(read("- 2"), Counters{});
+    EXPECT_EQ(read(""), Counters{});
 }
 
 }  // namespace
