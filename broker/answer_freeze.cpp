@@ -1,11 +1,14 @@
 // Answers guest-fsfreeze-status, -freeze, -freeze-list, -thaw and guest-fstrim. The guard does it; see freezing.cpp.
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests that were in order; their values are still the worker's
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "broker/answer.hpp"
 #include "broker/freezing.hpp"
 #include "broker/guard_link.hpp"
+#include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::broker {
@@ -42,6 +45,7 @@ Answer start(Exchange& exchange, CommandId command, const schema::Strings* wante
     freezing.pending = pending_of(exchange, command);
     freezing.pending->by_list = wanted != nullptr;
     if (wanted != nullptr) freezing.pending->wanted.assign(wanted->item().begin(), wanted->item().end());
+    std::ranges::sort(freezing.pending->wanted);
     // INVARIANT: from here until the guard says that all is thawed nothing of ours touches a disk; serve() holds the log.
     freezing.is_frozen = true;
     if (exchange.session.policy.rules[exchange.rule].hooks.empty())
@@ -49,6 +53,24 @@ Answer start(Exchange& exchange, CommandId command, const schema::Strings* wante
     else
         freezing.hooks = Hooks::kFreezeDue;
     return Pends{};
+}
+
+// The list of a request, from its frame or from the arena; nothing if it is not in the one form.
+//
+// THREAT: the worker changes the arena while we look: what is decoded is a copy.
+std::optional<schema::FsfreezeFreezeList> list_of(const Exchange& exchange) {
+    const ipc::Request& request = exchange.request;
+    if (!request.has_bulk()) return request.fsfreeze_freeze_list();
+    const ipc::Extent& first = request.bulk().first();
+    const auto data = exchange.session.arena.extent(first.offset(), first.size());
+    if (!data || data->size() > kMaxMountList || request.bulk().total() != data->size()) return std::nullopt;
+    if (request.fsfreeze_freeze_list().has_mountpoints()) return std::nullopt;
+    std::string copy(data->size(), '\0');
+    std::memcpy(copy.data(), data->data(), data->size());
+    schema::FsfreezeFreezeList list;
+    std::string scratch;
+    if (!ipc::decode(copy, list, scratch)) return std::nullopt;
+    return list;
 }
 
 }  // namespace
@@ -65,12 +87,16 @@ Answer answer_fsfreeze_freeze(Exchange& exchange) {
 }
 
 Answer answer_fsfreeze_freeze_list(Exchange& exchange) {
-    const schema::FsfreezeFreezeList& want = exchange.request.fsfreeze_freeze_list();
+    const auto want = list_of(exchange);
+    if (!want) return Violation{"a list of mount points that no honest worker writes"};
     std::string points;
-    for (const std::string& point : want.mountpoints().item()) points += (points.empty() ? "" : " ") + point;
+    for (const std::string& point : want->mountpoints().item()) {
+        if (points.size() >= kMaxPath) break;
+        points += (points.empty() ? "" : " ") + point;
+    }
     exchange.record.arguments.add("mountpoints", std::string_view(points).substr(0, kMaxPath));
     return start(exchange, CommandId::kFsfreezeFreezeList,
-                 want.has_mountpoints() ? &want.mountpoints() : nullptr);
+                 want->has_mountpoints() ? &want->mountpoints() : nullptr);
 }
 
 // Of what is not frozen by us nothing is thawed: the host has no business with what the admin froze.

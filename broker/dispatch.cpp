@@ -86,7 +86,9 @@ const Operation* find_operation(ipc::Request::CommandCase op) {
 const char* find_fault(WorkerState& worker, const Operation* operation, const ipc::Request& request) {
     if (operation == nullptr) return "no operation";
     if (!operation->phases.has(worker.phase)) return "operation out of order";
-    if (request.has_bulk() != (operation->op == Op::kFileWrite)) return "bulk with the wrong operation";
+    const bool may_have_bulk = operation->op == Op::kFileWrite || operation->op == Op::kFsfreezeFreezeList;
+    if (request.has_bulk() ? !may_have_bulk : operation->op == Op::kFileWrite)
+        return "bulk with the wrong operation";
     switch (operation->numbered) {
         case Numbered::kNext:
             return request.seq() == ++worker.last_seq ? nullptr : "sequence number out of order";

@@ -104,7 +104,7 @@ Heard hear_listed(const Hearing& hearing, const ipc::Listed& listed) {
     auto& pending = hearing.session.freezing.pending;
     if (!pending || !pending->by_list) return std::nullopt;
     for (const ipc::Listed::Mount& mount : listed.mounts())
-        if (std::ranges::find(pending->wanted, mount.point()) != pending->wanted.end() &&
+        if (std::ranges::binary_search(pending->wanted, mount.point()) &&
             (pending->chosen.empty() || pending->chosen.back() != mount.number()))
             pending->chosen.push_back(mount.number());
     if (listed.more()) return std::nullopt;

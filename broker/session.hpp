@@ -105,8 +105,8 @@ struct Pending {
     std::uint64_t seq = 0;
     CommandId command = CommandId::kFsfreezeFreeze;
     std::uint32_t row = 0;
-    bool by_list = false;  // freeze-list: these mount points only
-    std::vector<std::string> wanted;
+    bool by_list = false;               // freeze-list: these mount points only
+    std::vector<std::string> wanted;    // mount points, sorted
     std::vector<std::uint32_t> chosen;  // and which file systems these are
     ipc::Reply reply;                   // trim: as far as it is known
     Record record;

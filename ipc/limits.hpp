@@ -30,6 +30,7 @@ inline constexpr std::size_t kMaxOpenMode = 64;  // longer texts are no mode
 inline constexpr std::size_t kArenaHeader = 4096;
 inline constexpr std::size_t kChunk = std::size_t{256} << 10U;
 inline constexpr std::size_t kChunks = 4;
+inline constexpr std::size_t kMaxMountList = kChunk;  // of an encoded list of mount points
 inline constexpr std::size_t kArenaData = kChunk * kChunks;
 inline constexpr std::size_t kArenaSize = kArenaHeader + kArenaData;
 

@@ -1,5 +1,7 @@
 #include "worker/ask.hpp"
 
+#include <cstring>
+
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 
@@ -84,6 +86,7 @@ Status Ask::start(const Pending& work) {
         if (request_.file_open().has_mode())
             shorten(*request_.mutable_file_open()->mutable_mode(), kMaxOpenMode);
     }
+    if (request_.has_fsfreeze_freeze_list()) put_list_apart();
     if (!request_.has_file_write()) return send(request_);
     outgoing_ = Base64Decoder(work.data());
     outgoing_left_ = work.data_size;
@@ -91,6 +94,20 @@ Status Ask::start(const Pending& work) {
     if (work.data_size > 0) fill_part(*request_.mutable_bulk()->mutable_first());
     if (const auto sent = send(request_); !sent) return sent;
     return send_parts();
+}
+
+// A list that does not fit a frame is put into the arena.
+void Ask::put_list_apart() {
+    constexpr std::size_t kOthers = 64;  // what else is in the frame
+    schema::FsfreezeFreezeList& list = *request_.mutable_fsfreeze_freeze_list();
+    if (list.ByteSizeLong() <= kMaxFrame - kOthers) return;
+    std::string encoded;
+    ipc::encode(list, encoded);
+    SALLYPORT_CHECK(encoded.size() <= kMaxMountList);
+    std::memcpy(arena_.chunk(0).data(), encoded.data(), encoded.size());
+    list.Clear();
+    request_.mutable_bulk()->set_total(encoded.size());
+    request_.mutable_bulk()->mutable_first()->set_size(static_cast<std::uint32_t>(encoded.size()));
 }
 
 void Ask::fill_part(ipc::Extent& extent) {

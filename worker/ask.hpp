@@ -63,6 +63,7 @@ private:
     Result<Event> take_reply_part();
     [[nodiscard]] bool is_answer(const Pending& work) const;
     Status take_data();
+    void put_list_apart();
     void fill_part(ipc::Extent& extent);
     Status send_parts();
 

@@ -63,7 +63,7 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
     BulkText bulk{.field = commands.bulk_field()};
     auto& request = *pending.request.GetReflection()->MutableMessage(&pending.request, field);
     if (auto refused = take_message(members.arguments, request, commands.dialect(), bulk)) return refused;
-    if (pending.request.has_fsfreeze_freeze_list() && pending.request.ByteSizeLong() > kMaxFrame / 2)
+    if (pending.request.has_fsfreeze_freeze_list() && pending.request.ByteSizeLong() > kMaxMountList)
         return generic_error("Parameter 'mountpoints' is too long");
     pending.fate = Fate::kAsk;
     if (pending.request.has_file_seek()) name_to_code(*pending.request.mutable_file_seek()->mutable_whence());

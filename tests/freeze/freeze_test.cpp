@@ -93,6 +93,49 @@ TEST(Freezing, OfAListTakesThoseThatItNamesAndThatThePolicyAllows) {
               "Invalid parameter type for 'mountpoints[1]', expected: string");
 }
 
+// As the node of a cluster has them: hundreds of volumes with long names.
+std::string volumes(std::size_t count) {
+    std::string points;
+    for (std::size_t at = 0; at < count; ++at) {
+        const std::string number = std::to_string(at);
+        const std::string name = std::string(36 - number.size(), '0') + number;
+        points += "\"/mnt/pods/" + name + "/volumes/kubernetes.io~csi/pvc-" + name + "/mount\",";
+    }
+    return points;
+}
+
+TEST(Freezing, OfALongListTakesThoseThatItNames) {
+    const auto systems = make_systems(2);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    // In a frame, in more than one, and as many as a list may have.
+    for (const std::size_t count :
+         {std::size_t{1}, std::size_t{300}, std::size_t{400}, std::size_t{600}, std::size_t{2000}}) {
+        const auto reply =
+            ask(host, "guest-fsfreeze-freeze-list", "{\"mountpoints\":[" + volumes(count) + "\"/mnt/fs1\"]}");
+        EXPECT_EQ(result_of(reply).to_number<std::int64_t>(), 1) << count;
+        EXPECT_EQ(thaw(host), 1);
+    }
+    EXPECT_EQ(desc_of(ask(host, "guest-fsfreeze-freeze-list",
+                          "{\"mountpoints\":[" + volumes(3000) + "\"/mnt/fs1\"]}")),
+              "Parameter 'mountpoints' is too long");
+    EXPECT_EQ(status(host), "thawed");
+}
+
+TEST(Freezing, OfAListOfAHundredThousandNamesIsQuick) {
+    const auto systems = make_systems(50);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    std::string points;
+    for (int at = 0; at < 80'000; ++at) points += "\"\",";
+    const auto reply =
+        ask(host, "guest-fsfreeze-freeze-list", "{\"mountpoints\":[" + points + "\"/mnt/fs1\"]}");
+    EXPECT_EQ(result_of(reply).to_number<std::int64_t>(), 1);
+    EXPECT_EQ(thaw(host), 1);
+}
+
 TEST(Freezing, WhileFrozenAnswersTheFrozenSetAndRefusesTheRest) {
     const auto systems = make_systems(1);
     Agent agent({.policy = freeze_policy()});

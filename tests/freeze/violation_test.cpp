@@ -1,4 +1,5 @@
 // A worker that was taken over while file systems are frozen.
+#include "ipc/limits.hpp"
 #include "tests/freeze/freezing.hpp"
 #include "tests/hostile/puppet.hpp"
 #include "tests/hostile/wire.hpp"
@@ -48,6 +49,83 @@ TEST_F(WhileFrozen, NothingButTheFrozenSetIsAnswered) {
     puppet_.send(frame(7, 25));
     EXPECT_FALSE(puppet_.hear().frozen_state().frozen());
     EXPECT_EQ(puppet_.hear().fsfreeze_thaw().count(), 1);
+}
+
+// A list of mount points that lies in the arena, where the worker can put what it likes.
+class ListInTheArena : public testing::Test {
+protected:
+    ListInTheArena()
+        : systems_(make_systems(1)),
+          agent_({.policy = freeze_policy(), .root = tree_.root()}),
+          puppet_(agent_) {}
+
+    static std::string list_of(std::string_view point) { return wire::bytes(1, wire::bytes(1, point)); }
+    // As an honest worker says it, but for what is given.
+    void ask(std::uint64_t total, std::uint64_t offset, std::uint64_t size, std::string_view in_frame = "") {
+        puppet_.send(wire::seq(1) + wire::bytes(2, wire::bulk(total, offset, size)) +
+                     wire::bytes(24, in_frame));
+    }
+    void expect_violation() {
+        EXPECT_TRUE(puppet_.is_replaced());
+        EXPECT_FALSE(puppet_.welcome().welcome().frozen());
+        EXPECT_EQ(agent_.count_audit("verdict", "violation"), 1U);
+        EXPECT_TRUE(all_are_writable(systems_));
+    }
+
+    PuppetTree tree_;
+    std::vector<std::unique_ptr<LoopFs>> systems_;
+    Agent agent_;
+    Puppet puppet_;
+    const std::string good_ = list_of("/mnt/fs0");
+};
+
+TEST_F(ListInTheArena, IsTakenInItsOneForm) {
+    puppet_.write_arena(0, good_);
+    ask(good_.size(), 0, good_.size());
+    EXPECT_TRUE(puppet_.hear().frozen_state().frozen());
+    EXPECT_EQ(puppet_.hear().fsfreeze_freeze_list().count(), 1);
+}
+
+TEST_F(ListInTheArena, ThatIsNoMessageEndsTheWorker) {
+    puppet_.write_arena(0, std::string(good_.size(), '\xff'));
+    ask(good_.size(), 0, good_.size());
+    expect_violation();
+}
+
+TEST_F(ListInTheArena, WithAnUnknownFieldEndsTheWorker) {
+    const std::string list = good_ + wire::number(9, 1);
+    puppet_.write_arena(0, list);
+    ask(list.size(), 0, list.size());
+    expect_violation();
+}
+
+TEST_F(ListInTheArena, OutsideTheArenaEndsTheWorker) {
+    ask(good_.size(), kArenaData, good_.size());
+    expect_violation();
+}
+
+TEST_F(ListInTheArena, OverItsBoundEndsTheWorker) {
+    const std::string list = list_of(std::string(kMaxMountList, 'x'));
+    puppet_.write_arena(0, list);
+    ask(list.size(), 0, list.size());
+    expect_violation();
+}
+
+TEST_F(ListInTheArena, OfAnotherSizeThanItSaysEndsTheWorker) {
+    puppet_.write_arena(0, good_);
+    ask(good_.size() + 1, 0, good_.size());
+    expect_violation();
+}
+
+TEST_F(ListInTheArena, BesideOneInTheFrameEndsTheWorker) {
+    puppet_.write_arena(0, good_);
+    ask(good_.size(), 0, good_.size(), good_);
+    expect_violation();
+}
+
+TEST_F(ListInTheArena, ThatIsEmptyEndsTheWorker) {
+    puppet_.send(wire::seq(1) + wire::bytes(2, "") + wire::bytes(24, ""));
+    expect_violation();
 }
 
 }  // namespace

@@ -282,5 +282,41 @@ TEST(Write, GivenUpIsStillWrittenWhole) {
     EXPECT_EQ(served.asked().reply_dropped().seq(), asked.seq());
 }
 
+std::string freeze_list(std::size_t points) {
+    std::string list = "\"/mnt/first\"";
+    for (std::size_t at = 1; at < points; ++at) list += ",\"/mnt/" + std::string(94, 'x') + "\"";
+    return request("guest-fsfreeze-freeze-list", "{\"mountpoints\":[" + list + "]}");
+}
+
+TEST(MountPoints, ThatFitAFrameAreInIt) {
+    Served served;
+    served.say(freeze_list(600));
+    const ipc::Request asked = served.asked();
+    EXPECT_FALSE(asked.has_bulk());
+    EXPECT_EQ(asked.fsfreeze_freeze_list().mountpoints().item_size(), 600);
+}
+
+TEST(MountPoints, ThatDoNotFitAFrameLieInTheArena) {
+    Served served;
+    served.say(freeze_list(2000));
+    const ipc::Request asked = served.asked();
+    EXPECT_FALSE(asked.fsfreeze_freeze_list().has_mountpoints());
+    EXPECT_EQ(asked.bulk().total(), asked.bulk().first().size());
+    EXPECT_EQ(asked.bulk().first().offset(), 0U);
+    const auto bytes = served.arena().extent(0, asked.bulk().first().size());
+    schema::FsfreezeFreezeList list;
+    ASSERT_TRUE(list.ParseFromArray(bytes->data(), static_cast<int>(bytes->size())));
+    ASSERT_EQ(list.mountpoints().item_size(), 2000);
+    EXPECT_EQ(list.mountpoints().item(0), "/mnt/first");
+    EXPECT_EQ(list.mountpoints().item(1999), "/mnt/" + std::string(94, 'x'));
+}
+
+TEST(MountPoints, BeyondTheirBoundAreRefused) {
+    Served served;
+    served.say(freeze_list(3000));
+    EXPECT_EQ(served.line(),
+              R"({"error": {"class": "GenericError", "desc": "Parameter 'mountpoints' is too long"}})");
+}
+
 }  // namespace
 }  // namespace sallyport::worker::test
