@@ -43,13 +43,12 @@ struct Hearing {
 };
 using Heard = std::optional<Violation>;
 
-// Whether the present worker waits for the guard or the launcher; an earlier one's request is not its.
-bool has_request_under_way(const Session& session) {
-    const std::uint64_t worker = session.worker.number;
-    const Freezing& freezing = session.freezing;
-    return (freezing.pending && freezing.pending->worker == worker) ||
-           (freezing.thaw && freezing.thaw->worker == worker) ||
-           (session.launch && session.launch->worker == worker);
+// Whether the present worker waits for anything; what its predecessors asked for may still be under way beside that.
+bool is_waited_for(const Session& session) {
+    const auto is_ours = [&](const auto& request) {
+        return request && request->worker == session.worker.number;
+    };
+    return is_ours(session.freezing.pending) || is_ours(session.freezing.thaw) || is_ours(session.launch);
 }
 
 // Ends a request that has waited: audits it, and replies if its worker still lives.
@@ -58,7 +57,7 @@ Heard finish(const Hearing& hearing, std::optional<Pending>& slot, const Answer&
     Pending pending = *std::exchange(slot, std::nullopt);
     Session& session = hearing.session;
     WorkerState& worker = session.worker;
-    if (worker.phase == Phase::kWaiting && !has_request_under_way(session)) worker.phase = Phase::kIdle;
+    if (worker.phase == Phase::kWaiting && !is_waited_for(session)) worker.phase = Phase::kIdle;
     pending.reply.set_seq(pending.seq);
     // THREAT: a worker asks for the state until the held lines are full, so that nobody learns who froze.
     pending.record.has_place = session.freezing.is_frozen && &slot == &session.freezing.pending;

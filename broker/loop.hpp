@@ -14,6 +14,8 @@ namespace sallyport::broker {
 
 inline constexpr std::int64_t kNsPerMs = 1'000'000;
 inline constexpr int kEndingMs = 500;  // so long a worker may take to end after its socket is closed
+inline constexpr int kAloneMs = 2000;  // and so long after its host has gone,
+inline constexpr std::size_t kAloneFrames = 512;  // and say so much: the largest write has 256 parts
 
 enum class Stage : std::uint8_t {
     kNoHost,   // a listening channel without a connection
@@ -33,6 +35,9 @@ struct Loop {
     std::int64_t started_ns = 0;
     std::int64_t due_ns = 0;
     bool had_violation = false;
+    bool was_killed = false;                     // the worker, by us
+    std::optional<std::int64_t> alone_until_ns;  // since its host has gone: when it is killed
+    std::size_t alone_frames = 0;                // and what it has said since
     int channel_lost = 0;
     Backoff backoff;
     std::optional<int> exit_status;
@@ -55,8 +60,10 @@ void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0);
 /// Has the worker killed; its end is reported as any other.
 void kill(Loop& loop);
 void end_worker(Loop& loop, const Violation& violation);
+/// The same for a worker that goes on after its host has gone, which is no violation: it may be slow.
+void end_alone(Loop& loop);
 
-/// Gives replies to the present worker. One that was ended meanwhile is not told, and that is no fault of its.
+/// Gives replies to the present worker. One that has ended meanwhile gets nothing; that is no violation.
 SendReply reply_to(Loop& loop);
 
 /// Tells the launcher what it is to do next, if anything. A power order waits until its line is on the disk.

@@ -40,6 +40,7 @@ void stop(Loop& loop, int exit_status, const char* reason, int sys_errno) {
 
 void kill(Loop& loop) {
     loop.stage = Stage::kEnding;
+    loop.was_killed = true;
     loop.worker.socket.reset();
     loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
     if (const auto killed = kill_worker(loop.service.nursery.socket, loop.worker.number); !killed)
@@ -50,7 +51,10 @@ SendReply reply_to(Loop& loop) {
     return [&loop](const ipc::Reply& reply) -> Status {
         if (loop.stage != Stage::kRunning) return {};
         ipc::encode(reply, loop.wire.bytes);
-        return ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail);
+        const auto sent = ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail);
+        // It has just ended; hear_worker() notices.
+        if (!sent && sent.error().code == Errc::kClosed) return {};
+        return sent;
     };
 }
 
@@ -59,6 +63,11 @@ void end_worker(Loop& loop, const Violation& violation) {
     record.reason = violation.what;
     loop.service.audit.write(record);
     loop.had_violation = true;
+    kill(loop);
+}
+
+void end_alone(Loop& loop) {
+    note(loop, "worker-alone", "the worker goes on after its host has gone", 0);
     kill(loop);
 }
 
@@ -129,6 +138,8 @@ void hear_launcher_report(Loop& loop) {
     }
     const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
     if (reply && !send(*reply)) end_worker(loop, {"the worker does not read its replies"});
+    // Hooks that have waited for the launcher.
+    begin_launch(loop);
 }
 
 }  // namespace sallyport::broker

@@ -30,6 +30,13 @@ FdRef host(const Loop& loop) {
     return loop.service.channel.listens() ? FdRef(loop.connection) : FdRef(loop.service.channel.fd);
 }
 
+// Whether the host can neither send nor read any more. One that only sends no more may still read replies.
+bool has_gone(FdRef connection) {
+    pollfd wanted{.fd = connection.get(), .events = 0, .revents = 0};  // a hang-up is told unasked
+    const timespec at_once{};
+    return ::ppoll(&wanted, 1, &at_once, nullptr) == 1;
+}
+
 void start_next(Loop& loop) {
     Service& service = loop.service;
     auto worker = start_worker(service.nursery.socket, loop.next_number, host(loop), service.session.arena);
@@ -38,6 +45,7 @@ void start_next(Loop& loop) {
     loop.started_ns = boottime_ns();
     loop.stage = Stage::kRunning;
     loop.had_violation = false;
+    loop.was_killed = false;
     service.session.worker = WorkerState{.number = loop.next_number++};
 }
 
@@ -106,6 +114,7 @@ void hear_worker(Loop& loop) {
         return;
     }
     if (!*received) return;
+    if (loop.alone_until_ns && ++loop.alone_frames > kAloneFrames) return end_alone(loop);
     const SendReply send = reply_to(loop);
     const bool greets = loop.service.session.worker.phase == Phase::kGreeting;
     look_at_clock(loop);
@@ -115,6 +124,14 @@ void hear_worker(Loop& loop) {
     if (violation) return end_worker(loop, *violation);
     // What starting a worker took is not needed while it lives.
     if (greets) sandbox::forget_startup_code();
+}
+
+// An honest worker finds out by itself and ends.
+//
+// THREAT: one that was taken over stays, and no other host is served. It is killed; until then it says little.
+void note_gone_host(Loop& loop) {
+    loop.alone_until_ns = boottime_ns() + kAloneMs * kNsPerMs;
+    loop.alone_frames = 0;
 }
 
 bool is_inspecting(const Loop& loop) {
@@ -145,7 +162,6 @@ void give_up_inspecting(Loop& loop) {
 // The connection is over: of its contents nothing is left, and nothing of our own is held that only the next needs.
 void forget_host(Loop& loop) {
     loop.connection.reset();
-    loop.stage = Stage::kNoHost;
     loop.service.session.arena = {};
     sandbox::forget_startup_code();
 }
@@ -159,8 +175,16 @@ void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
     loop.service.audit.write(record);
     conclude_lost(loop.service.session, loop.service.audit);
     loop.worker.socket.reset();
-    const bool is_clean = ended.exit_status() == 0 && !loop.had_violation;
-    if (is_clean && loop.service.channel.listens()) return forget_host(loop);
+    loop.alone_until_ns.reset();
+    const bool is_gone = has_gone(loop.connection);
+    // An honest worker ends with its host, or is killed then because it is slow.
+    const bool is_honest = !loop.had_violation && (ended.exit_status() == 0 || (loop.was_killed && is_gone));
+    const bool is_over = loop.service.channel.listens() && (is_honest || is_gone);
+    if (is_over) forget_host(loop);
+    if (is_over && is_honest) {
+        loop.stage = Stage::kNoHost;
+        return;
+    }
     loop.channel_lost = ended.exit_status() == kChannelLostStatus ? loop.channel_lost + 1 : 0;
     if (loop.channel_lost == kChannelLostTimes) return stop(loop, 1, "the channel is lost");
     const std::int64_t now = boottime_ns();
@@ -185,16 +209,21 @@ std::optional<std::int64_t> launch_due(const Loop& loop) {
     return launch->due_ns;
 }
 
-// Without a due worker, query or power order nothing wakes us but the others.
+// When something is to be done though nobody moves.
+std::optional<std::int64_t> next_due(const Loop& loop) {
+    if (loop.leaving) return loop.leave_ns;
+    std::optional<std::int64_t> first = launch_due(loop);
+    const auto consider = [&](std::int64_t due) { first = std::min(due, first.value_or(due)); };
+    if (loop.stage == Stage::kPause || loop.stage == Stage::kEnding) consider(loop.due_ns);
+    if (loop.stage == Stage::kRunning && loop.alone_until_ns) consider(*loop.alone_until_ns);
+    if (is_inspecting(loop)) consider(loop.service.session.worker.transfer.due_ns);
+    return first;
+}
+
 std::optional<timespec> time_left(const Loop& loop) {
-    const bool has_due = loop.stage == Stage::kPause || loop.stage == Stage::kEnding;
-    const auto launch = launch_due(loop);
-    if (!loop.leaving && !has_due && !launch && !is_inspecting(loop)) return std::nullopt;
-    const std::int64_t due = loop.leaving ? loop.leave_ns
-                             : has_due    ? loop.due_ns
-                             : launch     ? *launch
-                                          : loop.service.session.worker.transfer.due_ns;
-    const std::int64_t left = std::max<std::int64_t>(0, due - boottime_ns());
+    const auto due = next_due(loop);
+    if (!due) return std::nullopt;
+    const std::int64_t left = std::max<std::int64_t>(0, *due - boottime_ns());
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
 }
 
@@ -207,9 +236,12 @@ void do_what_is_due(Loop& loop) {
     if (const auto launch = launch_due(loop); launch && now >= *launch) return begin_late_launch(loop);
     if (is_inspecting(loop) && now >= loop.service.session.worker.transfer.due_ns)
         return give_up_inspecting(loop);
+    if (loop.stage == Stage::kRunning && now >= loop.alone_until_ns.value_or(now + 1)) return end_alone(loop);
     if (now < loop.due_ns) return;
-    if (loop.stage == Stage::kPause) start_next(loop);
-    if (loop.stage == Stage::kEnding) kill(loop);
+    if (loop.stage == Stage::kEnding) return kill(loop);
+    if (loop.stage != Stage::kPause) return;
+    if (host(loop).get() >= 0) return start_next(loop);
+    loop.stage = Stage::kNoHost;
 }
 
 // SIGHUP means that the log was renamed.
@@ -225,36 +257,49 @@ void hear_recorder(Loop& loop) {
         return stop(loop, 1, "the recorder of the audit log is lost", heard.error().sys_errno);
 }
 
-void wait_and_hear(Loop& loop) {
-    const bool leaves = loop.leaving.has_value();
-    const int worker = loop.stage == Stage::kRunning && !leaves ? loop.worker.socket.get() : -1;
-    const bool accepts = loop.service.channel.listens() && loop.waiting.size() < kMaxWaiting && !leaves;
-    const int listener = accepts ? loop.service.channel.fd.get() : -1;
-    std::array wanted{
-        pollfd{.fd = leaves ? -1 : loop.service.signals.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = worker, .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : loop.service.nursery.socket.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = listener, .events = POLLIN, .revents = 0},
-        pollfd{.fd = loop.service.session.freezing.guard.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = loop.service.launcher.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : loop.service.session.inspector.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : loop.service.audit.recorder().get(), .events = POLLIN, .revents = 0},
+// What is waited for, and who hears what comes from there.
+struct Source {
+    int fd;  // -1: not now
+    void (*hear)(Loop& loop);
+    short events = POLLIN;
+};
+
+// In the order in which they are heard. A worker's last frames come before the report of its end.
+auto sources_of(const Loop& loop) {
+    const Service& service = loop.service;
+    const bool stays = !loop.leaving;
+    const bool runs = loop.stage == Stage::kRunning && stays;
+    // A worker that has not greeted has read nothing yet, and may be slow.
+    const bool watches = runs && !loop.alone_until_ns && service.session.worker.phase != Phase::kGreeting;
+    const bool accepts = service.channel.listens() && loop.waiting.size() < kMaxWaiting && stays;
+    const auto only_if = [](bool condition, FdRef fd) { return condition ? fd.get() : -1; };
+    return std::array{
+        Source{only_if(stays, service.signals), hear_signal},
+        Source{service.session.freezing.guard.get(), hear_guard_report},
+        Source{only_if(watches, loop.connection), note_gone_host, 0},
+        Source{only_if(runs, loop.worker.socket), hear_worker},
+        Source{only_if(stays, service.nursery.socket), hear_nursery_report},
+        Source{only_if(accepts, service.channel.fd), accept_next},
+        Source{service.launcher.get(), hear_launcher_report},
+        Source{only_if(stays, service.session.inspector), hear_inspector_reply},
+        Source{only_if(stays, service.audit.recorder()), hear_recorder},
     };
+}
+
+void wait_and_hear(Loop& loop) {
+    const auto sources = sources_of(loop);
+    std::array<pollfd, std::tuple_size_v<decltype(sources)>> wanted{};
+    std::ranges::transform(sources, wanted.begin(), [](const Source& source) {
+        return pollfd{.fd = source.fd, .events = source.events, .revents = 0};
+    });
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
         if (errno != EINTR) stop(loop, 1, "ppoll", errno);
         return;
     }
-    if (wanted[0].revents != 0) return hear_signal(loop);
-    if (wanted[4].revents != 0) return hear_guard_report(loop);
-    // A worker's last frames come before the report of its end.
-    if (wanted[1].revents != 0) return hear_worker(loop);
-    if (wanted[2].revents != 0) return hear_nursery_report(loop);
-    if (wanted[3].revents != 0) return accept_next(loop);
-    if (wanted[5].revents != 0) return hear_launcher_report(loop);
-    if (wanted[6].revents != 0) return hear_inspector_reply(loop);
-    if (wanted[7].revents != 0) return hear_recorder(loop);
-    do_what_is_due(loop);
+    const auto ready = std::ranges::find_if(wanted, [](const pollfd& one) { return one.revents != 0; });
+    if (ready == wanted.end()) return do_what_is_due(loop);
+    sources[static_cast<std::size_t>(ready - wanted.begin())].hear(loop);
 }
 
 }  // namespace

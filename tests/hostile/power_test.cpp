@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <csignal>
+#include <filesystem>
 
 #include "tests/hostile/taken_over.hpp"
 #include "tests/support/no_power.hpp"
@@ -112,6 +114,81 @@ TEST_F(PowerWhileATakenOverWorkerWaits, ItsEndDoesNotAnswerItsSuccessor) {
     tools_.release();
     EXPECT_TRUE(eventually([&] { return agent_.count_audit("what", "launch-ended") == 1; }));
     EXPECT_EQ(puppet_.ask(wire::file_flush(1, 1)).error().reason(), ipc::BAD_HANDLE);
+}
+
+class PowerBesideATrim : protected Apart, public TakenOver {
+protected:
+    PowerBesideATrim() : TakenOver(kTrimPolicy) {}
+    [[nodiscard]] pid_t guard() {
+        for (const pid_t child : children_of(agent_.broker().pid()))
+            if (name_of(child) == "sallyport-guard") return child;
+        return -1;
+    }
+
+    static constexpr const char* kTrimPolicy = R"(schema = 1
+[[allow]]
+id = "down"
+commands = ["guest-shutdown"]
+modes = ["powerdown"]
+[[allow]]
+id = "trim"
+commands = ["guest-fstrim"]
+freeze = { mounts = ["$D/none"] }
+)";
+};
+
+TEST_F(PowerBesideATrim, RequestOfAnEarlierWorkerThatEndsDoesNotLoseTheReply) {
+    tools_.block();
+    ASSERT_TRUE(send_signal(guard(), SIGSTOP));
+    puppet_.send(wire::seq(1) + wire::bytes(26, ""));
+    puppet_.crash();
+    ASSERT_TRUE(puppet_.is_replaced());
+    puppet_.send(shutdown(1, "powerdown"));
+    ASSERT_TRUE(eventually([&] { return tools_.calls() == "poweroff\n"; }));
+    ASSERT_TRUE(send_signal(guard(), SIGCONT));
+    ASSERT_TRUE(eventually([&] { return agent_.count_audit("what", "guest-fstrim") == 1; }));
+    tools_.release();
+    EXPECT_TRUE(puppet_.hear().has_shutdown());
+}
+
+struct ApartWithHook : Apart {
+    ApartWithHook() {
+        std::filesystem::create_directories("/run/hooks");
+        tools_.put("/run/hooks/hook", "exit 0");
+    }
+};
+
+class FreezeAfterAPowerRequest : protected ApartWithHook, public TakenOver {
+protected:
+    FreezeAfterAPowerRequest() : TakenOver(kFreezePolicy) {}
+    static constexpr const char* kFreezePolicy = R"(schema = 1
+[[allow]]
+id = "down"
+commands = ["guest-shutdown"]
+modes = ["powerdown"]
+[[allow]]
+id = "freeze"
+commands = ["guest-fsfreeze-freeze"]
+freeze = { mounts = ["$D/none"], hooks = "/run/hooks" }
+)";
+};
+
+TEST_F(FreezeAfterAPowerRequest, RunsItsHooksAsSoonAsTheLauncherIsFree) {
+    tools_.block();
+    puppet_.send(shutdown(1, "powerdown"));
+    ASSERT_TRUE(eventually([&] { return tools_.calls() == "poweroff\n"; }));
+    puppet_.crash();
+    ASSERT_TRUE(puppet_.is_replaced());
+    puppet_.send(wire::seq(1) + wire::bytes(23, ""));
+    puppet_.send(wire::seq(2) + wire::bytes(22, ""));
+    // The status is told while the hooks still wait.
+    while (!puppet_.hear().has_fsfreeze_status()) continue;
+    tools_.release();
+    ipc::Reply reply;
+    while (reply.has_frozen_state() || reply.result_case() == ipc::Reply::RESULT_NOT_SET)
+        reply = puppet_.hear();
+    EXPECT_EQ(reply.seq(), 1U);
+    EXPECT_TRUE(reply.has_fsfreeze_freeze());
 }
 
 }  // namespace

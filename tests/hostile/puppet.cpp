@@ -48,15 +48,15 @@ Puppet::Puppet(const Agent& agent) : host_(agent.socket()) {
 }
 
 void Puppet::pull(Pull kind, std::string_view payload) {
-    host_.send(four_bytes(static_cast<std::uint32_t>(payload.size())) + static_cast<char>(kind) +
-               std::string(payload));
+    host_->send(four_bytes(static_cast<std::uint32_t>(payload.size())) + static_cast<char>(kind) +
+                std::string(payload));
 }
 
 Puppet::Message Puppet::next() {
-    const std::string header = host_.bytes(5);
+    const std::string header = host_->bytes(5);
     std::uint32_t size = 0;
     std::memcpy(&size, header.data(), sizeof size);
-    return {.kind = static_cast<Twitch>(header[4]), .payload = host_.bytes(size)};
+    return {.kind = static_cast<Twitch>(header[4]), .payload = host_->bytes(size)};
 }
 
 void Puppet::send(std::string_view frame) {

@@ -42,7 +42,13 @@ public:
     void mute() { pull(Pull::kMute, ""); }
     void exit(char status) { pull(Pull::kExit, std::string_view(&status, 1)); }
     void crash() { pull(Pull::kCrash, ""); }
+    void ignore_host() { pull(Pull::kIgnoreHost, ""); }
+    void talk_alone() { pull(Pull::kTalkAlone, ""); }
     void close_socket() { pull(Pull::kCloseSocket, ""); }
+
+    /// The host's end: it goes away, or only sends no more.
+    void hang_up() { host_.reset(); }
+    void half_close() { host_->half_close(); }
 
     /// The broker's next reply. Throws if none comes, or if a successor of the worker greets instead.
     ipc::Reply hear();
@@ -59,7 +65,7 @@ private:
     };
     void pull(Pull kind, std::string_view payload);
     Message next();
-    HostClient host_;
+    std::optional<HostClient> host_;
     ipc::Reply welcome_;
 };
 

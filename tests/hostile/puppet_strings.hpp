@@ -15,6 +15,8 @@ enum class Pull : char {
     kMute = 'm',         // from now on no reply of the broker is read
     kExit = 'x',         // payload: the status
     kCrash = 'k',        // an illegal instruction
+    kIgnoreHost = 'i',   // from now on the host is not read, nor its end noticed
+    kTalkAlone = 't',    // once the host has gone, asks for ever
     kCloseSocket = 'c',  // the broker's socket is closed; the worker stays
 };
 

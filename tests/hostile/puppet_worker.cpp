@@ -94,7 +94,7 @@ public:
 
 private:
     void turn(std::string& frame) {
-        std::array wanted{pollfd{.fd = kHost, .events = POLLIN, .revents = 0},
+        std::array wanted{pollfd{.fd = is_ignoring_ ? -1 : kHost, .events = POLLIN, .revents = 0},
                           pollfd{.fd = deaf_ ? -1 : kBroker, .events = POLLIN, .revents = 0}};
         ::ppoll(wanted.data(), wanted.size(), nullptr, nullptr);
         if (wanted[1].revents != 0) {
@@ -138,6 +138,11 @@ private:
                 ::_exit(payload[0]);
             case Pull::kCrash:
                 __builtin_trap();
+            case Pull::kIgnoreHost:
+                is_ignoring_ = true;
+                return;
+            case Pull::kTalkAlone:
+                talk_alone();
             case Pull::kCloseSocket:
                 ::close(kBroker);
                 deaf_ = true;
@@ -147,6 +152,16 @@ private:
 
     static void flood(std::uint32_t count) {
         for (std::uint32_t seq = 1; seq <= count; ++seq) send_frame(wire::file_flush(seq, 1));
+    }
+
+    [[noreturn]] static void talk_alone() {
+        wait_until(kHost, 0);  // a hang-up is told unasked
+        std::string frame;
+        for (std::uint64_t seq = 1;; ++seq) {
+            send_frame(wire::file_flush(seq, 1));
+            wait_until(kBroker, POLLIN);
+            take_frame(frame);
+        }
     }
 
     static void call(std::string_view payload) {
@@ -176,6 +191,7 @@ private:
     ipc::Arena arena_;
     std::string heard_;
     bool deaf_ = false;
+    bool is_ignoring_ = false;
 };
 
 int run_nursery(unsigned long uid, unsigned long gid) {
