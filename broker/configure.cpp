@@ -61,25 +61,29 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
         if (!options.ParseFromString(answer)) return failure(Errc::kInvalid, "the policy tool's answer");
         return {};
     };
-    // Once to learn which configuration file is meant, once more with it.
-    TRY(ask({}, {}));
-    if (options.is_answered()) return options;
+    const auto ask_with = [&](const std::string& config, FdRef file) {
+        return ask({"--final", "--config-fd", "4", "--config-name", config}, {file});
+    };
     const char* variable = std::getenv("QGA_CONF");
-    const std::string path = options.has_config()  ? options.config()
-                             : variable != nullptr ? variable
-                                                   : kDefaultConfig;
-    if (!options.has_config() && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
-        // As with qemu-ga, that is no error; but what restricts the host may stand in it.
-        if (variable != nullptr)
-            ::dprintf(
-                STDERR_FILENO, "sallyportd: warning: %s\n",
-                text_of({Error{Errc::kInvalid, "QGA_CONF names it, and it is not there"}, path}).c_str());
-        TRY(ask({"--final"}, {}));
-        return options;
+    const std::string usual = variable != nullptr ? variable : kDefaultConfig;
+    // As with qemu-ga, one that is not there is no error.
+    const bool is_there = ::access(usual.c_str(), F_OK) == 0 || errno != ENOENT;
+    auto file = is_there ? open_of_admin(usual, 0) : Checked<UniqueFd>();
+    // The tool comes back without an answer if the command line names another file.
+    TRY(!file ? ask({}, {}) : is_there ? ask_with(usual, *file) : ask({"--final"}, {}));
+    const bool is_read = file && is_there && options.config() == usual;
+    if (options.has_config() && !is_read) {
+        const UniqueFd named = TRY(open_of_admin(options.config(), 0));
+        TRY(ask_with(std::string(options.config()), named));
+    } else if (!file && !options.is_answered()) {
+        return std::unexpected(file.error());
+    } else if (!is_there && variable != nullptr) {
+        // But what restricts the host may stand in it.
+        ::dprintf(STDERR_FILENO, "sallyportd: warning: %s\n",
+                  text_of({Error{Errc::kInvalid, "QGA_CONF names it, and it is not there"}, usual}).c_str());
     }
-    const UniqueFd file = TRY(open_of_admin(path, 0));
-    TRY(ask({"--final", "--config-fd", "4", "--config-name", path}, {file}));
-    options.set_config(path);
+    // Known as the agent's own from now on.
+    if (file && is_there && !options.has_config()) options.set_config(usual);
     return options;
 }
 

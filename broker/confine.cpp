@@ -66,6 +66,7 @@ Checked<void> confine_nursery(Service& service) {
     service.nursery = TRY(about(program.path, start_nursery(program.file, user)));
     TRY(of("worker", prove_nursery(service.nursery, user)));
     service.nursery.proc.reset();
+    service.nursery.status.reset();
     return {};
 }
 

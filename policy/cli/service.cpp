@@ -109,7 +109,8 @@ void set_the_rest(const Options& options, compiled::Service& service) {
 struct Arguments {
     int output_fd = -1;
     int config_fd = -1;
-    bool is_final = false;  // the configuration file is known: read it, complain, print
+    bool is_final =
+        false;  // the configuration file is given, or there is none, unless the words name another
     std::string config_name;
     std::vector<std::string> words;
 };
@@ -136,34 +137,47 @@ int act(const Arguments& arguments, Action action) {
     return kFailure;
 }
 
-int run(Arguments& arguments) {
-    if (const auto locked = sandbox::lockdown_compiler(); !locked) return refuse(locked.error().what);
-    arguments.words.insert(arguments.words.begin(), "sallyportd");
-    Options options;
-    if (arguments.config_fd >= 0) {
-        const auto text = read_all(FdRef(arguments.config_fd), kMaxPolicySize);
-        if (!text) return refuse(describe(arguments.config_name, text.error()));
-        const auto from_file = compile::read_key_file(*text);
-        if (!from_file) {
-            complain(compile::key_file_error(arguments.config_name, from_file.error()));
-            return kFailure;
-        }
-        merge(*from_file, options);
-        const auto ignored = compile::ignored_keys(*text);
-        options.warnings.insert(options.warnings.end(), ignored.begin(), ignored.end());
-    }
-    if (const Action action = read_command_line(arguments.words, options); action != Action::kServe)
-        return act(arguments, action);
+// Lays the file over `options`; false, and said, if it cannot be used.
+bool read_file(const Arguments& arguments, Options& options) {
+    const auto text = read_all(FdRef(arguments.config_fd), kMaxPolicySize);
+    if (!text) return complain(describe(arguments.config_name, text.error())), false;
+    const auto from_file = compile::read_key_file(*text);
+    if (!from_file) return complain(compile::key_file_error(arguments.config_name, from_file.error())), false;
+    merge(*from_file, options);
+    const auto ignored = compile::ignored_keys(*text);
+    options.warnings.insert(options.warnings.end(), ignored.begin(), ignored.end());
+    return true;
+}
+
+// With all that there is to read.
+int finish(const Arguments& arguments, Options& options) {
     compiled::Service service;
-    if (const std::string wrong = set_channel(options, service); arguments.is_final && !wrong.empty())
-        return refuse(wrong);
-    if (arguments.is_final && options.allow_rpcs.is_given && options.allow_rpcs.names.empty())
+    if (const std::string wrong = set_channel(options, service); !wrong.empty()) return refuse(wrong);
+    if (options.allow_rpcs.is_given && options.allow_rpcs.names.empty())
         return refuse("allow-rpcs: an empty list; leave it out to allow all that the policy allows");
-    if (arguments.is_final) warn(options);
-    if (arguments.is_final && options.dump) return say(arguments, dumped(options));
+    warn(options);
+    if (options.dump) return say(arguments, dumped(options));
     set_commands(options, service);
     set_the_rest(options, service);
     return answer(arguments, service);
+}
+
+int run(Arguments& arguments) {
+    if (const auto locked = sandbox::lockdown_compiler(); !locked) return refuse(locked.error().what);
+    arguments.words.insert(arguments.words.begin(), "sallyportd");
+    Options asked;
+    if (const Action action = read_command_line(arguments.words, asked); action != Action::kServe)
+        return act(arguments, action);
+    // Which file is meant is all that can be told without it.
+    if (!arguments.is_final || (!asked.config.empty() && asked.config != arguments.config_name)) {
+        compiled::Service service;
+        if (!asked.config.empty()) service.set_config(asked.config);
+        return answer(arguments, service);
+    }
+    Options options;
+    if (arguments.config_fd >= 0 && !read_file(arguments, options)) return kFailure;
+    read_command_line(arguments.words, options);
+    return finish(arguments, options);
 }
 
 }  // namespace

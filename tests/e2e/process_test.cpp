@@ -190,6 +190,20 @@ TEST_F(ConfigFile, OptionBeatsVariable) {
               std::string::npos);
 }
 
+TEST_F(ConfigFile, ThatTheOptionReplacesMayBeBroken) {
+    const std::string good = scratch_.write("good.conf", "[general]\npath=/by/option\nnonsense=1\n");
+    const std::string theirs = scratch_.write("theirs.conf", "[general]\npath=/theirs\n", 0666);
+    for (const std::string& usual : {scratch_.write("broken.conf", "no group\n"), theirs, scratch_.path(),
+                                     good, scratch_.path("missing.conf")}) {
+        const Finished shown = run_daemon({"-D", "-c", good}, {"QGA_CONF=" + usual});
+        EXPECT_EQ(shown.ending, 0) << usual << shown.error;
+        EXPECT_NE(shown.out.find("path=/by/option\n"), std::string::npos) << usual;
+        EXPECT_EQ(shown.error, "sallyportd: warning: the key 'nonsense' is unknown and ignored\n") << usual;
+    }
+    EXPECT_EQ(run_daemon({"-D"}, {"QGA_CONF=" + theirs}).ending, 1);
+    EXPECT_EQ(run_daemon({"-V"}, {"QGA_CONF=" + theirs}).ending, 0);
+}
+
 TEST_F(ConfigFile, ThatCannotBeParsedEndsTheStart) {
     for (const std::string text : {"no group\n", "[general]\nverbose=maybe\n", "[general\nverbose=true\n",
                                    "[general]\nline without equals\n"})
