@@ -21,13 +21,15 @@ id = "never"
 files = [{ under = "$D/keys" }]
 )";
 
+void prepare(const Scratch& scratch) {
+    scratch.write("keys/key", "key");
+    scratch.write("work/file", "file");
+}
+
 class DeniedThings : public testing::Test {
 protected:
     explicit DeniedThings(const std::string& policy = kOpenPolicy)
-        : agent_({.policy = policy, .prepare = [](const Scratch& scratch) {
-                      scratch.write("keys/key", "key");
-                      scratch.write("work/file", "file");
-                  }}) {
+        : agent_(AgentOptions{.policy = policy, .prepare = prepare}) {
         if (!agent_.is_serving()) throw std::runtime_error(agent_.messages());
     }
     std::string open(const std::string& path, const std::string& mode) {
@@ -105,16 +107,16 @@ TEST_F(OneTree, LinkInThePlaceOfTheRulesDirectory) {
 }
 
 TEST_F(OneTree, AgentDoesNotStartWithALinkOnTheWay) {
-    Agent agent({.policy = R"(schema = 1
+    Agent agent(AgentOptions{.policy = R"(schema = 1
 [[allow]]
 id = "work"
 commands = ["@file"]
 files = [{ under = "$D/link/inbox", access = ["read"] }]
 )",
-                 .prepare = [](const Scratch& scratch) {
-                     scratch.make_folder("home/inbox");
-                     fs::create_symlink("home", scratch.path("link"));
-                 }});
+                             .prepare = [](const Scratch& scratch) {
+                                 scratch.make_folder("home/inbox");
+                                 fs::create_symlink("home", scratch.path("link"));
+                             }});
     EXPECT_FALSE(agent.is_serving());
     EXPECT_NE(agent.messages().find("policy.toml:2: rule 'work': " + agent.scratch().path("link/inbox") +
                                     ": a symbolic link is on the way to this directory"),
