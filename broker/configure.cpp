@@ -25,11 +25,12 @@ constexpr const char* kDefaultConfig = "/etc/qemu/qemu-ga.conf";
 // `input` is what the tool reads for us, as it is called in messages.
 Checked<std::string> ask_tool(const std::string& input, std::vector<std::string> arguments,
                               std::vector<FdRef> descriptors) {
+    const PlainUser user = TRY(plain_user());
     const Executable tool = TRY(open_helper(kToolPlaces));
     auto answer = run_tool({.executable = tool.file,
                             .arguments = std::move(arguments),
                             .descriptors = std::move(descriptors),
-                            .user = plain_user(),
+                            .user = user,
                             .limit = kMaxCompiledSize,
                             .deadline_ms = kCompileDeadlineMs});
     const bool is_refused = !answer && answer.error().code == Errc::kInvalid;

@@ -61,7 +61,7 @@ Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state) {
 }
 
 Checked<void> confine_nursery(Service& service) {
-    const PlainUser user = plain_user();
+    const PlainUser user = TRY(plain_user());
     const Executable program = TRY(open_helper(kWorkerPlaces));
     service.nursery = TRY(about(program.path, start_nursery(program.file, user)));
     TRY(of("worker", prove_nursery(service.nursery, user)));
@@ -88,7 +88,7 @@ Checked<void> confine_inspector(Service& service) {
     for (const Command& row : kCommands)
         if (row.answered_by != AnsweredBy::kInspector) commands.remove(row.id);
     if (commands.is_empty()) return {};
-    const PlainUser user = plain_user();
+    const PlainUser user = TRY(plain_user());
     const Executable program = TRY(open_helper(kInspectorPlaces));
     Helper inspector = TRY(about(program.path, start_inspector(program.file, user, commands)));
     TRY(of("inspector", prove_inspector(inspector, user)));

@@ -20,7 +20,8 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr uid_t kNobody = 65534;
+constexpr const char* kNoUser =
+    "there is no user sallyport: make it with 'systemd-sysusers', or with 'useradd --system sallyport'";
 
 // From our own directory on; as installed, and in a build tree.
 constexpr std::array kPrograms{
@@ -37,17 +38,17 @@ Result<std::string> own_directory() {
 
 }  // namespace
 
-PlainUser plain_user() {
-    if (::geteuid() != 0) return {.uid = ::geteuid(), .gid = ::getegid()};
+Result<PlainUser> plain_user() {
+    if (::geteuid() != 0) return PlainUser{.uid = ::geteuid(), .gid = ::getegid()};
     // The file itself: the name service could load libraries and ask the network.
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
     while (file) {
         const passwd* entry = ::fgetpwent(file.get());
         if (entry == nullptr) break;
-        if (std::string_view(entry->pw_name) == "sallyport" && entry->pw_uid != 0)
-            return {.uid = entry->pw_uid, .gid = entry->pw_gid};
+        if (std::string_view(entry->pw_name) == "sallyport" && entry->pw_uid != 0 && entry->pw_gid != 0)
+            return PlainUser{.uid = entry->pw_uid, .gid = entry->pw_gid};
     }
-    return {.uid = kNobody, .gid = kNobody};
+    return failure(Errc::kSystem, kNoUser);
 }
 
 Checked<Executable> open_helper(std::span<const char* const> candidates) {

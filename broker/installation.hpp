@@ -13,13 +13,15 @@
 
 namespace sallyport::broker {
 
-/// The ids that processes without privilege run as: the user sallyport if we are root (nobody where there is
-/// no such user), else our own.
+/// The ids that processes without privilege run as: the user sallyport if we are root, else our own.
 struct PlainUser {
     uid_t uid = 0;
     gid_t gid = 0;
 };
-PlainUser plain_user();
+
+/// THREAT: whoever runs as the same user can send signals to these processes. So root has no other choice than that user:
+/// nobody, for one, is shared. Errors: kSystem if /etc/passwd has no such user with ids other than root's.
+Result<PlainUser> plain_user();
 
 /// Opens an executable of this installation, found relative to our own: "../libexec/sallyport/worker" and, in
 /// a build tree,

@@ -1,5 +1,6 @@
 // What the kernel shows of each process while it serves.
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -40,6 +41,10 @@ TEST(Confinement, WorkerAndNurseryOfRootHoldNothing) {
     ASSERT_EQ(host.ask(command("guest-ping")), kPong);
     expect_confined(agent.worker());
     expect_confined(agent.nursery());
+    const passwd* user = ::getpwnam("sallyport");
+    ASSERT_NE(user, nullptr);
+    for (const pid_t process : {agent.worker(), agent.nursery()})
+        EXPECT_EQ(std::stoul(status_field(process, "Uid")), user->pw_uid) << name_of(process);
     EXPECT_GT(std::stoi(status_field(agent.worker(), "Seccomp_filters")),
               std::stoi(status_field(agent.nursery(), "Seccomp_filters")));
 }

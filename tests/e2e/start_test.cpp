@@ -375,6 +375,43 @@ TEST(Start, SocketAppearsWhenAllElseIsDone) {
     EXPECT_FALSE(fs::exists(scratch.path("host.sock")));
 }
 
+struct Users {
+    const char* name;
+    const char* passwd;
+};
+class StartOfRootWithoutTheUser : public testing::TestWithParam<Users> {};
+
+TEST_P(StartOfRootWithoutTheUser, FailsAndSaysWhatToDo) {
+    const Scratch scratch;
+    scratch.write("policy.toml", "schema = 1\n");
+    scratch.write("passwd", std::string("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n") +
+                                GetParam().passwd);
+    scratch.make_folder("state", 0700);
+    const std::string users = scratch.path("passwd");
+    const Finished ended = run(
+        {.words = {build_root() + "/broker/sallyportd", "-m", "unix-listen", "-p", scratch.path("host.sock"),
+                   "--policy", scratch.path("policy.toml"), "-t", scratch.path("state")},
+         .environment = {"QGA_CONF=/nonexistent"},
+         .output = "",
+         .before_exec = [&] {
+             if (::unshare(CLONE_NEWNS) != 0 ||
+                 ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                 ::mount(users.c_str(), "/etc/passwd", nullptr, MS_BIND, nullptr) != 0)
+                 ::_exit(123);
+         }});
+    EXPECT_EQ(ended.ending, 1);
+    for (const char* said : {"there is no user sallyport", "systemd-sysusers", "useradd"})
+        EXPECT_NE(ended.error.find(said), std::string::npos) << ended.error;
+    EXPECT_FALSE(fs::exists(scratch.path("host.sock")));
+}
+
+const Users kUsers[] = {
+    {"Nobody", ""},
+    {"WhoIsRoot", "sallyport:x:0:990::/:/bin/false\n"},
+    {"WhoseGroupIsRoots", "sallyport:x:990:0::/:/bin/false\n"},
+};
+INSTANTIATE_TEST_SUITE_P(, StartOfRootWithoutTheUser, testing::ValuesIn(kUsers), case_name<Users>);
+
 TEST(Start, RelativePolicyIsJudgedFromTheRootOn) {
     const Scratch scratch;
     scratch.write("theirs/policy.toml", "schema = 1\n");
