@@ -92,13 +92,16 @@ void Recorder::write() {
     ipc::RingWords& words = ring_.words();
     hear(broker_);
     hear(peer_);
+    // Whoever is left when the other has ended finds nothing to do, and must not make a file for it.
+    if (!broker_.is_open() && log_.is_complete(ring_)) return end(log_.sync() ? 0 : 1);
     words.is_asleep = 0;
     const std::uint64_t before = words.taken;
     const bool held = is_held();
     const auto written = held ? Result<bool>(false) : write_all();
     if (!written && written.error().code == Errc::kInvalid) return end(1);
     const bool is_done = written && !*written && !held;
-    if (is_done && !broker_.is_open()) return end(log_.sync() ? 0 : 1);
+    // The directory itself was removed: nothing can be written any more, and nobody is left to be told.
+    if (!written && !broker_.is_open() && written.error().sys_errno == ENOENT) return end(1);
     if (!peer_.is_open()) start_keeper();
     if (is_keeper_) return;
     // The keeper waits without a deadline only while all that is written is on the disk.

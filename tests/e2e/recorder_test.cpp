@@ -226,6 +226,18 @@ TEST_F(Recorder, WritesWhatItWasGivenBeforeTheBrokerEnded) {
     expect_whole(lines);
 }
 
+TEST_F(Recorder, EndsWithTheAgentAlsoIfItsDirectoryIsRemoved) {
+    const auto both = recorders_of(agent_.state());
+    ASSERT_EQ(both.size(), 2U);
+    for (const pid_t process : both) send_signal(process, SIGSTOP);
+    read(10);
+    agent_.broker().signal(SIGKILL);
+    EXPECT_EQ(agent_.broker().wait(), -SIGKILL);
+    fs::remove_all(agent_.state());
+    for (const pid_t process : both) send_signal(process, SIGCONT);
+    for (const pid_t process : both) EXPECT_TRUE(eventually([process] { return !is_running(process); }));
+}
+
 TEST_F(Recorder, OfAnEarlierAgentFinishesBeforeTheNextBegins) {
     const pid_t stopped = writer();
     send_signal(stopped, SIGSTOP);
