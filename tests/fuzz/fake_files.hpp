@@ -1,4 +1,4 @@
-// Stands in for broker/sys/files.cpp: files that exist in memory only, and fail when told to.
+// Stands in for broker/files/open.cpp and use.cpp: files that exist in memory only, and fail when told to.
 #pragma once
 
 #include <cstddef>

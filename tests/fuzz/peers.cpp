@@ -1,6 +1,8 @@
 // The processes that the broker talks to, played by the fuzzer: they keep their contracts, in any order and at any time.
 #include "tests/fuzz/peers.hpp"
 
+#include <fcntl.h>
+
 #include <cerrno>
 
 #include "ipc/handover.hpp"
@@ -189,6 +191,33 @@ void PlayedInspector::act(Draw& draw) {
         part.set_last(at + kInspectedPart >= rest.size() && !draw.rarely(8));
         say(reply);
     }
+}
+
+ipc::Ring PlayedRecorder::share() {
+    auto ring = ipc::Ring::create();
+    promise(ring.has_value(), "a ring can be made");
+    auto mapped = ipc::Ring::map(UniqueFd(::fcntl(ring->fd().get(), F_DUPFD_CLOEXEC, 0)));
+    promise(mapped.has_value(), "a ring can be mapped");
+    ring_.emplace(*std::move(mapped));
+    return *std::move(ring);
+}
+
+void PlayedRecorder::take_lines() {
+    while (hear()) {
+    }
+    if (is_held()) return;
+    std::string line;
+    for (;;) {
+        const auto taken = ring_->take(position_, line);
+        promise(taken.has_value(), "the ring has lines");
+        if (!*taken) break;
+        log += line + '\n';
+    }
+    ipc::RingWords& words = ring_->words();
+    const bool is_waited_for = words.synced < words.sync_wanted;
+    words.taken = position_;
+    words.synced = position_;
+    if (is_waited_for) (void)ipc::send(socket, "s", ipc::WhenFull::kFail);
 }
 
 void PlayedNursery::take_orders() {

@@ -10,6 +10,7 @@
 #include "ipc/inspector.pb.h"
 #include "ipc/launcher.pb.h"
 #include "ipc/nursery.pb.h"
+#include "ipc/ring.hpp"
 #include "tests/fuzz/draw.hpp"
 
 namespace sallyport::fuzz {
@@ -80,6 +81,21 @@ public:
 private:
     void answer(Draw& draw, ipc::ReplyPart& part) const;
     ipc::Request query_;
+};
+
+/// The recorder takes lines from the ring at once, unless it is not to touch a disk.
+class PlayedRecorder : public Peer {
+public:
+    /// Makes the ring and gives back the broker's end of it.
+    ipc::Ring share();
+    void take_lines();
+    [[nodiscard]] bool is_held() const { return ring_->words().is_held != 0; }
+    /// Every line that was taken, each with its line end.
+    std::string log;
+
+private:
+    std::optional<ipc::Ring> ring_;
+    std::uint64_t position_ = 0;
 };
 
 /// What the nursery was told.

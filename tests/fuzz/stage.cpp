@@ -4,7 +4,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +42,7 @@ public:
     StateDirectory& operator=(const StateDirectory&) = delete;
     [[nodiscard]] FdRef fd() const { return fd_; }
     void empty() const {
-        for (const char* name : {"audit.jsonl", "sallyport.state", "sallyport.frozen"})
+        for (const char* name : {"sallyport.state", "sallyport.frozen", "sallyport.clock"})
             ::unlinkat(fd_.get(), name, 0);
     }
 
@@ -99,36 +100,34 @@ broker::Freezing make_freezing(UniqueFd guard) {
     return freezing;
 }
 
-std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, UniqueFd guard) {
+std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, UniqueFd guard,
+                                              PlayedRecorder& recorder) {
     state().empty();
     auto handles = broker::HandleCounter::open(state().fd());
-    auto audit = broker::Audit::open(state().fd(), policy.digest);
+    auto audit = broker::Audit::open(recorder.share(), recorder.connect(), policy);
+    auto table = broker::files::Table::build(policy, {});
+    auto kept_time = broker::KeptTime::open(state().fd());
     auto notify = broker::Notify::connect();
-    promise(handles && audit && notify, "the broker's parts can be made");
-    broker::RuleTrees trees;
-    for (const policy::Rule& rule : policy.rules) {
-        trees.emplace_back();
-        for (std::size_t file = 0; file < rule.files.size(); ++file)
-            trees.back().emplace_back(::open("/dev/null", O_PATH | O_CLOEXEC));
-    }
-    return std::make_unique<broker::Service>(broker::Service{
-        .session = broker::Session{.policy = policy,
-                                   .trees = std::move(trees),
-                                   .proc_self_fd = UniqueFd(::open("/dev/null", O_PATH | O_CLOEXEC)),
-                                   .start_directory = "/",
-                                   .handles = *std::move(handles),
-                                   .arena = {},
-                                   .inspector = {},
-                                   .files = {},
-                                   .freezing = make_freezing(std::move(guard)),
-                                   .worker = {},
-                                   .launch = {}},
-        .channel = {},
-        .nursery = {},
-        .launcher = {},
-        .audit = *std::move(audit),
-        .notify = *std::move(notify),
-        .signals = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))});
+    promise(handles && audit && table && kept_time && notify, "the broker's parts can be made");
+    return std::make_unique<broker::Service>(
+        broker::Service{.session = broker::Session{.policy = policy,
+                                                   .table = *std::move(table),
+                                                   .start_directory = "/",
+                                                   .handles = *std::move(handles),
+                                                   .kept_time = *std::move(kept_time),
+                                                   .clock = broker::ExpiryClock(0, broker::read_clocks()),
+                                                   .arena = {},
+                                                   .inspector = {},
+                                                   .files = {},
+                                                   .freezing = make_freezing(std::move(guard)),
+                                                   .worker = {},
+                                                   .launch = {}},
+                        .channel = {},
+                        .nursery = {},
+                        .launcher = {},
+                        .audit = *std::move(audit),
+                        .notify = *std::move(notify),
+                        .signals = {}});
 }
 
 }  // namespace
@@ -136,9 +135,8 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
 Stage::Stage(bool has_hooks) : policy_(make_policy(has_hooks)) {
     reset_files();
     handles().clear();
-    service_ = make_service(policy_, guard.connect());
+    service_ = make_service(policy_, guard.connect(), recorder_);
     mark_ = UniqueFd(::openat(state().fd().get(), "sallyport.frozen", O_RDONLY | O_CLOEXEC));
-    log_ = UniqueFd(::openat(state().fd().get(), "audit.jsonl", O_RDONLY | O_CLOEXEC));
     service_->session.inspector = inspector.connect();
     service_->launcher = launcher.connect();
     service_->nursery.socket = nursery_.connect();
@@ -147,7 +145,10 @@ Stage::Stage(bool has_hooks) : policy_(make_policy(has_hooks)) {
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;
     service_->channel.fd = std::move(host->first);
     host_ = std::move(host->second);
-    signal_ = UniqueFd(::fcntl(service_->signals.get(), F_DUPFD_CLOEXEC, 0));
+    auto signals = ipc::socket_pair();
+    promise(signals.has_value(), "a socket pair can be made");
+    service_->signals = std::move(signals->first);
+    signal_ = std::move(signals->second);
     loop_ = std::make_unique<broker::Loop>(broker::Loop{.service = *service_});
     broker::begin(*loop_);
     hear_all();
@@ -219,7 +220,9 @@ void Stage::pass_time() {
 }
 
 void Stage::stop() {
-    (void)::eventfd_write(signal_.get(), 1);
+    signalfd_siginfo info{};
+    info.ssi_signo = SIGTERM;
+    promise(::write(signal_.get(), &info, sizeof info) == sizeof info, "a signal can be sent");
     settle();
 }
 
@@ -232,6 +235,7 @@ void Stage::turn() {
         pollfd{.fd = service_->launcher.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = leaves ? -1 : service_->session.inspector.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = leaves ? -1 : service_->nursery.socket.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = leaves ? -1 : service_->audit.recorder().get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = leaves ? -1 : service_->signals.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = leaves || !has_worker ? -1 : loop_->worker.socket.get(), .events = POLLIN, .revents = 0},
     };
@@ -253,6 +257,7 @@ void Stage::hear_all() {
     launcher.take_orders();
     inspector.take_orders();
     nursery_.take_orders();
+    recorder_.take_lines();
     if (nursery_.started != 0 && (!view_ || view_->number() != nursery_.started)) {
         const broker::WorkerState& worker = service_->session.worker;
         promise(worker.number == nursery_.started && worker.phase == broker::Phase::kGreeting,
@@ -284,11 +289,7 @@ void Stage::check_state() {
     guard.take_orders();
     const bool may_be_frozen = guard.has_frozen();
     promise(freezing.is_frozen || !may_be_frozen, "what the guard has frozen the broker knows to be frozen");
-    const off_t size = ::lseek(log_.get(), 0, SEEK_END);
-    promise(!may_be_frozen || !was_frozen_ || size == log_size_,
-            "nothing is written while a disk may be frozen");
-    log_size_ = size;
-    was_frozen_ = may_be_frozen;
+    promise(recorder_.is_held() || !may_be_frozen, "nothing is written while a disk may be frozen");
 }
 
 void Stage::bring_peers_to_rest() {
@@ -332,13 +333,6 @@ void Stage::greet() {
     promise(view_->is_greeted(), "a worker that greets is welcomed");
 }
 
-std::string Stage::log() const {
-    std::string text(static_cast<std::size_t>(::lseek(log_.get(), 0, SEEK_END)), '\0');
-    promise(::pread(log_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()),
-            "the log can be read");
-    return text;
-}
-
 void Stage::finish() {
     if (!is_over()) {
         end_requests();
@@ -363,6 +357,7 @@ void Stage::finish() {
     if (!loop_->exit_status) pass_time();
     promise(loop_->exit_status.has_value(), "the broker ends in time");
     broker::end(*loop_);
+    recorder_.take_lines();
     book_.compare(log());
 }
 

@@ -36,7 +36,7 @@ public:
     /// Lets the broker hear what its peers have said.
     void settle();
     /// The audit log as far as it is written.
-    [[nodiscard]] std::string log() const;
+    [[nodiscard]] const std::string& log() const { return recorder_.log; }
     [[nodiscard]] bool is_over() const { return loop_->exit_status.has_value() || loop_->leaving; }
 
     /// Everybody who has still something to say says it. THE PROMISES: every request is ended, nothing is frozen, the next
@@ -56,10 +56,10 @@ private:
 
     policy::Policy policy_;
     PlayedNursery nursery_;
+    PlayedRecorder recorder_;
     UniqueFd signal_;
     UniqueFd host_;
     UniqueFd mark_;
-    UniqueFd log_;
     std::unique_ptr<broker::Service> service_;
     std::unique_ptr<broker::Loop> loop_;
     std::optional<WorkerView> view_;
@@ -67,8 +67,6 @@ private:
     Book book_;
     bool is_muted_ = false;
     bool is_quiet_ = false;
-    bool was_frozen_ = false;
-    off_t log_size_ = 0;
 };
 
 /// Open descriptors of this process.
