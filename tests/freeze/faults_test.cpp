@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tests/freeze/freezing.hpp"
+#include "tests/support/audit.hpp"
 #include "tests/support/process.hpp"
 
 namespace sallyport::test {
