@@ -16,10 +16,6 @@ namespace {
 
 using Op = ipc::Request;
 
-// While file systems are frozen the log waits in memory, which has an end.
-const std::set<std::string, std::less<>> kMayBeLost{"guest-fsfreeze-status", "guest-fsfreeze-thaw",
-                                                    "reply-dropped", "violation"};
-
 bool has_parts(Op::CommandCase command) {
     return command == Op::kFileRead || command == Op::kFileWrite || command >= Op::kGetTime;
 }
@@ -35,8 +31,13 @@ std::string_view text_between(std::string_view line, std::string_view before, st
     return rest.substr(0, rest.find(after));
 }
 
-std::uint64_t number_between(std::string_view line, std::string_view before) {
-    return std::stoull(std::string(text_between(line, before, ",")));
+int number_between(std::string_view line, std::string_view before) {
+    return std::stoi(std::string(text_between(line, before, ",")));
+}
+
+bool is_floor(const std::string& name) {
+    const auto command = find_command(name);
+    return command && command_row(*command).floor == Floor::kYes;
 }
 
 }  // namespace
@@ -74,25 +75,28 @@ void WorkerView::asked(const ipc::Request& request) {
     requests_[request.seq()] = {.request = request};
 }
 
-void WorkerView::hear(const ipc::Reply& reply, const ipc::Arena& arena) {
-    if (reply.seq() == 0) {
-        promise(!reply.has_data(), "what nobody asked for has no data");
-        if (reply.has_welcome()) {
-            promise(is_greeting_ && !is_greeted_, "a worker is welcomed once, when it greets");
-            is_greeted_ = true;
-            knows_frozen_ = reply.welcome().frozen();
-            return;
-        }
-        promise(reply.has_frozen_state() && is_greeted_, "without a request there is only the frozen state");
-        promise(reply.frozen_state().frozen() != knows_frozen_, "the frozen state is told when it changes");
-        knows_frozen_ = !knows_frozen_;
-        return;
-    }
+const ipc::Request* WorkerView::hear(const ipc::Reply& reply, const ipc::Arena& arena) {
+    if (reply.seq() == 0) return hear_unasked(reply), nullptr;
     const auto at = requests_.find(reply.seq());
     promise(at != requests_.end(), "a reply is about a request of this worker");
-    promise(!at->second.is_answered, "a request has one reply");
-    if (reply.has_data()) hear_data(at->second, reply, arena);
-    hear_result(at->second, reply);
+    Asked& asked = at->second;
+    promise(!asked.is_answered, "a request has one reply");
+    if (reply.has_data()) hear_data(asked, reply, arena);
+    hear_result(asked, reply);
+    return asked.is_answered && !reply.has_error() ? &asked.request : nullptr;
+}
+
+void WorkerView::hear_unasked(const ipc::Reply& reply) {
+    promise(!reply.has_data(), "what nobody asked for has no data");
+    if (reply.has_welcome()) {
+        promise(is_greeting_ && !is_greeted_, "a worker is welcomed once, when it greets");
+        is_greeted_ = true;
+        knows_frozen_ = reply.welcome().frozen();
+        return;
+    }
+    promise(reply.has_frozen_state() && is_greeted_, "without a request there is only the frozen state");
+    promise(reply.frozen_state().frozen() != knows_frozen_, "the frozen state is told when it changes");
+    knows_frozen_ = !knows_frozen_;
 }
 
 void WorkerView::hear_data(const Asked& asked, const ipc::Reply& reply, const ipc::Arena& arena) const {
@@ -137,57 +141,61 @@ void Book::expect(std::uint64_t worker, const ipc::Request& request) {
     if (!name.empty()) ++lines_[{worker, name}];
 }
 
+void Book::expect_line(std::uint64_t worker, const ipc::Request& request) {
+    const std::string name = name_of(request);
+    if (!is_floor(name)) ++at_least_[{worker, name}];
+}
+
 void Book::expect_violation(std::uint64_t worker, const ipc::Request& request) {
     ++lines_[{worker, "violation"}];
     const std::string name = name_of(request);
     if (!name.empty()) ++at_most_more_[{worker, name}];
 }
 
-namespace {
-
-void note_unwritten(std::string_view line, std::map<std::string, int, std::less<>>& unwritten) {
-    constexpr std::string_view kBegin = "\"unwritten\":{";
-    if (line.find(kBegin) == line.npos) return;
-    std::string_view left = text_between(line, kBegin, "}");
-    while (!left.empty()) {
-        const std::string_view one = left.substr(0, left.find(','));
-        const std::size_t colon = one.find("\":");
-        unwritten[std::string(one.substr(1, colon - 1))] += std::stoi(std::string(one.substr(colon + 2)));
-        left.remove_prefix(std::min(left.size(), one.size() + 1));
-    }
-}
-
-}  // namespace
-
-void Book::compare(const std::string& log) const {
-    std::map<Line, int> found;
-    std::uint64_t seq = 0;
-    std::uint64_t lost = 0;
-    std::map<std::string, int, std::less<>>
-        unwritten;  // counted instead of written, since there were so many
+Book::Found Book::read(const std::string& log) {
+    Found found;
+    int seq = 0;
     for (std::string_view rest = log; !rest.empty(); rest = rest.substr(rest.find('\n') + 1)) {
         const std::string_view line = rest.substr(0, rest.find('\n'));
-        if (line.find("\"lost\":") != line.npos) lost += number_between(line, "\"lost\":");
-        promise(lost > 0 || number_between(line, "\"seq\":") == ++seq, "the log's lines are numbered");
-        note_unwritten(line, unwritten);
-        ++found[{number_between(line, "\"session\":"), std::string(text_between(line, "\"what\":\"", "\""))}];
-    }
-    for (const auto& [line, count] : lines_) {
-        const int missing = count - found[line];
-        const auto more = at_most_more_.find(line);
-        promise(-missing <= (more == at_most_more_.end() ? 0 : more->second), "a request has one line");
-        const int counted = std::min(missing, unwritten[line.second]);
-        if (missing <= counted) {
-            unwritten[line.second] -= std::max(counted, 0);
-            continue;
+        const int lost = line.find("\"lost\":") == line.npos ? 0 : number_between(line, "\"lost\":");
+        found.lost += lost;
+        seq += lost + 1;
+        promise(number_between(line, "\"seq\":") == seq,
+                "the log's lines are numbered, and what is missing is counted");
+        const auto worker = static_cast<std::uint64_t>(number_between(line, "\"session\":"));
+        ++found.lines[{worker, std::string(text_between(line, "\"what\":\"", "\""))}];
+        if (line.find("\"unwritten\":{") == line.npos) continue;
+        std::string_view counts = text_between(line, "\"unwritten\":{", "}");
+        while (!counts.empty()) {
+            const std::string name(text_between(counts, "\"", "\""));
+            found.unwritten[name] += number_between(counts, "\":");
+            counts = counts.find(',') == counts.npos ? "" : counts.substr(counts.find(',') + 1);
         }
-        std::printf("worker %zu: %s: %d lines are missing\n", static_cast<std::size_t>(line.first),
-                    line.second.c_str(), missing);
-        promise(static_cast<std::uint64_t>(missing) <= lost && kMayBeLost.contains(line.second),
-                "a request has its line");
-        lost -= static_cast<std::uint64_t>(missing);
     }
-    for (const auto& [line, count] : found)
+    return found;
+}
+
+void Book::compare_line(const Line& line, int count, Found& found) const {
+    const int missing = count - found.lines[line];
+    const auto more = at_most_more_.find(line);
+    promise(-missing <= (more == at_most_more_.end() ? 0 : more->second), "a request has one line");
+    if (missing <= 0) return;
+    std::printf("worker %zu: %s: %d lines are missing\n", static_cast<std::size_t>(line.first),
+                line.second.c_str(), missing);
+    const auto done = at_least_.find(line);
+    promise(done == at_least_.end() || found.lines[line] >= done->second,
+            "a request that was carried out has its line");
+    int& unwritten = found.unwritten[line.second];
+    const int counted = std::min(missing, unwritten);
+    unwritten -= counted;
+    found.lost -= missing - counted;
+    promise(found.lost >= 0, "a request has its line, or is counted");
+}
+
+void Book::compare(const std::string& log) const {
+    Found found = read(log);
+    for (const auto& [line, count] : lines_) compare_line(line, count, found);
+    for (const auto& [line, count] : found.lines)
         if (find_command(line.second) && !lines_.contains(line))
             promise(at_most_more_.contains(line), "there is no line about what nobody asked for");
 }

@@ -1,4 +1,4 @@
-// Stands in for broker/files/open.cpp and use.cpp: files that exist in memory only, and fail when told to.
+// Stands in for broker/files/open.cpp and use.cpp: files that exist in memory only, and fail when told to. All are below /work.
 #include "tests/fuzz/fake_files.hpp"
 
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include "broker/files/open.hpp"
 #include "broker/files/use.hpp"
 #include "ipc/limits.hpp"
+#include "tests/fuzz/draw.hpp"
 
 namespace sallyport::fuzz {
 
@@ -18,6 +19,7 @@ namespace {
 
 struct Open {
     std::string name;
+    bool appends = false;
     std::uint64_t position = 0;
 };
 
@@ -27,93 +29,120 @@ struct Files {
     int fault = 0;
 };
 
-Files& fake_state() {
+Files& files() {
     static Files all;
     return all;
 }
 
-UniqueFd descriptor_of(const std::string& name) {
-    UniqueFd fd(::open("/dev/null", O_PATH | O_CLOEXEC));
-    fake_state().open[fd.get()] = {.name = name};
-    return fd;
-}
-
 Open& opened(FdRef fd) {
-    return fake_state().open[fd.get()];
+    const auto at = files().open.find(fd.get());
+    promise(at != files().open.end(), "only an open file is used");
+    return at->second;
 }
 
 bool fails() {
-    errno = std::exchange(fake_state().fault, 0);
+    errno = std::exchange(files().fault, 0);
     return errno != 0;
 }
 
 }  // namespace
 
 void reset_files() {
-    fake_state() = Files{};
-    fake_state().sizes = {{"a", 3}, {"b", kChunk * 5 / 2}, {"c", kChunk * 6}};
+    files() = Files{};
+    files().sizes = {{"a", 3}, {"b", kChunk * 5 / 2}, {"c", kChunk * 6}};
 }
 
 void fail_next_use(int sys_errno) {
-    fake_state().fault = sys_errno;
+    files().fault = sys_errno;
 }
 
-std::byte content_of(const std::string& name) {
-    return static_cast<std::byte>(name.empty() ? '?' : name.back());
+std::byte content_of(const std::string& path) {
+    const auto parsed = policy::GuestPath::parse(path, "/");
+    return static_cast<std::byte>(parsed ? parsed->text().back() : '?');
 }
 
 }  // namespace sallyport::fuzz
 
 namespace sallyport::broker::files {
 
-using namespace fuzz;
+using fuzz::fails;
+using fuzz::opened;
+
+namespace {
+
+// Under one grant. The name may be new.
+Outcome<void> try_open(const Order& order, const policy::FileRule& rule, const std::string& name) {
+    auto& sizes = fuzz::files().sizes;
+    if (name == ".") return refused("a directory");
+    if (!sizes.contains(name)) {
+        if (!order.mode.may_create) return std::unexpected(Unopened("nothing has that name", ENOENT));
+        if (!rule.access.create) return refused("the rule does not let files be created");
+        if (order.names_directory) return std::unexpected(Unopened("a new file is no directory", EISDIR));
+        sizes[name] = 0;
+        return {};
+    }
+    if (rule.max_size && sizes[name] > *rule.max_size) return refused("too large");
+    if (order.names_directory) return std::unexpected(Unopened("not a directory", ENOTDIR));
+    if (order.mode.truncate) sizes[name] = 0;
+    return {};
+}
+
+}  // namespace
 
 Outcome<Opened> open(const Table& table, const Order& order) {
+    fuzz::promise(order.path.is_within("/work") && !order.path.is_within("/work/denied"),
+                  "nothing is looked for where the policy allows nothing");
     if (fails()) return std::unexpected(Unopened("openat2", errno));
-    const policy::Grant grant = order.grants.front();
-    const policy::FileRule& rule = table.policy().rules[grant.rule].files[grant.file];
-    const std::string name(order.path.below(rule.under));
-    const auto found = fake_state().sizes.find(name);
-    if (found == fake_state().sizes.end()) {
-        if (!order.mode.may_create) return std::unexpected(Unopened("openat2", ENOENT));
-        if (!rule.access.create) return refused("the rule does not let files be created");
-        fake_state().sizes[name] = 0;
-    } else if (rule.max_size && found->second > *rule.max_size) {
-        return refused("the file is too large");
+    const std::string name(order.path.below("/work"));
+    std::optional<Unopened> first;
+    for (const policy::Grant& grant : order.grants) {
+        if (auto tried = try_open(order, table.policy().rules[grant.rule].files[grant.file], name); !tried) {
+            if (!first) first = tried.error();
+            continue;
+        }
+        UniqueFd fd(::open("/dev/null", O_PATH | O_CLOEXEC));
+        fuzz::files().open[fd.get()] = {.name = name, .appends = order.mode.append};
+        return Opened{.fd = std::move(fd), .grant = grant, .is_regular = true};
     }
-    if (order.mode.truncate) fake_state().sizes[name] = 0;
-    return Opened{.fd = descriptor_of(name), .grant = grant, .is_regular = true};
+    fuzz::promise(first.has_value(), "an order has a grant");
+    return std::unexpected(*first);
 }
 
 Result<ReadResult> read_full(FdRef file, std::span<std::byte> into, std::optional<std::uint64_t> most) {
     if (fails()) return system_error("read");
-    Open& open = opened(file);
-    const std::uint64_t size = std::min(fake_state().sizes[open.name], most.value_or(UINT64_MAX));
-    const std::uint64_t left = size > open.position ? size - open.position : 0;
+    fuzz::Open& open = opened(file);
+    const std::uint64_t size = fuzz::files().sizes[open.name];
+    const std::uint64_t end = std::min(size, most.value_or(size));
+    if (open.position >= end && size > end) {
+        errno = EFBIG;
+        return system_error("read");
+    }
+    const std::uint64_t left = end > open.position ? end - open.position : 0;
     const std::size_t got = std::min<std::uint64_t>(left, into.size());
-    std::ranges::fill(into.first(got), content_of(open.name));
+    std::ranges::fill(into.first(got), fuzz::content_of("/work/" + open.name));
     open.position += got;
-    return ReadResult{.size = got, .eof = got < into.size()};
+    return ReadResult{.size = got, .eof = got < into.size() && end == size};
 }
 
 Status write_all(FdRef file, std::span<const std::byte> from) {
     if (fails()) return system_error("write");
-    Open& open = opened(file);
+    fuzz::Open& open = opened(file);
+    std::uint64_t& size = fuzz::files().sizes[open.name];
+    if (open.appends) open.position = size;
     open.position += from.size();
-    std::uint64_t& size = fake_state().sizes[open.name];
     size = std::max(size, open.position);
     return {};
 }
 
 Result<std::uint64_t> write_position(FdRef file, bool append) {
     if (fails()) return system_error("lseek");
-    return append ? fake_state().sizes[opened(file).name] : opened(file).position;
+    return append ? fuzz::files().sizes[opened(file).name] : opened(file).position;
 }
 
 Result<std::int64_t> seek(FdRef file, std::int64_t offset, int whence) {
     if (fails()) return system_error("lseek");
-    Open& open = opened(file);
-    const std::uint64_t from = whence == 0 ? 0 : whence == 1 ? open.position : fake_state().sizes[open.name];
+    fuzz::Open& open = opened(file);
+    const std::uint64_t from = whence == 0 ? 0 : whence == 1 ? open.position : fuzz::files().sizes[open.name];
     std::int64_t to = 0;
     if (__builtin_add_overflow(static_cast<std::int64_t>(from), offset, &to) || to < 0) {
         errno = EINVAL;
@@ -124,7 +153,7 @@ Result<std::int64_t> seek(FdRef file, std::int64_t offset, int whence) {
 }
 
 Status close(UniqueFd file) {
-    fake_state().open.erase(file.get());
+    fuzz::files().open.erase(file.get());
     if (fails()) return system_error("close");
     return {};
 }

@@ -1,4 +1,4 @@
-// Stands in for broker/files/open.cpp and use.cpp: files that exist in memory only, and fail when told to.
+// Stands in for broker/files/open.cpp and use.cpp: files that exist in memory only, and fail when told to. All are below /work.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ void reset_files();
 /// The next use of a file fails with this errno.
 void fail_next_use(int sys_errno);
 
-/// The byte of which the contents of a file consist.
-std::byte content_of(const std::string& name);
+/// The byte of which the contents of a file consist, by the path that the host named.
+std::byte content_of(const std::string& path);
 
 }  // namespace sallyport::fuzz

@@ -1,12 +1,15 @@
 // Bytes:   a sequence of operations: frames of a worker that was taken over, and what the broker's other peers do meanwhile.
 // Promise: the broker never crashes; a request has one reply and one line in the log, in order; nobody gets another's file;
 //          the frozen state, its mark and the log agree; whoever comes next is served. See stage.cpp and expectations.cpp.
+#include <signal.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <span>
 
 #include "ipc/limits.hpp"
 #include "tests/fuzz/fake_files.hpp"
+#include "tests/fuzz/played_time.hpp"
 #include "tests/fuzz/stage.hpp"
 
 namespace sallyport::fuzz {
@@ -81,19 +84,30 @@ void draw_file_request(Draw& draw, Op& request) {
     }
 }
 
-void draw_other_request(Draw& draw, Op& request) {
+// In the frame or in the arena, where it may be spoilt.
+void draw_freeze_list(Draw& draw, Stage& stage, Op& request) {
+    schema::FsfreezeFreezeList& list = *request.mutable_fsfreeze_freeze_list();
+    if (draw.rarely(4)) return;
+    list.mutable_mountpoints();
+    while (draw.rarely(2)) list.mutable_mountpoints()->add_item(draw.one_of({"/a", "/b", "/c"}));
+    if (!draw.rarely(4)) return;
+    std::string bytes;
+    ipc::encode(list, bytes);
+    list.Clear();
+    if (draw.rarely(4)) bytes = draw.bytes(32);
+    stage.fill_arena(bytes);
+    request.mutable_bulk()->set_total(bytes.size());
+    request.mutable_bulk()->mutable_first()->set_size(static_cast<std::uint32_t>(bytes.size()));
+}
+
+void draw_other_request(Draw& draw, Stage& stage, Op& request) {
     switch (draw.below(12)) {
         case 0:
             return (void)request.mutable_fsfreeze_status();
         case 1:
             return (void)request.mutable_fsfreeze_freeze();
-        case 2: {
-            auto& wanted = *request.mutable_fsfreeze_freeze_list();
-            if (draw.rarely(4)) return;
-            wanted.mutable_mountpoints();
-            while (draw.rarely(2)) wanted.mutable_mountpoints()->add_item(draw.one_of({"/a", "/b", "/c"}));
-            return;
-        }
+        case 2:
+            return draw_freeze_list(draw, stage, request);
         case 3:
             return (void)request.mutable_fsfreeze_thaw();
         case 4:
@@ -141,7 +155,7 @@ Op draw_request(Draw& draw, Stage& stage) {
     Op request;
     const std::size_t kind = draw.below(4);
     if (!stage.worker().is_greeted() && !draw.rarely(8)) stage.greet();
-    if (kind == 0) draw_other_request(draw, request);
+    if (kind == 0) draw_other_request(draw, stage, request);
     if (kind == 1 || kind == 2) draw_file_request(draw, request);
     if (kind == 3) draw_part(draw, stage, request);
     if (kind != 3 && !request.has_reply_dropped()) request.set_seq(stage.worker().last_seq() + 1);
@@ -192,7 +206,7 @@ void flood(Draw& draw, Stage& stage) {
 }
 
 void do_one(Draw& draw, Stage& stage) {
-    switch (draw.below(20)) {
+    switch (draw.below(22)) {
         default:
             return stage.send(draw_request(draw, stage));
         case 8:
@@ -220,12 +234,19 @@ void do_one(Draw& draw, Stage& stage) {
             return draw.rarely(4) ? flood(draw, stage) : void();
         case 19:
             return draw.rarely(16) ? stage.stop() : void();
+        case 20:
+            stage.recorder.is_stuck = !stage.recorder.is_stuck;
+            return stage.settle();
+        case 21:
+            return draw.rarely(4) ? stage.send_signal(SIGHUP) : stage.pass_time(100 * Stage::kNsPerSecond);
     }
 }
 
 void play(std::span<const std::uint8_t> input) {
     Draw draw(input);
-    Stage stage(draw.rarely(2));
+    reset_time();
+    const std::uint8_t terms = draw.byte();
+    Stage stage({.has_hooks = (terms & 1U) != 0, .goes_on = (terms & 2U) != 0});
     for (std::size_t at = 0; at < kMaxOperations && !draw.is_empty() && !stage.is_over(); ++at)
         do_one(draw, stage);
     stage.finish();

@@ -1,6 +1,7 @@
 // The broker's loop, from the frames of a worker to its line in the log, where two things are under way at once.
 #include <gtest/gtest.h>
 
+#include "ipc/limits.hpp"
 #include "tests/fuzz/stage.hpp"
 
 namespace sallyport::fuzz {
@@ -8,7 +9,7 @@ namespace {
 
 class BrokerLoop : public testing::Test {
 protected:
-    explicit BrokerLoop(bool has_hooks = false) : stage_(has_hooks) { stage_.greet(); }
+    explicit BrokerLoop(Stage::Terms terms = {}) : stage_(terms) { stage_.greet(); }
 
     /// The worker asks for one of the commands that have no arguments.
     template <typename Command>
@@ -35,9 +36,30 @@ protected:
         stage_.worker();
         stage_.greet();
     }
+    /// Opens a file whose name takes a lot of room in the log, or little.
+    void open_file(std::size_t bytes) {
+        ipc::Request request;
+        request.mutable_file_open()->set_path("/work/" + std::string(bytes, '\x01'));
+        request.mutable_file_open()->set_mode("w");
+        request.set_seq(stage_.worker().last_seq() + 1);
+        stage_.send(request);
+    }
+    /// The recorder's disk takes nothing, and there is room for a few lines more before nothing is carried out.
+    void leave_little_room() {
+        stage_.recorder.is_stuck = true;
+        const std::size_t left = 4 * kMaxLogLine + kManyLines * kLeastLine / 2;
+        while (stage_.recorder.room() > left + kMaxLogLine) open_file(kMaxPath - 10);
+        while (stage_.recorder.room() > left) open_file(1);
+    }
+    /// As many lines as a worker can cause at once without anything being done.
+    void ask_for_state() {
+        for (int at = 0; at < kManyLines; ++at) ask(&ipc::Request::mutable_fsfreeze_status);
+    }
+    static constexpr int kManyLines = 60;
+    static constexpr std::size_t kLeastLine = 200;
     [[nodiscard]] long lines_about(std::string_view what) const {
         const std::string wanted = "\"what\":\"" + std::string(what) + "\"";
-        const std::string log = stage_.log();
+        const std::string& log = stage_.recorder.log();
         long count = 0;
         for (std::size_t at = log.find(wanted); at != log.npos; at = log.find(wanted, at + 1)) ++count;
         return count;
@@ -47,18 +69,20 @@ protected:
 
 class BrokerLoopWithHooks : public BrokerLoop {
 protected:
-    BrokerLoopWithHooks() : BrokerLoop(true) {}
+    BrokerLoopWithHooks() : BrokerLoop({.has_hooks = true}) {}
 };
 
 TEST_F(BrokerLoop, KeepsTheLineOfAFreezeWhoseWorkerFillsTheMemoryForLines) {
+    leave_little_room();
     ask(&ipc::Request::mutable_fsfreeze_freeze);
     guard_acts();
-    for (std::size_t at = 0; at < 2000; ++at) ask(&ipc::Request::mutable_fsfreeze_status);
+    ask_for_state();
     guard_acts();
     ask(&ipc::Request::mutable_fsfreeze_thaw);
     guard_acts();
-    EXPECT_EQ(lines_about("guest-fsfreeze-freeze"), 1);
     stage_.finish();
+    EXPECT_EQ(lines_about("guest-fsfreeze-freeze"), 1);
+    EXPECT_LT(lines_about("guest-fsfreeze-status"), kManyLines) << "the memory for lines was not full";
 }
 
 TEST_F(BrokerLoopWithHooks, StartsHooksOfAFreezeAsSoonAsTheLauncherIsFree) {

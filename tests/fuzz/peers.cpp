@@ -193,31 +193,44 @@ void PlayedInspector::act(Draw& draw) {
     }
 }
 
-ipc::Ring PlayedRecorder::share() {
+ipc::Ring PlayedRecorder::make_ring() {
     auto ring = ipc::Ring::create();
     promise(ring.has_value(), "a ring can be made");
     auto mapped = ipc::Ring::map(UniqueFd(::fcntl(ring->fd().get(), F_DUPFD_CLOEXEC, 0)));
-    promise(mapped.has_value(), "a ring can be mapped");
+    promise(mapped.has_value(), "a recorder can map its ring");
     ring_.emplace(*std::move(mapped));
     return *std::move(ring);
 }
 
-void PlayedRecorder::take_lines() {
-    while (hear()) {
-    }
-    if (is_held()) return;
+void PlayedRecorder::take_all() {
     std::string line;
     for (;;) {
-        const auto taken = ring_->take(position_, line);
-        promise(taken.has_value(), "the ring has lines");
-        if (!*taken) break;
-        log += line + '\n';
+        const auto got = ring_->take(position_, line);
+        promise(got.has_value(), "what is put is a line");
+        if (!*got) break;
+        log_ += line + "\n";
     }
-    ipc::RingWords& words = ring_->words();
-    const bool is_waited_for = words.synced < words.sync_wanted;
-    words.taken = position_;
-    words.synced = position_;
-    if (is_waited_for) (void)ipc::send(socket, "s", ipc::WhenFull::kFail);
+    ring_->words().taken = position_;
+}
+
+void PlayedRecorder::act() {
+    bool is_woken = false;
+    while (hear()) {
+        promise(frame.bytes == "w", "a frame to the recorder says nothing");
+        is_woken = true;
+    }
+    const bool has_lines = ring_->words().put != position_;
+    promise(is_woken || !is_asleep_ || !has_lines, "the recorder is woken when there is a line");
+    promise(is_woken || is_held() || !was_held_, "the recorder is woken when it is no longer held");
+    is_asleep_ = is_asleep_ && !is_woken;
+    was_held_ = is_held();
+    if (is_stuck || is_held()) return;
+    take_all();
+    is_asleep_ = true;
+    ring_->words().is_asleep = 1;
+    if (ring_->words().synced >= ring_->words().sync_wanted) return;
+    ring_->words().synced = position_;
+    (void)ipc::send(socket, "s", ipc::WhenFull::kFail);
 }
 
 void PlayedNursery::take_orders() {

@@ -83,19 +83,28 @@ private:
     ipc::Request query_;
 };
 
-/// The recorder takes lines from the ring at once, unless it is not to touch a disk.
+/// The recorder takes lines out of the ring, unless it is held or its disk hangs.
 class PlayedRecorder : public Peer {
 public:
-    /// Makes the ring and gives back the broker's end of it.
-    ipc::Ring share();
-    void take_lines();
+    /// Makes the broker's ring, and maps it.
+    ipc::Ring make_ring();
+    /// Takes what there is, says what is on the disk, and goes to sleep. THE PROMISES: it is woken when there is something to take,
+    /// and when it is no longer held.
+    void act();
+    /// Once the broker is gone.
+    void take_all();
+    [[nodiscard]] const std::string& log() const { return log_; }
     [[nodiscard]] bool is_held() const { return ring_->words().is_held != 0; }
-    /// Every line that was taken, each with its line end.
-    std::string log;
+    /// Bytes of the ring that no line uses.
+    [[nodiscard]] std::size_t room() const { return kLogRing - (ring_->words().put - position_); }
+    bool is_stuck = false;  // its disk takes nothing
 
 private:
     std::optional<ipc::Ring> ring_;
     std::uint64_t position_ = 0;
+    std::string log_;
+    bool is_asleep_ = false;
+    bool was_held_ = false;
 };
 
 /// What the nursery was told.

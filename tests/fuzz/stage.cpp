@@ -3,19 +3,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <vector>
 
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
 #include "tests/fuzz/fake_files.hpp"
+#include "tests/fuzz/played_time.hpp"
 
 namespace sallyport::sandbox {
 
@@ -65,8 +64,9 @@ policy::Rule file_rule() {
     return rule;
 }
 
-policy::Policy make_policy(bool has_hooks) {
+policy::Policy make_policy(Stage::Terms terms) {
     policy::Policy policy;
+    policy.audit.goes_on = terms.goes_on;
     policy::Rule work = file_rule();
     policy::Rule denied = file_rule();
     policy::Rule freeze{.id = "freeze", .effect = policy::Effect::kAllow};
@@ -74,9 +74,10 @@ policy::Policy make_policy(bool has_hooks) {
     denied.id = "denied";
     denied.effect = policy::Effect::kDeny;
     denied.files[0].under = "/work/denied";
+    denied.commands.add(CommandId::kFileOpen);
     freeze.freeze.emplace().set_max_frozen_ms(1000);
     freeze.freeze->set_per_mount_ms(1000);
-    if (has_hooks) freeze.hooks = "/hooks";
+    if (terms.has_hooks) freeze.hooks = "/hooks";
     rest.modes.set(static_cast<std::size_t>(policy::Mode::kPowerdown));
     for (const Command& row : kCommands) {
         policy.narrowed_to.add(row.id);
@@ -101,14 +102,12 @@ broker::Freezing make_freezing(UniqueFd guard) {
 }
 
 std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, UniqueFd guard,
-                                              PlayedRecorder& recorder) {
-    state().empty();
-    auto handles = broker::HandleCounter::open(state().fd());
-    auto audit = broker::Audit::open(recorder.share(), recorder.connect(), policy);
+                                              broker::Audit audit) {
     auto table = broker::files::Table::build(policy, {});
+    auto handles = broker::HandleCounter::open(state().fd());
     auto kept_time = broker::KeptTime::open(state().fd());
     auto notify = broker::Notify::connect();
-    promise(handles && audit && table && kept_time && notify, "the broker's parts can be made");
+    promise(table && handles && kept_time && notify, "the broker's parts can be made");
     return std::make_unique<broker::Service>(
         broker::Service{.session = broker::Session{.policy = policy,
                                                    .table = *std::move(table),
@@ -118,6 +117,7 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
                                                    .clock = broker::ExpiryClock(0, broker::read_clocks()),
                                                    .arena = {},
                                                    .inspector = {},
+                                                   .channel = ipc::Welcome::VIRTIO_SERIAL,
                                                    .files = {},
                                                    .freezing = make_freezing(std::move(guard)),
                                                    .worker = {},
@@ -125,18 +125,22 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
                         .channel = {},
                         .nursery = {},
                         .launcher = {},
-                        .audit = *std::move(audit),
+                        .audit = std::move(audit),
                         .notify = *std::move(notify),
                         .signals = {}});
 }
 
 }  // namespace
 
-Stage::Stage(bool has_hooks) : policy_(make_policy(has_hooks)) {
+Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     reset_files();
     handles().clear();
-    service_ = make_service(policy_, guard.connect(), recorder_);
+    state().empty();
+    auto audit = broker::Audit::open(recorder.make_ring(), recorder.connect(), policy_);
+    promise(audit.has_value(), "the broker's parts can be made");
+    service_ = make_service(policy_, guard.connect(), *std::move(audit));
     mark_ = UniqueFd(::openat(state().fd().get(), "sallyport.frozen", O_RDONLY | O_CLOEXEC));
+    clock_ = UniqueFd(::openat(state().fd().get(), "sallyport.clock", O_RDONLY | O_CLOEXEC));
     service_->session.inspector = inspector.connect();
     service_->launcher = launcher.connect();
     service_->nursery.socket = nursery_.connect();
@@ -145,10 +149,7 @@ Stage::Stage(bool has_hooks) : policy_(make_policy(has_hooks)) {
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;
     service_->channel.fd = std::move(host->first);
     host_ = std::move(host->second);
-    auto signals = ipc::socket_pair();
-    promise(signals.has_value(), "a socket pair can be made");
-    service_->signals = std::move(signals->first);
-    signal_ = std::move(signals->second);
+    service_->signals = signals_.connect();
     loop_ = std::make_unique<broker::Loop>(broker::Loop{.service = *service_});
     broker::begin(*loop_);
     hear_all();
@@ -201,46 +202,30 @@ void Stage::end_worker(bool closes_first) {
     ended.set_exit_status(nursery_.is_told_to_kill ? -1 : 0);
     ended.set_signal(nursery_.is_told_to_kill ? 9 : 0);
     nursery_.say(report);
+    const UniqueFd closed_last = std::move(nursery_.worker_socket);
     settle();
-    nursery_.worker_socket.reset();
 }
 
-void Stage::pass_time() {
-    const bool is_inspecting = service_->session.worker.phase == broker::Phase::kInspecting;
-    const bool is_running = loop_->stage == broker::Stage::kRunning;
-    const bool has_due = loop_->stage == broker::Stage::kPause || loop_->stage == broker::Stage::kEnding;
-    loop_->due_ns = 0;
-    loop_->leave_ns = 0;
-    service_->session.worker.transfer.due_ns = 0;
-    if (has_due || loop_->leaving || (is_running && is_inspecting)) {
-        broker::turn(*loop_);
-        check_state();
-    }
-    hear_all();
+void Stage::pass_time(std::int64_t ns) {
+    pass_ns(ns);
+    settle();
+}
+
+// What a signalfd gives, from a socket.
+void Stage::send_signal(int number) {
+    signalfd_siginfo info{};
+    info.ssi_signo = static_cast<std::uint32_t>(number);
+    const std::span<const char> bytes(reinterpret_cast<const char*>(&info), sizeof info);
+    (void)ipc::send(signals_.socket, {bytes.data(), bytes.size()}, ipc::WhenFull::kFail);
+    settle();
 }
 
 void Stage::stop() {
-    signalfd_siginfo info{};
-    info.ssi_signo = SIGTERM;
-    promise(::write(signal_.get(), &info, sizeof info) == sizeof info, "a signal can be sent");
-    settle();
+    send_signal(SIGTERM);
 }
 
-// Not at all if nothing would wake the broker: it would wait for ever.
 void Stage::turn() {
-    const bool leaves = loop_->leaving.has_value();
-    const bool has_worker = loop_->stage == broker::Stage::kRunning;
-    std::array wanted{
-        pollfd{.fd = service_->session.freezing.guard.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = service_->launcher.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : service_->session.inspector.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : service_->nursery.socket.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : service_->audit.recorder().get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves ? -1 : service_->signals.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = leaves || !has_worker ? -1 : loop_->worker.socket.get(), .events = POLLIN, .revents = 0},
-    };
-    is_quiet_ = loop_->exit_status || ::poll(wanted.data(), wanted.size(), 0) <= 0;
-    if (is_quiet_) return;
+    if (loop_->exit_status) return;
     broker::turn(*loop_);
     check_state();
 }
@@ -249,15 +234,15 @@ void Stage::settle() {
     do {
         turn();
         hear_all();
-    } while (!is_quiet_);
+    } while (!loop_->exit_status && !found_nothing());
 }
 
 void Stage::hear_all() {
     guard.take_orders();
     launcher.take_orders();
     inspector.take_orders();
+    recorder.act();
     nursery_.take_orders();
-    recorder_.take_lines();
     if (nursery_.started != 0 && (!view_ || view_->number() != nursery_.started)) {
         const broker::WorkerState& worker = service_->session.worker;
         promise(worker.number == nursery_.started && worker.phase == broker::Phase::kGreeting,
@@ -276,7 +261,8 @@ void Stage::hear_all() {
         ipc::Reply reply;
         std::string scratch;
         promise(ipc::decode(frame.bytes, reply, scratch).has_value(), "the broker's frames are canonical");
-        view_->hear(reply, *arena_);
+        if (const ipc::Request* done = view_->hear(reply, *arena_); done != nullptr && !policy_.audit.goes_on)
+            book_.expect_line(view_->number(), *done);
     }
 }
 
@@ -289,7 +275,13 @@ void Stage::check_state() {
     guard.take_orders();
     const bool may_be_frozen = guard.has_frozen();
     promise(freezing.is_frozen || !may_be_frozen, "what the guard has frozen the broker knows to be frozen");
-    promise(recorder_.is_held() || !may_be_frozen, "nothing is written while a disk may be frozen");
+    promise(!may_be_frozen || recorder.is_held(), "the recorder is held while a disk may be frozen");
+    std::string kept(sizeof(policy::WallTime), '\0');
+    promise(::pread(clock_.get(), kept.data(), kept.size(), 0) >= 0, "the kept time can be read");
+    promise(!may_be_frozen || !was_frozen_ || kept == kept_time_,
+            "nothing is written while a disk may be frozen");
+    kept_time_ = kept;
+    was_frozen_ = may_be_frozen;
 }
 
 void Stage::bring_peers_to_rest() {
@@ -333,7 +325,13 @@ void Stage::greet() {
     promise(view_->is_greeted(), "a worker that greets is welcomed");
 }
 
+void Stage::fill_arena(std::string_view bytes) {
+    std::ranges::copy(std::as_bytes(std::span(bytes)), arena_->chunk(0).begin());
+}
+
 void Stage::finish() {
+    recorder.is_stuck = false;
+    settle();
     if (!is_over()) {
         end_requests();
         ipc::Request thaw;
@@ -357,8 +355,8 @@ void Stage::finish() {
     if (!loop_->exit_status) pass_time();
     promise(loop_->exit_status.has_value(), "the broker ends in time");
     broker::end(*loop_);
-    recorder_.take_lines();
-    book_.compare(log());
+    recorder.take_all();
+    book_.compare(recorder.log());
 }
 
 std::size_t count_descriptors() {

@@ -13,8 +13,12 @@ namespace sallyport::fuzz {
 
 class Stage {
 public:
-    /// Starts the broker and its first worker. `has_hooks`: the freeze rule names programs.
-    explicit Stage(bool has_hooks);
+    struct Terms {
+        bool has_hooks = false;  // the freeze rule names programs
+        bool goes_on = false;    // the policy has that carried out which cannot be recorded
+    };
+    /// Starts the broker and its first worker.
+    explicit Stage(Terms terms);
     ~Stage();
     Stage(const Stage&) = delete;
     Stage& operator=(const Stage&) = delete;
@@ -30,13 +34,16 @@ public:
     /// The worker ends by itself: closes its socket, or dies so that the nursery's report comes first.
     void end_worker(bool closes_first);
     /// What waits for a moment happens: a successor starts, a query is too old.
-    void pass_time();
+    void pass_time(std::int64_t ns = 5 * kNsPerSecond);
+    static constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+    /// The log was renamed, and the broker is told (SIGHUP).
+    void send_signal(int number);
     /// The service manager tells the broker to stop.
     void stop();
     /// Lets the broker hear what its peers have said.
     void settle();
-    /// The audit log as far as it is written.
-    [[nodiscard]] const std::string& log() const { return recorder_.log; }
+    /// The part of the arena's data that the worker fills.
+    void fill_arena(std::string_view bytes);
     [[nodiscard]] bool is_over() const { return loop_->exit_status.has_value() || loop_->leaving; }
 
     /// Everybody who has still something to say says it. THE PROMISES: every request is ended, nothing is frozen, the next
@@ -46,6 +53,7 @@ public:
     PlayedGuard guard;
     PlayedLauncher launcher;
     PlayedInspector inspector;
+    PlayedRecorder recorder;
 
 private:
     void turn();
@@ -56,17 +64,18 @@ private:
 
     policy::Policy policy_;
     PlayedNursery nursery_;
-    PlayedRecorder recorder_;
-    UniqueFd signal_;
+    Peer signals_;
     UniqueFd host_;
     UniqueFd mark_;
+    UniqueFd clock_;
     std::unique_ptr<broker::Service> service_;
     std::unique_ptr<broker::Loop> loop_;
     std::optional<WorkerView> view_;
     std::optional<ipc::Arena> arena_;  // as the worker has it
     Book book_;
     bool is_muted_ = false;
-    bool is_quiet_ = false;
+    bool was_frozen_ = false;
+    std::string kept_time_;
 };
 
 /// Open descriptors of this process.

@@ -1,0 +1,64 @@
+// Stands in for the kernel's clocks and for ppoll(2): time passes when the fuzzer says so, and nobody waits.
+
+// The header of a fortified program has a ppoll() of its own.
+#undef _FORTIFY_SOURCE
+
+#include "tests/fuzz/played_time.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <ctime>
+
+namespace sallyport::fuzz {
+
+namespace {
+
+constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+constexpr std::int64_t kStart = 1000 * kNsPerSecond;
+
+struct Time {
+    std::int64_t now_ns = kStart;
+    bool found_nothing = false;
+};
+
+Time& played() {
+    static Time time;
+    return time;
+}
+
+}  // namespace
+
+void pass_ns(std::int64_t ns) {
+    played().now_ns += ns;
+}
+
+void reset_time() {
+    played() = Time{};
+}
+
+bool found_nothing() {
+    return played().found_nothing;
+}
+
+}  // namespace sallyport::fuzz
+
+// These take the place of libc's in the whole program. The fuzzer itself goes by the wall clock, which is real.
+extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
+    using namespace sallyport::fuzz;
+    if (clock != CLOCK_BOOTTIME && clock != CLOCK_MONOTONIC)
+        return static_cast<int>(::syscall(SYS_clock_gettime, clock, now));
+    *now = {.tv_sec = played().now_ns / kNsPerSecond, .tv_nsec = played().now_ns % kNsPerSecond};
+    return 0;
+}
+
+// A look at one descriptor is no wait of the loop.
+extern "C" int ppoll(pollfd* wanted, nfds_t count, const timespec* timeout, const sigset_t* /*mask*/) {
+    const timespec at_once{};
+    const auto ready = static_cast<int>(::syscall(SYS_ppoll, wanted, count, &at_once, nullptr, 0));
+    const bool is_due = timeout != nullptr && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
+    if (count > 1) sallyport::fuzz::played().found_nothing = ready == 0 && !is_due;
+    return ready;
+}

@@ -1,0 +1,17 @@
+// Stands in for the kernel's clocks and for ppoll(2): time passes when the fuzzer says so, and nobody waits.
+#pragma once
+
+#include <cstdint>
+
+namespace sallyport::fuzz {
+
+/// CLOCK_BOOTTIME and CLOCK_MONOTONIC go on by so much. They stand still otherwise.
+void pass_ns(std::int64_t ns);
+
+/// Back to the start.
+void reset_time();
+
+/// Whether the broker's loop, when it last looked, found nothing to hear and nothing due.
+bool found_nothing();
+
+}  // namespace sallyport::fuzz
