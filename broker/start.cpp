@@ -152,8 +152,8 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, files::T
 Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options) {
     const std::string directory = TRY(about("working directory", working_directory()));
     std::vector<std::string> paths = TRY(installed_programs());
-    for (const std::string& raw :
-         {options.statedir(), options.logfile(), options.pidfile(), options.policy(), options.config()})
+    for (const std::string& raw : {options.statedir(), options.statedir() + "/audit.jsonl", options.logfile(),
+                                   options.pidfile(), options.policy(), options.config()})
         if (const auto path = policy::GuestPath::parse(raw, directory)) paths.emplace_back(path->text());
     return paths;
 }

@@ -51,6 +51,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(accept4),         kAny, kAny,               kListens,      "a host connects"},
     SyscallRule{SCMP_SYS(getsockopt),      is_int(1, SOL_SOCKET), is_int(2, SO_PEERCRED), kListens, "who connected over a unix socket"},
 
+    SyscallRule{SCMP_SYS(getrandom),       kAny, kAny,               kAnyFiles,     "a name that nobody has searched for"},
     SyscallRule{SCMP_SYS(openat2),         kAny, kAny,               kAnyFiles,     "find or make a file, one step of its path at a time"},
     SyscallRule{SCMP_SYS(openat),          lacks_flag(2, O_CREAT), kAny, kAnyFiles, "open the inode that was checked, by its /proc/self/fd name"},
     SyscallRule{SCMP_SYS(readlinkat),      kAny, kAny,               kAnyFiles,     "where the inode lies now; where a link leads"},

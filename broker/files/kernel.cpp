@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -87,6 +88,14 @@ Result<std::string> text_of_link(FdRef link) {
 
 Result<std::string> path_of(FdRef proc_self_fd, FdRef found) {
     return read_link(proc_self_fd, FdName(found).text.data());
+}
+
+Status wait_for_changes(FdRef directory) {
+    std::uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, 0) != sizeof random) return system_error("getrandom");
+    // That it is not there is what is expected.
+    (void)open_at(directory, ".sallyport-" + std::to_string(random), {.flags = O_PATH});
+    return {};
 }
 
 Result<UniqueFd> reopen(FdRef proc_self_fd, FdRef found, int flags) {

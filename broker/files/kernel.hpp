@@ -62,6 +62,13 @@ Result<std::string> text_of_link(FdRef link);
 /// gone. Errors: kSystem, kLimit.
 Result<std::string> path_of(FdRef proc_self_fd, FdRef found);
 
+/// Waits until whoever is changing a name of `directory` at this moment is done.
+///
+/// THREAT: unlink(2) first lowers an inode's number of names and then takes the name away; who looks in between sees one name
+/// too few, and the name still there. It holds the directory's lock meanwhile, and so does the search for a name that nobody, who
+/// cannot guess it, has had searched before. Errors: kSystem if there is no such name to be had.
+Status wait_for_changes(FdRef directory);
+
 /// Opens for use exactly the inode that `found` refers to, whatever has happened to its path since.
 ///
 /// THREAT: a path that named a regular file when it was checked names a device when it is opened. No name is looked up: the

@@ -61,7 +61,8 @@ Outcome<UniqueFd> open_existing(const Attempt& attempt, const Place& place) {
     TRY(refuse_forbidden(facts.id, attempt.forbidden));
     if (!is_acceptable(facts, attempt.rule))
         return refused("the file is not of a kind, owner or size that the rule accepts");
-    // After the names were counted.
+    // After the names were counted: whether the one by which it was found is among them.
+    TRY(wait_for_changes(place.parent));
     const std::string path = TRY(path_of(proc_self_fd, place.found));
     if (is_deleted(path, place.name)) return refused("the name was taken away meanwhile");
     const policy::FileRule* rule = TRY(rule_for(attempt, path, mode.wanted, &facts));

@@ -287,7 +287,7 @@ TEST_F(Power, ProgramThatOthersCanWriteStopsTheStartAndIsNeverStarted) {
         tools_.put("/usr/bin/systemctl", "", 0775);
         Agent agent({.policy = policy()});
         EXPECT_FALSE(agent.is_serving());
-        EXPECT_NE(agent.messages().find("others can change it"), std::string::npos) << agent.messages();
+        EXPECT_NE(agent.messages().find("can be written by others"), std::string::npos) << agent.messages();
     }
     tools_.put("/usr/bin/systemctl", "");
     Agent agent({.policy = policy()});

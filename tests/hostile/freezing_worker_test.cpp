@@ -32,7 +32,7 @@ class NotAllowed : public TakenOver, public testing::WithParamInterface<Wish> {}
 
 TEST_P(NotAllowed, IsRefusedAsAWholeAndThereIsNoGuardToAsk) {
     expect_refused(puppet_.ask(frame(1, GetParam().command, GetParam().message)), ipc::DISABLED);
-    EXPECT_EQ(children_of(agent_.broker().pid()).size(), 1U);
+    EXPECT_EQ(children_of(agent_.broker().pid()).size(), 2U);  // nursery and recorder
 }
 
 INSTANTIATE_TEST_SUITE_P(, NotAllowed,

@@ -273,7 +273,8 @@ TEST(ConnectionChurn, OneThousandConnectionsLeaveNothing) {
         }
     }
     ASSERT_EQ(HostClient(agent.socket()).ask(kPing), kPong);
-    ASSERT_TRUE(eventually([&] { return agent.count_audit("what", "worker-ended") == 2 + kConnections; }));
+    // Lines about so many connections are counted, not written; the last worker ends as all others.
+    ASSERT_TRUE(eventually([&] { return holdings(agent).processes == before.processes; }));
     const Holdings after = holdings(agent);
     EXPECT_EQ(after.processes, before.processes);
     EXPECT_EQ(after.descriptors, before.descriptors);
