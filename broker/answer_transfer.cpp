@@ -61,12 +61,13 @@ Answer take_part(Exchange& exchange, const ipc::Extent& extent) {
         end_transfer(exchange, still_coming);
         return Refusal{.reason = ipc::REFUSED, .why = "the file would become larger than the rule accepts"};
     }
-    if (const auto written = files::write_all(file->fd, data->first(size)); !written) {
+    const files::Written written = files::write_all(file->fd, data->first(size));
+    transfer.wanted -= written.size;
+    transfer.done += written.size;
+    if (written.sys_errno != 0) {
         end_transfer(exchange, still_coming);
-        return Refusal{.reason = ipc::SYSTEM, .sys_errno = written.error().sys_errno, .why = "write"};
+        return Refusal{.reason = ipc::SYSTEM, .sys_errno = written.sys_errno, .why = "write"};
     }
-    transfer.wanted -= size;
-    transfer.done += size;
     if (transfer.coming > 0) {
         exchange.reply.mutable_chunk_used();
         return Continues{};

@@ -179,7 +179,11 @@ Checked<Service> start(const policy::compiled::Service& options, const policy::P
                        const std::vector<std::string>& own) {
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
-    files::Table table = TRY(files::Table::build(policy, own));
+    std::vector<std::string> untouched = own;
+    // What is in a folder of hooks is started by root.
+    for (const policy::Rule& rule : policy.rules)
+        if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
+    files::Table table = TRY(files::Table::build(policy, untouched));
     Freezing freezing = TRY(confine_guard(policy, state));
     Service service = TRY(open_by_name(options, std::move(table), state, std::move(freezing)));
     TRY(confine_nursery(service));

@@ -26,6 +26,15 @@ int use_flags(const OpenMode& mode) {
     return (read && write ? O_RDWR : write ? O_WRONLY : O_RDONLY) | (mode.append ? O_APPEND : 0);
 }
 
+// THREAT: the disk below a file system holds what a deny rule names. Where there is one, a block device is opened only by a rule that
+// is about devices.
+Outcome<void> judge_device(const Attempt& attempt, const Facts& facts, const policy::FileRule& rule) {
+    if (!S_ISBLK(facts.mode) || rule.under == "/dev" || rule.under.starts_with("/dev/")) return {};
+    const auto& [table, order, of_attempt, forbidden] = attempt;
+    if (policy::denials(table.policy(), order.mode.wanted, order.now).empty()) return {};
+    return refused("a block device, beside a deny rule about files");
+}
+
 // The whole procfs is shown only by a rule that is about it, or about everything.
 Outcome<void> judge_procfs(const Attempt& attempt, FdRef found, FdRef parent, const policy::FileRule& rule) {
     if (!TRY(is_on_procfs(found))) return {};
@@ -67,6 +76,7 @@ Outcome<UniqueFd> open_existing(const Attempt& attempt, const Place& place) {
     if (is_deleted(path, place.name)) return refused("the name was taken away meanwhile");
     const policy::FileRule* rule = TRY(rule_for(attempt, path, mode.wanted, &facts));
     TRY(judge_procfs(attempt, place.found, place.parent, *rule));
+    TRY(judge_device(attempt, facts, *rule));
     if (attempt.order.names_directory && !S_ISDIR(facts.mode))
         return std::unexpected(Unopened("not a directory", ENOTDIR));
     return TRY(reopen(proc_self_fd, place.found, use_flags(mode) | (mode.truncate ? O_TRUNC : 0)));
@@ -97,6 +107,8 @@ Outcome<UniqueFd> create(const Attempt& attempt, const Place& place) {
     if (!path.ends_with('/')) path += '/';
     const policy::FileRule* where = TRY(rule_for(attempt, path + place.name, wanted, nullptr));
     if (order.names_directory) return std::unexpected(Unopened("a new file is no directory", EISDIR));
+    // As fopen() with O_EXCL, which is qemu-ga's way.
+    if (place.is_dangling) return std::unexpected(Unopened("a link to nothing", ENOENT));
     return make(place, order.mode, where->create_mode);
 }
 

@@ -24,6 +24,19 @@ std::optional<Id> id_of(const std::string& path) {
     return facts ? std::optional(facts->id) : std::nullopt;
 }
 
+bool leads_through_link(const std::string& path) {
+    const auto found = find_path(path);
+    return !found && found.error().sys_errno == ELOOP;
+}
+
+// THREAT: a local user replaces a denied directory of his by a link to the root, so that everything would be denied. What lies
+// behind such a link has a name of its own.
+std::optional<Id> id_without_links(const std::string& path) {
+    const auto found = find_path(path);
+    const auto facts = found ? look_at(*found) : std::unexpected(found.error());
+    return facts ? std::optional(facts->id) : std::nullopt;
+}
+
 std::string granted_directory(const std::string& under) {
     const std::size_t end = under.find('/', 1);
     if (end == under.npos) return "/";
@@ -60,11 +73,11 @@ Checked<Table> Table::build(const policy::Policy& policy, const std::vector<std:
     if (!table.proc_self_fd_.is_open()) return system_error("/proc/self/fd");
     for (const std::string& path : own) table.own_.push_back({.path = path, .at_start = id_of(path)});
     for (const policy::Rule& rule : policy.rules) {
-        std::vector<std::optional<Id>>& of_rule = table.denied_.emplace_back();
+        std::vector<Denied>& of_rule = table.denied_.emplace_back();
         for (const policy::FileRule& file : rule.files) {
             const bool denies = rule.effect == policy::Effect::kDeny;
             if (!denies) TRY(refuse_links(rule, file));
-            of_rule.push_back(denies ? id_of(file.under) : std::nullopt);
+            of_rule.push_back(denies ? Denied{id_of(file.under), leads_through_link(file.under)} : Denied{});
         }
     }
     return table;
@@ -76,15 +89,17 @@ bool Table::is_own(const policy::GuestPath& path) const {
 
 std::vector<Forbidden> Table::forbidden(policy::Access wanted, policy::WallTime now) const {
     std::vector<Forbidden> found;
-    const auto add = [&](const std::string& path, const std::optional<Id>& at_start, std::size_t rule) {
+    const auto add = [&](const std::optional<Id>& at_start, const std::optional<Id>& today,
+                         std::size_t rule) {
         if (at_start) found.push_back({*at_start, rule});
-        const auto today = id_of(path);
         if (today && today != at_start) found.push_back({*today, rule});
     };
-    for (const Own& one : own_) add(one.path, one.at_start, policy::kNoRule);
-    for (const policy::Grant& denial : policy::denials(*policy_, wanted, now))
-        add(policy_->rules[denial.rule].files[denial.file].under, denied_[denial.rule][denial.file],
-            denial.rule);
+    for (const Own& one : own_) add(one.at_start, id_of(one.path), policy::kNoRule);
+    for (const policy::Grant& denial : policy::denials(*policy_, wanted, now)) {
+        const std::string& under = policy_->rules[denial.rule].files[denial.file].under;
+        const auto& [at_start, is_behind_link] = denied_[denial.rule][denial.file];
+        add(at_start, is_behind_link ? id_of(under) : id_without_links(under), denial.rule);
+    }
     return found;
 }
 

@@ -54,7 +54,11 @@ private:
         std::optional<Id> at_start;  // what it was then
     };
     std::vector<Own> own_;
-    std::vector<std::vector<std::optional<Id>>> denied_;  // by rule, by file rule, as it was at the start
+    struct Denied {
+        std::optional<Id> at_start;
+        bool is_behind_link = false;  // the admin's rule names it by one
+    };
+    std::vector<std::vector<Denied>> denied_;  // by rule, by file rule
 };
 
 }  // namespace sallyport::broker::files

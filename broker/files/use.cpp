@@ -52,15 +52,19 @@ Result<ReadResult> read_full(FdRef file, std::span<std::byte> into, std::optiona
     return result;
 }
 
-Status write_all(FdRef file, std::span<const std::byte> from) {
-    while (!from.empty()) {
-        const ssize_t put = ::write(file.get(), from.data(), from.size());
-        if (put >= 0)
-            from = from.subspan(static_cast<std::size_t>(put));
-        else if (errno != EINTR)
-            return system_error("write");
+Written write_all(FdRef file, std::span<const std::byte> from) {
+    Written written;
+    while (written.size < from.size()) {
+        const auto rest = from.subspan(written.size);
+        const ssize_t put = ::write(file.get(), rest.data(), rest.size());
+        if (put >= 0) {
+            written.size += static_cast<std::size_t>(put);
+        } else if (errno != EINTR) {
+            written.sys_errno = errno;
+            break;
+        }
     }
-    return {};
+    return written;
 }
 
 Result<std::uint64_t> write_position(FdRef file, bool append) {

@@ -25,9 +25,15 @@ struct ReadResult {
 /// there is something and nothing else is left.
 Result<ReadResult> read_full(FdRef file, std::span<std::byte> into, std::optional<std::uint64_t> most = {});
 
-/// Writes all of `from`. THREAT: the bytes lie in memory that the worker can change meanwhile; they are only
-/// copied. Errors: kSystem.
-Status write_all(FdRef file, std::span<const std::byte> from);
+/// How much was written, and what stopped it; 0 if nothing did.
+struct Written {
+    std::size_t size = 0;
+    int sys_errno = 0;
+};
+
+/// Writes `from`, all of it unless an error comes. THREAT: the bytes lie in memory that the worker can change meanwhile; they are
+/// only copied.
+Written write_all(FdRef file, std::span<const std::byte> from);
 
 /// Where the next write would put its first byte: the end of the file for `append`, else the file's position.
 /// Errors: kSystem.

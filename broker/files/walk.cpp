@@ -17,6 +17,7 @@ namespace sallyport::broker::files {
 namespace {
 
 constexpr int kMaxLinks = 40;  // as the kernel's
+constexpr int kMaxUps = 64;    // of all links of one path together
 
 // What may be done with a name before anything is known of it.
 enum class May : std::uint8_t { kNothing, kPassThrough, kLookAt, kFollow };
@@ -28,6 +29,8 @@ struct Walk {
     std::string text = {};               // its path; empty for the root
     std::vector<std::string> rest = {};  // names still to walk, the next one last
     int links = 0;                       // that were followed
+    bool ends_in_link = false;           // the last name was one
+    int ups = 0;                         // steps to a parent, of links
 };
 
 void add_names(Walk& walk, std::string_view path) {
@@ -74,7 +77,9 @@ Result<UniqueFd> look_up(const Walk& walk, const std::string& name) {
     return open_at(walk.at, name, {.flags = flags, .resolve = RESOLVE_BENEATH});
 }
 
+// THREAT: a local user sets a link of a thousand steps up from a deep directory. Each costs a look at all above it.
 Outcome<void> go_up(Walk& walk) {
+    if (++walk.ups > kMaxUps) return std::unexpected(Unopened("too many steps up", ELOOP));
     walk.at = TRY(open_at(walk.at, "..", {.flags = O_PATH | O_DIRECTORY}));
     walk.text.resize(walk.text.empty() ? 0 : walk.text.rfind('/'));
     // It may have been moved since we came through its parent.
@@ -113,12 +118,14 @@ Outcome<std::optional<Place>> step(Walk& walk) {
     if (allowed == May::kNothing) return refused("a link leads out of what is allowed");
     auto found = look_up(walk, name);
     if (!found && found.error().sys_errno == ENOENT && walk.rest.empty())
-        return Place{.parent = std::move(walk.at), .name = name, .found = {}};
+        return Place{
+            .parent = std::move(walk.at), .name = name, .found = {}, .is_dangling = walk.ends_in_link};
     if (!found) return std::unexpected(found.error());
     const Facts facts = TRY(look_at(*found));
     TRY(refuse_forbidden(facts.id, walk.attempt.forbidden));
     if (S_ISLNK(facts.mode)) {
         if (allowed != May::kFollow) return refused("a symbolic link that the rule does not follow");
+        walk.ends_in_link |= walk.rest.empty();
         TRY(follow(walk, *found, facts));
         return std::nullopt;
     }

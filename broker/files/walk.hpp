@@ -15,7 +15,8 @@ namespace sallyport::broker::files {
 struct Place {
     UniqueFd parent;
     std::string name;
-    UniqueFd found;  // not open: nothing has that name
+    UniqueFd found;            // not open: nothing has that name
+    bool is_dangling = false;  // and it is where a link leads that was the path's last name
 };
 
 /// One attempt to carry out an order, under one file rule.

@@ -100,8 +100,9 @@ void Recorder::write() {
     const auto written = held ? Result<bool>(false) : write_all();
     if (!written && written.error().code == Errc::kInvalid) return end(1);
     const bool is_done = written && !*written && !held;
-    // The directory itself was removed: nothing can be written any more, and nobody is left to be told.
-    if (!written && !broker_.is_open() && written.error().sys_errno == ENOENT) return end(1);
+    // The directory was removed, or the file may grow no more: that does not pass, and nobody is left to be told.
+    const int fault = written ? 0 : written.error().sys_errno;
+    if (!broker_.is_open() && (fault == ENOENT || fault == EFBIG)) return end(1);
     if (!peer_.is_open()) start_keeper();
     if (is_keeper_) return;
     // The keeper waits without a deadline only while all that is written is on the disk.

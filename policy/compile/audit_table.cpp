@@ -19,7 +19,7 @@ void read_size(Reader& reader, const toml::table& table, compiled::Audit& to) {
     if (!text) return;
     const auto size = parse_size(*text);
     if (size && *size >= kMinLogSize && *size <= kMaxLogSize) return to.set_max_size(*size);
-    const auto meant = suggest_size(*text);
+    const auto meant = size ? std::nullopt : suggest_size(*text);
     reader.problem(place_of(*table.get("max_size")),
                    "'max_size' must be from 256KiB to 1TiB, like \"4MiB\"" +
                        (meant ? "; did you mean \"" + *meant + "\"?" : std::string()));

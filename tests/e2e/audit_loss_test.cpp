@@ -177,6 +177,16 @@ TEST_F(LimitedFiles, AreAnErrorToTheHostWhoWritesAndNotTheEnd) {
     EXPECT_EQ(host.ask(command("guest-ping")), kPong);
 }
 
+TEST_F(LimitedFiles, PartOfAWriteThatFailsIsInTheLog) {
+    std::filesystem::resize_file(agent_->scratch().path("work/file"), kLimit - 2);
+    HostClient host = agent_->connect();
+    EXPECT_EQ(host.ask(open_request(*agent_, "a")), "{\"return\": 1000}");
+    host.ask(command("guest-file-write", R"({"handle":1000,"buf-b64":"aGVsbG8="})"));
+    const auto record = agent_->audit().back();
+    EXPECT_EQ(text_of(record, "verdict"), "fail");
+    EXPECT_EQ(text_of(record, "bytes"), "2");
+}
+
 TEST_F(LimitedFiles, OfTheLogAreLossAndNotTheEnd) {
     HostClient host = agent_->connect();
     EXPECT_EQ(host.ask(open_request(*agent_)), "{\"return\": 1000}");

@@ -31,7 +31,7 @@ protected:
 TEST_F(Looking, NoRuleForItNoInspector) {
     Agent agent({.policy = "schema = 1\ninclude = [\"profile:minimal\"]\n"});
     ASSERT_TRUE(agent.is_serving());
-    EXPECT_EQ(agent.processes().size(), 2U);
+    EXPECT_EQ(agent.processes().size(), 4U);  // broker, nursery and both of the recorder
     EXPECT_THROW(inspector_of(agent), std::runtime_error);
     EXPECT_EQ(class_of(agent.connect().ask(command("guest-get-time"))), "CommandNotFound");
 }

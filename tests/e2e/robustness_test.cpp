@@ -179,7 +179,7 @@ TEST_F(Robustness, KilledWorkersLeaveNothingBehind) {
     }
     EXPECT_EQ(count_descriptors(agent_.broker().pid()), broker);
     EXPECT_EQ(count_descriptors(agent_.nursery()), nursery);
-    EXPECT_EQ(agent_.processes().size(), 3U);
+    EXPECT_EQ(agent_.processes().size(), 5U);  // broker, nursery, worker and both of the recorder
 }
 
 TEST_F(Robustness, NurserysEndEndsTheServiceForAManagerToStartAgain) {

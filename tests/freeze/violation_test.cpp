@@ -84,6 +84,9 @@ TEST_F(ListInTheArena, IsTakenInItsOneForm) {
     ask(good_.size(), 0, good_.size());
     EXPECT_TRUE(puppet_.hear().frozen_state().frozen());
     EXPECT_EQ(puppet_.hear().fsfreeze_freeze_list().count(), 1);
+    puppet_.send(frame(2, 25));
+    EXPECT_FALSE(puppet_.hear().frozen_state().frozen());
+    EXPECT_EQ(puppet_.hear().fsfreeze_thaw().count(), 1);
 }
 
 TEST_F(ListInTheArena, ThatIsNoMessageEndsTheWorker) {

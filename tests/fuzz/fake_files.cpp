@@ -124,14 +124,14 @@ Result<ReadResult> read_full(FdRef file, std::span<std::byte> into, std::optiona
     return ReadResult{.size = got, .eof = got < into.size() && end == size};
 }
 
-Status write_all(FdRef file, std::span<const std::byte> from) {
-    if (fails()) return system_error("write");
+Written write_all(FdRef file, std::span<const std::byte> from) {
+    if (fails()) return {.size = 0, .sys_errno = errno};
     fuzz::Open& open = opened(file);
     std::uint64_t& size = fuzz::files().sizes[open.name];
     if (open.appends) open.position = size;
     open.position += from.size();
     size = std::max(size, open.position);
-    return {};
+    return {.size = from.size()};
 }
 
 Result<std::uint64_t> write_position(FdRef file, bool append) {

@@ -18,7 +18,8 @@ class Tree {
 public:
     Tree() {
         const std::string real = build_root();
-        for (const char* program : {"broker/sallyportd", "policy/cli/sallyport-policy", "worker/worker"}) {
+        for (const char* program : {"broker/sallyportd", "broker/recorder/recorder",
+                                    "policy/cli/sallyport-policy", "worker/worker"}) {
             fs::create_directories(fs::path(scratch_.path(program)).parent_path());
             fs::copy_file(real + "/" + program, scratch_.path(program));
         }

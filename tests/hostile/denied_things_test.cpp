@@ -74,6 +74,27 @@ TEST_F(DeniedThings, FilesOfTheAgent) {
     EXPECT_TRUE(read_file(agent_.audit_file()).starts_with(log));
 }
 
+TEST(HooksOfTheAgent, AreNotMadeByAHost) {
+    Agent agent(AgentOptions{.policy = R"(schema = 1
+[[allow]]
+id = "freeze"
+commands = ["@freeze"]
+freeze = { exclude = ["/var/cache"], max_frozen = "10s", hooks = "$D/hooks" }
+[[allow]]
+id = "all"
+commands = ["@file"]
+files = [{ under = "/", access = ["read", "write", "create"], create_mode = "0755" }]
+)",
+                             .prepare = [](const Scratch& scratch) { scratch.make_folder("hooks", 0755); }});
+    ASSERT_TRUE(agent.is_serving());
+    HostClient host = agent.connect();
+    const std::string hook = agent.scratch().path("hooks/mine");
+    const std::string request =
+        command("guest-file-open", members({{"path", in_quotes(hook)}, {"mode", in_quotes("w")}}));
+    EXPECT_NE(desc_of(host.ask(request)).find("Operation not permitted"), std::string::npos);
+    EXPECT_FALSE(fs::exists(hook));
+}
+
 TEST_F(DeniedThings, DeniedDirectoryByAnotherName) {
     fs::rename(path("keys"), path("work/other"));
     expect_denied(path("work/other/key"));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -341,18 +342,57 @@ TEST_F(Tree, ASlashAtTheEndAsksForADirectory) {
     EXPECT_EQ(test::read_file(path("in/file")), "file");
 }
 
-TEST_F(Tree, ADanglingLinkIsAPlaceForANewFileOnlyWhereLinksAreFollowedAndTheRuleThereMakesFiles) {
+TEST_F(Tree, ADanglingLinkIsNoPlaceForANewFileAlsoWhereLinksAreFollowed) {
     allow("in", kAll).follow_symlinks = true;
-    allow("other", kAll).create_mode = 0640;
+    allow("other", kAll);
     link("in/here", "deep/made");
     link("in/there", path("other/made"));
     link("in/out", path("out/made"));
-    EXPECT_EQ(open("in/here", "w"), "opened");
-    EXPECT_EQ(open("in/there", "w"), "opened");
+    EXPECT_EQ(open("in/here", "w"), "ENOENT");
+    EXPECT_EQ(open("in/there", "a"), "ENOENT");
     EXPECT_EQ(open("in/out", "w"), "refused");
-    EXPECT_TRUE(fs::exists(path("in/deep/made")));
+    for (const char* made : {"in/deep/made", "other/made", "out/made"}) EXPECT_FALSE(fs::exists(path(made)));
+}
+
+TEST_F(Tree, ABlockDeviceIsRefusedBesideADenialUnlessTheRuleIsAboutDevices) {
+    allow("in", kAll).kinds.block_device = true;
+    deny("in/keys");
+    ASSERT_EQ(::mknod(path("in/disk").c_str(), S_IFBLK | 0600, ::makedev(60, 0)), 0);
+    EXPECT_EQ(open("in/disk", "r+"), "refused");
+}
+
+TEST_F(Tree, ABlockDeviceWithoutADenialIsWhatItIs) {
+    allow("in", kAll).kinds.block_device = true;
+    ASSERT_EQ(::mknod(path("in/disk").c_str(), S_IFBLK | 0600, ::makedev(60, 0)), 0);
+    EXPECT_EQ(open("in/disk", "r+"), "ENXIO");
+}
+
+TEST_F(Tree, ALinkOfManyStepsUpEndsAnOpenEarly) {
+    allow("in").follow_symlinks = true;
+    std::string target;
+    for (int step = 0; step < 65; ++step) target += "../in/";
+    link("in/up", target + "file");
+    link("in/few", "../in/../in/file");
+    EXPECT_EQ(open("in/up"), "ELOOP");
+    EXPECT_EQ(open("in/few"), "=file");
+}
+
+TEST_F(Tree, ADeniedFolderThatBecomesALinkDeniesNothingElse) {
+    allow("in");
+    deny("in/deep");
+    ASSERT_TRUE(start());
+    fs::rename(path("in/deep"), path("in/moved"));
+    fs::create_symlink("/", path("in/deep"));
+    EXPECT_EQ(open("in/file"), "=file");
+    EXPECT_EQ(open("in/deep/etc/passwd"), "refused");
+}
+
+TEST_F(Tree, AFolderBehindALinkIsAPlaceForANewFile) {
+    allow("in", kAll).follow_symlinks = true;
+    allow("other", kAll).create_mode = 0640;
+    link("in/there", path("other"));
+    EXPECT_EQ(open("in/there/made", "w"), "opened");
     EXPECT_EQ(fs::status(path("other/made")).permissions(), fs::perms(0640));
-    EXPECT_FALSE(fs::exists(path("out/made")));
 }
 
 TEST_F(Tree, ADanglingLinkIsNoPlaceForANewFileWhereLinksAreRefused) {

@@ -447,7 +447,7 @@ TEST(CompileErrors, ControlCharactersDoNotReachTheTerminal) {
     EXPECT_EQ(
         errors_of("schema = 1\n\"\\u001b[2J\" = 1\n"),
         "p.toml:2:1: error: unknown key '\\x1b[2J' in the policy; expected 'schema', 'include', 'dialect', "
-        "'peers', 'allow' or 'deny'\n");
+        "'peers', 'audit', 'allow' or 'deny'\n");
     const auto compiled = compile_text("schema = 2\n", "a\033b\n\xff.toml");
     ASSERT_FALSE(compiled);
     EXPECT_EQ(compiled.error(),
