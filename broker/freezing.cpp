@@ -110,6 +110,7 @@ Heard hear_listed(const Hearing& hearing, const ipc::Listed& listed) {
     ipc::GuardRequest request;
     ipc::Freeze& freeze = *request.mutable_freeze();
     freeze.set_row(pending->row);
+    freeze.set_freeze(hearing.session.freezing.number);
     freeze.set_chosen_only(true);
     for (const std::uint32_t number : pending->chosen) freeze.add_chosen(number);
     (void)tell_guard(hearing.session.freezing.guard, request);
@@ -129,6 +130,9 @@ Heard hear_frozen(const Hearing& hearing, const ipc::Frozen& frozen) {
 
 Heard hear_thawed(const Hearing& hearing, const ipc::Thawed& thawed) {
     Freezing& freezing = hearing.session.freezing;
+    // THREAT: a host asks for a thaw when the guard thaws by itself, then at once for a freeze. The guard's second report
+    // is about what was thawed before; were it believed, the log would be written on a frozen disk.
+    if (thawed.freeze() != freezing.number) return std::nullopt;
     if (thawed.left() > 0) {
         if (const auto fault = finish(hearing, freezing.pending, refusal_of(thawed.error()))) return fault;
         return finish(hearing, freezing.thaw, refusal_of(thawed.error()));

@@ -77,10 +77,12 @@ Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_ma
 void order_freeze(Session& session) {
     const Pending& pending = *session.freezing.pending;
     ipc::GuardRequest request;
-    if (pending.by_list)
+    if (pending.by_list) {
         request.mutable_list()->set_row(pending.row);
-    else
+    } else {
         request.mutable_freeze()->set_row(pending.row);
+        request.mutable_freeze()->set_freeze(session.freezing.number);
+    }
     (void)tell_guard(session.freezing.guard, request);
 }
 
@@ -93,7 +95,7 @@ void order_trim(Session& session, std::uint64_t minimum) {
 
 void order_thaw(Session& session) {
     ipc::GuardRequest request;
-    request.mutable_thaw();
+    request.mutable_thaw()->set_freeze(session.freezing.number);
     (void)tell_guard(session.freezing.guard, request);
 }
 

@@ -120,6 +120,7 @@ struct Freezing {
     UniqueFd guard;                   // its socket; not open: no rule lets anything be frozen
     std::vector<std::uint32_t> rows;  // its rows, by rule
     std::optional<guard::FrozenMark> mark;
+    std::uint64_t number = 0;        // of the last freeze
     bool is_frozen = false;          // from the order to freeze until the guard has thawed everything
     std::optional<Pending> pending;  // freeze or trim
     std::optional<Pending> thaw;

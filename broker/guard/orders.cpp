@@ -132,6 +132,7 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         error = mount_error(ipc::MountError::FREEZE, "", EBUSY);
     } else {
         row_ = rows_[freeze.row()];
+        freeze_ = freeze.freeze();
         held = open_chosen(freeze, error);
     }
     plan_.clear();

@@ -136,6 +136,7 @@ void Guard::take_order(const ipc::GuardRequest& request) {
             return trim(request.trim());
         case ipc::GuardRequest::kThaw:
             cause_ = ipc::Thawed::COMMAND;
+            freeze_ = request.thaw().freeze();
             is_thaw_ordered_ = true;
             return phase_ == Phase::kIdle ? report_thawed() : thaw(cause_);
         default:
@@ -215,6 +216,7 @@ void Guard::report_thawed() {
     }
     ipc::Thawed& thawed = *reply.mutable_thawed();
     thawed.set_cause(cause_);
+    thawed.set_freeze(freeze_);
     thawed.set_count(family_ ? family_->count(State::kThawed) : 0);
     thawed.set_left(left);
     for (const State state : {State::kStuck, State::kThawing, State::kFreezing, State::kFrozen}) {

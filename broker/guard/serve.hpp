@@ -60,6 +60,7 @@ private:
     bool is_locked_ = false;
     std::vector<ipc::FreezeSelection> rows_;
     ipc::FreezeSelection row_;      // of the present freeze
+    std::uint64_t freeze_ = 0;      // the broker's number of it
     std::vector<FileSystem> plan_;  // what would be frozen
     std::optional<Family> family_;  // from the order to freeze to the end of the thaw
     UniqueFd trimmer_;

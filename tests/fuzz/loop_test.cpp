@@ -1,6 +1,8 @@
 // The broker's loop, from the frames of a worker to its line in the log, where two things are under way at once.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "ipc/limits.hpp"
 #include "tests/fuzz/stage.hpp"
 
@@ -23,6 +25,13 @@ protected:
     void guard_acts() {
         Draw first_choices({});
         ASSERT_TRUE(stage_.guard.act(first_choices));
+        stage_.settle();
+    }
+    void guard_thaws_by_itself() {
+        // It leaves its orders where they are, and its time is up.
+        const std::array<std::uint8_t, 2> choices{3, 0};
+        Draw draw(choices);
+        ASSERT_TRUE(stage_.guard.act(draw));
         stage_.settle();
     }
     void launcher_acts() {
@@ -104,6 +113,20 @@ TEST_F(BrokerLoop, AnswersASuspendThoughAnEarlierWorkersTrimEndsFirst) {
     EXPECT_EQ(stage_.worker().unanswered(), 1U);
     launcher_acts();
     EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    stage_.finish();
+}
+
+TEST_F(BrokerLoop, TakesAReportAboutAnEarlierFreezeForNoThawOfThePresentOne) {
+    ask(&ipc::Request::mutable_fsfreeze_freeze);
+    guard_acts();
+    guard_acts();
+    // The guard thaws by itself, and an order to thaw crosses its report.
+    ask(&ipc::Request::mutable_fsfreeze_thaw);
+    guard_thaws_by_itself();
+    ask(&ipc::Request::mutable_fsfreeze_freeze);
+    guard_acts();  // says that all is thawed: what was frozen before
+    guard_acts();
+    EXPECT_TRUE(stage_.worker().knows_frozen());
     stage_.finish();
 }
 

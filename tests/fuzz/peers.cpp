@@ -53,6 +53,7 @@ void PlayedGuard::say_thawed(ipc::Thawed::Cause cause, std::uint32_t left) {
     thawed.set_cause(cause);
     thawed.set_count(frozen_ - std::min(frozen_, left));
     thawed.set_left(left);
+    thawed.set_freeze(number_);
     if (left > 0) {
         thawed.mutable_error()->set_step(ipc::MountError::THAW);
         thawed.mutable_error()->set_mount("/b");
@@ -90,8 +91,10 @@ void PlayedGuard::carry_out(const ipc::GuardRequest& order, Draw& draw) {
         case ipc::GuardRequest::kFreeze:
             if (freezing_ || frozen_ > 0 || is_trimming_ || is_thawing_) return say_failed(EBUSY, "");
             freezing_ = order.freeze();
+            number_ = freezing_->freeze();
             return;
         case ipc::GuardRequest::kThaw:
+            number_ = order.thaw().freeze();
             if (std::exchange(freezing_, std::nullopt)) say_failed(ECANCELED, "");
             return say_thawed(ipc::Thawed::COMMAND, frozen_ > 0 && draw.rarely(4) ? 1 : 0);
         default:

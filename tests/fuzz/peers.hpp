@@ -57,6 +57,7 @@ private:
     std::deque<ipc::GuardRequest> orders_;
     std::optional<ipc::Freeze> freezing_;
     std::uint32_t frozen_ = 0;
+    std::uint64_t number_ = 0;  // of the freeze
     bool is_trimming_ = false;
     bool is_thawing_ = false;  // a thaw was ordered that takes long
 };
