@@ -49,6 +49,7 @@ Answer start(Exchange& exchange, CommandId command, const schema::Strings* wante
     // INVARIANT: from here until the guard says that all is thawed nothing of ours touches a disk; serve() holds the log.
     freezing.is_frozen = true;
     ++freezing.number;
+    freezing.thaw_is_ordered = false;
     if (exchange.session.policy.rules[exchange.rule].hooks.empty())
         order_freeze(exchange.session);
     else

@@ -106,7 +106,7 @@ Heard hear_listed(const Hearing& hearing, const ipc::Listed& listed) {
         if (std::ranges::binary_search(pending->wanted, mount.point()) &&
             (pending->chosen.empty() || pending->chosen.back() != mount.number()))
             pending->chosen.push_back(mount.number());
-    if (listed.more()) return std::nullopt;
+    if (listed.more() || hearing.session.freezing.thaw_is_ordered) return std::nullopt;
     ipc::GuardRequest request;
     ipc::Freeze& freeze = *request.mutable_freeze();
     freeze.set_row(pending->row);

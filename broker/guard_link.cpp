@@ -75,6 +75,9 @@ Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_ma
 }
 
 void order_freeze(Session& session) {
+    // THREAT: a host asks for a thaw while hooks run, or while the guard lists. A freeze behind that thaw would be one that
+    // nobody here knows of; the guard's answer to the thaw ends the request.
+    if (session.freezing.thaw_is_ordered) return;
     const Pending& pending = *session.freezing.pending;
     ipc::GuardRequest request;
     if (pending.by_list) {
@@ -95,6 +98,7 @@ void order_trim(Session& session, std::uint64_t minimum) {
 
 void order_thaw(Session& session) {
     ipc::GuardRequest request;
+    session.freezing.thaw_is_ordered = true;
     request.mutable_thaw()->set_freeze(session.freezing.number);
     (void)tell_guard(session.freezing.guard, request);
 }

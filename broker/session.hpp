@@ -121,6 +121,7 @@ struct Freezing {
     std::vector<std::uint32_t> rows;  // its rows, by rule
     std::optional<guard::FrozenMark> mark;
     std::uint64_t number = 0;        // of the last freeze
+    bool thaw_is_ordered = false;    // since that freeze began: it is not ordered any more
     bool is_frozen = false;          // from the order to freeze until the guard has thawed everything
     std::optional<Pending> pending;  // freeze or trim
     std::optional<Pending> thaw;
