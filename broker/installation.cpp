@@ -26,7 +26,8 @@ constexpr const char* kNoUser =
 // From our own directory on; as installed, and in a build tree.
 constexpr std::array kPrograms{
     "sallyportd",       "../bin/sallyport-policy", "../libexec/sallyport", "../policy/cli/sallyport-policy",
-    "../worker/worker", "../inspector/inspector",  "guard/guard",          "launcher/launcher"};
+    "../worker/worker", "../inspector/inspector",  "guard/guard",          "launcher/launcher",
+    "recorder/recorder"};
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
