@@ -64,6 +64,26 @@ TEST(Confinement, WorkerHasOnlyItsTwoSocketsAndWhatItMade) {
     EXPECT_EQ(sockets, 2U) << "the host's channel and the broker's socket";
 }
 
+// The hard limit, as /proc shows it.
+std::string limit_of(pid_t process, const std::string& what) {
+    std::istringstream lines(read_file("/proc/" + std::to_string(process) + "/limits"));
+    std::string soft, hard;
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with(what + "  ")) std::istringstream(line.substr(what.size())) >> soft >> hard;
+    return hard;
+}
+
+TEST(Confinement, WorkerIsLimitedInProcessesFilesAndMemory) {
+    Agent agent({});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    for (const auto& [what, most] :
+         {std::pair{"Max processes", "0"}, std::pair{"Max open files", "16"},
+          std::pair{"Max address space", "536870912"}, std::pair{"Max file size", "0"},
+          std::pair{"Max core file size", "0"}, std::pair{"Max locked memory", "0"}})
+        EXPECT_EQ(limit_of(agent.worker(), what), most) << what;
+}
+
 TEST(Confinement, BrokerOfAPolicyOfSyncAndInfoHasNoCapability) {
     Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"floor\"\nwhy = \"nothing else\"\ncommands = "
                            "[\"@sync\", \"@info\"]\n"});

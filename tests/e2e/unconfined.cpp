@@ -37,6 +37,7 @@ void say_ready(std::string_view name) {
     if (name == "sallyport-guard") say(guard);
     if (name == "sallyport-nursery") say(nursery);
     if (name == "sallyport-inspector") say(inspector);
+    if (name == "sallyport-recorder") (void)ipc::send(kBroker, "r", ipc::WhenFull::kWait);
 }
 
 }  // namespace
