@@ -4,11 +4,11 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "inspector/queries.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
-#include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
 
 namespace sallyport::inspector {
@@ -18,35 +18,26 @@ namespace {
 constexpr int kOver = 0;
 constexpr int kFailed = 1;
 
-bool send(FdRef control, const ipc::InspectorReply& said) {
-    std::string frame;
-    ipc::encode(said, frame);
-    return ipc::send(control, frame, ipc::WhenFull::kWait).has_value();
+bool say(FdRef parent, Word word, std::string_view part = {}) {
+    std::string frame(1, static_cast<char>(word));
+    frame += part;
+    return ipc::send(parent, frame, ipc::WhenFull::kWait).has_value();
 }
 
 // The reply in parts.
-bool send_reply(FdRef control, std::uint64_t query, const ipc::Reply& reply) {
+bool send_reply(FdRef parent, const ipc::Reply& reply) {
     std::string all;
     ipc::encode(reply, all);
-    ipc::InspectorReply said;
-    if (all.size() > kMaxInspected) {
-        said.mutable_query_failed()->set_query(query);
-        said.mutable_query_failed()->set_reason(ipc::TOO_LARGE);
-        return send(control, said);
-    }
-    ipc::ReplyPart& part = *said.mutable_reply_part();
-    part.set_query(query);
-    for (std::size_t at = 0; !part.last(); at += kInspectedPart) {
-        part.set_data(all.substr(at, kInspectedPart));
-        part.set_last(at + kInspectedPart >= all.size());
-        if (!send(control, said)) return false;
-    }
-    return true;
+    if (all.size() > kMaxInspected) return say(parent, Word::kTooLarge);
+    std::string_view rest = all;
+    for (; rest.size() > kInspectedPart; rest.remove_prefix(kInspectedPart))
+        if (!say(parent, Word::kMore, rest.substr(0, kInspectedPart))) return false;
+    return say(parent, Word::kLast, rest);
 }
 
 }  // namespace
 
-int answer_queries(FdRef control, FdRef parent, const Sources& sources) {
+int answer_queries(FdRef parent, const Sources& sources) {
     ipc::Frame frame;
     std::string scratch;
     for (;;) {
@@ -60,8 +51,7 @@ int answer_queries(FdRef control, FdRef parent, const Sources& sources) {
         ipc::Request request;
         ipc::Reply reply;
         if (!ipc::decode(frame.bytes, request, scratch) || !answer(sources, request, reply)) return kFailed;
-        if (!send_reply(control, request.seq(), reply)) return kFailed;
-        if (!ipc::send(parent, "answered", ipc::WhenFull::kFail)) return kFailed;
+        if (!send_reply(parent, reply)) return kFailed;
     }
 }
 

@@ -1,14 +1,23 @@
 // A child of the inspector: where libraries read what the guest's users named.
-// Runs in:  inspector, in a child
+// Runs in:  inspector, in a child, after lockdown_inspector_child()
 #pragma once
+
+#include <cstdint>
 
 #include "inspector/sources.hpp"
 #include "ipc/unique_fd.hpp"
 
 namespace sallyport::inspector {
 
-/// Answers the queries that come from `parent`, one after the other, on `control`, and tells `parent` of each answer by a
-/// frame. Gives back the exit status when the parent has gone or a query cannot be answered.
-int answer_queries(FdRef control, FdRef parent, const Sources& sources);
+/// The first byte of a frame of a child. What follows it is a part of the encoded Reply to the query at work.
+enum class Word : char {
+    kMore = 'm',      // a part of the greatest size; others follow
+    kLast = 'l',      // the query is answered
+    kTooLarge = 't',  // nothing follows: the reply would be beyond its bound
+};
+
+/// Answers the queries that come from `parent`, one after the other. Gives back the exit status when the parent has gone
+/// or a query cannot be answered.
+int answer_queries(FdRef parent, const Sources& sources);
 
 }  // namespace sallyport::inspector

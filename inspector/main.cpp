@@ -45,5 +45,5 @@ int main(int argc, char** argv) {
     for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) std::signal(number, SIG_IGN);
     inspector::Sources sources = inspector::open_sources(*commands);
     if (!sandbox::lockdown_inspector(*uid, *gid, inspector::needs_of(*commands))) return kFailed;
-    return inspector::serve(FdRef(kControl), sources);
+    return inspector::serve(UniqueFd(kControl), sources, *commands);
 }

@@ -11,6 +11,8 @@
 #include <csignal>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "inspector/child.hpp"
@@ -33,9 +35,8 @@ constexpr int kFailed = 1;
 constexpr std::size_t kMostChildren = 8;
 // A host asks many things at once. One child answers them; nothing that took it over is there for those after.
 constexpr milliseconds kLife(1000);
-// Between the last part of an answer and the child's word that it is free.
-constexpr milliseconds kMoment(5);
-
+// So long a new one waits for the end of those that were killed, when there are too many.
+constexpr milliseconds kMoment(100);
 // A file system that takes longer has not answered, also for a host that asks for something else by then.
 constexpr milliseconds kPatience(500);
 
@@ -47,6 +48,7 @@ struct Child {
     Clock::time_point born;
     State state = State::kFree;
     std::uint64_t query = 0;
+    std::size_t said = 0;  // bytes of its reply
     Clock::time_point asked;
     Clock::time_point due;  // when it is killed
 };
@@ -56,13 +58,19 @@ timespec to_timespec(Clock::duration time) {
     return {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(time - seconds).count()};
 }
 
+// What is behind these names may have been put there since the last query; a child opens it when it is born.
+bool reads_replaced(const ipc::Request& request) {
+    return request.has_get_timezone() || request.has_get_osinfo() || request.has_get_users();
+}
+
 pollfd readable(FdRef fd) {
     return {.fd = fd.get(), .events = POLLIN, .revents = 0};
 }
 
 class Server {
 public:
-    Server(FdRef control, Sources& sources) : control_(control), sources_(sources) {}
+    Server(UniqueFd control, Sources& sources, CommandSet commands)
+        : control_(std::move(control)), sources_(sources), commands_(commands) {}
 
     int run() {
         ipc::InspectorReply ready;
@@ -72,7 +80,8 @@ public:
             // Without a child nothing was asked for a while: what the last questions took is not needed.
             if (children_.empty()) sandbox::forget_startup_code();
             wait();
-            for (Child& child : children_) hear(child);
+            for (Child& child : children_)
+                if (!hear(child)) return kFailed;
             if (!bury_ended() || !end_late()) return kFailed;
             if (const auto end = take_query()) return *end;
         }
@@ -104,19 +113,57 @@ private:
         ::ppoll(wanted.data(), wanted.size(), due ? &left : nullptr, nullptr);
     }
 
-    // Whether it has answered.
-    void hear(Child& child) {
-        if (child.state != State::kBusy) return;
-        const auto got = ipc::receive(child.socket, heard_);
-        if (!got || !*got) return;  // its end is seen by bury_ended()
+    // Passes on what a child says. False if the broker is gone.
+    bool hear(Child& child) {
+        while (child.state != State::kKilled) {
+            const auto got = ipc::receive(child.socket, heard_);
+            if (got && !*got) return true;
+            if (!got || child.state == State::kFree) return give_up(child);
+            if (!pass_on(child, heard_.bytes)) return false;
+        }
+        return true;
+    }
+
+    // The next frame of the reply to its query.
+    bool pass_on(Child& child, std::string_view frame) {
+        const auto word = static_cast<Word>(frame.front());
+        const std::string_view part = frame.substr(1);
+        child.said += part.size();
+        const bool is_whole = word == Word::kMore ? part.size() == kInspectedPart
+                                                  : word == Word::kLast && part.size() <= kInspectedPart;
+        if (word == Word::kTooLarge || child.said > kMaxInspected) {
+            set_free(child);
+            return send_failed(child.query, ipc::TOO_LARGE);
+        }
+        if (!is_whole) return give_up(child);
+        reply_.mutable_reply_part()->set_query(child.query);
+        reply_.mutable_reply_part()->set_data(part.data(), part.size());
+        reply_.mutable_reply_part()->set_last(word == Word::kLast);
+        if (word == Word::kLast) set_free(child);
+        return send(reply_);
+    }
+
+    static void set_free(Child& child) {
         child.state = State::kFree;
         child.due = child.born + kLife;
     }
 
+    // It said what no honest one says, or nothing any more.
+    bool give_up(Child& child) {
+        const bool owes = child.state == State::kBusy;
+        end(child);
+        return !owes || send_failed(child.query, ipc::CRASHED);
+    }
+
+    // It is too late, or not needed any more.
     void kill(Child& child) {
         const auto now = Clock::now();
         const bool is_late = child.state == State::kBusy && now >= child.asked + kPatience;
         if (is_late) sources_.hung.add_looked_at(now);
+        end(child);
+    }
+
+    static void end(Child& child) {
         child.state = State::kKilled;
         ::syscall(SYS_pidfd_send_signal, child.process.get(), SIGKILL, nullptr, 0);
     }
@@ -131,8 +178,7 @@ private:
                 ++at;
                 continue;
             }
-            hear(child);
-            if (child.state == State::kBusy && !send_failed(child.query, ipc::CRASHED)) return false;
+            if (!hear(child) || !give_up(child)) return false;
             children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
         }
         return true;
@@ -149,19 +195,24 @@ private:
     }
 
     // The child that was born within its life and has nothing to do. The broker asks the next only when it does not want
-    // the last any more: who is still at work is killed.
-    Child* free_child() {
+    // the last any more: who is still at work is killed. So is one that opened what was there before the query came.
+    Child* free_child(bool is_new) {
         for (Child& child : children_) {
-            if (child.state == State::kBusy) {
-                pollfd wanted = readable(child.socket);
-                const timespec moment = to_timespec(kMoment);
-                ::ppoll(&wanted, 1, &moment, nullptr);
-                hear(child);
-            }
-            if (child.state == State::kFree && Clock::now() < child.due) return &child;
+            const bool is_free = child.state == State::kFree && Clock::now() < child.due;
+            if (is_free && !is_new) return &child;
             if (child.state != State::kKilled) kill(child);
         }
         return nullptr;
+    }
+
+    // Whether there is room for a new child, or is soon: one that was killed may not have ended yet.
+    bool has_room() {
+        if (children_.size() < kMostChildren) return true;
+        std::vector<pollfd> ends;
+        for (const Child& child : children_) ends.push_back(readable(child.process));
+        const timespec moment = to_timespec(kMoment);
+        ::ppoll(ends.data(), ends.size(), &moment, nullptr);
+        return bury_ended() && children_.size() < kMostChildren;
     }
 
     // Nothing to go on with: the broker is gone, or we are a child that has ended.
@@ -171,17 +222,17 @@ private:
         if (!*got) return std::nullopt;
         ipc::Request request;
         if (!ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
-        Child* child = free_child();
-        if (child == nullptr && children_.size() >= kMostChildren)
-            return after(send_failed(request.seq(), ipc::LATE));
+        Child* child = free_child(reads_replaced(request));
+        if (child == nullptr && !has_room()) return after(send_failed(request.seq(), ipc::LATE));
         if (child == nullptr) {
-            if (fork_child()) return answer_queries(control_, parent_, sources_);
+            if (fork_child()) return become_child() ? answer_queries(parent_, sources_) : kFailed;
             if (children_.empty() || children_.back().state != State::kFree)
                 return after(send_failed(request.seq(), ipc::CRASHED));
             child = &children_.back();
         }
         child->state = State::kBusy;
         child->query = request.seq();
+        child->said = 0;
         child->asked = Clock::now();
         child->due = child->asked + milliseconds(kInspectMs);
         // A child that is gone is seen by bury_ended().
@@ -202,8 +253,6 @@ private:
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
         if (pid < 0) return false;
         if (pid == 0) {
-            sources_.hung.look_at(0);
-            children_.clear();
             parent_ = std::move(sockets->second);
             return true;
         }
@@ -212,19 +261,31 @@ private:
         return false;
     }
 
-    FdRef control_;
+    // Nothing of the parent and of other children is left to it. What has to be opened wherever it lies is opened, and the
+    // way there closed, before anything is read that a user of the guest chose.
+    bool become_child() {
+        sources_.hung.look_at(0);
+        children_.clear();
+        control_.reset();
+        open_replaced(commands_, sources_);
+        return sandbox::lockdown_inspector_child(needs_of(commands_)).has_value();
+    }
+
+    UniqueFd control_;
     Sources& sources_;
+    CommandSet commands_;
     UniqueFd parent_;  // in a child
     std::vector<Child> children_;
     ipc::Frame frame_;
     ipc::Frame heard_;
+    ipc::InspectorReply reply_;  // used again
     std::string bytes_;
 };
 
 }  // namespace
 
-int serve(FdRef control, Sources& sources) {
-    return Server(control, sources).run();
+int serve(UniqueFd control, Sources& sources, CommandSet commands) {
+    return Server(std::move(control), sources, commands).run();
 }
 
 }  // namespace sallyport::inspector

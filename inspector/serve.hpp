@@ -1,11 +1,16 @@
 // The inspector's loop: queries go to a child, which is killed at a query's deadline, and in any case when it has lived for
-// a second and has nothing to answer: nothing that a query did to it lasts.
+// a second and has nothing to answer: nothing that a query did to it lasts. What a child says is passed on as it comes,
+// under the number of the query that it was given.
 // Runs in:  inspector, after lockdown_inspector()
-// Input:    queries of the broker, which is trusted
+// Input:    queries of the broker, which is trusted; parts of replies of children, which are counted and not looked into
+//
+// THREAT: a child that was taken over answers for another, now or after its end. It has one socket, which is its own and
+// closed with it; it cannot fork, so that it ends when it is killed; what it says without being asked ends it.
 #pragma once
 
 #include "inspector/sources.hpp"
 #include "ipc/unique_fd.hpp"
+#include "schema/commands.hpp"
 
 namespace sallyport::inspector {
 
@@ -13,6 +18,6 @@ namespace sallyport::inspector {
 /// its parent has no more queries for it.
 ///
 /// As pid 1 of its namespace it takes all children with it when it ends.
-int serve(FdRef control, Sources& sources);
+int serve(UniqueFd control, Sources& sources, CommandSet commands);
 
 }  // namespace sallyport::inspector

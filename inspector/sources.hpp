@@ -1,14 +1,23 @@
-// What the inspector opens before its lockdown: files of /proc and the like, which the queries read again and again, and
-// the directories in which it can open files later. Both follow from the commands that the policy allows.
+// What the queries read: files of the kernel, opened once; files that others put in place of older ones, opened by each new
+// child; and the directories in which a child can open files later. All follow from the commands that the policy allows.
 // Runs in:  inspector
 #pragma once
 
+#include <string>
+
 #include "inspector/hung.hpp"
+#include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 #include "sandbox/lockdown.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::inspector {
+
+/// A file that an upgrade, an admin or a login replaces while we run.
+struct Replaced {
+    UniqueFd file;      // not open: it is not there
+    int sys_errno = 0;  // why it could not be opened, if it is there
+};
 
 /// Not open: no allowed command needs it, or the guest has no such file.
 struct Sources {
@@ -18,12 +27,20 @@ struct Sources {
     UniqueFd ipv6_routes;
     UniqueFd load;
     UniqueFd mounts;
-    UniqueFd os_release;
-    UniqueFd users;
+    Replaced local_time;
+    Replaced os_release;
+    Replaced users;
     HungDevices hung;
 };
 
+/// Those of the kernel. Before the lockdown.
 Sources open_sources(CommandSet commands);
+
+/// In a child, before its lockdown: the others as they are now, wherever links lead, and the local time with them.
+void open_replaced(CommandSet commands, Sources& sources);
+
+/// All of it, as it is now. Errors: as read_whole(), and why it could not be opened.
+Result<std::string> read_replaced(const Replaced& source);
 
 sandbox::InspectorNeeds needs_of(CommandSet commands);
 

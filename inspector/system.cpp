@@ -1,5 +1,4 @@
 // guest-get-time, guest-get-host-name, guest-get-timezone, guest-get-osinfo.
-#include <fcntl.h>
 #include <sys/utsname.h>
 
 #include <array>
@@ -12,12 +11,6 @@
 #include "inspector/text.hpp"
 
 namespace sallyport::inspector {
-
-namespace {
-
-constexpr const char* kLocalTime = "/etc/localtime";
-
-}  // namespace
 
 Status get_time(const Sources&, schema::GetTimeReply& reply) {
     timespec now{};
@@ -34,12 +27,11 @@ Status get_host_name(const Sources&, schema::GetHostNameReply& reply) {
     return {};
 }
 
-Status get_timezone(const Sources&, schema::GetTimezoneReply& reply) {
-    // A file that was put in place of the one at our start cannot be opened. That is an error, where the C library would
-    // answer UTC.
-    const UniqueFd file(::open(kLocalTime, O_RDONLY | O_CLOEXEC));
-    if (!file.is_open() && errno != ENOENT) return system_error(kLocalTime);
-    ::tzset();
+Status get_timezone(const Sources& sources, schema::GetTimezoneReply& reply) {
+    // Where the C library would answer UTC.
+    if (sources.local_time.sys_errno != 0)
+        return std::unexpected(Error{Errc::kSystem, "/etc/localtime", sources.local_time.sys_errno});
+    // The zone is the one that was read before the lockdown.
     const std::time_t now = std::time(nullptr);
     std::tm local{};
     if (::localtime_r(&now, &local) == nullptr) return system_error("localtime_r");
@@ -54,7 +46,7 @@ Status get_osinfo(const Sources& sources, schema::GetOsinfoReply& reply) {
     reply.set_kernel_release(to_utf8(names.release));
     reply.set_kernel_version(to_utf8(names.version));
     reply.set_machine(to_utf8(names.machine));
-    const auto text = read_whole(sources.os_release);
+    const auto text = read_replaced(sources.os_release);
     if (!text) return std::unexpected(text.error());
     using Reply = schema::GetOsinfoReply;
     struct Member {

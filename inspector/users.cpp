@@ -20,7 +20,7 @@ double seconds_of(const utmpx& entry) {
 
 // The records themselves, not getutxent(): that takes a lock which anybody in the group utmp can keep for good.
 Status get_users(const Sources& sources, schema::GetUsersReply& reply) {
-    const auto text = read_whole(sources.users);
+    const auto text = read_replaced(sources.users);
     if (!text) return std::unexpected(text.error());
     std::map<std::string, schema::GetUsersReply::User*> known;
     utmpx entry{};

@@ -46,6 +46,21 @@ Status prove_files_refused() {
     return {};
 }
 
+// Files for reading: the trees, or whatever has a name that is known. Directories can be listed in the trees only.
+Status restrict_inspector(const InspectorNeeds& needs, bool follows_links) {
+    std::vector<UniqueFd> opened;
+    std::vector<landlock::Grant> grants;
+    const auto grant = [&](const char* path, std::uint64_t rights) {
+        opened.emplace_back(::open(path, O_PATH | O_CLOEXEC));
+        if (opened.back().is_open()) grants.push_back({.fd = opened.back().get(), .rights = rights});
+    };
+    for (const auto& [path, list] : needs.trees)
+        grant(path, LANDLOCK_ACCESS_FS_READ_FILE | (list ? LANDLOCK_ACCESS_FS_READ_DIR : 0));
+    if (follows_links) grant("/", LANDLOCK_ACCESS_FS_READ_FILE);
+    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    return prove_root_refused();
+}
+
 }  // namespace
 
 Status lock_memory() {
@@ -121,16 +136,16 @@ Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs) {
     if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
     // No other process of the same user may read its memory; no core files.
     if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
+    // Files: what its children can read, and what they open before their own lockdown.
+    if (const auto restricted = restrict_inspector(needs, needs.follows_links); !restricted)
+        return restricted;
+    // System calls.
+    return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink, .forks = true});
+}
+
+Status lockdown_inspector_child(const InspectorNeeds& needs) {
     // Files: what the allowed commands look up by name, for reading.
-    std::vector<UniqueFd> opened;
-    std::vector<landlock::Grant> grants;
-    for (const auto& [path, list] : needs.trees) {
-        opened.emplace_back(::open(path, O_PATH | O_CLOEXEC));
-        const auto rights = LANDLOCK_ACCESS_FS_READ_FILE | (list ? LANDLOCK_ACCESS_FS_READ_DIR : 0);
-        if (opened.back().is_open()) grants.push_back({.fd = opened.back().get(), .rights = rights});
-    }
-    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
-    if (const auto proved = prove_root_refused(); !proved) return proved;
+    if (const auto restricted = restrict_inspector(needs, false); !restricted) return restricted;
     // System calls.
     return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink});
 }

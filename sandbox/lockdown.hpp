@@ -36,6 +36,7 @@ struct BrokerNeeds {
     };
     std::vector<Tree> trees;
     bool asks_netlink = false;  // the inspector: interfaces and addresses of the network
+    bool forks = false;         // the inspector itself, not its children
     int state_directory = -1;   // lent; used to prove that Landlock refuses what no tree grants
 };
 
@@ -91,7 +92,7 @@ std::vector<KeptCapability> launcher_capabilities(bool asks_kernel);
 /// not dumpable. What they would inherit is left alone: bounding set, no-new-privileges, Landlock, seccomp, limits.
 Status lockdown_launcher(bool asks_kernel);
 
-/// What the inspector holds follows from the commands that the policy allows.
+/// What the inspector's children hold follows from the commands that the policy allows.
 struct InspectorNeeds {
     /// A file or directory that can be opened for reading after the lockdown. One that is not there stays closed.
     struct Tree {
@@ -100,15 +101,21 @@ struct InspectorNeeds {
     };
     std::vector<Tree> trees;
     bool asks_netlink = false;
+    bool follows_links = false;  // a new child opens files whose links may lead anywhere
 };
 
 /// Locks the inspector down: pid 1 of new user, ipc, pid and cgroup namespaces, where the ids are mapped as for the
-/// nursery. Everything that it has open stays open.
+/// nursery. Everything that it has open stays open. If `needs.follows_links` it can read any file that an ordinary user can
+/// and whose name it knows, so that a new child can; it opens none itself.
 Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs);
 
 /// Locks the recorder down. It may open, make and rename files below `directory` and nothing else; everything that it has
 /// open stays open.
 Status lockdown_recorder(FdRef directory);
+
+/// Locks a child of the inspector down further, before its first query: it can open files below `needs.trees` and nothing
+/// else, and can start no process.
+Status lockdown_inspector_child(const InspectorNeeds& needs);
 
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.

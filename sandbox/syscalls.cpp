@@ -72,6 +72,8 @@ bool is_needed(When when, const BrokerNeeds& needs) {
             return needs.reads_files || needs.writes_files || needs.creates_files;
         case When::kNetlink:
             return needs.asks_netlink;
+        case When::kForks:
+            return needs.forks;
     }
     return false;
 }

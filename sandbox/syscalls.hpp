@@ -19,7 +19,8 @@ struct ArgIs {
     std::uint64_t value = 0;
 };
 
-/// When a row is installed: kNetlink is the inspector's, the others the broker's. Other processes have only kAlways.
+/// When a row is installed: kNetlink and kForks are the inspector's, the others the broker's. Other processes have only
+/// kAlways.
 enum class When : std::uint8_t {
     kAlways,
     kListens,
@@ -27,7 +28,8 @@ enum class When : std::uint8_t {
     kWritesFiles,
     kCreatesFiles,
     kAnyFiles,
-    kNetlink
+    kNetlink,
+    kForks
 };
 
 struct SyscallRule {

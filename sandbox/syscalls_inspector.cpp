@@ -2,9 +2,11 @@
 // Runs in:  inspector
 //
 // THREAT: what the guest's own users choose (names of mounts, of users, of interfaces) takes a child over. It can read
-// what anybody may read below a few directories; no call here writes a file, connects or executes.
+// what anybody may read below a few directories; no call here writes a file, connects or executes. A child's own filter
+// lacks the rows that fork, so that nothing of a child outlives it.
 #include <linux/netlink.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -25,10 +27,6 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for queries, children and deadlines"},
     SyscallRule{SCMP_SYS(recvfrom),         is_null(4), kAny,                             kA, "queries of the broker; answers of netlink"},
     SyscallRule{SCMP_SYS(sendto),           is_null(4), kAny,                             kA, "replies to the broker; questions to the kernel over netlink, which has no address"},
-    SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       kA, "fork a child for queries; no thread, no namespace"},
-    SyscallRule{SCMP_SYS(socketpair),       is_int(0, AF_UNIX), kAny,                     kA, "between it and a child: queries in, word of each answer out"},
-    SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    kA, "kill a child at its deadline"},
-    SyscallRule{SCMP_SYS(waitid),           kAny, kAny,                                   kA, "how a child ended"},
     SyscallRule{SCMP_SYS(openat),           kReadOnly, kAny,                              kA, "sysfs, udev's database, the time zone; Landlock: nothing else"},
     SyscallRule{SCMP_SYS(read),             kAny, kAny,                                   kA, "the same"},
     SyscallRule{SCMP_SYS(pread64),          kAny, kAny,                                   kA, "the files of /proc that were opened at start"},
@@ -57,6 +55,15 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(brk),              kAny, kAny,                                   kA, "allocator"},
     SyscallRule{SCMP_SYS(restart_syscall),  kAny, kAny,                                   kA, "the kernel's own, after a stop and continue"},
     SyscallRule{SCMP_SYS(exit_group),       kAny, kAny,                                   kA, "normal end"},
+
+    SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       When::kForks, "fork a child for queries; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(socketpair),       is_int(0, AF_UNIX), kAny,                     When::kForks, "between it and a child: queries and answers"},
+    SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    When::kForks, "kill a child at its deadline"},
+    SyscallRule{SCMP_SYS(waitid),           kAny, kAny,                                   When::kForks, "how a child ended"},
+    SyscallRule{SCMP_SYS(landlock_create_ruleset), kAny, kAny,                            When::kForks, "a new child restricts itself further"},
+    SyscallRule{SCMP_SYS(landlock_add_rule), kAny, kAny,                                  When::kForks, "the same"},
+    SyscallRule{SCMP_SYS(landlock_restrict_self), kAny, kAny,                             When::kForks, "the same"},
+    SyscallRule{SCMP_SYS(seccomp),          is_int(0, SECCOMP_SET_MODE_FILTER), kAny,     When::kForks, "the same: its own filter, on top of this one"},
 
     SyscallRule{SCMP_SYS(socket),           is_int(0, AF_NETLINK), is_int(2, NETLINK_ROUTE), When::kNetlink, "interfaces and addresses"},
 };

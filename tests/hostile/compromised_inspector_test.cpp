@@ -1,7 +1,8 @@
-// An inspector that was taken over, by a name that a user of the guest chose, against the real broker: what it says reaches
-// the host only as a reply that the schema allows, and nothing that it does stops the agent for good.
+// An inspector, and a child of it, that was taken over, by a name that a user of the guest chose, against the real broker:
+// what it says reaches the host only as a reply that the schema allows, and nothing that it does stops the agent for good.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -13,10 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A build tree whose inspector is the puppet.
+// A build tree whose inspector is a puppet.
 class Tree {
 public:
-    Tree() {
+    explicit Tree(const char* puppet) {
         const std::string real = build_root();
         for (const char* program : {"broker/sallyportd", "broker/recorder/recorder",
                                     "policy/cli/sallyport-policy", "worker/worker"}) {
@@ -24,7 +25,7 @@ public:
             fs::copy_file(real + "/" + program, scratch_.path(program));
         }
         scratch_.make_folder("inspector");
-        fs::copy_file(real + "/tests/hostile/puppet_inspector", scratch_.path("inspector/inspector"));
+        fs::copy_file(real + "/tests/hostile/" + puppet, scratch_.path("inspector/inspector"));
     }
     [[nodiscard]] std::string root() const { return scratch_.path(); }
 
@@ -32,8 +33,10 @@ private:
     Scratch scratch_;
 };
 
-class CompromisedInspector : public testing::Test {
+class Puppet : public testing::Test {
 protected:
+    explicit Puppet(const char* puppet) : tree_(puppet) {}
+
     Tree tree_;
     Agent agent_{AgentOptions{.policy = "schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\"]\n",
                               .root = tree_.root()}};
@@ -43,6 +46,11 @@ protected:
         EXPECT_EQ(host_.ask(command("guest-get-host-name")), R"({"return": {"host-name": "well"}})");
         EXPECT_TRUE(agent_.is_serving());
     }
+};
+
+class CompromisedInspector : public Puppet {
+protected:
+    CompromisedInspector() : Puppet("puppet_inspector") {}
 };
 
 struct Lie {
@@ -89,6 +97,53 @@ const Lie kBreaches[] = {
     {"GivenDescriptor", "guest-network-get-route", ""},
 };
 INSTANTIATE_TEST_SUITE_P(, Breach, testing::ValuesIn(kBreaches), case_name<Lie>);
+
+// The inspector is the real one, its children are not.
+class TakenOverChild : public Puppet {
+protected:
+    TakenOverChild() : Puppet("puppet_child") {}
+};
+
+TEST_F(TakenOverChild, CannotForkSoThatNobodyAnswersForItLater) {
+    EXPECT_EQ(host_.ask(command("guest-get-time")), error_line(kUnreadable));
+    for (int at = 0; at < 50; ++at) expect_service_goes_on();
+}
+
+TEST_F(TakenOverChild, HoldsOneSocket) {
+    EXPECT_EQ(host_.ask(command("guest-get-diskstats")), R"({"return": []})");
+}
+
+TEST_F(TakenOverChild, ReadsNoFileOfTheGuestAtLarge) {
+    EXPECT_EQ(host_.ask(command("guest-get-memory-blocks")), R"({"return": []})");
+}
+
+// The next query gets a new child.
+TEST_F(TakenOverChild, AnswerMoreThanWasAskedForIsNotTakenForAnotherChilds) {
+    for (int at = 0; at < 50; ++at) {
+        EXPECT_EQ(host_.ask(command("guest-get-load")),
+                  R"({"return": {"load15m": 0, "load5m": 0, "load1m": 0}})");
+        EXPECT_EQ(host_.ask(command("guest-get-osinfo")), R"({"return": {"id": "well"}})");
+    }
+}
+
+class AChildsLie : public TakenOverChild, public testing::WithParamInterface<Lie> {};
+
+TEST_P(AChildsLie, IsAnErrorAndTheNextQueryIsAnsweredAtOnce) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(host_.ask(command(GetParam().command)), error_line(GetParam().told));
+    expect_service_goes_on();
+    // Not by the deadline of a query.
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2500));
+}
+
+const Lie kLiesOfAChild[] = {
+    {"EmptyPartsWithoutEnd", "guest-get-timezone", kUnreadable},
+    {"FullPartsWithoutEnd", "guest-get-users", "the reply is too large"},
+    {"NoWordOfIts", "guest-get-vcpus", kUnreadable},
+    {"EmptyFrame", "guest-get-cpustats", kUnreadable},
+    {"PartThatIsTooLarge", "guest-get-fsinfo", kUnreadable},
+};
+INSTANTIATE_TEST_SUITE_P(, AChildsLie, testing::ValuesIn(kLiesOfAChild), case_name<Lie>);
 
 }  // namespace
 }  // namespace sallyport::test

@@ -56,9 +56,10 @@ std::vector<Subject> subjects() {
         {"Worker", Process::kWorker, {}},
         {"Compiler", Process::kCompiler, {}},
         {"Guard", Process::kGuard, {}},
-        {"Inspector", Process::kInspector, {}},
+        {"Inspector", Process::kInspector, {.forks = true}},
         {"Recorder", Process::kRecorder, {}},
-        {"InspectorOfTheNetwork", Process::kInspector, {.asks_netlink = true}},
+        {"InspectorsChild", Process::kInspector, {}},
+        {"InspectorOfTheNetwork", Process::kInspector, {.asks_netlink = true, .forks = true}},
     };
 }
 
@@ -253,7 +254,7 @@ TEST(Tables, NurseryLetsThroughWhatItsWorkersFilterDoes) {
 }
 
 TEST(Tables, TheInspectorHasNoCallThatWritesConnectsOrExecutes) {
-    const auto rows = installed({"", Process::kInspector, {.asks_netlink = true}});
+    const auto rows = installed({"", Process::kInspector, {.asks_netlink = true, .forks = true}});
     for (const SyscallRule& row : rows)
         for (const int call :
              {SYS_write,     SYS_writev,   SYS_pwrite64, SYS_open,    SYS_openat2,   SYS_creat,
@@ -269,6 +270,24 @@ TEST(Tables, TheInspectorHasNoCallThatWritesConnectsOrExecutes) {
     EXPECT_TRUE(is_let_through(rows, SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE}));
     EXPECT_FALSE(
         is_let_through(installed({"", Process::kInspector, {}}), SYS_socket, {AF_NETLINK, SOCK_RAW, 0}));
+}
+
+TEST(Tables, AChildOfTheInspectorStartsAndSignalsNoProcessAndMakesNoSocketButNetlink) {
+    const auto rows = installed({"", Process::kInspector, {.asks_netlink = true}});
+    for (const SyscallRule& row : rows)
+        for (const int call :
+             {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat, SYS_pidfd_send_signal,
+              SYS_socketpair, SYS_seccomp, SYS_landlock_restrict_self})
+            EXPECT_NE(row.call, call) << row.reason;
+    EXPECT_FALSE(is_let_through(rows, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}));
+}
+
+TEST(Tables, TheInspectorLetsThroughWhatItsChildsFilterDoes) {
+    for (const bool asks : {false, true}) {
+        const auto inspector = installed({"", Process::kInspector, {.asks_netlink = asks, .forks = true}});
+        for (const SyscallRule& row : installed({"", Process::kInspector, {.asks_netlink = asks}}))
+            EXPECT_TRUE(is_let_through(inspector, row.call, arguments_for(row))) << row.reason;
+    }
 }
 
 TEST(Tables, OnlyNurseryAndInspectorStartProcesses) {

@@ -1,0 +1,140 @@
+// A child of the inspector that has been taken over: the inspector itself is the real one. The command that is asked for
+// says which attack.
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <string>
+#include <string_view>
+
+#include "inspector/child.hpp"
+#include "ipc/broker.pb.h"
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/inspector.pb.h"
+#include "ipc/limits.hpp"
+
+namespace sallyport::inspector {
+
+namespace {
+
+using Op = ipc::Request;
+
+constexpr int kFirstOwn = 3;  // after input, output and messages
+constexpr int kMostDescriptors = 1024;
+constexpr std::uint64_t kNextQueries = 100;
+
+void say(FdRef socket, std::string_view frame) {
+    (void)ipc::send(socket, frame, ipc::WhenFull::kWait);
+}
+
+void say(FdRef parent, Word word, std::string_view part) {
+    say(parent, static_cast<char>(word) + std::string(part));
+}
+
+std::string encoded(const ipc::Reply& reply) {
+    std::string bytes;
+    ipc::encode(reply, bytes);
+    return bytes;
+}
+
+std::string host_name(const char* name) {
+    ipc::Reply reply;
+    reply.mutable_get_host_name()->set_host_name(name);
+    return encoded(reply);
+}
+
+int count_sockets() {
+    int count = 0;
+    for (int fd = kFirstOwn; fd < kMostDescriptors; ++fd) {
+        struct stat info{};
+        if (::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode)) ++count;
+    }
+    return count;
+}
+
+bool is_refused(const char* path) {
+    return ::open(path, O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES;
+}
+
+// Answers to the queries to come, as if the inspector had said them, wherever that may lead.
+[[noreturn]] void lie_for_ever(std::uint64_t query) {
+    for (;;)
+        for (std::uint64_t next = query + 1; next < query + kNextQueries; ++next) {
+            ipc::InspectorReply said;
+            said.mutable_reply_part()->set_query(next);
+            said.mutable_reply_part()->set_data(host_name("liar"));
+            said.mutable_reply_part()->set_last(true);
+            std::string frame;
+            ipc::encode(said, frame);
+            for (int fd = kFirstOwn; fd < 32; ++fd) (void)ipc::send(FdRef(fd), frame, ipc::WhenFull::kFail);
+        }
+}
+
+// As the filter of the inspector lets it through.
+void fork_liar(std::uint64_t query) {
+    int process = -1;
+    if (::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr) == 0)
+        lie_for_ever(query);
+}
+
+void answer(FdRef parent, const ipc::Request& request) {
+    ipc::Reply reply;
+    switch (request.command_case()) {
+        case Op::kGetHostName:
+            return say(parent, Word::kLast, host_name("well"));
+        case Op::kGetOsinfo:  // the same, of a child that was born for it
+            reply.mutable_get_osinfo()->set_id("well");
+            return say(parent, Word::kLast, encoded(reply));
+        case Op::kGetTime:  // somebody who outlives it
+            fork_liar(request.seq());
+            reply.mutable_get_time()->set_nanoseconds(1);
+            return say(parent, Word::kLast, encoded(reply));
+        case Op::kGetTimezone:  // parts without end that do not count
+            for (;;) say(parent, Word::kMore, "");
+        case Op::kGetUsers:  // full ones
+            for (;;) say(parent, Word::kMore, std::string(kInspectedPart, 'a'));
+        case Op::kGetVcpus:  // no word of its
+            return say(parent, "?");
+        case Op::kGetCpustats:  // nothing, but as a frame
+            return say(parent, "");
+        case Op::kGetFsinfo:  // a last part that is too large
+            return say(parent, Word::kLast, std::string(kInspectedPart + 1, 'a'));
+        case Op::kGetLoad:  // an answer more than it was asked for
+            reply.mutable_get_load();
+            say(parent, Word::kLast, encoded(reply));
+            return say(parent, Word::kLast, host_name("liar"));
+        case Op::kGetDiskstats:  // an honest answer if it has no other socket
+            if (count_sockets() != 1) return say(parent, "?");
+            reply.mutable_get_diskstats();
+            return say(parent, Word::kLast, encoded(reply));
+        case Op::kGetMemoryBlocks:  // the same if it can read no file of the guest at large
+            if (!is_refused("/etc/passwd") || !is_refused("/etc/os-release")) return say(parent, "?");
+            reply.mutable_get_memory_blocks();
+            return say(parent, Word::kLast, encoded(reply));
+        default:
+            return;
+    }
+}
+
+}  // namespace
+
+int answer_queries(FdRef parent, const Sources&) {
+    ipc::Frame frame;
+    std::string scratch;
+    for (;;) {
+        pollfd wanted{.fd = parent.get(), .events = POLLIN, .revents = 0};
+        ::ppoll(&wanted, 1, nullptr, nullptr);
+        const auto got = ipc::receive(parent, frame);
+        if (!got) return 0;
+        ipc::Request request;
+        if (*got && ipc::decode(frame.bytes, request, scratch)) answer(parent, request);
+    }
+}
+
+}  // namespace sallyport::inspector
