@@ -1,0 +1,166 @@
+// What an upgrade, an admin or a login puts in place of older files while the agent runs: the next request sees it, wherever
+// links lead.
+#include <gtest/gtest.h>
+#include <utmpx.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+#include "tests/e2e/guest.hpp"
+
+namespace sallyport::test {
+namespace {
+
+// A guest whose /etc and /run are the test's own, and whose zones lie where distributions without /usr/share/zoneinfo have
+// them.
+class ReplacedFiles : public testing::Test {
+protected:
+    static void SetUpTestSuite() {
+        enter_own_guest();
+        shell(R"(
+            mount -t tmpfs none /mnt
+            cp -a /etc /mnt/etc
+            mkdir /mnt/store
+            cp -a /usr/share/zoneinfo /mnt/store/zoneinfo
+            mount --bind /mnt/etc /etc
+            mount -t tmpfs none /usr/share/zoneinfo
+            mount -t tmpfs none /run)");
+    }
+    ReplacedFiles() {
+        shell(R"(
+            rm -f /run/utmp /etc/localtime /etc/os-release /etc/zoneinfo
+            ln -s /mnt/store/zoneinfo /etc/zoneinfo
+            ln -s zoneinfo/Asia/Seoul /etc/localtime
+            echo 'NAME="the first"' > /etc/os-release)");
+        agent_ = std::make_unique<Agent>(AgentOptions{.policy = std::string(kLook)});
+        host_ = std::make_unique<HostClient>(agent_->connect());
+    }
+
+    std::string zone() {
+        return std::string(look(*host_, "guest-get-timezone").at("zone").as_string().c_str());
+    }
+    std::string name() {
+        return std::string(look(*host_, "guest-get-osinfo").at("name").as_string().c_str());
+    }
+    std::vector<std::string> users() {
+        std::vector<std::string> names;
+        for (const auto& one : look_list(*host_, "guest-get-users"))
+            names.emplace_back(one.at("user").as_string().c_str());
+        return names;
+    }
+
+    std::unique_ptr<Agent> agent_;
+    std::unique_ptr<HostClient> host_;
+};
+
+void write_login(const std::string& path, const char* name) {
+    utmpx entry{};
+    entry.ut_type = USER_PROCESS;
+    std::strncpy(entry.ut_user, name, sizeof entry.ut_user - 1);
+    std::ofstream file(path, std::ios::binary | std::ios::app);
+    file.write(reinterpret_cast<const char*>(&entry), sizeof entry);
+}
+
+using Names = std::vector<std::string>;
+
+TEST_F(ReplacedFiles, ZoneOfAnyFolderIsRead) {
+    EXPECT_EQ(zone(), "KST");
+    EXPECT_EQ(look(*host_, "guest-get-timezone").at("offset"), 9 * 3600);
+}
+
+TEST_F(ReplacedFiles, LinkToAnotherZoneIsSeenByTheNextRequest) {
+    EXPECT_EQ(zone(), "KST");
+    shell("ln -sf zoneinfo/Asia/Kolkata /etc/localtime");
+    EXPECT_EQ(zone(), "IST");
+    shell("ln -sf /mnt/store/zoneinfo/Asia/Tokyo /etc/localtime");
+    EXPECT_EQ(zone(), "JST");
+}
+
+TEST_F(ReplacedFiles, ZonesThatAnUpgradePutsElsewhereAreSeen) {
+    EXPECT_EQ(zone(), "KST");
+    shell(R"(
+        mkdir -p /mnt/data
+        cp -a /mnt/store/zoneinfo /mnt/data/zoneinfo-2
+        mv /mnt/store/zoneinfo /mnt/store/old
+        ln -sfn /mnt/data/zoneinfo-2 /etc/zoneinfo
+        cp --remove-destination /mnt/data/zoneinfo-2/Asia/Tokyo /mnt/data/zoneinfo-2/Asia/Seoul)");
+    EXPECT_EQ(zone(), "JST");
+    shell("mv /mnt/store/old /mnt/store/zoneinfo");
+}
+
+TEST_F(ReplacedFiles, ZoneFileThatIsNoLinkIsSeenWhenItIsReplacedOrWritten) {
+    shell("cp --remove-destination /etc/zoneinfo/Asia/Kolkata /etc/localtime");
+    EXPECT_EQ(zone(), "IST");
+    shell("cp /etc/zoneinfo/Asia/Tokyo /etc/new; mv /etc/new /etc/localtime");
+    EXPECT_EQ(zone(), "JST");
+    shell("cat /etc/zoneinfo/Asia/Kolkata > /etc/localtime");
+    EXPECT_EQ(zone(), "IST");
+}
+
+TEST_F(ReplacedFiles, NoZoneIsUtc) {
+    shell("rm /etc/localtime");
+    EXPECT_EQ(zone(), "UTC");
+}
+
+TEST_F(ReplacedFiles, ZoneThatMayNotBeReadIsAnError) {
+    shell("cp --remove-destination -L /etc/zoneinfo/Asia/Tokyo /etc/localtime; chmod 600 /etc/localtime");
+    EXPECT_FALSE(desc_of(host_->ask(command("guest-get-timezone"))).empty());
+    shell("chmod 644 /etc/localtime");
+    EXPECT_EQ(zone(), "JST");
+}
+
+TEST_F(ReplacedFiles, EnvironmentOfTheAgentDoesNotSayTheZone) {
+    host_.reset();
+    agent_ = std::make_unique<Agent>(
+        AgentOptions{.policy = std::string(kLook), .environment = {"TZ=JST-9", "TZDIR=/mnt"}});
+    host_ = std::make_unique<HostClient>(agent_->connect());
+    shell("ln -sf zoneinfo/Asia/Kolkata /etc/localtime");
+    EXPECT_EQ(zone(), "IST");
+}
+
+TEST_F(ReplacedFiles, OsReleaseOfAnUpgradeIsSeenByTheNextRequest) {
+    EXPECT_EQ(name(), "the first");
+    shell("echo 'NAME=\"the second\"' > /etc/new; mv /etc/new /etc/os-release");
+    EXPECT_EQ(name(), "the second");
+    shell("echo 'NAME=\"the third\"' > /mnt/store/release; ln -sf /mnt/store/release /etc/os-release");
+    EXPECT_EQ(name(), "the third");
+}
+
+TEST_F(ReplacedFiles, WithoutOsReleaseInEtcThatInUsrLibIsRead) {
+    shell("rm /etc/os-release");
+    EXPECT_EQ(name(), "Debian GNU/Linux");
+}
+
+TEST_F(ReplacedFiles, LoginsOfAFileThatAppearsAfterTheStartAreSeen) {
+    EXPECT_EQ(users(), Names{});
+    write_login("/run/utmp", "alice");
+    EXPECT_EQ(users(), Names{"alice"});
+    write_login("/run/utmp", "bob");
+    EXPECT_EQ(users(), (Names{"alice", "bob"}));
+}
+
+TEST_F(ReplacedFiles, LoginsOfAFileThatReplacedAnotherAreSeen) {
+    write_login("/run/utmp", "alice");
+    EXPECT_EQ(users(), Names{"alice"});
+    write_login("/run/new", "carol");
+    shell("mv /run/new /run/utmp");
+    EXPECT_EQ(users(), Names{"carol"});
+    shell("rm /run/utmp");
+    EXPECT_EQ(users(), Names{});
+}
+
+// Each takes a new child; those that were killed for it are waited for.
+TEST_F(ReplacedFiles, ManyRequestsInARowAreAllAnswered) {
+    std::string asked;
+    for (int at = 0; at < 200; ++at) asked += command("guest-get-timezone") + command("guest-get-osinfo");
+    host_->send(asked);
+    for (int at = 0; at < 200; ++at) {
+        EXPECT_NE(host_->line().find("KST"), std::string::npos);
+        EXPECT_NE(host_->line().find("the first"), std::string::npos);
+    }
+}
+
+}  // namespace
+}  // namespace sallyport::test
