@@ -4,7 +4,6 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,7 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -20,6 +19,7 @@
 #include "tests/support/audit.hpp"
 #include "tests/support/cases.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/terminal.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -202,25 +202,6 @@ const BadChannel kBadChannels[] = {
 };
 // clang-format on
 INSTANTIATE_TEST_SUITE_P(, ChannelOptions, testing::ValuesIn(kBadChannels), case_name<BadChannel>);
-
-struct Terminal {
-    UniqueFd master;
-    UniqueFd slave;  // held, so that the master never sees an end between two openings
-    std::string path;
-};
-
-Terminal open_terminal() {
-    Terminal terminal;
-    terminal.master = UniqueFd(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
-    if (::grantpt(terminal.master.get()) != 0 || ::unlockpt(terminal.master.get()) != 0)
-        throw std::runtime_error("openpt");
-    std::array<char, 64> name{};
-    if (::ptsname_r(terminal.master.get(), name.data(), name.size()) != 0)
-        throw std::runtime_error("ptsname");
-    terminal.path = name.data();
-    terminal.slave = UniqueFd(::open(terminal.path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
-    return terminal;
-}
 
 TEST(SerialLine, IsAnsweredRawAndKeepsItsParserOverTheWorkersEnd) {
     Terminal terminal = open_terminal();

@@ -70,7 +70,7 @@ std::string describe(const fs::path& folder) {
 
 }  // namespace
 
-Side::Side(std::string folder, const std::string& socket) : folder_(std::move(folder)), host_(socket) {}
+Side::Side(std::string folder, HostClient host) : folder_(std::move(folder)), host_(std::move(host)) {}
 
 std::string Side::answer(std::string step, std::vector<std::string>& handles) {
     replace_all(step, "$D", folder_);
@@ -103,10 +103,30 @@ Outcome Side::play(const std::vector<std::string>& steps) {
     return outcome;
 }
 
-SideBySide::SideBySide()
-    : agent_(AgentOptions{.policy = "schema = 1\ninclude = [\"profile:compat\"]\n"}),
-      qemu_side_(qemu_.folder(), qemu_.socket()),
-      our_side_(agent_.scratch().path("work"), agent_.socket()) {}
+namespace {
+
+AgentOptions on(const Terminal& terminal) {
+    AgentOptions options{.policy = "schema = 1\ninclude = [\"profile:compat\"]\n"};
+    options.own_channel = terminal.path.empty();
+    if (!options.own_channel) options.words = {"-m", "isa-serial", "-p", terminal.path};
+    return options;
+}
+
+HostClient host_of(Terminal& terminal, const std::string& socket) {
+    return terminal.path.empty() ? HostClient(socket) : HostClient(std::move(terminal.master));
+}
+
+}  // namespace
+
+SideBySide::SideBySide(Wire wire)
+    : qemu_terminal_(wire == Wire::kTerminal ? open_terminal() : Terminal{}),
+      our_terminal_(wire == Wire::kTerminal ? open_terminal() : Terminal{}),
+      qemu_(qemu_terminal_.path),
+      agent_(on(our_terminal_)),
+      qemu_side_(qemu_.folder(), host_of(qemu_terminal_, qemu_.socket())),
+      our_side_(agent_.scratch().path("work"), host_of(our_terminal_, agent_.socket())) {
+    if (!agent_.is_serving()) throw std::runtime_error("the agent does not serve: " + agent_.messages());
+}
 
 std::string without_parse_texts(const std::string& lines) {
     constexpr std::string_view kMark = "\"JSON parse error, ";

@@ -2,12 +2,14 @@
 // files.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tests/support/agent.hpp"
 #include "tests/support/qemu_ga.hpp"
+#include "tests/support/terminal.hpp"
 
 namespace sallyport::test {
 
@@ -21,7 +23,7 @@ struct Outcome {
 /// One of the two, with a connection that lasts.
 class Side {
 public:
-    Side(std::string folder, const std::string& socket);
+    Side(std::string folder, HostClient host);
     /// Fills the folder anew, plays the script, closes the handles that it opened.
     Outcome play(const std::vector<std::string>& steps);
 
@@ -31,14 +33,18 @@ private:
     HostClient host_;
 };
 
+enum class Wire : std::uint8_t { kSocket, kTerminal };
+
 class SideBySide {
 public:
-    SideBySide();
+    explicit SideBySide(Wire wire = Wire::kSocket);
     Outcome ask_qemu(const std::vector<std::string>& steps) { return qemu_side_.play(steps); }
     Outcome ask_ours(const std::vector<std::string>& steps) { return our_side_.play(steps); }
     Agent& agent() { return agent_; }
 
 private:
+    Terminal qemu_terminal_;  // not open: a socket
+    Terminal our_terminal_;
     QemuGa qemu_;
     Agent agent_;
     Side qemu_side_;

@@ -5,9 +5,10 @@
 
 namespace sallyport::test {
 
-QemuGa::QemuGa()
-    : child_(Program{.words = {"/usr/sbin/qemu-ga", "-m", "unix-listen", "-p", socket(), "-t",
-                               scratch_.path(), "-f", scratch_.path("pid"), "-l", scratch_.path("log")},
+QemuGa::QemuGa(const std::string& terminal)
+    : child_(Program{.words = {"/usr/sbin/qemu-ga", "-m", terminal.empty() ? "unix-listen" : "isa-serial",
+                               "-p", terminal.empty() ? socket() : terminal, "-t", scratch_.path(), "-f",
+                               scratch_.path("pid"), "-l", scratch_.path("log")},
                      .environment = {"QGA_CONF=" + scratch_.path("none")},
                      .output = scratch_.path("output"),
                      .before_exec = [folder = scratch_.path()] {
