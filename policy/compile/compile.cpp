@@ -10,6 +10,7 @@
 #include "ipc/limits.hpp"
 #include "policy/compile/audit_table.hpp"
 #include "policy/compile/file_rule.hpp"
+#include "policy/compile/one_way.hpp"
 #include "policy/compile/profiles.hpp"
 #include "policy/compile/rule.hpp"
 #include "policy/compile/suggest.hpp"
@@ -139,6 +140,7 @@ private:
         std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
         SHA256Final(digest.data(), &digest_);
         result_.set_digest(std::string(digest.begin(), digest.end()));
+        refuse_two_ways(result_, problems_);
         if (!problems_.is_empty()) return;
         if (result_.ByteSizeLong() > kMaxCompiledSize)
             return problems_.add(

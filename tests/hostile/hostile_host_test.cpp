@@ -58,6 +58,7 @@ protected:
     void SetUp() override {
         ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
         ASSERT_EQ(host_.ask(kPing), kPong);
+        settle_log(agent_.state());
         before_ = holdings(agent_);
     }
 

@@ -224,6 +224,58 @@ void PrintTo(const Mistake& mistake, std::ostream* out) {
     *out << mistake.name;
 }
 
+struct TwoRules {
+    const char* name;
+    const char* first;
+    const char* second;
+    const char* contested;  // the command; null: both may stand
+};
+
+class TwoAllowRules : public testing::TestWithParam<TwoRules> {};
+
+TEST_P(TwoAllowRules, AreAnErrorInEitherOrderIfOnlyTheirOrderCouldChoose) {
+    const auto [name, first, second, contested] = GetParam();
+    for (const auto& [one, other] : {std::pair(first, second), std::pair(second, first)}) {
+        const std::string errors = errors_of("schema = 1\n[[allow]]\nid = \"a\"\n" + std::string(one) +
+                                             "\n[[allow]]\nid = \"b\"\n" + other + "\n");
+        if (contested == nullptr) {
+            EXPECT_EQ(errors, "");
+            continue;
+        }
+        EXPECT_TRUE(errors.contains("rules 'a' (p.toml:2) and 'b' let")) << errors;
+        EXPECT_TRUE(errors.contains("let '" + std::string(contested) + "' be done in different ways"))
+            << errors;
+    }
+}
+
+// clang-format off
+INSTANTIATE_TEST_SUITE_P(, TwoAllowRules, testing::Values(
+    TwoRules{"OtherFileSystems", R"(commands = ["guest-fsfreeze-freeze"]
+freeze = { mounts = ["/srv"] })", R"(commands = ["guest-fsfreeze-freeze"]
+freeze = { mounts = ["/var"] })", "guest-fsfreeze-freeze"},
+    TwoRules{"OtherHooks", R"(commands = ["guest-fstrim"]
+freeze = { hooks = "/etc/a" })", R"(commands = ["guest-fstrim"]
+freeze = {})", "guest-fstrim"},
+    TwoRules{"TheSameTwice", R"(commands = ["guest-fsfreeze-freeze"]
+freeze = { mounts = ["/srv"] })", R"(commands = ["guest-fsfreeze-freeze"]
+freeze = { mounts = ["/srv"] })", nullptr},
+    TwoRules{"OtherCommands", R"(commands = ["guest-fsfreeze-freeze"]
+freeze = { mounts = ["/srv"] })", R"(commands = ["guest-fstrim"]
+freeze = {})", nullptr},
+    TwoRules{"OtherMethods", R"(commands = ["guest-shutdown"]
+modes = ["powerdown", "halt"]
+method = "kernel")", R"(commands = ["guest-shutdown"]
+modes = ["powerdown"]
+method = "systemd")", "guest-shutdown"},
+    TwoRules{"MethodsOfOtherModes", R"(commands = ["guest-shutdown"]
+modes = ["halt"]
+method = "kernel")", R"(commands = ["guest-shutdown"]
+modes = ["powerdown"]
+method = "systemd")", nullptr},
+    TwoRules{"MethodsOfSuspending", R"(commands = ["guest-suspend-ram"]
+method = "kernel")", R"(commands = ["guest-suspend-ram"])", "guest-suspend-ram"}), [](const auto& one) { return one.param.name; });
+// clang-format on
+
 class CompileRefuses : public testing::TestWithParam<Mistake> {};
 
 TEST_P(CompileRefuses, WithPlaceAndReason) {

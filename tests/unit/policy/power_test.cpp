@@ -25,6 +25,8 @@ const std::string kDown =
 const std::string kAll =
     "[[allow]]\nid = \"all\"\ncommands = [\"@power\"]\nmodes = [\"reboot\", \"halt\", \"powerdown\"]\nmethod "
     "= \"kernel\"\n";
+const std::string kHaltByKernel =
+    "[[allow]]\nid = \"halt\"\ncommands = [\"guest-shutdown\"]\nmodes = [\"halt\"]\nmethod = \"kernel\"\n";
 const std::string kNoHalt = "[[deny]]\nid = \"no\"\ncommands = [\"guest-shutdown\"]\nmodes = [\"halt\"]\n";
 const std::string kNever = "[[deny]]\nid = \"never\"\ncommands = [\"guest-shutdown\"]\n";
 constexpr WallTime kBefore = 1'800'000'000;
@@ -59,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(, ShutdownIsDecided, testing::Values(
     Case{"ModeBesideTheDenied",    kAll + kNoHalt, Mode::kReboot,    kBefore, Why::kAllowed},
     Case{"DenialInFront",          kNoHalt + kAll, Mode::kHalt,      kBefore, Why::kDenied},
     Case{"DenialOfTheCommand",     kAll + kNever,  Mode::kReboot,    kBefore, Why::kDenied},
-    Case{"OneOfTwoRules",          kDown + kAll,   Mode::kHalt,      kBefore, Why::kAllowed}),
+    Case{"OneOfTwoRules",          kDown + kHaltByKernel, Mode::kHalt,      kBefore, Why::kAllowed}),
     [](const auto& each) { return each.param.name; });
 // clang-format on
 
