@@ -4,7 +4,8 @@
 usage: run.py BUILD [WORD...]     only the cases whose name contains one of the words
 
 A case is a file in cases/: its first words are what it claims; GUEST, POLICY and what else Guest reads say what is
-booted; play(guest) does it. A case that fails shows the guest's console.
+booted; play(guest) does it. Where GUEST names several guests the file is as many cases: KEY_FILE for each key. A case that
+fails shows the guest's console.
 """
 import concurrent.futures
 import importlib.util
@@ -33,14 +34,20 @@ def load(path):
     return module
 
 
-def is_of_this_tree(path):
-    """A case about a command that the agent does not have yet is none."""
-    return f'"{getattr(load(path), "NEEDS", "guest-ping")}"' in (HERE.parents[1] / "schema/commands.hpp").read_text()
+def cases():
+    """(name, module) of each case. One about a command that the agent does not have yet is none."""
+    table = (HERE.parents[1] / "schema/commands.hpp").read_text()
+    for path in sorted((HERE / "cases").glob("*.py")):
+        guests = load(path).GUEST
+        for key, guest in guests.items() if isinstance(guests, dict) else [("", guests)]:
+            case = load(path)  # a module of its own for each
+            case.GUEST = guest
+            if f'"{getattr(case, "NEEDS", "guest-ping")}"' in table:
+                yield f"{key}_{path.stem}".lstrip("_"), case
 
 
-def play(images, path):
+def play(images, name, case):
     """Whether the case holds."""
-    case = load(path)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sallyport-vm-") as folder:
         guest = Guest(images, folder, case)
@@ -53,7 +60,7 @@ def play(images, path):
         finally:
             guest.end()
         with printing:
-            print(f"{'FAIL' if fault else 'ok  '} {path.stem:<34} {time.monotonic() - started:5.0f} s  "
+            print(f"{'FAIL' if fault else 'ok  '} {name:<34} {time.monotonic() - started:5.0f} s  "
                   f"{'; '.join(guest.notes)}")
             if fault:
                 tail = guest.console().splitlines()[-CONSOLE_LINES:]
@@ -67,12 +74,11 @@ def main():
     if os.geteuid() != 0:
         print("vm-test: making the guest's disk needs root", file=sys.stderr)
         return 1
-    paths = [p for p in sorted((HERE / "cases").glob("*.py"))
-             if is_of_this_tree(p) and (not words or any(w in p.stem for w in words))]
+    chosen = [(name, case) for name, case in cases() if not words or any(w in name for w in words)]
     images = Images(build)
     images.make()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(lambda path: play(images, path), paths))
+        results = list(pool.map(lambda one: play(images, *one), chosen))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if results and all(results) else 1
 

@@ -1,5 +1,5 @@
-"""guest-shutdown with mode halt stops the guest and leaves it powered; by the kernel."""
-GUEST = "initramfs"
+"""guest-shutdown with mode halt stops the guest and leaves it powered."""
+GUEST = {"kernel": "initramfs", "systemd": "debian"}  # who carries it out
 POLICY = """schema = 1
 [[allow]]
 id = "power"

@@ -1,5 +1,5 @@
-"""guest-suspend-disk saves the guest on its disk; started again it goes on where it was; by systemd."""
-GUEST = "debian"
+"""guest-suspend-disk saves the guest on its disk; started again it goes on where it was."""
+GUEST = {"kernel": "initramfs", "systemd": "debian"}  # who carries it out
 SWAP = True
 POLICY = """schema = 1
 [[allow]]

@@ -1,5 +1,5 @@
-"""guest-shutdown with mode reboot starts the guest anew; by systemd."""
-GUEST = "debian"
+"""guest-shutdown with mode reboot starts the guest anew."""
+GUEST = {"kernel": "initramfs", "systemd": "debian"}  # who carries it out
 POLICY = """schema = 1
 [[allow]]
 id = "power"
