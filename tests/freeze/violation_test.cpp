@@ -18,7 +18,7 @@ protected:
           agent_({.policy = freeze_policy(), .root = tree_.root()}),
           puppet_(agent_) {
         // Told of the state, then answered.
-        puppet_.send(frame(1, 23));
+        puppet_.send(frame(1, ipc::Request::kFsfreezeFreeze));
         EXPECT_TRUE(puppet_.hear().frozen_state().frozen());
         EXPECT_EQ(puppet_.hear().fsfreeze_freeze().count(), 1);
     }
@@ -33,7 +33,7 @@ TEST_F(WhileFrozen, ViolationEndsTheWorkerAndTheNextOneCanThaw) {
     puppet_.send("no frame at all");
     EXPECT_TRUE(puppet_.is_replaced());
     EXPECT_TRUE(puppet_.welcome().welcome().frozen());
-    puppet_.send(frame(1, 25));
+    puppet_.send(frame(1, ipc::Request::kFsfreezeThaw));
     EXPECT_FALSE(puppet_.hear().frozen_state().frozen());
     EXPECT_EQ(puppet_.hear().fsfreeze_thaw().count(), 1);
     EXPECT_TRUE(all_are_writable(systems_));
@@ -41,12 +41,13 @@ TEST_F(WhileFrozen, ViolationEndsTheWorkerAndTheNextOneCanThaw) {
 }
 
 TEST_F(WhileFrozen, NothingButTheFrozenSetIsAnswered) {
-    EXPECT_EQ(puppet_.ask(frame(2, 23)).error().reason(), ipc::FROZEN);
-    EXPECT_EQ(puppet_.ask(frame(3, 24)).error().reason(), ipc::FROZEN);
-    EXPECT_EQ(puppet_.ask(frame(4, 26)).error().reason(), ipc::FROZEN);
+    EXPECT_EQ(puppet_.ask(frame(2, ipc::Request::kFsfreezeFreeze)).error().reason(), ipc::FROZEN);
+    EXPECT_EQ(puppet_.ask(frame(3, ipc::Request::kFsfreezeFreezeList)).error().reason(), ipc::FROZEN);
+    EXPECT_EQ(puppet_.ask(frame(4, ipc::Request::kFstrim)).error().reason(), ipc::FROZEN);
     EXPECT_EQ(puppet_.ask(wire::file_flush(5, 1)).error().reason(), ipc::DISABLED);
-    EXPECT_EQ(puppet_.ask(frame(6, 22)).fsfreeze_status().value(), schema::FsfreezeStatusReply::FROZEN);
-    puppet_.send(frame(7, 25));
+    EXPECT_EQ(puppet_.ask(frame(6, ipc::Request::kFsfreezeStatus)).fsfreeze_status().value(),
+              schema::FsfreezeStatusReply::FROZEN);
+    puppet_.send(frame(7, ipc::Request::kFsfreezeThaw));
     EXPECT_FALSE(puppet_.hear().frozen_state().frozen());
     EXPECT_EQ(puppet_.hear().fsfreeze_thaw().count(), 1);
 }

@@ -1,5 +1,4 @@
-// A worker that was taken over and wants file systems frozen, or never thawed, on a guest whose policy freezes nothing:
-// guest-fsfreeze-freeze, guest-fsfreeze-freeze-list, guest-fsfreeze-status, guest-fsfreeze-thaw, guest-fstrim.
+// A worker that was taken over and wants file systems frozen, or never thawed, on a guest whose policy freezes nothing.
 #include <gtest/gtest.h>
 
 #include "tests/hostile/taken_over.hpp"
@@ -8,11 +7,11 @@
 namespace sallyport::test {
 namespace {
 
-constexpr std::uint64_t kStatus = 22;
-constexpr std::uint64_t kFreeze = 23;
-constexpr std::uint64_t kFreezeList = 24;
-constexpr std::uint64_t kThaw = 25;
-constexpr std::uint64_t kTrim = 26;
+constexpr std::uint64_t kStatus = ipc::Request::kFsfreezeStatus;
+constexpr std::uint64_t kFreeze = ipc::Request::kFsfreezeFreeze;
+constexpr std::uint64_t kFreezeList = ipc::Request::kFsfreezeFreezeList;
+constexpr std::uint64_t kThaw = ipc::Request::kFsfreezeThaw;
+constexpr std::uint64_t kTrim = ipc::Request::kFstrim;
 
 std::string frame(std::uint64_t seq, std::uint64_t command, std::string_view message = "") {
     return wire::seq(seq) + wire::bytes(command, message);

@@ -35,16 +35,26 @@ def text(file):
     return (ROOT / file).read_text(encoding="utf-8", errors="replace")
 
 
+COMMENT_OR_LITERAL = re.compile(
+    r'R"(\w*)\((?:.|\n)*?\)\1"|//[^\n]*|/\*(?:.|\n)*?\*/|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'')
+
+
+def is_comment(match):
+    return match[0].startswith("/")
+
+
 @functools.cache
 def code(file):
     """The text with comments and the insides of literals blanked; line numbers stay."""
-    pattern = r'R"(\w*)\((?:.|\n)*?\)\1"|//[^\n]*|/\*(?:.|\n)*?\*/|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\''
-
     def blank(match):
-        kept = "" if match[0][0] == "/" else '""'
-        return kept + "\n" * match[0].count("\n")
+        return ("" if is_comment(match) else '""') + "\n" * match[0].count("\n")
+    return COMMENT_OR_LITERAL.sub(blank, text(file))
 
-    return re.sub(pattern, blank, text(file))
+
+@functools.cache
+def without_comments(file):
+    """The text with comments blanked; line numbers stay."""
+    return COMMENT_OR_LITERAL.sub(lambda m: "\n" * m[0].count("\n") if is_comment(m) else m[0], text(file))
 
 
 def line_count(file):
