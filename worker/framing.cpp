@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
+#include <optional>
 #include <utility>
 
 #include "ipc/limits.hpp"
@@ -18,6 +19,33 @@ constexpr boost::json::parse_options kStrict{.max_depth = kMaxNesting};
 // As in qemu-ga, clients end a line by LF, NUL or whatever control byte they like.
 bool ends_line(char byte) {
     return byte >= 0 && byte < ' ' && byte != '\t';
+}
+
+bool continues_sequence(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80;
+}
+
+// The UTF-8 sequence that a piece ends in.
+struct Sequence {
+    std::size_t missing = 0;                 // bytes that are still to come
+    std::optional<std::size_t> breaks = {};  // the place of a byte that does not belong to it
+};
+
+// `missing` bytes at the beginning of `piece` belong to a sequence that began before.
+Sequence last_sequence(std::string_view piece, std::size_t missing) {
+    constexpr std::size_t kLongest = 4;
+    Sequence last{.missing = missing};
+    for (std::size_t at = 0; at < piece.size(); ++at) {
+        if (last.missing == 0) at = std::max(at, piece.size() - std::min(piece.size(), kLongest - 1));
+        const auto code = static_cast<unsigned char>(piece[at]);
+        if (last.missing == 0)
+            last.missing = code >= 0xF0 ? 3 : code >= 0xE0 ? 2 : code >= 0xC0 ? 1 : 0;
+        else if (continues_sequence(piece[at]))
+            --last.missing;
+        else
+            return {.breaks = at};
+    }
+    return last;
 }
 
 bool is_space(char byte) {
@@ -63,6 +91,7 @@ std::string error_text(Fault fault, const boost::json::error_code& error) {
 
 struct Framing::Parser {
     boost::json::basic_parser<JsonHandler> json{kStrict};
+    boost::json::error_code error;  // of the last write
 
     JsonHandler& handler() { return json.handler(); }
     void forget() {
@@ -83,6 +112,7 @@ JsonDocument& Framing::document() {
 void Framing::forget() {
     parser_->forget();
     inside_value_ = false;
+    missing_ = 0;
 }
 
 void Framing::feed(std::string_view bytes) {
@@ -169,9 +199,24 @@ void Framing::skip(std::size_t until) {
     }
 }
 
+// How many bytes the parser has used. It waits for the last byte of a UTF-8 sequence, even if one before does not belong to it; that
+// one may end the line, or begin an attempt, and is not used.
+std::size_t Framing::write(std::size_t until) {
+    const std::string_view piece = input_.substr(0, until);
+    const Sequence last = last_sequence(piece, missing_);
+    const bool breaks_at_once = last.breaks && *last.breaks < missing_;
+    parser_->error.clear();
+    const std::size_t used =
+        breaks_at_once ? until : parser_->json.write_some(true, piece.data(), piece.size(), parser_->error);
+    missing_ = used == until ? last.missing : 0;
+    if (parser_->error || used < until || !last.breaks) return used;
+    parser_->error = boost::json::error::syntax;
+    return *last.breaks;
+}
+
 Framing::Event Framing::attempt(std::size_t until) {
-    boost::json::error_code error;
-    consume(parser_->json.write_some(true, input_.data(), until, error));
+    consume(write(until));
+    const boost::json::error_code error = parser_->error;
     if (!error && !parser_->handler().is_complete()) return Event::kNothing;
     mode_ = Mode::kSkipping;
     if (!error && is_request(document().root())) {
@@ -186,8 +231,8 @@ Framing::Event Framing::attempt(std::size_t until) {
 
 Framing::Event Framing::parse(std::size_t until) {
     note_start(until);
-    boost::json::error_code error;
-    const std::size_t used = parser_->json.write_some(true, input_.data(), until, error);
+    const std::size_t used = write(until);
+    const boost::json::error_code error = parser_->error;
     const std::string_view taken = input_.substr(0, used);
     consume(used);
     if (error) return fail(error_text(parser_->handler().fault(), error));

@@ -77,6 +77,7 @@ private:
     Event search(std::size_t until);
     void end_line();
     void skip(std::size_t until);
+    std::size_t write(std::size_t until);
     Event attempt(std::size_t until);
     Event parse(std::size_t until);
     void note_start(std::size_t until);
@@ -90,6 +91,7 @@ private:
     Border line_end_ = kUnknown;  // the next control byte; only looked for on bad lines
     std::string error_;
     Mode mode_ = Mode::kReading;
+    std::size_t missing_ = 0;    // bytes of a UTF-8 sequence in a value that are still to come
     bool inside_value_ = false;  // one has begun and was not given out
     bool value_broke_ = false;   // the bad line is bad from the middle of a value on
     bool scalar_waits_ = false;  // a bare word has been read; the next byte tells whether it has ended

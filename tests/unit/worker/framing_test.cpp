@@ -328,6 +328,8 @@ protected:
                                              "\x1B",
                                              "\xFF",
                                              "\xEF\xBB\xBF",
+                                             "\xE5",
+                                             "\"\xF0\x9F",
                                              "{\"execute\":\"a\"}",
                                              "{\"id\":",
                                              "\\u00"};
