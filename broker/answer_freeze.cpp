@@ -33,7 +33,8 @@ Pending pending_of(Exchange& exchange, CommandId command) {
 std::optional<Refusal> why_not_now(const Freezing& freezing) {
     if (!freezing.guard.is_open()) return failed(ENODEV, "there is no guard");
     if (freezing.hooks != Hooks::kNone) return failed(EBUSY, "hooks of an earlier freeze are running");
-    if (freezing.pending) return failed(EBUSY, "the guard is busy with an earlier request");
+    // A thaw that it has not answered would be answered about a freeze that is over, and so never.
+    if (freezing.pending || freezing.thaw) return failed(EBUSY, "the guard is busy with an earlier request");
     return std::nullopt;
 }
 

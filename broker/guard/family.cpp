@@ -46,7 +46,8 @@ Result<Family::Child> Family::start_child(const Family& family, const std::funct
     return Child{.life = std::move(ours), .process = *std::move(process)};
 }
 
-Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task task, FdRef broker) {
+Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task task,
+                             const Listener& listener) {
     SALLYPORT_CHECK(held.size() <= kMaxFreezeMounts);
     Family family;
     family.held_ = std::move(held);
@@ -63,7 +64,7 @@ Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task 
     family.freezing_ = std::move(ends->first);
     UniqueFd freezes = std::move(ends->second);
     const auto job_of = [&](FdRef life) {
-        return Job{shared, family.held_, life, family.freezing_, broker, fails_if_frozen};
+        return Job{shared, family.held_, life, family.freezing_, listener, fails_if_frozen};
     };
     // The spare is there before anything is frozen: the freezer waits for the word to begin.
     auto freezer = start_child(family, [&](FdRef life) {

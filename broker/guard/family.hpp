@@ -61,14 +61,21 @@ struct Shared {
     std::array<Entry, kMaxFreezeMounts> entries;
 };
 
+/// Whom the last survivor tells if the guard dies, and of which freeze.
+struct Listener {
+    FdRef broker;
+    std::uint64_t freeze = 0;  // the broker's number of it
+};
+
 class Family {
 public:
     enum class Task : std::uint8_t { kFreeze, kTakeOver };
 
     /// Forks the freezer and the spare. The freezer begins at once: writes everything out, in parallel, then freezes in
-    /// order; with kTakeOver all are taken to be frozen. `broker` is told by the last survivor if the guard dies.
-    /// Errors: kSystem; nothing is frozen then.
-    static Result<Family> start(std::vector<Held> held, bool fails_if_frozen, Task task, FdRef broker);
+    /// order; with kTakeOver all are taken to be frozen. Errors: kSystem;
+    /// nothing is frozen then.
+    static Result<Family> start(std::vector<Held> held, bool fails_if_frozen, Task task,
+                                const Listener& listener);
 
     /// Orders the thaw. Returns at once; is_thawed() tells when it is done.
     void thaw();

@@ -142,7 +142,8 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         return send(reply);
     }
     if (!error) {
-        auto family = Family::start(std::move(held), row_.fail_if_frozen(), Family::Task::kFreeze, broker_);
+        auto family =
+            Family::start(std::move(held), row_.fail_if_frozen(), Family::Task::kFreeze, {broker_, freeze_});
         if (!family) error = mount_error(ipc::MountError::FREEZE, "", family.error().sys_errno);
         if (family) family_ = *std::move(family);
     }
@@ -163,7 +164,7 @@ ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
     const bool blocks_us = std::ranges::any_of(plan_, [&](const FileSystem& system) {
         return std::ranges::find(system.mounts, state_mount, &Mount::id) != system.mounts.end();
     });
-    auto family = Family::start(open_all(plan_, ignored), false, Family::Task::kTakeOver, broker_);
+    auto family = Family::start(open_all(plan_, ignored), false, Family::Task::kTakeOver, {broker_, freeze_});
     plan_.clear();
     if (!family) return ready;
     family_ = *std::move(family);

@@ -117,6 +117,7 @@ void report_orphaned(const Job& job) {
     ipc::GuardReply reply;
     ipc::Thawed& thawed = *reply.mutable_thawed();
     thawed.set_cause(ipc::Thawed::LOST_PROCESS);
+    thawed.set_freeze(job.listener.freeze);
     std::uint32_t left = 0;
     std::uint32_t count = 0;
     for (std::size_t at = 0; at < job.held.size(); ++at) {
@@ -128,7 +129,7 @@ void report_orphaned(const Job& job) {
     thawed.set_left(left);
     std::string bytes;
     ipc::encode(reply, bytes);
-    [[maybe_unused]] const auto sent = ipc::send(job.broker, bytes, ipc::WhenFull::kFail);
+    [[maybe_unused]] const auto sent = ipc::send(job.listener.broker, bytes, ipc::WhenFull::kFail);
 }
 
 }  // namespace

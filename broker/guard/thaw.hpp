@@ -14,7 +14,7 @@ struct Job {
     std::span<const Held> held;
     FdRef life;      // to the guard: ends when it orders the thaw, or dies
     FdRef freezing;  // ends when nobody can be freezing any more
-    FdRef broker;    // to be told if the guard died
+    Listener listener;
     bool fails_if_frozen = false;
 };
 

@@ -78,6 +78,22 @@ TEST(Worker, KilledWhileFrozenLeavesItFrozenForTheNext) {
     EXPECT_TRUE(all_are_writable(systems));
 }
 
+TEST(GuardProcess, KilledWhileFrozenIsSurvivedByThoseWhoThawAndSaySo) {
+    const auto systems = make_systems(2);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    ASSERT_EQ(freeze(host), 2);
+    send_signal(guard_of(agent), SIGKILL);
+    EXPECT_EQ(agent.broker().wait(), 1);
+    EXPECT_TRUE(all_are_writable(systems));
+    EXPECT_GE(agent.count_audit("what", "thawed"), 1U);  // each of the two may be the last
+    agent.restart();
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient again = agent.connect();
+    EXPECT_EQ(status(again), "thawed");
+}
+
 // Broker, guard and its children at once, as by a service manager that kills the whole group: nobody is left to thaw.
 void kill_all(Agent& agent) {
     std::vector<pid_t> all = agent.processes();

@@ -22,6 +22,8 @@ public:
     [[nodiscard]] std::uint64_t transfer() const { return transfer_; }
     /// Requests that have no reply yet.
     [[nodiscard]] std::size_t unanswered() const;
+    /// Whether that request has the reply that it was carried out.
+    [[nodiscard]] bool is_done(std::uint64_t seq) const;
     void print() const;
     /// A write or a read of which parts are under way.
     [[nodiscard]] bool has_transfer() const;
@@ -39,6 +41,7 @@ private:
     struct Asked {
         ipc::Request request;
         bool is_answered = false;
+        bool is_done = false;
     };
     void hear_data(const Asked& asked, const ipc::Reply& reply, const ipc::Arena& arena) const;
     static void hear_result(Asked& asked, const ipc::Reply& reply);

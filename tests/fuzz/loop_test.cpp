@@ -40,6 +40,12 @@ protected:
         stage_.launcher.act(first_choices);
         stage_.settle();
     }
+    void launcher_fails() {
+        constexpr std::array<std::uint8_t, 1> kSecondChoice{1};
+        Draw draw(kSecondChoice);
+        stage_.launcher.act(draw);
+        stage_.settle();
+    }
     void replace_worker() {
         stage_.end_worker(true);
         stage_.worker();
@@ -92,6 +98,43 @@ TEST_F(BrokerLoop, KeepsTheLineOfAFreezeWhoseWorkerFillsTheMemoryForLines) {
     stage_.finish();
     EXPECT_EQ(lines_about("guest-fsfreeze-freeze"), 1);
     EXPECT_LT(lines_about("guest-fsfreeze-status"), kManyLines) << "the memory for lines was not full";
+}
+
+TEST_F(BrokerLoop, FreezesNothingAfterAThawThatCameBeforeTheGuardHadListed) {
+    ipc::Request list;
+    list.mutable_fsfreeze_freeze_list()->mutable_mountpoints()->add_item("/a");
+    list.set_seq(stage_.worker().last_seq() + 1);
+    stage_.send(list);
+    ask(&ipc::Request::mutable_fsfreeze_thaw);
+    guard_acts();
+    guard_acts();
+    EXPECT_FALSE(stage_.guard.is_busy());
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithHooks, FreezesNothingAfterAThawThatCameBeforeTheseHadEnded) {
+    ask(&ipc::Request::mutable_fsfreeze_freeze);
+    ask(&ipc::Request::mutable_fsfreeze_thaw);
+    launcher_acts();
+    guard_acts();
+    EXPECT_FALSE(stage_.guard.is_busy());
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithHooks, AThawThatTheGuardIsSlowToAnswerIsAnsweredBeforeTheNextFreezeBegins) {
+    ask(&ipc::Request::mutable_fsfreeze_freeze);
+    ask(&ipc::Request::mutable_fsfreeze_thaw);
+    launcher_fails();
+    launcher_acts();  // the hooks after the thaw
+    replace_worker();
+    ask(&ipc::Request::mutable_fsfreeze_freeze);
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    guard_acts();
+    const std::uint64_t thaw = ask(&ipc::Request::mutable_fsfreeze_thaw);
+    EXPECT_TRUE(stage_.worker().is_done(thaw));
+    stage_.finish();
 }
 
 TEST_F(BrokerLoopWithHooks, StartsHooksOfAFreezeAsSoonAsTheLauncherIsFree) {

@@ -339,7 +339,7 @@ void Stage::finish() {
         thaw.mutable_fsfreeze_thaw();
         send(thaw);
         bring_peers_to_rest();
-        promise(view_->unanswered() == 0, "a thaw has a reply");
+        promise(view_->is_done(thaw.seq()), "a thaw is carried out");
         const broker::Freezing& freezing = service_->session.freezing;
         promise(!freezing.is_frozen && !freezing.pending && !freezing.thaw, "everything is thawed");
         promise(freezing.hooks == broker::Hooks::kNone && !service_->session.launch,

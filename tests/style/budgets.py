@@ -20,7 +20,7 @@ import tree
 # recorder/ took the log's chain and file out of broker/, which has instead: what to do when a line cannot be recorded, a power
 # order that waits for the disk, rates, the journal's selection (240 lines). The ring in ipc/ (200) is what lets a line outlive
 # whoever is killed; two processes that go on for each other are a third of recorder/.
-FOLDER_LINES = {"base": 220, "broker/guard": 1620, "broker/launcher": 490, "broker/files": 1110, "broker/recorder": 615, "broker": 5120, "sandbox": 1592,
+FOLDER_LINES = {"base": 220, "broker/guard": 1630, "broker/launcher": 490, "broker/files": 1110, "broker/recorder": 615, "broker": 5120, "sandbox": 1592,
                 "ipc": 775, "policy": 775}
 TRUSTED_LINES = sum(FOLDER_LINES.values())
 README_LINES = 150
