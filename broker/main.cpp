@@ -76,10 +76,12 @@ Status leave_terminal(bool keeps_stderr) {
     return {};
 }
 
-Checked<UniqueFd> enter_background(const policy::compiled::Service& options, UniqueFd& pid_file) {
-    UniqueFd parent = TRY(go_to_background());
+// `parent` stays open also if the rest fails: the parent ends when it is closed, and what failed is said before that.
+Checked<void> enter_background(const policy::compiled::Service& options, UniqueFd& parent,
+                               UniqueFd& pid_file) {
+    parent = TRY(go_to_background());
     pid_file = TRY(about(options.pidfile(), write_pid_file(options.pidfile())));
-    return parent;
+    return {};
 }
 
 int run(const policy::compiled::Service& options, const policy::Policy& policy) {
@@ -87,11 +89,9 @@ int run(const policy::compiled::Service& options, const policy::Policy& policy) 
     if (!own) return complain(own.error());
     UniqueFd parent;
     UniqueFd pid_file;
-    if (options.daemonize()) {
-        auto entered = enter_background(options, pid_file);
-        if (!entered) return complain(entered.error());
-        parent = *std::move(entered);
-    }
+    if (options.daemonize())
+        if (const auto entered = enter_background(options, parent, pid_file); !entered)
+            return complain(entered.error());
     // A start that fails says so where it was started from, also if there is a log file or it has become a daemon.
     const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
     if (!options.logfile().empty())
