@@ -71,21 +71,22 @@ Answer keep(Exchange& exchange, files::Opened opened, const files::OpenMode& mod
                                       .appends = mode.append,
                                       .opened_by = session.worker.number,
                                       .opened_seq = exchange.request.seq()};
-    exchange.record.arguments.add("handle", *handle);
-    exchange.reply.mutable_file_open()->set_handle(*handle);
-    return Done{};
+    exchange.request.record.arguments.add("handle", *handle);
+    Reply reply;
+    reply.mutable_file_open()->set_handle(*handle);
+    return reply;
 }
 
 }  // namespace
 
 Answer answer_file_open(Exchange& exchange) {
     Session& session = exchange.session;
-    const schema::FileOpen& want = exchange.request.file_open();
+    const schema::FileOpen& want = exchange.asked.file_open();
     const std::string_view raw_mode = want.has_mode() ? std::string_view(want.mode()) : "r";
     // A longer path is judged by its text alone: nothing of it is opened, and it need not be in the log in
     // full.
-    exchange.record.arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
-    exchange.record.arguments.add("mode", raw_mode.substr(0, kMaxOpenMode));
+    exchange.request.record.arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
+    exchange.request.record.arguments.add("mode", raw_mode.substr(0, kMaxOpenMode));
     const auto mode = parse_mode(raw_mode);
     if (!mode) return Refusal{.reason = ipc::BAD_MODE, .why = "not an open mode"};
     const auto path = policy::GuestPath::parse(want.path(), session.start_directory);
@@ -96,7 +97,7 @@ Answer answer_file_open(Exchange& exchange) {
     }
     const policy::WallTime now = session.clock.now();
     const auto decision = policy::decide_file_open(session.policy, *path, mode->wanted, now);
-    exchange.record.rule = rule_id(session.policy, decision);
+    exchange.request.record.rule = rule_id(session.policy, decision);
     if (decision.why == policy::Why::kDenied) return refused("a deny rule matches");
     if (!decision.is_allowed()) return refused("no allow rule covers this path and mode");
     if (session.files.size() >= kMaxOpenFiles)
@@ -107,20 +108,20 @@ Answer answer_file_open(Exchange& exchange) {
                                               .now = now,
                                               .names_directory = want.path().ends_with('/')});
     if (!opened && opened.error().rule != policy::kNoRule)
-        exchange.record.rule = session.policy.rules[opened.error().rule].id;
+        exchange.request.record.rule = session.policy.rules[opened.error().rule].id;
     if (!opened) return not_opened(opened.error());
-    exchange.record.rule = session.policy.rules[opened->grant.rule].id;
+    exchange.request.record.rule = session.policy.rules[opened->grant.rule].id;
     return keep(exchange, *std::move(opened), *mode);
 }
 
 OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
-    exchange.record.arguments.add("handle", handle);
+    exchange.request.record.arguments.add("handle", handle);
     const auto at = exchange.session.files.find(handle);
     if (at == exchange.session.files.end()) return nullptr;
-    exchange.record.rule = at->second.rule;
+    exchange.request.record.rule = at->second.rule;
     // What the rule let be opened ends with the rule.
     if (at->second.expires && exchange.session.clock.now() >= *at->second.expires) {
-        exchange.record.arguments.add("ended", "the rule has expired");
+        exchange.request.record.arguments.add("ended", "the rule has expired");
         exchange.session.files.erase(at);
         return nullptr;
     }
@@ -132,37 +133,40 @@ Refusal bad_handle() {
 }
 
 Answer answer_file_close(Exchange& exchange) {
-    const std::int64_t handle = exchange.request.file_close().handle();
+    const std::int64_t handle = exchange.asked.file_close().handle();
     OpenFile* file = find_file(exchange, handle);
     if (file == nullptr) return bad_handle();
     UniqueFd fd = std::move(file->fd);
     exchange.session.files.erase(handle);
     if (const auto closed = files::close(std::move(fd)); !closed) return failed(closed.error());
-    exchange.reply.mutable_file_close();
-    return Done{};
+    Reply reply;
+    reply.mutable_file_close();
+    return reply;
 }
 
 Answer answer_file_seek(Exchange& exchange) {
-    const schema::FileSeek& want = exchange.request.file_seek();
+    const schema::FileSeek& want = exchange.asked.file_seek();
     if (want.whence().value_case() != schema::GuestFileWhence::kCode)
         return Violation{"file_seek: whence is not a number"};
     const OpenFile* file = find_file(exchange, want.handle());
-    exchange.record.arguments.add("offset", want.offset());
-    exchange.record.arguments.add("whence", want.whence().code());
+    exchange.request.record.arguments.add("offset", want.offset());
+    exchange.request.record.arguments.add("whence", want.whence().code());
     if (file == nullptr) return bad_handle();
     const std::int64_t whence = want.whence().code();
     if (whence < 0 || whence > 2) return Refusal{.reason = ipc::BAD_WHENCE, .why = "whence is not 0, 1 or 2"};
     const auto position = files::seek(file->fd, want.offset(), static_cast<int>(whence));
     if (!position) return failed(position.error());
-    exchange.reply.mutable_file_seek()->set_position(*position);
-    return Done{};
+    Reply reply;
+    reply.mutable_file_seek()->set_position(*position);
+    return reply;
 }
 
 // Writes reach the kernel at once, so there is nothing to flush; the answer says whether the handle is good.
 Answer answer_file_flush(Exchange& exchange) {
-    if (find_file(exchange, exchange.request.file_flush().handle()) == nullptr) return bad_handle();
-    exchange.reply.mutable_file_flush();
-    return Done{};
+    if (find_file(exchange, exchange.asked.file_flush().handle()) == nullptr) return bad_handle();
+    Reply reply;
+    reply.mutable_file_flush();
+    return reply;
 }
 
 }  // namespace sallyport::broker

@@ -19,55 +19,48 @@ Refusal failed(int sys_errno, const char* why) {
     return {.reason = ipc::SYSTEM, .sys_errno = sys_errno, .why = why};
 }
 
-Pending pending_of(Exchange& exchange, CommandId command) {
-    Session& session = exchange.session;
-    session.worker.phase = Phase::kWaiting;
-    return {.worker = session.worker.number,
-            .seq = exchange.request.seq(),
-            .command = command,
-            .row = exchange.rule == policy::kNoRule ? 0 : session.freezing.rows[exchange.rule],
-            .reply = {},
-            .record = std::move(exchange.record)};
+// The guard's row for the rule that allowed the request.
+std::uint32_t row_of(const Exchange& exchange) {
+    return exchange.session.freezing.rows[exchange.request.rule];
 }
 
 std::optional<Refusal> why_not_now(const Freezing& freezing) {
     if (!freezing.guard.is_open()) return failed(ENODEV, "there is no guard");
     if (freezing.hooks != Hooks::kNone) return failed(EBUSY, "hooks of an earlier freeze are running");
     // A thaw that it has not answered would be answered about a freeze that is over, and so never.
-    if (freezing.pending || freezing.thaw) return failed(EBUSY, "the guard is busy with an earlier request");
+    if (freezing.freeze || freezing.trim || freezing.thaw)
+        return failed(EBUSY, "the guard is busy with an earlier request");
     return std::nullopt;
 }
 
-Answer start(Exchange& exchange, CommandId command, const schema::Strings* wanted) {
+Answer start(Exchange& exchange, const schema::Strings* wanted) {
     Freezing& freezing = exchange.session.freezing;
     if (auto refusal = why_not_now(freezing)) return *refusal;
-    if (const auto marked = freezing.mark->set(true); !marked)
-        return Refusal{.reason = ipc::STATE_NOT_SAVED, .sys_errno = marked.error().sys_errno, .why = "state"};
-    freezing.pending = pending_of(exchange, command);
-    freezing.pending->by_list = wanted != nullptr;
-    if (wanted != nullptr) freezing.pending->wanted.assign(wanted->item().begin(), wanted->item().end());
-    std::ranges::sort(freezing.pending->wanted);
-    // INVARIANT: from here until the guard says that all is thawed nothing of ours touches a disk; serve() holds the log.
-    freezing.is_frozen = true;
-    ++freezing.number;
-    freezing.thaw_is_ordered = false;
-    if (exchange.session.policy.rules[exchange.rule].hooks.empty())
-        order_freeze(exchange.session);
+    if (const auto entered = freezing.enter(exchange.context); !entered)
+        return Refusal{
+            .reason = ipc::STATE_NOT_SAVED, .sys_errno = entered.error().sys_errno, .why = "state"};
+    Freeze freeze{
+        .request = std::move(exchange.request), .row = row_of(exchange), .by_list = wanted != nullptr};
+    if (wanted != nullptr) freeze.wanted.assign(wanted->item().begin(), wanted->item().end());
+    std::ranges::sort(freeze.wanted);
+    freezing.freeze = std::move(freeze);
+    if (exchange.session.policy.rules[freezing.freeze->request.rule].hooks.empty())
+        order_freeze(freezing);
     else
         freezing.hooks = Hooks::kFreezeDue;
-    return Pends{};
+    return Later{};
 }
 
 // The list of a request, from its frame or from the arena; nothing if it is not in the one form.
 //
 // THREAT: the worker changes the arena while we look: what is decoded is a copy.
 std::optional<schema::FsfreezeFreezeList> list_of(const Exchange& exchange) {
-    const ipc::Request& request = exchange.request;
-    if (!request.has_bulk()) return request.fsfreeze_freeze_list();
-    const ipc::Extent& first = request.bulk().first();
+    const ipc::Request& asked = exchange.asked;
+    if (!asked.has_bulk()) return asked.fsfreeze_freeze_list();
+    const ipc::Extent& first = asked.bulk().first();
     const auto data = exchange.session.arena.extent(first.offset(), first.size());
-    if (!data || data->size() > kMaxMountList || request.bulk().total() != data->size()) return std::nullopt;
-    if (request.fsfreeze_freeze_list().has_mountpoints()) return std::nullopt;
+    if (!data || data->size() > kMaxMountList || asked.bulk().total() != data->size()) return std::nullopt;
+    if (asked.fsfreeze_freeze_list().has_mountpoints()) return std::nullopt;
     std::string copy(data->size(), '\0');
     std::memcpy(copy.data(), data->data(), data->size());
     schema::FsfreezeFreezeList list;
@@ -79,14 +72,15 @@ std::optional<schema::FsfreezeFreezeList> list_of(const Exchange& exchange) {
 }  // namespace
 
 Answer answer_fsfreeze_status(Exchange& exchange) {
-    using Reply = schema::FsfreezeStatusReply;
+    using Status = schema::FsfreezeStatusReply;
     const bool is_frozen = exchange.session.freezing.is_frozen;
-    exchange.reply.mutable_fsfreeze_status()->set_value(is_frozen ? Reply::FROZEN : Reply::THAWED);
-    return Done{};
+    Reply reply;
+    reply.mutable_fsfreeze_status()->set_value(is_frozen ? Status::FROZEN : Status::THAWED);
+    return reply;
 }
 
 Answer answer_fsfreeze_freeze(Exchange& exchange) {
-    return start(exchange, CommandId::kFsfreezeFreeze, nullptr);
+    return start(exchange, nullptr);
 }
 
 Answer answer_fsfreeze_freeze_list(Exchange& exchange) {
@@ -97,35 +91,32 @@ Answer answer_fsfreeze_freeze_list(Exchange& exchange) {
         if (points.size() >= kMaxPath) break;
         points += (points.empty() ? "" : " ") + point;
     }
-    exchange.record.arguments.add("mountpoints", std::string_view(points).substr(0, kMaxPath));
-    return start(exchange, CommandId::kFsfreezeFreezeList,
-                 want->has_mountpoints() ? &want->mountpoints() : nullptr);
+    exchange.request.record.arguments.add("mountpoints", std::string_view(points).substr(0, kMaxPath));
+    return start(exchange, want->has_mountpoints() ? &want->mountpoints() : nullptr);
 }
 
 // Of what is not frozen by us nothing is thawed: the host has no business with what the admin froze.
 Answer answer_fsfreeze_thaw(Exchange& exchange) {
     Freezing& freezing = exchange.session.freezing;
     if (!freezing.is_frozen) {
-        exchange.reply.mutable_fsfreeze_thaw();
-        return Done{};
+        Reply reply;
+        reply.mutable_fsfreeze_thaw();
+        return reply;
     }
     if (freezing.thaw) return failed(EBUSY, "an earlier thaw is under way");
-    const Phase before = exchange.session.worker.phase;
-    freezing.thaw = pending_of(exchange, CommandId::kFsfreezeThaw);
-    if (before != Phase::kIdle) exchange.session.worker.phase = before;
-    order_thaw(exchange.session);
-    return Pends{};
+    freezing.thaw = Thaw{.request = std::move(exchange.request)};
+    order_thaw(freezing);
+    return Later{};
 }
 
 Answer answer_fstrim(Exchange& exchange) {
     Freezing& freezing = exchange.session.freezing;
-    const schema::Fstrim& want = exchange.request.fstrim();
-    if (want.has_minimum()) exchange.record.arguments.add("minimum", want.minimum());
+    const schema::Fstrim& want = exchange.asked.fstrim();
+    if (want.has_minimum()) exchange.request.record.arguments.add("minimum", want.minimum());
     if (auto refusal = why_not_now(freezing)) return *refusal;
-    freezing.pending = pending_of(exchange, CommandId::kFstrim);
-    freezing.pending->reply.mutable_fstrim();
-    order_trim(exchange.session, static_cast<std::uint64_t>(want.minimum()));
-    return Pends{};
+    order_trim(freezing, row_of(exchange), static_cast<std::uint64_t>(want.minimum()));
+    freezing.trim = Trim{.request = std::move(exchange.request)};
+    return Later{};
 }
 
 }  // namespace sallyport::broker

@@ -36,134 +36,106 @@ Refusal refusal_of(const ipc::MountError& error) {
     return {.reason = reason, .sys_errno = error.sys_errno(), .why = "a file system", .mount = error.mount()};
 }
 
-struct Hearing {
-    Session& session;
-    Audit& audit;
-    const SendReply& send;
-};
-using Heard = std::optional<Violation>;
-
-// Whether the present worker waits for anything; what its predecessors asked for may still be under way beside that.
-bool is_waited_for(const Session& session) {
-    const auto is_ours = [&](const auto& request) {
-        return request && request->worker == session.worker.number;
-    };
-    return is_ours(session.freezing.pending) || is_ours(session.freezing.thaw) || is_ours(session.launch);
+void tell_state(const Context& context) {
+    if (!context.session.worker.has_greeted) return;
+    ipc::Reply reply;
+    reply.mutable_frozen_state()->set_frozen(context.session.freezing.is_frozen);
+    context.tell(reply);
 }
 
-// Ends a request that has waited: audits it, and replies if its worker still lives.
-Heard finish(const Hearing& hearing, std::optional<Pending>& slot, const Answer& answer) {
-    if (!slot) return std::nullopt;
-    Pending pending = *std::exchange(slot, std::nullopt);
-    Session& session = hearing.session;
-    WorkerState& worker = session.worker;
-    if (worker.phase == Phase::kWaiting && !is_waited_for(session)) worker.phase = Phase::kIdle;
-    pending.reply.set_seq(pending.seq);
+// Takes back the request to freeze, if there is one, to end it.
+std::optional<Request> take_back_freeze(Freezing& freezing) {
+    if (!freezing.freeze) return std::nullopt;
+    Request request = take_back(freezing.freeze);
     // THREAT: a worker asks for the state until the held lines are full, so that nobody learns who froze.
-    pending.record.has_place = session.freezing.is_frozen && &slot == &session.freezing.pending;
-    ipc::Request none;
-    Exchange exchange{session, none, pending.reply, pending.record};
-    if (const auto* refusal = std::get_if<Refusal>(&answer)) {
-        if (!refusal->mount.empty()) pending.record.arguments.add("mount", refusal->mount);
-        pending.reply.clear_fstrim();
-        tell_host(*refusal, exchange, hearing.audit);
-    } else {
-        hearing.audit.write(pending.record);
-    }
-    if (const auto fault = tell_frozen(session, hearing.send)) return fault;
-    if (worker.number != pending.worker || worker.phase == Phase::kGreeting) return std::nullopt;
-    if (!hearing.send(pending.reply)) return Violation{"the worker does not read its replies"};
-    return std::nullopt;
+    request.record.has_place = freezing.is_frozen;
+    return request;
 }
 
-// Everything is thawed: disks may be written again.
-void leave_frozen(const Hearing& hearing) {
-    Freezing& freezing = hearing.session.freezing;
-    if (!std::exchange(freezing.is_frozen, false)) return;
-    if (freezing.hooks == Hooks::kFreezeDue) freezing.hooks = Hooks::kNone;
-    if (freezing.hooks == Hooks::kFrozen) freezing.hooks = Hooks::kThawDue;
-    hearing.audit.release();
-    if (const auto cleared = freezing.mark->set(false); !cleared) {
-        Record record{.what = "frozen-mark", .reason = "the mark of the frozen state cannot be taken back"};
-        record.sys_errno = cleared.error().sys_errno;
-        hearing.audit.write(record);
-    }
+void refuse_freeze(const Context& context, const Refusal& refusal) {
+    if (auto request = take_back_freeze(context.session.freezing)) request->refuse(context, refusal);
 }
 
-void set_count(Pending& pending, std::int64_t count) {
-    pending.record.arguments.add("count", count);
-    if (pending.command == CommandId::kFsfreezeThaw) pending.reply.mutable_fsfreeze_thaw()->set_count(count);
-    if (pending.command == CommandId::kFsfreezeFreeze)
-        pending.reply.mutable_fsfreeze_freeze()->set_count(count);
-    if (pending.command == CommandId::kFsfreezeFreezeList)
-        pending.reply.mutable_fsfreeze_freeze_list()->set_count(count);
+void complete(const Context& context, Request request, std::int64_t count) {
+    const auto command = request.command();
+    Reply reply;
+    if (command == CommandId::kFsfreezeThaw) reply.mutable_fsfreeze_thaw()->set_count(count);
+    if (command == CommandId::kFsfreezeFreeze) reply.mutable_fsfreeze_freeze()->set_count(count);
+    if (command == CommandId::kFsfreezeFreezeList) reply.mutable_fsfreeze_freeze_list()->set_count(count);
+    request.complete(context, std::move(reply));
 }
 
-Heard hear_listed(const Hearing& hearing, const ipc::Listed& listed) {
-    auto& pending = hearing.session.freezing.pending;
-    if (!pending || !pending->by_list) return std::nullopt;
+void hear_listed(const Context& context, const ipc::Listed& listed) {
+    Freezing& freezing = context.session.freezing;
+    if (!freezing.freeze || !freezing.freeze->by_list) return;
+    Freeze& freeze = *freezing.freeze;
     for (const ipc::Listed::Mount& mount : listed.mounts())
-        if (std::ranges::binary_search(pending->wanted, mount.point()) &&
-            (pending->chosen.empty() || pending->chosen.back() != mount.number()))
-            pending->chosen.push_back(mount.number());
-    if (listed.more() || hearing.session.freezing.thaw_is_ordered) return std::nullopt;
+        if (std::ranges::binary_search(freeze.wanted, mount.point()) &&
+            (freeze.chosen.empty() || freeze.chosen.back() != mount.number()))
+            freeze.chosen.push_back(mount.number());
+    if (listed.more() || freezing.thaw_is_ordered) return;
     ipc::GuardRequest request;
-    ipc::Freeze& freeze = *request.mutable_freeze();
-    freeze.set_row(pending->row);
-    freeze.set_freeze(hearing.session.freezing.number);
-    freeze.set_chosen_only(true);
-    for (const std::uint32_t number : pending->chosen) freeze.add_chosen(number);
-    (void)tell_guard(hearing.session.freezing.guard, request);
-    return std::nullopt;
+    ipc::Freeze& order = *request.mutable_freeze();
+    order.set_row(freeze.row);
+    order.set_freeze(freezing.number);
+    order.set_chosen_only(true);
+    for (const std::uint32_t number : freeze.chosen) order.add_chosen(number);
+    (void)tell_guard(freezing.guard, request);
 }
 
-Heard hear_frozen(const Hearing& hearing, const ipc::Frozen& frozen) {
-    auto& pending = hearing.session.freezing.pending;
-    if (!pending) return std::nullopt;
-    set_count(*pending, frozen.count());
-    pending->record.arguments.add("unsupported", std::int64_t{frozen.unsupported()});
-    pending->record.arguments.add("already_frozen", std::int64_t{frozen.already_frozen()});
-    pending->record.arguments.add("window_us", frozen.window_us());
-    if (frozen.count() == 0) leave_frozen(hearing);
-    return finish(hearing, pending, Done{});
+void hear_frozen(const Context& context, const ipc::Frozen& frozen) {
+    Freezing& freezing = context.session.freezing;
+    if (!freezing.freeze) return;
+    JsonLine& arguments = freezing.freeze->request.record.arguments;
+    arguments.add("count", std::int64_t{frozen.count()});
+    arguments.add("unsupported", std::int64_t{frozen.unsupported()});
+    arguments.add("already_frozen", std::int64_t{frozen.already_frozen()});
+    arguments.add("window_us", frozen.window_us());
+    if (frozen.count() == 0) freezing.leave(context);
+    complete(context, *take_back_freeze(freezing), frozen.count());
 }
 
-Heard hear_thawed(const Hearing& hearing, const ipc::Thawed& thawed) {
-    Freezing& freezing = hearing.session.freezing;
+void hear_thawed(const Context& context, const ipc::Thawed& thawed) {
+    Freezing& freezing = context.session.freezing;
     // THREAT: a host asks for a thaw when the guard thaws by itself, then at once for a freeze. The guard's second report
     // is about what was thawed before; were it believed, the log would be written on a frozen disk.
-    if (thawed.freeze() != freezing.number) return std::nullopt;
+    if (thawed.freeze() != freezing.number) return;
     if (thawed.left() > 0) {
-        if (const auto fault = finish(hearing, freezing.pending, refusal_of(thawed.error()))) return fault;
-        return finish(hearing, freezing.thaw, refusal_of(thawed.error()));
+        refuse_freeze(context, refusal_of(thawed.error()));
+        if (freezing.thaw) take_back(freezing.thaw).refuse(context, refusal_of(thawed.error()));
+        return;
     }
-    leave_frozen(hearing);
+    freezing.leave(context);
     if (thawed.cause() != ipc::Thawed::COMMAND) {
         Record record{.what = "thawed", .reason = "the guard thawed by itself"};
         record.arguments.add("cause", ipc::Thawed::Cause_Name(thawed.cause()));
         record.arguments.add("count", std::int64_t{thawed.count()});
-        hearing.audit.write(record);
+        context.audit.write(record);
     }
     ipc::MountError lost;
     lost.set_sys_errno(ECANCELED);
-    if (const auto fault = finish(hearing, freezing.pending, refusal_of(lost))) return fault;
-    if (freezing.thaw) set_count(*freezing.thaw, thawed.count());
-    const auto fault = finish(hearing, freezing.thaw, Done{});
-    return fault ? fault : tell_frozen(hearing.session, hearing.send);
+    refuse_freeze(context, refusal_of(lost));
+    if (!freezing.thaw) return;
+    freezing.thaw->request.record.arguments.add("count", std::int64_t{thawed.count()});
+    complete(context, take_back(freezing.thaw), thawed.count());
 }
 
-Heard hear_trimmed(const Hearing& hearing, const ipc::Trimmed& trimmed) {
-    auto& pending = hearing.session.freezing.pending;
-    if (!pending || !pending->reply.has_fstrim()) return std::nullopt;
-    if (trimmed.last()) return finish(hearing, pending, Done{});
+void hear_trimmed(const Context& context, const ipc::Trimmed& trimmed) {
+    std::optional<Trim>& trim = context.session.freezing.trim;
+    if (!trim) return;
+    if (trimmed.last()) {
+        Reply reply;
+        reply.mutable_fstrim()->Swap(&trim->reply);
+        return take_back(trim).complete(context, std::move(reply));
+    }
     // The rest has been trimmed all the same; a reply has an end.
-    if (pending->reply.ByteSizeLong() > kMaxTrimReply) return std::nullopt;
-    schema::FstrimReply::Path& path = *pending->reply.mutable_fstrim()->add_paths();
+    if (trim->reply.ByteSizeLong() > kMaxTrimReply) return;
+    schema::FstrimReply::Path& path = *trim->reply.add_paths();
     path.set_path(as_text(trimmed.mount()));
     if (!trimmed.has_error()) {
         path.set_trimmed(static_cast<std::int64_t>(trimmed.trimmed()));
         path.set_minimum(static_cast<std::int64_t>(trimmed.minimum()));
-        return std::nullopt;
+        return;
     }
     const int error = trimmed.error().sys_errno();
     const char* text = ::strerrordesc_np(error);
@@ -172,10 +144,32 @@ Heard hear_trimmed(const Hearing& hearing, const ipc::Trimmed& trimmed) {
                        ? "trim not supported"
                        : std::string(is_open ? "failed to open: " : "failed to trim: ") +
                              (text ? text : "?"));
-    return std::nullopt;
 }
 
 }  // namespace
+
+Status Freezing::enter(const Context& context) {
+    TRY(mark->set(true));
+    context.audit.hold();
+    is_frozen = true;
+    ++number;
+    thaw_is_ordered = false;
+    tell_state(context);
+    return {};
+}
+
+void Freezing::leave(const Context& context) {
+    if (!std::exchange(is_frozen, false)) return;
+    if (hooks == Hooks::kFreezeDue) hooks = Hooks::kNone;
+    if (hooks == Hooks::kFrozen) hooks = Hooks::kThawDue;
+    context.audit.release();
+    if (const auto cleared = mark->set(false); !cleared) {
+        Record record{.what = "frozen-mark", .reason = "the mark of the frozen state cannot be taken back"};
+        record.sys_errno = cleared.error().sys_errno;
+        context.audit.write(record);
+    }
+    tell_state(context);
+}
 
 std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session) {
     Hooks& hooks = session.freezing.hooks;
@@ -189,9 +183,8 @@ std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session) {
     return ipc::LauncherRequest::THAW;
 }
 
-std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ipc::Outcome& outcome,
-                                        const SendReply& send) {
-    Freezing& freezing = session.freezing;
+void conclude_hooks(const Context& context, const ipc::Outcome& outcome) {
+    Freezing& freezing = context.session.freezing;
     const bool was_freeze = freezing.hooks == Hooks::kFreezing;
     const bool is_done = outcome.kind() == ipc::Outcome::DONE;
     Record record{.verdict = is_done ? Verdict::kNote : Verdict::kFailed,
@@ -200,66 +193,39 @@ std::optional<Violation> conclude_hooks(Session& session, Audit& audit, const ip
     record.arguments.add("program", outcome.program());
     record.arguments.add("number", std::int64_t{outcome.number()});
     record.arguments.add("output", outcome.output());
-    audit.write(record);
+    context.audit.write(record);
     if (!was_freeze) {
         freezing.hooks = Hooks::kNone;
-        return std::nullopt;
+        return;
     }
     freezing.hooks = Hooks::kFrozen;
-    if (is_done && freezing.pending) {
-        order_freeze(session);
-        return std::nullopt;
-    }
+    if (is_done && freezing.freeze) return order_freeze(freezing);
     // Given up meanwhile, or a hook failed: nothing is frozen, and what the hooks did is undone.
-    const Hearing hearing{session, audit, send};
     freezing.hooks = Hooks::kThawDue;
-    leave_frozen(hearing);
+    freezing.leave(context);
     const bool has_exited = outcome.kind() == ipc::Outcome::EXITED;
-    return finish(
-        hearing, freezing.pending,
-        Refusal{.reason = ipc::HOOK_FAILED, .sys_errno = has_exited ? outcome.number() : 0, .why = "a hook"});
+    refuse_freeze(
+        context,
+        {.reason = ipc::HOOK_FAILED, .sys_errno = has_exited ? outcome.number() : 0, .why = "a hook"});
 }
 
-void conclude_waiting(Session& session, Audit& audit) {
-    for (std::optional<Pending>* slot : {&session.freezing.pending, &session.freezing.thaw}) {
-        if (!*slot) continue;
-        Pending pending = *std::exchange(*slot, std::nullopt);
-        pending.record.verdict = Verdict::kFailed;
-        pending.record.reason = "the agent ended";
-        audit.write(pending.record);
-    }
-}
-
-std::optional<Violation> tell_frozen(Session& session, const SendReply& send) {
-    WorkerState& worker = session.worker;
-    if (worker.phase == Phase::kGreeting || worker.knows_frozen == session.freezing.is_frozen)
-        return std::nullopt;
-    worker.knows_frozen = session.freezing.is_frozen;
-    ipc::Reply reply;
-    reply.mutable_frozen_state()->set_frozen(worker.knows_frozen);
-    if (!send(reply)) return Violation{"the worker does not read its replies"};
-    return std::nullopt;
-}
-
-Result<std::optional<Violation>> hear_guard(Session& session, Audit& audit, const SendReply& send) {
-    const auto reply = receive_from_guard(session.freezing.guard);
-    if (!reply) return std::unexpected(reply.error());
-    if (!*reply) return std::optional<Violation>();
-    const Hearing hearing{session, audit, send};
-    switch ((*reply)->op_case()) {
+Status hear_guard(const Context& context) {
+    const auto reply = TRY(receive_from_guard(context.session.freezing.guard));
+    if (!reply) return {};
+    switch (reply->op_case()) {
         case ipc::GuardReply::kListed:
-            return hear_listed(hearing, (*reply)->listed());
+            return hear_listed(context, reply->listed()), Status();
         case ipc::GuardReply::kFrozen:
-            return hear_frozen(hearing, (*reply)->frozen());
+            return hear_frozen(context, reply->frozen()), Status();
         case ipc::GuardReply::kFreezeFailed:
-            leave_frozen(hearing);
-            return finish(hearing, session.freezing.pending, refusal_of((*reply)->freeze_failed().error()));
+            context.session.freezing.leave(context);
+            return refuse_freeze(context, refusal_of(reply->freeze_failed().error())), Status();
         case ipc::GuardReply::kThawed:
-            return hear_thawed(hearing, (*reply)->thawed());
+            return hear_thawed(context, reply->thawed()), Status();
         case ipc::GuardReply::kTrimmed:
-            return hear_trimmed(hearing, (*reply)->trimmed());
+            return hear_trimmed(context, reply->trimmed()), Status();
         default:
-            return failure(Errc::kInvalid, "guard: not a reply of its");
+            return failure(Errc::kInvalid, "guard: unexpected frame");
     }
 }
 

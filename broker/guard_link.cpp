@@ -18,11 +18,10 @@ namespace {
 constexpr int kGuardStartMs = 10'000;
 
 Result<ipc::GuardReply> await(FdRef guard) {
-    if (const auto ready = wait_readable(guard, kGuardStartMs); !ready) return std::unexpected(ready.error());
-    auto reply = receive_from_guard(guard);
-    if (!reply) return std::unexpected(reply.error());
-    if (!*reply) return failure(Errc::kProof, "the guard did not say that it is ready");
-    return **std::move(reply);
+    TRY(wait_readable(guard, kGuardStartMs));
+    auto reply = TRY(receive_from_guard(guard));
+    if (!reply) return failure(Errc::kProof, "the guard did not say that it is ready");
+    return *std::move(reply);
 }
 
 }  // namespace
@@ -35,13 +34,11 @@ Status tell_guard(FdRef guard, const ipc::GuardRequest& request) {
 
 Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard) {
     ipc::Frame frame;
-    const auto received = ipc::receive(guard, frame);
-    if (!received) return std::unexpected(received.error());
-    if (!*received) return std::optional<ipc::GuardReply>();
+    if (!TRY(ipc::receive(guard, frame))) return std::optional<ipc::GuardReply>();
     ipc::GuardReply reply;
     std::string scratch;
     if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
-        return failure(Errc::kInvalid, "guard: not a reply of its");
+        return failure(Errc::kInvalid, "guard: unexpected frame");
     return std::optional(std::move(reply));
 }
 
@@ -53,54 +50,52 @@ Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_ma
         if (!rule.freeze) continue;
         if (row++ == kMaxFreezeRows) return failure(Errc::kLimit, "more than 64 rules with 'freeze'");
         *request.mutable_add_row()->mutable_selection() = *rule.freeze;
-        if (const auto told = tell_guard(freezing.guard, request); !told) return told;
+        TRY(tell_guard(freezing.guard, request));
     }
     struct statx info{};
     if (::statx(state_directory.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &info) != 0)
         return system_error("statx");
     request.mutable_lock()->set_take_over(is_marked);
     request.mutable_lock()->set_state_mount(info.stx_mnt_id);
-    if (const auto told = tell_guard(freezing.guard, request); !told) return told;
-    auto reply = await(freezing.guard);
-    if (!reply) return std::unexpected(reply.error());
-    if (!reply->has_ready()) return failure(Errc::kProof, "the guard did not say that it is ready");
-    freezing.is_frozen = reply->ready().frozen() > 0;
-    if (!reply->ready().thaws()) return {};
-    reply = await(freezing.guard);
-    if (!reply) return std::unexpected(reply.error());
-    if (!reply->has_thawed() || reply->thawed().left() > 0)
+    TRY(tell_guard(freezing.guard, request));
+    ipc::GuardReply reply = TRY(await(freezing.guard));
+    if (!reply.has_ready()) return failure(Errc::kProof, "the guard did not say that it is ready");
+    freezing.is_frozen = reply.ready().frozen() > 0;
+    if (!reply.ready().thaws()) return {};
+    reply = TRY(await(freezing.guard));
+    if (!reply.has_thawed() || reply.thawed().left() > 0)
         return failure(Errc::kInvalid, "the state directory's file system cannot be thawed");
     freezing.is_frozen = false;
     return {};
 }
 
-void order_freeze(Session& session) {
+void order_freeze(const Freezing& freezing) {
     // THREAT: a host asks for a thaw while hooks run, or while the guard lists. A freeze behind that thaw would be one that
     // nobody here knows of; the guard's answer to the thaw ends the request.
-    if (session.freezing.thaw_is_ordered) return;
-    const Pending& pending = *session.freezing.pending;
-    ipc::GuardRequest request;
-    if (pending.by_list) {
-        request.mutable_list()->set_row(pending.row);
+    if (freezing.thaw_is_ordered) return;
+    const Freeze& freeze = *freezing.freeze;
+    ipc::GuardRequest order;
+    if (freeze.by_list) {
+        order.mutable_list()->set_row(freeze.row);
     } else {
-        request.mutable_freeze()->set_row(pending.row);
-        request.mutable_freeze()->set_freeze(session.freezing.number);
+        order.mutable_freeze()->set_row(freeze.row);
+        order.mutable_freeze()->set_freeze(freezing.number);
     }
-    (void)tell_guard(session.freezing.guard, request);
+    (void)tell_guard(freezing.guard, order);
 }
 
-void order_trim(Session& session, std::uint64_t minimum) {
-    ipc::GuardRequest request;
-    request.mutable_trim()->set_row(session.freezing.pending->row);
-    request.mutable_trim()->set_minimum(minimum);
-    (void)tell_guard(session.freezing.guard, request);
+void order_trim(const Freezing& freezing, std::uint32_t row, std::uint64_t minimum) {
+    ipc::GuardRequest order;
+    order.mutable_trim()->set_row(row);
+    order.mutable_trim()->set_minimum(minimum);
+    (void)tell_guard(freezing.guard, order);
 }
 
-void order_thaw(Session& session) {
-    ipc::GuardRequest request;
-    session.freezing.thaw_is_ordered = true;
-    request.mutable_thaw()->set_freeze(session.freezing.number);
-    (void)tell_guard(session.freezing.guard, request);
+void order_thaw(Freezing& freezing) {
+    ipc::GuardRequest order;
+    freezing.thaw_is_ordered = true;
+    order.mutable_thaw()->set_freeze(freezing.number);
+    (void)tell_guard(freezing.guard, order);
 }
 
 }  // namespace sallyport::broker

@@ -152,10 +152,9 @@ Result<std::optional<ipc::LauncherReply>> hear_launcher(FdRef launcher) {
     if (!*received) return std::optional<ipc::LauncherReply>();
     ipc::LauncherReply reply;
     std::string scratch;
-    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
-        return std::unexpected(decoded.error());
+    TRY(ipc::decode(frame.bytes, reply, scratch));
     if (reply.op_case() == ipc::LauncherReply::OP_NOT_SET)
-        return failure(Errc::kInvalid, "launcher: not a reply of its");
+        return failure(Errc::kInvalid, "launcher: unexpected frame");
     return std::optional(std::move(reply));
 }
 

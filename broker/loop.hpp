@@ -57,14 +57,16 @@ void end(Loop& loop);
 /// Ends the loop, once everything is thawed. The reason goes to the audit log.
 void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0);
 
+/// For what is done for the present worker, if there is one.
+Context context_of(Loop& loop);
+
+/// Closes the worker's socket and ends what goes on only with it; waits for the report of its end.
+void close_worker(Loop& loop);
 /// Has the worker killed; its end is reported as any other.
 void kill(Loop& loop);
 void end_worker(Loop& loop, const Violation& violation);
 /// The same for a worker that goes on after its host has gone, which is no violation: it may be slow.
 void end_alone(Loop& loop);
-
-/// Gives replies to the present worker. One that has ended meanwhile gets nothing; that is no violation.
-SendReply reply_to(Loop& loop);
 
 /// Tells the launcher what it is to do next, if anything. A power order waits until its line is on the disk.
 void begin_launch(Loop& loop);

@@ -23,6 +23,17 @@ void note(Loop& loop, std::string_view what, const char* reason, int sys_errno) 
     loop.service.audit.write(record);
 }
 
+// THREAT: a host has the guest end before the disk knows who asked for it.
+bool has_line_on_disk(Loop& loop) {
+    Audit& audit = loop.service.audit;
+    Request& request = loop.service.session.launch->request;
+    if (request.due_ns == 0) {
+        audit.want_sync();
+        request.due_ns = boottime_ns() + kLogPatienceNs;
+    }
+    return audit.is_synced() || (audit.goes_on() && is_late(request, boottime_ns()));
+}
+
 }  // namespace
 
 void stop(Loop& loop, int exit_status, const char* reason, int sys_errno) {
@@ -33,29 +44,27 @@ void stop(Loop& loop, int exit_status, const char* reason, int sys_errno) {
         return;
     }
     // The guard would thaw without us, but then nobody would write down that it did.
-    order_thaw(loop.service.session);
+    order_thaw(loop.service.session.freezing);
     loop.leaving = exit_status;
     loop.leave_ns = boottime_ns() + kThawMs * kNsPerMs;
 }
 
-void kill(Loop& loop) {
-    loop.stage = Stage::kEnding;
-    loop.was_killed = true;
-    loop.worker.socket.reset();
-    loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
-    if (const auto killed = kill_worker(loop.service.nursery.socket, loop.worker.number); !killed)
-        stop(loop, 1, "the nursery cannot be told to end a worker", killed.error().sys_errno);
+Context context_of(Loop& loop) {
+    return {loop.service.session, loop.service.audit, loop.worker.socket, loop.wire.bytes};
 }
 
-SendReply reply_to(Loop& loop) {
-    return [&loop](const ipc::Reply& reply) -> Status {
-        if (loop.stage != Stage::kRunning) return {};
-        ipc::encode(reply, loop.wire.bytes);
-        const auto sent = ipc::send(loop.worker.socket, loop.wire.bytes, ipc::WhenFull::kFail);
-        // It has just ended; hear_worker() notices.
-        if (!sent && sent.error().code == Errc::kClosed) return {};
-        return sent;
-    };
+void close_worker(Loop& loop) {
+    loop.stage = Stage::kEnding;
+    loop.worker.socket.reset();
+    forget_worker(loop.service.session, loop.service.audit);
+    loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
+}
+
+void kill(Loop& loop) {
+    close_worker(loop);
+    loop.was_killed = true;
+    if (const auto killed = kill_worker(loop.service.nursery.socket, loop.worker.number); !killed)
+        stop(loop, 1, "the nursery cannot be told to end a worker", killed.error().sys_errno);
 }
 
 void end_worker(Loop& loop, const Violation& violation) {
@@ -71,30 +80,12 @@ void end_alone(Loop& loop) {
     kill(loop);
 }
 
-namespace {
-
-// THREAT: a host has the guest end before the disk knows who asked for it.
-bool has_line_on_disk(Loop& loop) {
-    Audit& audit = loop.service.audit;
-    Launch& launch = *loop.service.session.launch;
-    if (launch.due_ns == 0) {
-        audit.want_sync();
-        launch.due_ns = boottime_ns() + kLogPatienceNs;
-    }
-    return audit.is_synced() || (audit.goes_on() && boottime_ns() >= launch.due_ns);
-}
-
-}  // namespace
-
 void begin_late_launch(Loop& loop) {
-    Session& session = loop.service.session;
     if (has_line_on_disk(loop)) return begin_launch(loop);
     ipc::Outcome outcome;
     outcome.set_kind(ipc::Outcome::FAILED);
     outcome.set_number(EIO);
-    const auto reply = conclude_launch(session, loop.service.audit, outcome);
-    if (const SendReply send = reply_to(loop); reply && !send(*reply))
-        end_worker(loop, {"the worker does not read its replies"});
+    conclude_launch(context_of(loop), outcome);
 }
 
 void begin_launch(Loop& loop) {
@@ -104,6 +95,7 @@ void begin_launch(Loop& loop) {
         request.set_hooks(*hooks);
     } else if (session.launch && !session.launch->is_told && has_line_on_disk(loop)) {
         session.launch->is_told = true;
+        session.launch->request.due_ns = 0;
         request.set_row(session.launch->row);
     } else {
         return;
@@ -113,31 +105,22 @@ void begin_launch(Loop& loop) {
 }
 
 void hear_guard_report(Loop& loop) {
-    Session& session = loop.service.session;
-    const auto heard = hear_guard(session, loop.service.audit, reply_to(loop));
-    if (!heard) {
-        session.freezing.guard.reset();
-        return stop(loop, 1, "the guard is lost", heard.error().sys_errno);
-    }
-    if (*heard) end_worker(loop, **heard);
+    const auto heard = hear_guard(context_of(loop));
+    if (heard) return;
+    loop.service.session.freezing.guard.reset();
+    stop(loop, 1, "the guard is lost", heard.error().sys_errno);
 }
 
 void hear_launcher_report(Loop& loop) {
-    Session& session = loop.service.session;
+    const Session& session = loop.service.session;
     const auto report = hear_launcher(loop.service.launcher);
     if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
     if (!*report) return;
     const bool has_hooks = session.freezing.hooks_are_running();
     if ((!session.launch && !has_hooks) || !(*report)->has_outcome())
         return stop(loop, 1, "the launcher broke its contract");
-    const SendReply send = reply_to(loop);
-    if (has_hooks) {
-        if (const auto fault = conclude_hooks(session, loop.service.audit, (*report)->outcome(), send))
-            end_worker(loop, *fault);
-        return;
-    }
-    const auto reply = conclude_launch(session, loop.service.audit, (*report)->outcome());
-    if (reply && !send(*reply)) end_worker(loop, {"the worker does not read its replies"});
+    if (has_hooks) return conclude_hooks(context_of(loop), (*report)->outcome());
+    conclude_launch(context_of(loop), (*report)->outcome());
     // Hooks that have waited for the launcher.
     begin_launch(loop);
 }

@@ -103,25 +103,17 @@ void look_at_clock(Loop& loop) {
 }
 
 void hear_worker(Loop& loop) {
-    Wire& wire = loop.wire;
-    const auto received = ipc::receive(loop.worker.socket, wire.frame);
+    const auto received = ipc::receive(loop.worker.socket, loop.wire.frame);
     if (!received) {
         if (received.error().code == Errc::kLimit) return end_worker(loop, {received.error().what});
         // It is about to end, or pretends to be.
-        loop.stage = Stage::kEnding;
-        loop.worker.socket.reset();
-        loop.due_ns = boottime_ns() + kEndingMs * kNsPerMs;
-        return;
+        return close_worker(loop);
     }
     if (!*received) return;
     if (loop.alone_until_ns && ++loop.alone_frames > kAloneFrames) return end_alone(loop);
-    const SendReply send = reply_to(loop);
-    const bool greets = loop.service.session.worker.phase == Phase::kGreeting;
+    const bool greets = !loop.service.session.worker.has_greeted;
     look_at_clock(loop);
-    auto violation = handle_frame(loop.service.session, loop.service.audit, wire, send);
-    if (loop.service.session.freezing.is_frozen) loop.service.audit.hold();
-    if (!violation) violation = tell_frozen(loop.service.session, send);
-    if (violation) return end_worker(loop, *violation);
+    if (const auto violation = handle_frame(context_of(loop), loop.wire)) end_worker(loop, *violation);
     // What starting a worker took is not needed while it lives.
     if (greets) sandbox::forget_startup_code();
 }
@@ -134,29 +126,10 @@ void note_gone_host(Loop& loop) {
     loop.alone_frames = 0;
 }
 
-bool is_inspecting(const Loop& loop) {
-    return loop.stage == Stage::kRunning && loop.service.session.worker.phase == Phase::kInspecting;
-}
-
-void go_on_inspecting(Loop& loop) {
-    if (loop.stage != Stage::kRunning) return;
-    if (const auto violation =
-            handle_inspector(loop.service.session, loop.service.audit, loop.wire, reply_to(loop)))
-        end_worker(loop, *violation);
-}
-
 void hear_inspector_reply(Loop& loop) {
     const auto heard = hear_inspector(loop.service.session.inspector, loop.wire.inspected);
     if (!heard) return stop(loop, 1, "the inspector is lost", heard.error().sys_errno);
-    if (*heard) go_on_inspecting(loop);
-}
-
-// The inspector should have said so itself.
-void give_up_inspecting(Loop& loop) {
-    ipc::QueryFailed& late = *loop.wire.inspected.mutable_query_failed();
-    late.set_query(loop.service.session.worker.transfer.query);
-    late.set_reason(ipc::LATE);
-    go_on_inspecting(loop);
+    if (*heard) take_inspected(context_of(loop), loop.wire.inspected);
 }
 
 // The connection is over: of its contents nothing is left, and nothing of our own is held that only the next needs.
@@ -173,8 +146,7 @@ void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
     record.arguments.add("exit_status", std::int64_t{ended.exit_status()});
     record.arguments.add("signal", std::int64_t{ended.signal()});
     loop.service.audit.write(record);
-    conclude_lost(loop.service.session, loop.service.audit);
-    loop.worker.socket.reset();
+    close_worker(loop);
     loop.alone_until_ns.reset();
     const bool is_gone = has_gone(loop.connection);
     // An honest worker ends with its host, or is killed then because it is slow.
@@ -203,20 +175,13 @@ void hear_nursery_report(Loop& loop) {
     after_worker(loop, (*report)->worker_ended());
 }
 
-std::optional<std::int64_t> launch_due(const Loop& loop) {
-    const auto& launch = loop.service.session.launch;
-    if (!launch || launch->is_told || launch->due_ns == 0) return std::nullopt;
-    return launch->due_ns;
-}
-
 // When something is to be done though nobody moves.
 std::optional<std::int64_t> next_due(const Loop& loop) {
     if (loop.leaving) return loop.leave_ns;
-    std::optional<std::int64_t> first = launch_due(loop);
+    std::optional<std::int64_t> first = first_due(loop.service.session);
     const auto consider = [&](std::int64_t due) { first = std::min(due, first.value_or(due)); };
     if (loop.stage == Stage::kPause || loop.stage == Stage::kEnding) consider(loop.due_ns);
     if (loop.stage == Stage::kRunning && loop.alone_until_ns) consider(*loop.alone_until_ns);
-    if (is_inspecting(loop)) consider(loop.service.session.worker.transfer.due_ns);
     return first;
 }
 
@@ -227,15 +192,22 @@ std::optional<timespec> time_left(const Loop& loop) {
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
 }
 
+// Ends, or goes on with, a request whose deadline has passed. False if there is none.
+bool end_late_request(Loop& loop, std::int64_t now) {
+    Session& session = loop.service.session;
+    if (session.launch && is_late(session.launch->request, now)) return begin_late_launch(loop), true;
+    if (!session.worker.query || !is_late(session.worker.query->request, now)) return false;
+    give_up_inspecting(context_of(loop));
+    return true;
+}
+
 void do_what_is_due(Loop& loop) {
     const std::int64_t now = boottime_ns();
     if (loop.leaving) {
         if (now >= loop.leave_ns) loop.exit_status = loop.leaving;
         return;
     }
-    if (const auto launch = launch_due(loop); launch && now >= *launch) return begin_late_launch(loop);
-    if (is_inspecting(loop) && now >= loop.service.session.worker.transfer.due_ns)
-        return give_up_inspecting(loop);
+    if (end_late_request(loop, now)) return;
     if (loop.stage == Stage::kRunning && now >= loop.alone_until_ns.value_or(now + 1)) return end_alone(loop);
     if (now < loop.due_ns) return;
     if (loop.stage == Stage::kEnding) return kill(loop);
@@ -270,7 +242,7 @@ auto sources_of(const Loop& loop) {
     const bool stays = !loop.leaving;
     const bool runs = loop.stage == Stage::kRunning && stays;
     // A worker that has not greeted has read nothing yet, and may be slow.
-    const bool watches = runs && !loop.alone_until_ns && service.session.worker.phase != Phase::kGreeting;
+    const bool watches = runs && !loop.alone_until_ns && service.session.worker.has_greeted;
     const bool accepts = service.channel.listens() && loop.waiting.size() < kMaxWaiting && stays;
     const auto only_if = [](bool condition, FdRef fd) { return condition ? fd.get() : -1; };
     return std::array{
@@ -311,6 +283,7 @@ void begin(Loop& loop) {
 // Hooks are due after a frame, or after whatever kept the launcher busy.
 void turn(Loop& loop) {
     wait_and_hear(loop);
+    if (loop.service.session.worker.is_deaf) end_worker(loop, {"the worker does not read its replies"});
     if (loop.exit_status) return;
     begin_launch(loop);
     serve_next(loop);
@@ -318,8 +291,7 @@ void turn(Loop& loop) {
 }
 
 void end(Loop& loop) {
-    conclude_lost(loop.service.session, loop.service.audit);
-    conclude_waiting(loop.service.session, loop.service.audit);
+    abandon_all(loop.service.session, loop.service.audit);
 }
 
 int serve(Service& service) {

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/audit.hpp"
 #include "broker/expiry_clock.hpp"
 #include "broker/files/table.hpp"
 #include "broker/guard/mark.hpp"
+#include "broker/request.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/unique_fd.hpp"
@@ -50,66 +50,68 @@ struct OpenFile {
     std::uint64_t opened_seq = 0;  // request, in case the host never learns the handle
 };
 
-/// Where the worker is. Each operation says in which of these it may come.
-enum class Phase : std::uint8_t {
-    kGreeting,  // Hello has not come yet
-    kIdle,
-    kReading,     // a file read, or a long reply, whose parts are under way
-    kWriting,     // a file write whose parts are under way
-    kWaiting,     // for the guard or the launcher
-    kInspecting,  // for the inspector
-};
-
-/// A file read or write, or a query of the inspector, that is carried out in parts.
-struct Transfer {
-    std::uint64_t seq = 0;
+/// A file read, or a reply of the inspector that does not fit a frame, whose parts are under way.
+struct Read {
+    Request request;
     std::int64_t handle = 0;
-    std::uint64_t wanted = 0;  // bytes still to be read or written
-    std::uint64_t coming = 0;  // write: bytes that the worker has still to hand over
+    std::string text;          // the encoded reply; empty: a file is read
+    std::uint64_t wanted = 0;  // bytes still to be given
     std::uint64_t done = 0;
     std::size_t next_chunk = 0;
-    std::size_t in_flight = 0;  // read: parts that the worker has not used yet
-    ipc::Request::CommandCase command = ipc::Request::COMMAND_NOT_SET;  // query: which, and its number
-    std::uint64_t query = 0;
-    std::int64_t due_ns = 0;
-    std::string
-        text;  // the encoded reply, as far as it has come; then what is sent in parts instead of a file
-    Record record;
+    std::size_t in_flight = 0;  // parts that the worker has not used yet
+};
+
+/// A file write whose parts are under way.
+struct Write {
+    Request request;
+    std::int64_t handle = 0;
+    std::uint64_t wanted = 0;  // bytes still to be written
+    std::uint64_t coming = 0;  // bytes that the worker has still to hand over
+    std::uint64_t done = 0;
+};
+
+/// What the inspector was asked. It is late at the request's deadline.
+struct Query {
+    Request request;
+    std::uint64_t number = 0;
+    std::string text;  // the encoded reply, as far as it has come
 };
 
 /// What the launcher is to do, or does, for a request. It goes on if the request's worker ends.
 struct Launch {
+    Request request;  // until it is due its line must be on the disk
     std::uint32_t row = 0;
-    std::uint64_t worker = 0;  // number of the worker
-    std::uint64_t seq = 0;     // of the request
-    ipc::Request::CommandCase action = ipc::Request::COMMAND_NOT_SET;
-    std::int64_t due_ns = 0;  // until then its line must be on the disk; 0: nobody was asked yet
-    bool is_told = false;     // the launcher
+    bool is_told = false;  // the launcher
 };
 
 struct WorkerState {
-    std::uint64_t number = 0;
-    Phase phase = Phase::kGreeting;
+    std::uint64_t number = 0;  // 0: there is none
+    bool has_greeted = false;
+    bool is_deaf = false;  // it has not read what it was told
     std::uint64_t last_seq = 0;
     std::uint64_t ended_seq =
         0;  // the last transfer that is over; frames about its parts may still be under way
     std::size_t ended_parts = 0;  // at most so many, and they mean nothing
     CommandSet enabled;           // as Welcome said
-    bool knows_frozen = false;    // what it was last told
-    Transfer transfer;
+    std::optional<Read> read;     // at most one of the three
+    std::optional<Write> write;
+    std::optional<Query> query;
 };
 
-/// A request that waits for the guard. It is over even if its worker ends before: then nobody is told.
-struct Pending {
-    std::uint64_t worker = 0;
-    std::uint64_t seq = 0;
-    CommandId command = CommandId::kFsfreezeFreeze;
+// Requests that wait for the guard. They go on if their workers end.
+struct Freeze {
+    Request request;
     std::uint32_t row = 0;
     bool by_list = false;               // freeze-list: these mount points only
     std::vector<std::string> wanted;    // mount points, sorted
     std::vector<std::uint32_t> chosen;  // and which file systems these are
-    ipc::Reply reply;                   // trim: as far as it is known
-    Record record;
+};
+struct Trim {
+    Request request;
+    schema::FstrimReply reply;  // as far as it is known
+};
+struct Thaw {
+    Request request;
 };
 
 /// What the programs around a freeze are about. What is due, serve() tells the launcher when that is free.
@@ -120,15 +122,22 @@ struct Freezing {
     UniqueFd guard;                   // its socket; not open: no rule lets anything be frozen
     std::vector<std::uint32_t> rows;  // its rows, by rule
     std::optional<guard::FrozenMark> mark;
-    std::uint64_t number = 0;        // of the last freeze
-    bool thaw_is_ordered = false;    // since that freeze began: it is not ordered any more
-    bool is_frozen = false;          // from the order to freeze until the guard has thawed everything
-    std::optional<Pending> pending;  // freeze or trim
-    std::optional<Pending> thaw;
+    std::uint64_t number = 0;      // of the last freeze
+    bool thaw_is_ordered = false;  // since that freeze began: it is not ordered any more
+    bool is_frozen = false;        // from the order to freeze until the guard has thawed everything
+    std::optional<Freeze> freeze;
+    std::optional<Trim> trim;
+    std::optional<Thaw> thaw;
     Hooks hooks = Hooks::kNone;
     [[nodiscard]] bool hooks_are_running() const {
         return hooks == Hooks::kFreezing || hooks == Hooks::kThawing;
     }
+
+    /// Before a freeze is ordered. INVARIANT: from here until leave() nothing of ours touches a disk: the mark is made, the log
+    /// held, and the worker told. Errors: kSystem if the mark cannot be made; then nothing has changed.
+    Status enter(const Context& context);
+    /// Everything is thawed: disks may be written again.
+    void leave(const Context& context);
 };
 
 struct Session {

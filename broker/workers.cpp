@@ -33,8 +33,7 @@ Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
     const auto received = ipc::receive(socket, frame);
     if (!received || !*received) return received;
     std::string scratch;
-    if (const auto decoded = ipc::decode(frame.bytes, reply, scratch); !decoded)
-        return std::unexpected(decoded.error());
+    TRY(ipc::decode(frame.bytes, reply, scratch));
     return true;
 }
 
@@ -47,13 +46,12 @@ int Backoff::after(std::int64_t lived_ns) {
 }
 
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena) {
-    auto sockets = ipc::socket_pair();
-    if (!sockets) return std::unexpected(sockets.error());
+    auto sockets = TRY(ipc::socket_pair());
     ipc::NurseryRequest request;
     request.mutable_start_worker()->set_id(number);
-    const std::array fds{host, FdRef(sockets->second), arena.fd()};
-    if (const auto told = tell_nursery(nursery, request, fds); !told) return std::unexpected(told.error());
-    return Worker{.number = number, .socket = std::move(sockets->first)};
+    const std::array fds{host, FdRef(sockets.second), arena.fd()};
+    TRY(tell_nursery(nursery, request, fds));
+    return Worker{.number = number, .socket = std::move(sockets.first)};
 }
 
 Status kill_worker(FdRef nursery, std::uint64_t number) {
@@ -64,18 +62,16 @@ Status kill_worker(FdRef nursery, std::uint64_t number) {
 
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery) {
     ipc::NurseryReply reply;
-    const auto heard = hear(nursery, reply);
-    if (!heard) return std::unexpected(heard.error());
-    if (!*heard) return std::optional<ipc::NurseryReply>();
+    if (!TRY(hear(nursery, reply))) return std::optional<ipc::NurseryReply>();
     if (reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
-        return failure(Errc::kInvalid, "nursery: not a reply of its");
+        return failure(Errc::kInvalid, "nursery: unexpected frame");
     return std::optional(std::move(reply));
 }
 
 Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {
     const auto heard = hear(inspector, reply);
     if (heard && *heard && reply.op_case() == ipc::InspectorReply::OP_NOT_SET)
-        return failure(Errc::kInvalid, "inspector: not a reply of its");
+        return failure(Errc::kInvalid, "inspector: unexpected frame");
     return heard;
 }
 
