@@ -1,0 +1,154 @@
+#include "broker/dispatch.hpp"
+
+#include "room.hpp"
+
+namespace sallyport::broker {
+namespace {
+
+using Op = ipc::Request;
+
+class Dispatch : public Room {
+protected:
+    std::int64_t open(const char* mode) {
+        Op request;
+        request.mutable_file_open()->set_path(scratch_.path() / "file");
+        request.mutable_file_open()->set_mode(mode);
+        EXPECT_FALSE(ask(request));
+        const Reply opened = reply();
+        EXPECT_TRUE(opened.has_file_open());
+        return opened.file_open().handle();
+    }
+    /// A write of two parts, of which the first has come.
+    void begin_write(std::int64_t handle) {
+        Op request;
+        request.mutable_file_write()->set_handle(handle);
+        request.mutable_bulk()->set_total(kChunk + 3);
+        request.mutable_bulk()->mutable_first()->set_size(kChunk);
+        EXPECT_FALSE(ask(request));
+        EXPECT_TRUE(reply().has_chunk_used());
+    }
+    [[nodiscard]] Op part(std::uint32_t size) const {
+        Op request;
+        request.set_seq(session_->worker.last_seq);
+        request.mutable_chunk_filled()->mutable_data()->set_size(size);
+        return request;
+    }
+};
+
+TEST_F(Dispatch, AWriteInPartsHasOneReplyAndOneLine) {
+    begin_write(open("w"));
+    EXPECT_EQ(lines().size(), 1U) << "of the open";
+    EXPECT_EQ(phase_of(*session_), Phase::kWriting);
+    EXPECT_FALSE(say(part(3)));
+    EXPECT_EQ(reply().file_write().count(), std::int64_t{kChunk} + 3);
+    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], "guest-file-write") && has(log[0], "\"bytes\":" + std::to_string(kChunk + 3)))
+        << log[0];
+}
+
+TEST_F(Dispatch, AViolationInTheMiddleOfATransferLeavesItsLineForTheEndOfItsWorker) {
+    begin_write(open("w"));
+    EXPECT_EQ(lines().size(), 1U) << "of the open";
+    EXPECT_TRUE(say(part(4))) << "more than was announced";
+    EXPECT_TRUE(lines().empty());
+    forget_worker(*session_, *audit_);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("verdict":"fail","what":"guest-file-write")")) << log[0];
+    EXPECT_TRUE(has(log[0], "the worker ended") && has(log[0], "\"bytes\":" + std::to_string(kChunk)));
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+}
+
+TEST_F(Dispatch, ARequestWhoseFrameBreaksTheContractHasNeitherLineNorReply) {
+    const std::int64_t handle = open("w");
+    EXPECT_EQ(lines().size(), 1U);
+    Op request;
+    request.mutable_file_write()->set_handle(handle);
+    request.mutable_file_write()->set_buf_b64("YQ==");
+    request.mutable_bulk()->set_total(1);
+    request.mutable_bulk()->mutable_first()->set_size(1);
+    EXPECT_TRUE(ask(request));
+    EXPECT_TRUE(lines().empty());
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+}
+
+TEST_F(Dispatch, AnotherRequestDuringATransferIsAViolation) {
+    const std::int64_t handle = open("w");
+    begin_write(handle);
+    Op close;
+    close.mutable_file_close()->set_handle(handle);
+    EXPECT_TRUE(ask(close));
+    EXPECT_TRUE(session_->files.contains(handle));
+}
+
+TEST_F(Dispatch, AFrameOutOfOrderChangesNothing) {
+    Op request;
+    request.mutable_fsfreeze_status();
+    request.set_seq(5);
+    EXPECT_TRUE(say(request));
+    EXPECT_EQ(session_->worker.last_seq, 0U);
+    EXPECT_TRUE(lines().empty());
+    EXPECT_FALSE(ask(request)) << "with the number that is due";
+    EXPECT_EQ(reply().seq(), 1U);
+}
+
+TEST_F(Dispatch, APowerOrderHasItsLineBeforeAnythingIsStarted) {
+    ASSERT_FALSE(ask(&Op::mutable_suspend_ram));
+    ASSERT_TRUE(session_->launch && !session_->launch->is_told);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("verdict":"allow","what":"guest-suspend-ram")")) << log[0];
+    EXPECT_EQ(phase_of(*session_), Phase::kWaiting);
+    ipc::Outcome outcome;
+    outcome.set_kind(ipc::Outcome::EXITED);
+    outcome.set_number(3);
+    conclude_launch(context(), outcome);
+    EXPECT_EQ(reply().error().exit_status(), 3);
+    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    const auto end = lines();
+    ASSERT_EQ(end.size(), 1U);
+    EXPECT_TRUE(has(end[0], "launch-ended")) << end[0];
+}
+
+TEST_F(Dispatch, RequestsOfTwoWorkersDoNotMix) {
+    ASSERT_FALSE(ask(&Op::mutable_suspend_ram));
+    replace_worker();
+    EXPECT_EQ(lines().size(), 1U);
+    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    ipc::Outcome outcome;
+    outcome.set_kind(ipc::Outcome::DONE);
+    conclude_launch(context(), outcome);
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET) << "it is the earlier worker's";
+    auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("session":1)") && has(log[0], "launch-ended")) << log[0];
+    EXPECT_EQ(phase_of(*session_), Phase::kInspecting) << "its own request goes on";
+    ipc::InspectorReply late;
+    late.mutable_query_failed()->set_query(session_->queries);
+    late.mutable_query_failed()->set_reason(ipc::CRASHED);
+    take_inspected(context(), late);
+    EXPECT_EQ(reply().error().reason(), ipc::CRASHED);
+    log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("session":2)") && has(log[0], "guest-get-time")) << log[0];
+}
+
+TEST_F(Dispatch, WhatTheInspectorSaysAboutAnEarlierQueryIsNotBelieved) {
+    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    replace_worker();
+    const std::uint64_t earlier = session_->queries;
+    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    EXPECT_EQ(lines().size(), 1U) << "of the first, whose worker ended";
+    ipc::InspectorReply said;
+    said.mutable_query_failed()->set_query(earlier);
+    said.mutable_query_failed()->set_reason(ipc::CRASHED);
+    take_inspected(context(), said);
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
+}
+
+}  // namespace
+}  // namespace sallyport::broker

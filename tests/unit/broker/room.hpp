@@ -1,0 +1,172 @@
+// A session of the broker with a worker, a guard and an inspector that the test plays, without any process.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/dispatch.hpp"
+#include "broker/freezing.hpp"
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/guard.pb.h"
+#include "ipc/limits.hpp"
+#include "scratch.hpp"
+
+namespace sallyport::broker {
+
+class Room : public testing::Test {
+protected:
+    explicit Room(const std::string& hooks = {}) { make_policy(hooks); }
+
+    void SetUp() override {
+        auto ring = ipc::Ring::create();
+        ASSERT_TRUE(ring);
+        auto mapped = ipc::Ring::map(UniqueFd(::fcntl(ring->fd().get(), F_DUPFD_CLOEXEC, 3)));
+        ASSERT_TRUE(mapped);
+        ring_.emplace(*std::move(mapped));
+        auto audit = Audit::open(*std::move(ring), connect(recorder_), policy_);
+        ASSERT_TRUE(audit);
+        audit_.emplace(*std::move(audit));
+        make_session();
+        worker_ = connect(workers_end_);
+        session_->worker.number = 1;
+        greet();
+    }
+    void TearDown() override {
+        if (session_) abandon_all(*session_, *audit_);
+    }
+
+    [[nodiscard]] Context context() { return {*session_, *audit_, worker_, bytes_}; }
+
+    /// The worker sends a request with the next number.
+    std::optional<Violation> ask(ipc::Request request) {
+        request.set_seq(session_->worker.last_seq + 1);
+        return say(request);
+    }
+    template <typename Command>
+    std::optional<Violation> ask(Command command) {
+        ipc::Request request;
+        (void)(request.*command)();
+        return ask(request);
+    }
+    std::optional<Violation> say(const ipc::Request& request) {
+        std::string bytes;
+        ipc::encode(request, bytes);
+        EXPECT_TRUE(ipc::send(workers_end_, bytes, ipc::WhenFull::kFail));
+        EXPECT_TRUE(ipc::receive(worker_, wire_.frame).value_or(false));
+        return handle_frame(context(), wire_);
+    }
+    void greet() {
+        ipc::Request hello;
+        hello.mutable_hello();
+        EXPECT_FALSE(say(hello));
+        EXPECT_TRUE(hear(workers_end_, welcome_) && welcome_.has_welcome());
+    }
+    /// The worker ends, and another begins.
+    void replace_worker() {
+        const std::uint64_t number = session_->worker.number;
+        forget_worker(*session_, *audit_);
+        session_->worker.number = number + 1;
+        greet();
+    }
+    /// The worker's next frame; empty if there is none.
+    ipc::Reply reply() {
+        ipc::Reply reply;
+        hear(workers_end_, reply);
+        return reply;
+    }
+    /// The guard's next order; empty if there is none.
+    ipc::GuardRequest order() {
+        ipc::GuardRequest order;
+        hear(guards_end_, order);
+        return order;
+    }
+    void guard_says(const ipc::GuardReply& report) {
+        std::string bytes;
+        ipc::encode(report, bytes);
+        ASSERT_TRUE(ipc::send(guards_end_, bytes, ipc::WhenFull::kFail));
+        EXPECT_TRUE(hear_guard(context()));
+    }
+    /// What has come into the log since the last call.
+    std::vector<std::string> lines() {
+        std::vector<std::string> all;
+        std::string line;
+        while (ring_->take(position_, line).value_or(false)) all.push_back(line);
+        return all;
+    }
+    [[nodiscard]] bool is_log_held() const { return ring_->words().is_held != 0; }
+
+    ScratchDirectory scratch_;
+    policy::Policy policy_;
+    std::optional<ipc::Ring> ring_;
+    std::uint64_t position_ = 0;
+    std::optional<Audit> audit_;
+    std::unique_ptr<Session> session_;
+    UniqueFd recorder_, worker_, workers_end_, guards_end_, inspectors_end_;
+    ipc::Reply welcome_;
+
+private:
+    static UniqueFd connect(UniqueFd& other_end) {
+        auto pair = ipc::socket_pair();
+        EXPECT_TRUE(pair);
+        other_end = std::move(pair->second);
+        return std::move(pair->first);
+    }
+    static bool hear(FdRef socket, google::protobuf::MessageLite& message) {
+        ipc::Frame frame;
+        const auto got = ipc::receive(socket, frame);
+        std::string scratch;
+        return got && *got && ipc::decode(frame.bytes, message, scratch);
+    }
+    void make_policy(const std::string& hooks) {
+        policy::Rule rule{.id = "all", .effect = policy::Effect::kAllow};
+        policy::FileRule files{.under = scratch_.path(),
+                               .access = {.read = true, .write = true, .create = true}};
+        files.kinds.regular = true;
+        rule.files.push_back(files);
+        rule.freeze.emplace();
+        rule.hooks = hooks;
+        for (const Command& row : kCommands) {
+            policy_.narrowed_to.add(row.id);
+            if (row.id != CommandId::kGetLoad) rule.commands.add(row.id);
+        }
+        policy_.rules = {rule};
+        policy_.digest = std::string(32, 'd');
+    }
+    void make_session() {
+        auto table = files::Table::build(policy_, {});
+        auto handles = HandleCounter::open(scratch_.fd());
+        auto kept_time = KeptTime::open(scratch_.fd());
+        auto mark = guard::FrozenMark::open(scratch_.fd());
+        auto arena = ipc::Arena::create();
+        ASSERT_TRUE(table && handles && kept_time && mark && arena);
+        ASSERT_TRUE(mark->set(false));
+        session_ = std::make_unique<Session>(Session{.policy = policy_,
+                                                     .table = *std::move(table),
+                                                     .start_directory = "/",
+                                                     .handles = *std::move(handles),
+                                                     .kept_time = *std::move(kept_time),
+                                                     .clock = ExpiryClock(0, read_clocks()),
+                                                     .arena = *std::move(arena),
+                                                     .inspector = connect(inspectors_end_),
+                                                     .files = {},
+                                                     .freezing = {},
+                                                     .worker = {},
+                                                     .launch = {}});
+        session_->freezing.guard = connect(guards_end_);
+        session_->freezing.rows = {0};
+        session_->freezing.mark = *std::move(mark);
+    }
+    Wire wire_;
+    std::string bytes_;
+};
+
+inline bool has(const std::string& line, std::string_view part) {
+    return line.find(part) != line.npos;
+}
+
+}  // namespace sallyport::broker
