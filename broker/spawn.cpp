@@ -226,11 +226,11 @@ Result<Helper> start_launcher(FdRef executable) {
 }
 
 Result<Helper> start_recorder(FdRef executable, FdRef state, FdRef ring, const policy::AuditTerms& terms) {
-    return start_peer(
-        {.executable = executable,
-         .arguments = {"sallyport-recorder", std::to_string(terms.max_size), std::to_string(terms.keep)},
-         .descriptors = {state, ring},
-         .prepare = take_nothing});
+    return start_peer({.executable = executable,
+                       .arguments = {"sallyport-recorder", std::to_string(terms.max_size),
+                                     std::to_string(terms.keep), terms.goes_on ? "let-go" : "wait"},
+                       .descriptors = {state, ring},
+                       .prepare = take_nothing});
 }
 
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {

@@ -19,7 +19,9 @@ namespace sallyport::recorder {
 namespace {
 
 constexpr std::string_view kName = "audit.jsonl";
+constexpr const char* kLockName = "audit.lock";
 constexpr std::string_view kLastLine = R"({"verdict":"note","what":"log-closed"})";
+constexpr std::string_view kRemovedLine = R"({"verdict":"note","what":"log-removed"})";
 constexpr std::size_t kChainPart = 84;                 // what chained() adds, and the LF
 constexpr std::size_t kTail = std::size_t{64} << 10U;  // in which the last line of a file begins
 constexpr int kLockTries = 160, kLockPauseMs = 50;     // an earlier recorder may have lines to write
@@ -40,15 +42,19 @@ bool is_object(std::string_view line) {
            std::ranges::all_of(line, [](char byte) { return byte >= 0x20 && byte < 0x7f; });
 }
 
-Status lock_alone(FdRef directory) {
-    for (int tries = 0; ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+// THREAT: a local user locks what he may only read, and no recorder starts. The state directory may be readable; this file is not.
+Result<UniqueFd> lock_alone(FdRef directory) {
+    UniqueFd lock(
+        ::openat(directory.get(), kLockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (!lock.is_open()) return system_error(kLockName);
+    for (int tries = 0; ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
         if (errno != EWOULDBLOCK) return system_error("flock");
         if (tries == kLockTries)
             return failure(Errc::kLimit,
                            "the recorder of an earlier agent still has lines to write; is the disk full?");
         ::poll(nullptr, 0, kLockPauseMs);
     }
-    return {};
+    return lock;
 }
 
 // The end of a file, at least its last line.
@@ -96,7 +102,7 @@ Result<Log> Log::open(FdRef directory, Rotation rotation) {
     log.rotation_ = rotation;
     log.directory_ = UniqueFd(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!log.directory_.is_open()) return system_error("the state directory");
-    TRY(lock_alone(log.directory_));
+    log.lock_ = TRY(lock_alone(log.directory_));
     void* memory = ::mmap(nullptr, sizeof(Chain), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return system_error("mmap");
     log.chain_.reset(static_cast<Chain*>(memory));
@@ -106,11 +112,12 @@ Result<Log> Log::open(FdRef directory, Rotation rotation) {
 }
 
 Status Log::open_file() {
-    file_ = open_log(directory_, 0, O_RDWR | O_APPEND | O_CREAT);
-    if (!file_.is_open()) return system_error("audit.jsonl");
+    UniqueFd file = open_log(directory_, 0, O_RDWR | O_APPEND | O_CREAT);
+    if (!file.is_open()) return system_error("audit.jsonl");
     struct stat info{};
-    if (::fstat(file_.get(), &info) != 0) return system_error("fstat");
+    if (::fstat(file.get(), &info) != 0) return system_error("fstat");
     if (!S_ISREG(info.st_mode)) return failure(Errc::kInvalid, "audit.jsonl: not a regular file");
+    file_ = std::move(file);
     chain_->inode = info.st_ino;
     is_closed_ = false;
     return {};
@@ -137,6 +144,7 @@ Status Log::measure() {
     struct stat info{};
     if (::fstat(file_.get(), &info) != 0) return system_error("fstat");
     file_size_ = static_cast<std::uint64_t>(info.st_size);
+    is_removed_ = info.st_nlink == 0;
     return {};
 }
 
@@ -181,10 +189,11 @@ Status Log::write_out() {
 }
 
 Result<bool> Log::write_some(const ipc::Ring& ring) {
+    if (chain_->size == 0) ring.words().taken = chain_->taken;
+    if (is_complete(ring)) return false;
+    TRY(measure());
+    if (is_removed_) TRY(replace_removed());
     if (chain_->size == 0) {
-        ring.words().taken = chain_->taken;
-        if (ring.words().put == chain_->taken) return false;
-        TRY(measure());
         if (file_size_ > 0 && file_size_ + kLogBatch > rotation_.max_size) TRY(rotate());
         if (!TRY(compose(ring))) return false;
     }
@@ -197,17 +206,31 @@ bool Log::is_complete(const ipc::Ring& ring) const {
     return chain_->size == 0 && ring.words().put == chain_->taken;
 }
 
+// A line that is not the broker's.
+Status Log::write_own(std::string_view object) {
+    Hash previous = chain_->previous;
+    const std::string line = (chain_->is_torn ? "\n" : "") + chained(object, previous) + "\n";
+    std::ranges::copy(line, chain_->text.begin());
+    TRY(measure());
+    begin(line.size(), previous, chain_->taken);
+    return write_out();
+}
+
+// Nobody reads what is written to a file that has no name any more. A batch under way is written to the new one as a whole.
+Status Log::replace_removed() {
+    TRY(open_file());
+    chain_->is_torn = false;
+    chain_->done = 0;
+    if (chain_->size != 0) TRY(write_out());
+    return write_own(kRemovedLine);
+}
+
 // Its last line says that nothing was cut off behind it; the next file's first line has that line's hash.
 Status Log::close_file() {
     if (chain_->size != 0) TRY(write_out());
     if (!is_closed_) {
-        Hash previous = chain_->previous;
-        const std::string line = (chain_->is_torn ? "\n" : "") + chained(kLastLine, previous) + "\n";
-        std::ranges::copy(line, chain_->text.begin());
-        TRY(measure());
-        begin(line.size(), previous, chain_->taken);
         is_closed_ = true;
-        TRY(write_out());
+        TRY(write_own(kLastLine));
     }
     if (::fdatasync(file_.get()) != 0) return system_error("fdatasync");
     return {};
@@ -229,15 +252,20 @@ Status Log::reopen() {
     struct stat named{};
     const bool is_there = ::fstatat(directory_.get(), name_of(0).c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
     if (is_there && named.st_ino == chain_->inode) return {};
+    TRY(measure());
+    if (is_removed_) return replace_removed();
     TRY(close_file());
     return open_file();
 }
 
 // The last write of the other process may have done a part of its work without our hearing of it; the file's size tells.
 Status Log::take_over() {
+    const std::uint64_t inode = chain_->inode;
     TRY(open_file());
     TRY(measure());
-    if (file_size_ >= chain_->start && file_size_ - chain_->start <= chain_->size)
+    if (chain_->inode != inode)
+        chain_->done = 0;  // the file was removed or renamed
+    else if (file_size_ >= chain_->start && file_size_ - chain_->start <= chain_->size)
         chain_->done = std::max<std::size_t>(chain_->done, file_size_ - chain_->start);
     return {};
 }

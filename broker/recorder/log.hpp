@@ -51,8 +51,8 @@ public:
     /// audit.jsonl.1. Errors: kSystem, kInvalid if it is not a regular file, kLimit if another recorder is still at work.
     static Result<Log> open(FdRef directory, Rotation rotation);
 
-    /// Puts the next lines of the ring into the file; false if there are none. Errors: kInvalid for a line that is none;
-    /// kSystem if the disk does not take them, which can be tried again.
+    /// Puts the next lines of the ring into the file; false if there are none. If the file was removed, into a new one, whose first
+    /// line says so. Errors: kInvalid for a line that is none; kSystem if the disk does not take them, which can be tried again.
     Result<bool> write_some(const ipc::Ring& ring);
     [[nodiscard]] bool is_complete(const ipc::Ring& ring) const;
 
@@ -74,15 +74,19 @@ private:
     Status measure();
     Status rotate();
     Status close_file();
+    Status replace_removed();
+    Status write_own(std::string_view object);
     Status write_out();
     void begin(std::size_t size, const Hash& previous, std::uint64_t taken);
     Result<bool> compose(const ipc::Ring& ring);
 
-    UniqueFd directory_;  // holds the lock: one recorder per directory
+    UniqueFd directory_;
+    UniqueFd lock_;  // held by both processes: one recorder per directory
     UniqueFd file_;
     Rotation rotation_;
     std::uint64_t file_size_ = 0;
-    bool is_closed_ = false;  // the file has its last line
+    bool is_removed_ = false;  // the file has no name any more
+    bool is_closed_ = false;   // the file has its last line
     std::unique_ptr<Chain, Unmap> chain_;
 };
 

@@ -1,6 +1,6 @@
 // The recorder executable: the audit log, and nothing else.
 //
-//   sallyport-recorder MAX_SIZE KEEP   started by the broker, which is on descriptor 3; 4 is the state directory, 5 the ring
+//   sallyport-recorder MAX_SIZE KEEP LAST_LINES   started by the broker, which is on descriptor 3; 4 is the state directory, 5 the ring
 //
 // Runs in:  recorder
 // Input:    the broker's arguments; afterwards lines of a broker that may have been taken over
@@ -39,7 +39,7 @@ bool parse(std::string_view text, Number& number) {
 }
 
 // Up to READY, with standard error for what is wrong.
-Result<recorder::Recorder> start(const recorder::Rotation& rotation) {
+Result<recorder::Recorder> start(const recorder::Rotation& rotation, recorder::LastLines last_lines) {
     if (::close_range(kRing + 1, ~0U, 0) != 0) return system_error("close_range");
     UniqueFd broker(kBroker);
     const UniqueFd directory(kStateDirectory);
@@ -47,7 +47,7 @@ Result<recorder::Recorder> start(const recorder::Rotation& rotation) {
     recorder::Log log = TRY(recorder::Log::open(directory, rotation));
     TRY(sandbox::lockdown_recorder(directory));
     if (::send(broker.get(), "r", 1, MSG_NOSIGNAL) != 1) return system_error("send");
-    return recorder::Recorder(std::move(broker), std::move(ring), std::move(log));
+    return recorder::Recorder(std::move(broker), std::move(ring), std::move(log), last_lines);
 }
 
 }  // namespace
@@ -55,9 +55,10 @@ Result<recorder::Recorder> start(const recorder::Rotation& rotation) {
 int main(int argc, char** argv) {
     const std::span arguments(argv, static_cast<std::size_t>(argc));
     recorder::Rotation rotation;
-    if (argc != 3 || !parse(arguments[1], rotation.max_size) || !parse(arguments[2], rotation.keep)) return 2;
+    if (argc != 4 || !parse(arguments[1], rotation.max_size) || !parse(arguments[2], rotation.keep)) return 2;
     set_signals();
-    auto recorder = start(rotation);
+    const bool waits = arguments[3] != std::string_view("let-go");
+    auto recorder = start(rotation, waits ? recorder::LastLines::kWait : recorder::LastLines::kLetGo);
     if (recorder) {
         sandbox::forget_startup_code();
         return recorder->run();

@@ -13,10 +13,14 @@
 
 namespace sallyport::recorder {
 
+/// When the broker is gone and the disk does not take its last lines: whether to wait until it does, or to let them go, so that the
+/// next agent can start.
+enum class LastLines : std::uint8_t { kWait, kLetGo };
+
 class Recorder {
 public:
-    Recorder(UniqueFd broker, ipc::Ring ring, Log log)
-        : broker_(std::move(broker)), ring_(std::move(ring)), log_(std::move(log)) {}
+    Recorder(UniqueFd broker, ipc::Ring ring, Log log, LastLines last_lines)
+        : broker_(std::move(broker)), ring_(std::move(ring)), log_(std::move(log)), last_lines_(last_lines) {}
 
     /// Gives back the exit status.
     int run();
@@ -30,10 +34,12 @@ private:
     /// Whether no disk may be touched. When the broker is gone the guard thaws, and a write waits for that at most.
     [[nodiscard]] bool is_held() const { return ring_.words().is_held != 0 && broker_.is_open(); }
     Result<bool> write_all();
+    [[nodiscard]] bool is_worth_waiting(int fault) const;
 
     UniqueFd broker_;  // not open: it is gone
     ipc::Ring ring_;
     Log log_;
+    LastLines last_lines_;
     UniqueFd peer_;  // the other process; not open: it is gone
     bool is_keeper_ = false;
     bool has_to_take_over_ = false;

@@ -134,6 +134,22 @@ TEST(FullDiskOfTheLog, ChangesNothingIfThePolicySaysGoOn) {
     EXPECT_EQ(first_broken_link(audit_lines(small.agent().audit_file())), -1);
 }
 
+// The recorder of the killed agent has lines that nothing takes: it lets them go, since the policy says so.
+TEST(FullDiskOfTheLog, StopsNoStartAfterAKillIfThePolicySaysGoOn) {
+    SmallState small("audit = { on_loss = \"go on\" }");
+    HostClient host = small.agent().connect();
+    EXPECT_EQ(host.ask(open_request(small.agent())), "{\"return\": 1000}");
+    small.fill();
+    for (int at = 0; at < 6000; ++at) ASSERT_EQ(desc_of(host.ask(read_request())), "");
+    small.agent().broker().signal(SIGKILL);
+    EXPECT_EQ(small.agent().broker().wait(), -SIGKILL);
+    small.agent().restart();
+    ASSERT_TRUE(small.agent().is_serving()) << small.agent().messages();
+    HostClient next = small.agent().connect();
+    expect_floor(next);
+    EXPECT_EQ(next.ask(open_request(small.agent())), "{\"return\": 1001}");
+}
+
 // As long as a disk that hangs.
 TEST(RecorderThatHangs, RefusesWhatCannotBeRecordedAndLosesNoLine) {
     Agent agent({.policy = policy(), .prepare = make_file});

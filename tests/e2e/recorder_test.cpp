@@ -1,8 +1,14 @@
 // The recorder: what it holds, its files, and that no line is lost whichever process is killed.
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
 
 #include <filesystem>
 #include <fstream>
@@ -92,8 +98,9 @@ TEST_F(Recorder, HoldsNoCapabilityAndNothingButTheLog) {
         EXPECT_EQ(status_field(process, "Seccomp"), "2");
         for (const std::string& link : list_descriptors(process)) {
             const bool is_known = link == agent_.state() || link == agent_.state() + "/audit.jsonl" ||
-                                  link.starts_with("socket:") || link.starts_with("/memfd:sallyport-log") ||
-                                  link.find("/dev/null") == 0 || link.ends_with("/messages");
+                                  link == agent_.state() + "/audit.lock" || link.starts_with("socket:") ||
+                                  link.starts_with("/memfd:sallyport-log") || link.find("/dev/null") == 0 ||
+                                  link.ends_with("/messages");
             EXPECT_TRUE(is_known) << link;
         }
     }
@@ -129,6 +136,20 @@ TEST_F(Recorder, GoesOnInANewFileAfterARenameAndSighup) {
     EXPECT_EQ(count_lines(lines, "guest-file-read"), 30);
     EXPECT_EQ(count_lines(audit_lines(file), "guest-file-read"), 10);
     expect_whole(lines);
+}
+
+TEST_F(Recorder, WhoseFileIsRemovedGoesOnInANewOneThatSaysSo) {
+    read(10);
+    const auto removed = audit_lines(agent_.audit_file());
+    fs::remove(agent_.audit_file());
+    read(10);  // nobody has told it
+    const auto lines = audit_lines(agent_.audit_file());
+    EXPECT_EQ(count_lines(lines, "guest-file-read"), 10);
+    ASSERT_EQ(count_lines(lines, "log-removed"), 1);
+    EXPECT_EQ(lines.front().find(R"({"verdict":"note","what":"log-removed","prev":")" +
+                                 hash_of_line(removed.back())),
+              0U);
+    EXPECT_EQ(first_broken_link(lines), -1);
 }
 
 TEST_F(Recorder, GoesOnWithItsChainWhenTheLogIsCopiedAndTruncated) {
@@ -251,6 +272,33 @@ TEST_F(Recorder, OfAnEarlierAgentFinishesBeforeTheNextBegins) {
     const auto lines = all_lines(agent_);
     EXPECT_EQ(count_lines(lines, "guest-file-read"), 100);
     expect_whole(lines);
+}
+
+// A local user may lock whatever he may open, if only to read.
+TEST(ALocalUser, WhoLocksAllThatHeMayOpenOfTheStateDirectoryStopsNoStart) {
+    Agent agent(options());
+    ASSERT_TRUE(agent.is_serving());
+    agent.stop();
+    fs::permissions(agent.state(), fs::perms{0755});
+    std::array<int, 2> locked{};
+    ASSERT_EQ(::pipe2(locked.data(), O_CLOEXEC), 0);
+    const UniqueFd read_end(locked[0]), write_end(locked[1]);
+    const Child user([&] {
+        if (::setgroups(0, nullptr) != 0 || ::setresuid(12346, 12346, 12346) != 0) return 1;
+        if (::flock(::open(agent.state().c_str(), O_RDONLY | O_CLOEXEC), LOCK_EX | LOCK_NB) != 0) return 2;
+        for (const auto& entry : fs::directory_iterator(agent.state())) {
+            const int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+            if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) != 0) return 3;
+        }
+        if (::write(write_end.get(), "1", 1) != 1) return 4;
+        ::pause();
+        return 0;
+    });
+    char byte = 0;
+    ASSERT_TRUE(wait_for(read_end.get(), POLLIN, Deadline()));
+    ASSERT_EQ(::read(read_end.get(), &byte, 1), 1);
+    agent.restart();
+    EXPECT_TRUE(agent.is_serving()) << agent.messages();
 }
 
 }  // namespace

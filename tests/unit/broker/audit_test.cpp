@@ -187,6 +187,18 @@ TEST_F(Composed, IsSyncedOnlyWhenTheRecorderSaysSoOfTheLastLine) {
     EXPECT_TRUE(audit_->is_synced());
 }
 
+TEST_F(Composed, ARecorderThatSaysAnythingAllTheTimeIsHeardABitAtATime) {
+    constexpr int kSaid = 100;
+    for (int at = 0; at < kSaid; ++at) ASSERT_TRUE(ipc::send(recorder_, "w", ipc::WhenFull::kFail));
+    recorder_.reset();
+    // The end comes behind what was said before it.
+    EXPECT_TRUE(audit_->hear());
+    int turns = 1;
+    while (audit_->hear() && turns < kSaid) ++turns;
+    EXPECT_GT(turns, 2);
+    EXPECT_LT(turns, kSaid);
+}
+
 TEST_F(Composed, ARecorderThatIsGoneIsHeard) {
     EXPECT_TRUE(audit_->hear());
     recorder_.reset();

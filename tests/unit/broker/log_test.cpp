@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sha2.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -53,6 +54,22 @@ protected:
         }
     }
     std::vector<std::string> of(const std::string& name) { return lines(scratch_.read(name)); }
+    // A process is killed in the middle of a write, which the limit of a file's size stands for here: the first part of the
+    // batch is in the file, and whoever goes on knows only what is in the memory that they share.
+    void write_part_of_a_batch(Log& log) {
+        const pid_t writer = ::fork();
+        if (writer == 0) {
+            const rlimit little{.rlim_cur = 1234, .rlim_max = 1234};
+            ::signal(SIGXFSZ, SIG_IGN);
+            ::setrlimit(RLIMIT_FSIZE, &little);
+            const auto written = log.write_some(ring_);
+            ::_exit(!written && written.error().sys_errno == EFBIG ? 0 : 1);
+        }
+        int status = 0;
+        ASSERT_EQ(::waitpid(writer, &status, 0), writer);
+        ASSERT_EQ(status, 0);
+        ASSERT_EQ(scratch_.read("audit.jsonl").size(), 1234U);
+    }
     ScratchDirectory scratch_;
     ipc::Ring ring_;
 };
@@ -153,6 +170,64 @@ TEST_F(LogOnDisk, GoesOnAtTheBeginningOfAFileThatWasCopiedAndTruncated) {
     expect_chain(all);
 }
 
+constexpr const char* kRemovedLine = R"({"verdict":"note","what":"log-removed")";
+
+TEST_F(LogOnDisk, GoesOnInANewFileWhenItWasRemovedAndItsFirstLineSaysSo) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"before\":1}");
+    write_all(*log);
+    const auto before = of("audit.jsonl");
+    std::filesystem::remove(scratch_.path() / "audit.jsonl");
+    for (const char* line : {"{\"after\":1}", "{\"after\":2}"}) {
+        ring_.put(line);
+        write_all(*log);
+    }
+    const auto all = of("audit.jsonl");
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[0].find(kRemovedLine), 0U) << all[0];
+    EXPECT_EQ(previous_hash(all[0]), sha256(before.at(0))) << "what is missing shows";
+    expect_chain(all);
+    EXPECT_TRUE(log->sync());
+}
+
+TEST_F(LogOnDisk, ThatWasRemovedIsReplacedAlsoWhenAskedToLook) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"before\":1}");
+    write_all(*log);
+    std::filesystem::remove(scratch_.path() / "audit.jsonl");
+    EXPECT_TRUE(log->reopen());
+    ASSERT_EQ(of("audit.jsonl").size(), 1U);
+    EXPECT_EQ(of("audit.jsonl")[0].find(kRemovedLine), 0U);
+}
+
+TEST_F(LogOnDisk, WhoseDirectoryWasRemovedIsAnErrorAndNothingIsTakenForWritten) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    std::filesystem::remove_all(scratch_.path());
+    ring_.put("{\"after\":1}");
+    for (int tries = 0; tries < 2; ++tries) {
+        const auto written = log->write_some(ring_);
+        ASSERT_FALSE(written);
+        EXPECT_EQ(written.error().sys_errno, ENOENT);
+    }
+    EXPECT_EQ(ring_.words().taken, 0U);
+}
+
+// Whoever may read the directory may lock it.
+TEST_F(LogOnDisk, IsLockedByAFileThatOnlyItsOwnerCanOpen) {
+    const UniqueFd lock(::fcntl(scratch_.fd().get(), F_DUPFD_CLOEXEC, 3));
+    ASSERT_EQ(::flock(lock.get(), LOCK_EX | LOCK_NB), 0);
+    const auto log = open();
+    ASSERT_TRUE(log) << log.error().what;
+    struct stat info{};
+    ASSERT_EQ(::stat((scratch_.path() / "audit.lock").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777U, 0600U);
+    const UniqueFd other(::open((scratch_.path() / "audit.lock").c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(::flock(other.get(), LOCK_EX | LOCK_NB), -1) << "two may write at once";
+}
+
 TEST_F(LogOnDisk, AnEmptyFileGoesOnWithTheChainOfTheOneBefore) {
     scratch_.write("audit.jsonl.1", "{\"last\":1}\n");
     auto log = open();
@@ -187,25 +262,25 @@ TEST_F(LogOnDisk, TextThatIsNoObjectOfPrintableAsciiIsRefusedAndNotWritten) {
     EXPECT_EQ(scratch_.read("audit.jsonl"), "");
 }
 
-// A process is killed in the middle of a write, which the limit of a file's size stands for here: the first part of the
-// batch is in the file, and whoever goes on knows only what is in the memory that they share.
+// The same, and the file is removed before somebody goes on: the batch is written anew, as a whole.
+TEST_F(LogOnDisk, WhoGoesOnAfterTheFileWasRemovedBeginsTheBatchAnew) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    for (int at = 0; at < 50; ++at) ring_.put("{\"seq\":" + std::to_string(at) + "}");
+    write_part_of_a_batch(*log);
+    std::filesystem::remove(scratch_.path() / "audit.jsonl");
+    ASSERT_TRUE(log->take_over());
+    write_all(*log);
+    EXPECT_EQ(of("audit.jsonl").size(), 50U);
+    expect_chain(of("audit.jsonl"));
+}
+
 TEST_F(LogOnDisk, WhoGoesOnWritesTheRestOfABatchAndNothingTwice) {
     auto log = open();
     ASSERT_TRUE(log);
     for (int at = 0; at < 50; ++at) ring_.put("{\"seq\":" + std::to_string(at) + "}");
     ring_.put("{\"long\":\"" + std::string(2000, 'x') + "\"}");
-    const pid_t writer = ::fork();
-    if (writer == 0) {
-        const rlimit little{.rlim_cur = 1234, .rlim_max = 1234};
-        ::signal(SIGXFSZ, SIG_IGN);
-        ::setrlimit(RLIMIT_FSIZE, &little);
-        const auto written = log->write_some(ring_);
-        ::_exit(!written && written.error().sys_errno == EFBIG ? 0 : 1);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(writer, &status, 0), writer);
-    ASSERT_EQ(status, 0);
-    EXPECT_EQ(scratch_.read("audit.jsonl").size(), 1234U);
+    write_part_of_a_batch(*log);
     EXPECT_EQ(ring_.words().taken, 0U) << "what is not whole in the file is not taken";
     ASSERT_TRUE(log->take_over());
     write_all(*log);
