@@ -9,6 +9,7 @@ import traceback
 import budgets
 import commands
 import elf
+import pages
 import rules
 
 
@@ -21,7 +22,7 @@ def faults_of(function):
 
 def main():
     checks = [(module.__name__, name, function)
-              for module in (budgets, rules, commands, elf)
+              for module in (budgets, rules, commands, elf, pages)
               for name, function in vars(module).items() if name.startswith("check_")]
     print(f"1..{len(checks)}")
     failed = False

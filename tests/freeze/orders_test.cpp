@@ -1,0 +1,141 @@
+// The guard by itself, with a broker that this test plays: mount points that are covered, or exchanged for links, after the guard has
+// read the list of mounts and before it opens them. That is the moment between its two orders for a freeze by list.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/guard.pb.h"
+#include "tests/freeze/freezing.hpp"
+
+namespace sallyport::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class GuardAlone {
+public:
+    GuardAlone() {
+        auto sockets = ipc::socket_pair();
+        if (!sockets) throw std::runtime_error("socket_pair");
+        broker_ = std::move(sockets->first);
+        guard_ =
+            std::make_unique<Child>(Program{.words = {build_root() + "/broker/guard/guard", "serve"},
+                                            .environment = {},
+                                            .output = {},
+                                            .before_exec = [other = sockets->second.get()] {
+                                                const int aside = ::fcntl(other, F_DUPFD, 10);
+                                                if (::dup2(aside, 3) != 3 || ::close_range(4, ~0U, 0) != 0)
+                                                    ::_exit(120);
+                                            }});
+        ipc::GuardRequest row;
+        ipc::FreezeSelection& selection = *row.mutable_add_row()->mutable_selection();
+        selection.set_max_frozen_ms(60'000);
+        selection.set_per_mount_ms(10'000);
+        say(row);
+        ipc::GuardRequest lock;
+        lock.mutable_lock();
+        say(lock);
+        if (!hear().has_ready()) throw std::runtime_error("the guard is not ready");
+    }
+
+    void say(const ipc::GuardRequest& request) const {
+        std::string frame;
+        ipc::encode(request, frame);
+        EXPECT_TRUE(ipc::send(broker_, frame, ipc::WhenFull::kWait));
+    }
+    [[nodiscard]] ipc::GuardReply hear() const {
+        if (!wait_for(broker_.get(), POLLIN, Deadline())) throw std::runtime_error("the guard says nothing");
+        ipc::Frame frame;
+        ipc::GuardReply reply;
+        std::string scratch;
+        if (!ipc::receive(broker_, frame).value_or(false) || !ipc::decode(frame.bytes, reply, scratch))
+            throw std::runtime_error("the guard is gone");
+        return reply;
+    }
+    /// Has it read the list of mounts; the number of the file system that is mounted on `point`.
+    std::uint32_t list(const std::string& point) const {
+        ipc::GuardRequest request;
+        request.mutable_list();
+        say(request);
+        const ipc::GuardReply reply = hear();
+        for (const auto& mount : reply.listed().mounts())
+            if (mount.point() == point) return mount.number();
+        throw std::runtime_error("not listed: " + point);
+    }
+    /// Has it freeze the file system of that number; how many are frozen then.
+    std::uint32_t freeze(std::uint32_t number) const {
+        ipc::GuardRequest request;
+        request.mutable_freeze()->set_chosen_only(true);
+        request.mutable_freeze()->set_freeze(1);
+        request.mutable_freeze()->add_chosen(number);
+        say(request);
+        return hear().frozen().count();
+    }
+    void thaw() const {
+        ipc::GuardRequest request;
+        request.mutable_thaw()->set_freeze(1);
+        say(request);
+        EXPECT_TRUE(hear().has_thawed());
+    }
+
+private:
+    UniqueFd broker_;
+    std::unique_ptr<Child> guard_;
+};
+
+TEST(BetweenListAndFreeze, NothingHappenedAndTheChosenFileSystemIsFrozen) {
+    const auto systems = make_systems(2);
+    const GuardAlone guard;
+    EXPECT_EQ(guard.freeze(guard.list("/mnt/fs0")), 1U);
+    std::unique_ptr<Child> writer;
+    EXPECT_TRUE(blocks_writers("/mnt/fs0", writer));
+    EXPECT_TRUE(is_writable("/mnt/fs1"));
+    guard.thaw();
+    EXPECT_EQ(writer->wait(), 0);
+}
+
+TEST(BetweenListAndFreeze, TheMountPointWasCoveredAndWhatCoversItIsNotFrozen) {
+    const auto systems = make_systems(2);
+    const GuardAlone guard;
+    const std::uint32_t number = guard.list("/mnt/fs0");
+    {
+        const BindMount cover("/mnt/fs1", "/mnt/fs0");
+        EXPECT_EQ(guard.freeze(number), 0U);
+        EXPECT_TRUE(is_writable("/mnt/fs1"));
+        guard.thaw();
+    }
+    EXPECT_TRUE(all_are_writable(systems));
+}
+
+// Opening can be felt: a FUSE mount would be asked, and could let the guard wait.
+TEST(BetweenListAndFreeze, ALinkTookThePlaceOfTheMountPointAndWhereItLeadsIsNotOpened) {
+    const auto systems = make_systems(1);
+    fs::create_directories("/mnt/was");
+    fs::create_directories("/mnt/target");
+    const GuardAlone guard;
+    std::uint32_t number = 0;
+    {
+        const BindMount bind("/mnt/fs0", "/mnt/user/point");
+        number = guard.list("/mnt/user/point");
+    }
+    // The other mount point of the file system is covered, so that only this one is left.
+    ASSERT_EQ(::mount("cover", "/mnt/fs0", "tmpfs", 0, nullptr), 0);
+    fs::remove("/mnt/user/point");
+    fs::create_directory_symlink("/mnt/target", "/mnt/user/point");
+    const UniqueFd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    ASSERT_GE(::inotify_add_watch(watch.get(), "/mnt/target", IN_OPEN), 0);
+    EXPECT_EQ(guard.freeze(number), 0U);
+    EXPECT_FALSE(wait_for(watch.get(), POLLIN, Deadline(milliseconds(0)))) << "it was opened";
+    guard.thaw();
+    ASSERT_EQ(::umount("/mnt/fs0"), 0);
+    EXPECT_TRUE(all_are_writable(systems));
+}
+
+}  // namespace
+}  // namespace sallyport::test
