@@ -23,7 +23,9 @@ long trace(int request, pid_t process, More... more) {
 }
 
 // An exception ends the child: it must not go on as the test.
-[[noreturn]] void be_stepped(const std::function<std::string()>& body, int answer_to) noexcept {
+[[noreturn]] void be_stepped(const std::function<void()>& prepare, const std::function<std::string()>& body,
+                             int answer_to) noexcept {
+    prepare();
     if (trace(PTRACE_TRACEME, 0, 0, 0) != 0) ::_exit(2);
     ::raise(SIGSTOP);
     const std::string answer = body();
@@ -39,14 +41,14 @@ bool begins_call(pid_t process) {
 
 }  // namespace
 
-Stepped step_through(const std::function<std::string()>& body,
+Stepped step_through(const std::function<void()>& prepare, const std::function<std::string()>& body,
                      const std::map<std::size_t, std::function<void()>>& acts) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
     const UniqueFd read_end(ends[0]);
     UniqueFd write_end(ends[1]);
     const pid_t process = ::fork();
-    if (process == 0) be_stepped(body, write_end.get());
+    if (process == 0) be_stepped(prepare, body, write_end.get());
     write_end.reset();
     Stepped stepped;
     int status = 0;

@@ -13,9 +13,9 @@ struct Stepped {
     std::size_t calls = 0;  // system calls that `body` began
 };
 
-/// Runs `body` in a child process, stopped at the beginning of each of its system calls. Before the call with number N (from 0)
-/// `acts[N]` is done by the caller's process, if there is such an act.
-Stepped step_through(const std::function<std::string()>& body,
+/// Runs `prepare` and then `body` in a child process, which is stopped at the beginning of each system call of `body`. Before the
+/// call with number N (from 0) `acts[N]` is done by the caller's process, if there is such an act.
+Stepped step_through(const std::function<void()>& prepare, const std::function<std::string()>& body,
                      const std::map<std::size_t, std::function<void()>>& acts);
 
 }  // namespace sallyport::test
