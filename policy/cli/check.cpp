@@ -7,7 +7,6 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <memory>
 #include <string>
 
 #include "policy/cli/confined.hpp"
@@ -151,7 +150,9 @@ std::string warnings_of(const Policy& policy, WallTime now) {
     return text;
 }
 
-int run(const std::string& path) {
+}  // namespace
+
+int run_check(const std::string& path) {
     const auto input = open_input(path);
     if (!input) return kFailure;
     const auto compiled = compile_apart(*input);
@@ -169,14 +170,6 @@ int run(const std::string& path) {
     print(compile::printable(path) + ": no errors\n" + summary_of(*policy, now));
     complain(warnings_of(*policy, now));
     return kSuccess;
-}
-
-}  // namespace
-
-Run declare_check(CLI::App& command) {
-    const auto path = std::make_shared<std::string>();
-    command.add_option("POLICY", *path, "The policy")->required();
-    return [path] { return run(*path); };
 }
 
 }  // namespace sallyport::policy::cli

@@ -1,6 +1,5 @@
 // freeze-plan: what a policy would freeze on this machine, in which order, and what it would leave alone, and why. The same
 // planning as the agent's; nothing is opened or frozen.
-#include <memory>
 #include <string>
 
 #include "broker/guard/graph.hpp"
@@ -14,8 +13,6 @@
 namespace sallyport::policy::cli {
 
 namespace {
-
-constexpr const char* kMounts = "/proc/self/mountinfo";
 
 std::string line_of(const guard::FileSystem& system) {
     const guard::Mount& first = system.mounts.front();
@@ -45,7 +42,9 @@ int fail(std::string_view name, const Error& error) {
     return kFailure;
 }
 
-int run(const std::string& path, const std::string& mounts_path) {
+}  // namespace
+
+int run_freeze_plan(const std::string& path, const std::string& mounts_path) {
     const auto input = open_input(path);
     if (!input) return kFailure;
     const auto compiled = compile_apart(*input);
@@ -68,16 +67,6 @@ int run(const std::string& path, const std::string& mounts_path) {
     }
     if (!is_any) print("no rule lets anything be frozen\n");
     return kSuccess;
-}
-
-}  // namespace
-
-Run declare_freeze_plan(CLI::App& command) {
-    const auto path = std::make_shared<std::string>();
-    const auto mounts = std::make_shared<std::string>(kMounts);
-    command.add_option("POLICY", *path, "The policy")->required();
-    command.add_option("--mountinfo", *mounts, "A copy of another machine's list of mounts");
-    return [path, mounts] { return run(*path, *mounts); };
 }
 
 }  // namespace sallyport::policy::cli

@@ -1,7 +1,11 @@
 // sallyport-policy: checks and compiles policies. Works unprivileged, on copies, without a running agent.
 // Runs in:  the admin's shell; a throw-away process of the broker's start
+#include <CLI/CLI.hpp>
 #include <array>
+#include <functional>
+#include <memory>
 #include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,6 +18,69 @@ namespace {
 
 using namespace sallyport::policy::cli;
 namespace compile = sallyport::policy::compile;
+
+/// Gives the exit status.
+using Run = std::function<int()>;
+
+/// Declares a verb's own options on `command` and gives what is to be run once they are read.
+using Declare = Run (*)(CLI::App& command);
+
+Run declare_check(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    return [path] { return run_check(*path); };
+}
+
+Run declare_compile(CLI::App& command) {
+    const auto arguments = std::make_shared<CompileArguments>();
+    auto* policy = command.add_option("POLICY", arguments->policy, "The policy");
+    command.add_option("-o,--output", arguments->output, "Where to write; else standard output")
+        ->needs(policy);
+    auto* input_fd = command.add_option("--input-fd", arguments->input_fd, "Open descriptor of the policy");
+    auto* name = command.add_option("--name", arguments->name, "The policy's name in messages");
+    auto* output_fd = command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to");
+    auto* passwd_fd =
+        command.add_option("--passwd-fd", arguments->passwd_fd, "Open descriptor of /etc/passwd");
+    for (auto* option : {input_fd, output_fd, passwd_fd}) option->check(CLI::NonNegativeNumber);
+    for (auto* option : {name, output_fd, passwd_fd}) {
+        input_fd->needs(option);
+        option->needs(input_fd);
+    }
+    input_fd->excludes(policy);
+    command.callback([policy, input_fd] {
+        if (policy->count() + input_fd->count() == 0) throw CLI::RequiredError("POLICY");
+    });
+    return [arguments] { return run_compile(*arguments); };
+}
+
+Run declare_freeze_plan(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    const auto mounts = std::make_shared<std::string>(kMounts);
+    command.add_option("POLICY", *path, "The policy")->required();
+    command.add_option("--mountinfo", *mounts, "A copy of another machine's list of mounts");
+    return [path, mounts] { return run_freeze_plan(*path, *mounts); };
+}
+
+Run declare_service(CLI::App& command) {
+    const auto arguments = std::make_shared<ServiceArguments>();
+    command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to")->required();
+    command.add_option("--config-fd", arguments->config_fd, "Open descriptor of the configuration file");
+    command.add_option("--config-name", arguments->config_name, "The file's name in messages");
+    command.add_flag("--final", arguments->is_final, "The configuration file is given, or there is none");
+    command.add_option("WORDS", arguments->words, "The arguments of sallyportd, after --");
+    command.positionals_at_end();
+    return [arguments] { return run_service(*arguments); };
+}
+
+Run declare_verify_log(CLI::App& command) {
+    const auto files = std::make_shared<std::vector<std::string>>();
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_option("FILE", *files, "Files of the log, in any order")->required();
+    command.add_flag("--json", *as_json, "One JSON object");
+    command.footer(
+        "Status 0: the chain holds. 1: it does not; the first bad line is named. 2: a file cannot be used.");
+    return [files, as_json] { return run_verify_log(*files, *as_json); };
+}
 
 struct Verb {
     const char* name;

@@ -5,7 +5,6 @@
 // form.
 #include <array>
 #include <charconv>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,30 +105,21 @@ void set_the_rest(const Options& options, compiled::Service& service) {
     if (!options.config.empty()) service.set_config(options.config);
 }
 
-struct Arguments {
-    int output_fd = -1;
-    int config_fd = -1;
-    bool is_final =
-        false;  // the configuration file is given, or there is none, unless the words name another
-    std::string config_name;
-    std::vector<std::string> words;
-};
-
-int answer(const Arguments& arguments, const compiled::Service& service) {
+int answer(const ServiceArguments& arguments, const compiled::Service& service) {
     const Status written = write_all(FdRef(arguments.output_fd), service.SerializeAsString());
     if (written) return kSuccess;
     complain(describe("output", written.error()));
     return kFailure;
 }
 
-int say(const Arguments& arguments, std::string_view text) {
+int say(const ServiceArguments& arguments, std::string_view text) {
     print(text);
     compiled::Service service;
     service.set_is_answered(true);
     return answer(arguments, service);
 }
 
-int act(const Arguments& arguments, Action action) {
+int act(const ServiceArguments& arguments, Action action) {
     if (action == Action::kHelp) return say(arguments, help_text());
     if (action == Action::kVersion) return say(arguments, "Sallyport Guest Agent " SALLYPORT_VERSION "\n");
     if (action == Action::kListCommands) return say(arguments, command_names());
@@ -138,7 +128,7 @@ int act(const Arguments& arguments, Action action) {
 }
 
 // Lays the file over `options`; false, and said, if it cannot be used.
-bool read_file(const Arguments& arguments, Options& options) {
+bool read_file(const ServiceArguments& arguments, Options& options) {
     const auto text = read_all(FdRef(arguments.config_fd), kMaxPolicySize);
     if (!text) return complain(describe(arguments.config_name, text.error())), false;
     const auto from_file = compile::read_key_file(*text);
@@ -150,7 +140,7 @@ bool read_file(const Arguments& arguments, Options& options) {
 }
 
 // With all that there is to read.
-int finish(const Arguments& arguments, Options& options) {
+int finish(const ServiceArguments& arguments, Options& options) {
     compiled::Service service;
     if (const std::string wrong = set_channel(options, service); !wrong.empty()) return refuse(wrong);
     if (options.allow_rpcs.is_given && options.allow_rpcs.names.empty())
@@ -162,7 +152,9 @@ int finish(const Arguments& arguments, Options& options) {
     return answer(arguments, service);
 }
 
-int run(Arguments& arguments) {
+}  // namespace
+
+int run_service(ServiceArguments& arguments) {
     if (const auto locked = sandbox::lockdown_compiler(); !locked) return refuse(locked.error().what);
     arguments.words.insert(arguments.words.begin(), "sallyportd");
     Options asked;
@@ -178,19 +170,6 @@ int run(Arguments& arguments) {
     if (arguments.config_fd >= 0 && !read_file(arguments, options)) return kFailure;
     read_command_line(arguments.words, options);
     return finish(arguments, options);
-}
-
-}  // namespace
-
-Run declare_service(CLI::App& command) {
-    const auto arguments = std::make_shared<Arguments>();
-    command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to")->required();
-    command.add_option("--config-fd", arguments->config_fd, "Open descriptor of the configuration file");
-    command.add_option("--config-name", arguments->config_name, "The file's name in messages");
-    command.add_flag("--final", arguments->is_final, "The configuration file is given, or there is none");
-    command.add_option("WORDS", arguments->words, "The arguments of sallyportd, after --");
-    command.positionals_at_end();
-    return [arguments] { return run(*arguments); };
 }
 
 }  // namespace sallyport::policy::cli

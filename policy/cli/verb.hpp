@@ -1,9 +1,10 @@
-// What sallyport-policy can do: one verb, one file, one row in main.cpp.
+// What sallyport-policy can do: one verb, one file. main.cpp reads the words of each; CLI11 costs more to compile than
+// a verb does, so only main.cpp includes it.
 // Runs in:  the policy tool
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
+#include <string>
+#include <vector>
 
 namespace sallyport::policy::cli {
 
@@ -11,16 +12,32 @@ inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;  // the policy is wrong, or a file cannot be used
 inline constexpr int kUsage = 2;    // the command line is wrong
 
-/// Gives the exit status.
-using Run = std::function<int()>;
+/// Where freeze-plan reads the mounts, unless told otherwise.
+inline constexpr const char* kMounts = "/proc/self/mountinfo";
 
-/// Declares a verb's own options on `command` and gives what is to be run once they are read.
-using Declare = Run (*)(CLI::App& command);
+struct CompileArguments {
+    std::string policy;
+    std::string output;
+    std::string name;
+    int input_fd = -1;
+    int output_fd = -1;
+    int passwd_fd = -1;
+};
 
-Run declare_check(CLI::App& command);
-Run declare_compile(CLI::App& command);
-Run declare_freeze_plan(CLI::App& command);
-Run declare_service(CLI::App& command);
-Run declare_verify_log(CLI::App& command);
+struct ServiceArguments {
+    int output_fd = -1;
+    int config_fd = -1;
+    bool is_final =
+        false;  // the configuration file is given, or there is none, unless the words name another
+    std::string config_name;
+    std::vector<std::string> words;
+};
+
+/// Each function gives the exit status.
+int run_check(const std::string& path);
+int run_compile(const CompileArguments& arguments);
+int run_freeze_plan(const std::string& path, const std::string& mounts_path);
+int run_service(ServiceArguments& arguments);
+int run_verify_log(const std::vector<std::string>& names, bool as_json);
 
 }  // namespace sallyport::policy::cli

@@ -208,7 +208,9 @@ int unusable(const std::string& name) {
     return kUnusable;
 }
 
-int verify(const std::vector<std::string>& names, bool as_json) {
+}  // namespace
+
+int run_verify_log(const std::vector<std::string>& names, bool as_json) {
     std::vector<Piece> pieces;
     for (const std::string& name : names) {
         const UniqueFd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
@@ -226,18 +228,6 @@ int verify(const std::vector<std::string>& names, bool as_json) {
     if (const auto fault = order(pieces)) return tell_fault(*fault, as_json);
     tell_good(pieces, as_json);
     return kSuccess;
-}
-
-}  // namespace
-
-Run declare_verify_log(CLI::App& command) {
-    const auto files = std::make_shared<std::vector<std::string>>();
-    const auto as_json = std::make_shared<bool>(false);
-    command.add_option("FILE", *files, "Files of the log, in any order")->required();
-    command.add_flag("--json", *as_json, "One JSON object");
-    command.footer(
-        "Status 0: the chain holds. 1: it does not; the first bad line is named. 2: a file cannot be used.");
-    return [files, as_json] { return verify(*files, *as_json); };
 }
 
 }  // namespace sallyport::policy::cli
