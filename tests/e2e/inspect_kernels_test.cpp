@@ -139,7 +139,10 @@ TEST_F(OtherKernel, RandomLinesAreReadAsByQemu) {
 
 class MemoryBlocks : public OtherKernel {
 protected:
-    void TearDown() override { shell(std::string("rm -rf ") + kMemory + "/*"); }
+    void TearDown() override {
+        const std::string memory = kMemory;
+        shell("rm -rf " + memory + "/*");
+    }
     static void put(const std::string& name, const std::string& text) {
         const fs::path file = fs::path(kMemory) / name;
         fs::create_directories(file.parent_path());

@@ -13,6 +13,8 @@ PROGRAMS = (
     "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "inspector/inspector", "worker/worker",
     "policy/cli/sallyport-policy",
 )
+# The worker's messages are others, under the same names.
+COMPILED_TWICE = {"ipc/codec.cpp"}
 BROKER = "broker/sallyportd"
 BROKER_LIBRARIES = {
     "libprotobuf-lite", "libseccomp", "libcap-ng", "libstdc++", "libgcc_s", "libm", "libc", "ld-linux-x86-64",
@@ -106,6 +108,31 @@ def check_every_source_is_compiled_hardened_and_with_warnings_as_errors():
         missing = [flag for flag in (*FLAGS, "-Werror") if flag not in words]
         if missing or "-w" in words or not {"-fPIE", "-fPIC"} & set(words):
             yield f"{command['file']}: {' '.join(missing) or 'warnings off or not position independent'}"
+
+
+def check_all_but_test_code_is_optimised():
+    """Without that, _FORTIFY_SOURCE does nothing."""
+    for command in json.loads((BUILD / "compile_commands.json").read_text()):
+        words = command["command"].split()
+        levels = [word for word in words if word.startswith("-O")]
+        if not command["output"].startswith("tests/") and ("-O0" in levels or not levels or "-U_FORTIFY_SOURCE" in words):
+            yield f"{command['output']}: {' '.join(levels)}"
+
+
+def check_what_is_installed_is_what_this_file_reads():
+    targets = json.loads(output("meson", "introspect", "--targets", str(BUILD)))
+    installed = {str(pathlib.Path(target["filename"][0]).relative_to(BUILD))
+                 for target in targets if target["installed"] and target["type"] == "executable"}
+    yield from sorted(installed ^ set(PROGRAMS))
+
+
+def check_no_source_is_compiled_twice():
+    outputs = {}
+    for command in our_compilations():
+        outputs.setdefault(str(source_of(command).relative_to(tree.ROOT)), []).append(command["output"])
+    for source, times in outputs.items():
+        if len(times) > 1 and source not in COMPILED_TWICE:
+            yield f"{source}: {' '.join(times)}"
 
 
 def check_trusted_sources_are_compiled_without_exceptions_and_run_time_types():

@@ -44,7 +44,7 @@ const Example kExamples[] = {
     {"JoinedPieces", "NAME=\"Deb\"'ian G'NU/Linux\nID=d'eb'\"ia\"n\n", kTwo},
     {"EscapedBlank", "NAME=Debian\\ GNU/Linux\nID=\\d\\ebian\n", kTwo},
     {"LineGoesOn", "NAME=\"Debian \\\nGNU/Linux\"\nID=deb\\\nian\n", kTwo},
-    {"Nuls", std::string("NAME=\"Debian GNU/Linux\"\nID=deb\0ian\n\0\0\0", 42), kTwo},
+    {"Nuls", std::string("NAME=\"Debian GNU/Linux\"\nID=deb\0ian\n\0\0\0", 38), kTwo},
     {"ByteOrderMark", "\xEF\xBB\xBFNAME=\"Debian GNU/Linux\"\nID=debian\n", kTwo},
     {"TheLastCounts", "ID=other\nNAME=\"Debian GNU/Linux\"\nID=debian\n", kTwo},
     {"Semicolons", "NAME=\"Debian GNU/Linux\";ID=debian;\n", kTwo},
