@@ -11,6 +11,7 @@ import commands
 import elf
 import pages
 import rules
+import verbs
 
 
 def faults_of(function):
@@ -22,7 +23,7 @@ def faults_of(function):
 
 def main():
     checks = [(module.__name__, name, function)
-              for module in (budgets, rules, commands, elf, pages)
+              for module in (budgets, rules, commands, elf, pages, verbs)
               for name, function in vars(module).items() if name.startswith("check_")]
     print(f"1..{len(checks)}")
     failed = False
