@@ -20,11 +20,6 @@ void stay_in_memory() {
     [[maybe_unused]] const int locked = ::mlockall(MCL_CURRENT);
 }
 
-constexpr bool is_left(State state) {
-    return state == State::kFreezing || state == State::kFrozen || state == State::kThawing ||
-           state == State::kStuck;
-}
-
 }  // namespace
 
 void Family::Unmap::operator()(Shared* shared) const {
@@ -56,7 +51,8 @@ Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task 
     family.shared_.reset(std::construct_at(static_cast<Shared*>(memory)));
     Shared& shared = *family.shared_;
     if (task == Task::kTakeOver) {
-        for (std::size_t at = 0; at < family.held_.size(); ++at) shared.entries[at].state = State::kFrozen;
+        for (std::size_t at = 0; at < family.held_.size(); ++at)
+            SALLYPORT_CHECK(advance(shared.entries[at].state, Event::kTakeOver));
         shared.stage = Stage::kDone;
     }
     auto ends = ipc::socket_pair();
@@ -113,7 +109,8 @@ bool Family::hear() {
 
 std::uint32_t Family::left() const {
     std::uint32_t sum = 0;
-    for (std::size_t at = 0; at < held_.size(); ++at) sum += is_left(shared_->entries[at].state) ? 1U : 0U;
+    for (std::size_t at = 0; at < held_.size(); ++at)
+        sum += may_be_frozen(shared_->entries[at].state) ? 1U : 0U;
     return sum;
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/guard/states.hpp"
 #include "ipc/guard.pb.h"
 #include "ipc/limits.hpp"
 #include "ipc/result.hpp"
@@ -26,21 +27,6 @@ struct Held {
     UniqueFd fd;
     std::string point;
     unsigned level = 0;  // ascending; those of one level do not lie on each other
-};
-
-enum class State : std::uint32_t {
-    kUntouched,
-    kSyncing,
-    kSynced,
-    kFreezing,
-    kFrozen,
-    kThawing,
-    kThawed,       // by us
-    kNotOurs,      // by somebody else, before us
-    kUnsupported,  // it cannot be frozen
-    kAlready,      // somebody else had frozen it
-    kFailed,       // to freeze
-    kStuck,        // to thaw
 };
 
 enum class Stage : std::uint32_t { kSyncing, kFreezing, kDone };

@@ -151,7 +151,7 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         *reply.mutable_freeze_failed()->mutable_error() = *error;
         return send(reply);
     }
-    phase_ = Phase::kFreezing;
+    move(Turn::kFreezeOrdered);
     step_ns_ = now_ns();
     due_ns_ = step_ns_ + std::int64_t{row_.max_frozen_ms()} * 1'000'000;
 }
@@ -172,7 +172,7 @@ ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
     for (const ipc::FreezeSelection& row : rows_)
         row_.set_max_frozen_ms(std::min(row_.max_frozen_ms(), row.max_frozen_ms()));
     due_ns_ = now_ns() + std::int64_t{row_.max_frozen_ms()} * 1'000'000;
-    phase_ = Phase::kFrozen;
+    move(Turn::kTakenOver);
     ready.set_frozen(family_->left());
     ready.set_thaws(blocks_us);
     if (blocks_us) thaw(ipc::Thawed::COMMAND);

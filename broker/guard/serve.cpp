@@ -147,8 +147,9 @@ void Guard::take_order(const ipc::GuardRequest& request) {
 // While it freezes the freezer's word counts; here only that it does not take too long.
 void Guard::go_on_freezing() {
     if (family_->stage() == Stage::kDone) {
-        if (const auto failed = family_->find(State::kFailed, ipc::MountError::FREEZE))
-            return fail(*failed, ipc::Thawed::UNSPECIFIED);
+        for (const State state : {State::kFreezeFailed, State::kThawFailed})
+            if (const auto failed = family_->find(state, ipc::MountError::FREEZE))
+                return fail(*failed, ipc::Thawed::UNSPECIFIED);
         return report_frozen();
     }
     const std::int64_t now = now_ns();
@@ -159,6 +160,12 @@ void Guard::go_on_freezing() {
     if (!slow) slow.emplace().set_step(ipc::MountError::FREEZE);
     slow->set_sys_errno(ETIMEDOUT);
     fail(*slow, ipc::Thawed::DEADLINE);
+}
+
+void Guard::move(Turn event) {
+    const auto to = next(kPhaseTable, phase_, event);
+    SALLYPORT_CHECK(to.has_value());
+    phase_ = *to;
 }
 
 void Guard::fail(const ipc::MountError& error, ipc::Thawed::Cause cause) {
@@ -174,7 +181,7 @@ void Guard::thaw(ipc::Thawed::Cause cause) {
     is_late_told_ = false;
     if (phase_ != Phase::kThawing) cause_ = cause;
     if (phase_ != Phase::kThawing) family_->thaw();
-    phase_ = Phase::kThawing;
+    move(Turn::kThaw);
     step_ns_ = now_ns();
 }
 
@@ -183,7 +190,7 @@ void Guard::go_on_thawing() {
     if (family_->is_thawed()) {
         report_thawed();
         family_.reset();
-        phase_ = Phase::kIdle;
+        move(Turn::kAllThawed);
     } else {
         if (lasts >= kThawPatience && !std::exchange(is_late_told_, true)) report_thawed();
         if (lasts >= kHelpAfter && lasts < kThawRetry) family_->help();
@@ -195,14 +202,13 @@ void Guard::report_frozen() {
     ipc::Frozen& frozen = *reply.mutable_frozen();
     frozen.set_count(family_->count(State::kFrozen));
     frozen.set_unsupported(family_->count(State::kUnsupported));
-    frozen.set_already_frozen(family_->count(State::kAlready));
+    frozen.set_already_frozen(family_->count(State::kAlreadyFrozen));
     frozen.set_window_us(family_->window_us());
     send(reply);
-    phase_ = Phase::kFrozen;
+    move(frozen.count() > 0 ? Turn::kFrozen : Turn::kNothingFrozen);
     if (frozen.count() > 0) return;
     family_->thaw();
     family_.reset();
-    phase_ = Phase::kIdle;
 }
 
 void Guard::report_thawed() {
@@ -219,7 +225,7 @@ void Guard::report_thawed() {
     thawed.set_freeze(freeze_);
     thawed.set_count(family_ ? family_->count(State::kThawed) : 0);
     thawed.set_left(left);
-    for (const State state : {State::kStuck, State::kThawing, State::kFreezing, State::kFrozen}) {
+    for (const State state : {State::kThawFailed, State::kThawing, State::kFreezing, State::kFrozen}) {
         const auto stuck = left > 0 ? family_->find(state, ipc::MountError::THAW) : std::nullopt;
         if (stuck && !thawed.has_error()) *thawed.mutable_error() = *stuck;
     }

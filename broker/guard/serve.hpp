@@ -29,8 +29,6 @@ public:
     Result<std::uint32_t> thaw_everything();
 
 private:
-    enum class Phase : std::uint8_t { kIdle, kFreezing, kFrozen, kThawing };
-
     bool take_request();  // false: the broker is gone, or broke its contract
     bool take_rows(const ipc::GuardRequest& request);
     void take_order(const ipc::GuardRequest& request);
@@ -45,6 +43,7 @@ private:
     void trim(const ipc::Trim& trim);
     ipc::GuardReady take_over(std::uint64_t state_mount);
 
+    void move(Turn event);  // to the next phase; aborts if there is none, and the children thaw
     void go_on_freezing();
     void go_on_thawing();
     void fail(const ipc::MountError& error, ipc::Thawed::Cause cause);

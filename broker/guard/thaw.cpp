@@ -56,10 +56,10 @@ void sync_some(const Job& job) {
     for (std::uint32_t at = job.shared.next++; at < job.held.size() && !job.shared.is_over;
          at = job.shared.next++) {
         auto& entry = job.shared.entries[at];
-        entry.state = State::kSyncing;
+        advance(entry.state, Event::kSyncBegins);
         // What cannot be written out, freezing will find again.
         [[maybe_unused]] const int synced = ::syncfs(job.held[at].fd.get());
-        entry.state = State::kSynced;
+        advance(entry.state, Event::kSyncEnds);
         wake_guard(job);
     }
 }
@@ -75,12 +75,12 @@ void sync_all(const Job& job) {
     }
 }
 
-State freeze_one(const Job& job, std::size_t at) {
-    if (::ioctl(job.held[at].fd.get(), FIFREEZE, 0) == 0) return State::kFrozen;
+Event freeze_one(const Job& job, std::size_t at) {
+    if (::ioctl(job.held[at].fd.get(), FIFREEZE, 0) == 0) return Event::kFreezeDone;
     const int error = errno;
     job.shared.entries[at].sys_errno = error;
-    if (error == EOPNOTSUPP || error == ENOTTY) return State::kUnsupported;
-    return error == EBUSY && !job.fails_if_frozen ? State::kAlready : State::kFailed;
+    if (error == EOPNOTSUPP || error == ENOTTY) return Event::kFreezeUnsupported;
+    return error == EBUSY && !job.fails_if_frozen ? Event::kFreezeBusy : Event::kFreezeRefused;
 }
 
 // Those before `end` that nobody takes. What is frozen after the order to thaw is thawed by whoever froze it.
@@ -89,27 +89,44 @@ void freeze_some(const Job& job, std::size_t end) {
         if (is_over(job) || job.shared.has_failed) return;
         const std::uint32_t at = job.shared.next++;
         if (at >= end) return;
-        auto& entry = job.shared.entries[at];
-        entry.state = State::kFreezing;
+        auto& state = job.shared.entries[at].state;
+        SALLYPORT_CHECK(advance(state, Event::kFreezeBegins));
+        // Whoever thaws has ordered it before it looks for what is being frozen.
+        if (job.shared.is_over) {
+            advance(state, Event::kFreezeCalledOff);
+            return;
+        }
         wake_guard(job);
-        entry.state = freeze_one(job, at);
-        if (entry.state == State::kFailed) job.shared.has_failed = true;
+        const Event event = freeze_one(job, at);
+        advance(state, event);
+        if (event == Event::kFreezeRefused) job.shared.has_failed = true;
         if (is_over(job)) thaw_pass(job.shared, job.held, false);
         wake_guard(job);
     }
 }
 
-// `otherwise`: what it is if it turns out not to be frozen.
-void thaw_one(Shared::Entry& entry, const Held& held, State otherwise) {
+// Of one that is in kThawing. `if_not`: what it means that it is not frozen.
+void thaw_one(Shared::Entry& entry, const Held& held, Event if_not) {
     if (::ioctl(held.fd.get(), FITHAW, 0) == 0) {
-        entry.state = State::kThawed;
+        advance(entry.state, Event::kThawDone);
     } else if (errno == EINVAL) {
-        State begun = State::kThawing;
-        entry.state.compare_exchange_strong(begun, otherwise);
+        advance(entry.state, if_not);
     } else {
         entry.sys_errno = errno;
-        entry.state = State::kStuck;
+        advance(entry.state, Event::kThawRefused);
     }
+}
+
+// Whoever was to freeze it was killed, before, in or after that: it is not frozen, and the freeze fails.
+void undo_one(Shared::Entry& entry, const Held& held) {
+    if (entry.state != State::kFreezing) {
+        if (advance(entry.state, Event::kFreezerLost)) entry.sys_errno = EOWNERDEAD;
+        return;
+    }
+    if (!advance(entry.state, Event::kThawTakenUp)) return;
+    const bool is_thawed = ::ioctl(held.fd.get(), FITHAW, 0) == 0 || errno == EINVAL;
+    entry.sys_errno = is_thawed ? EOWNERDEAD : errno;
+    advance(entry.state, is_thawed ? Event::kFreezeUndone : Event::kThawRefused);
 }
 
 // The guard died, and nobody else tells the broker. The last of the children to do so sees nothing left.
@@ -123,7 +140,7 @@ void report_orphaned(const Job& job) {
     for (std::size_t at = 0; at < job.held.size(); ++at) {
         const State state = job.shared.entries[at].state;
         if (state == State::kThawed) ++count;
-        if (state == State::kFrozen || state == State::kThawing || state == State::kFreezing) ++left;
+        if (may_be_frozen(state)) ++left;
     }
     thawed.set_count(count);
     thawed.set_left(left);
@@ -146,37 +163,28 @@ void freeze_all(const Job& job) {
         share_out(job, end - begin, [&] { freeze_some(job, end); });
         begin = end;
     }
-    for (std::size_t at = 0; at < job.held.size() && !is_over(job); ++at) {
-        auto& entry = job.shared.entries[at];
-        if (entry.state != State::kFreezing) continue;
-        // Whoever froze it was killed, before or after.
-        thaw_one(entry, job.held[at], State::kFailed);
-        entry.sys_errno = EOWNERDEAD;
-        entry.state = State::kFailed;
-    }
+    for (std::size_t at = 0; at < job.held.size() && !is_over(job); ++at)
+        if (!job.shared.has_failed || job.shared.entries[at].state == State::kFreezing)
+            undo_one(job.shared.entries[at], job.held[at]);
     job.shared.last_ns = now_ns();
     job.shared.stage = Stage::kDone;
     wake_guard(job);
 }
 
 void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed) {
-    // Claims what is in state `from`, of which one that is not frozen was thawed by somebody else.
-    const auto claim = [&](State from) {
-        for (std::size_t at = held.size(); at-- > 0;) {
-            State expected = from;
-            auto& entry = shared.entries[at];
-            if (entry.state.compare_exchange_strong(expected, State::kThawing))
-                thaw_one(entry, held[at], State::kNotOurs);
-        }
+    const auto claim = [&](Event event, State from) {
+        for (std::size_t at = held.size(); at-- > 0;)
+            if (shared.entries[at].state == from && advance(shared.entries[at].state, event))
+                thaw_one(shared.entries[at], held[at], Event::kThawNotFrozen);
     };
-    claim(State::kFrozen);
+    claim(Event::kThawBegins, State::kFrozen);
     if (!also_claimed) return;
-    claim(State::kFreezing);
-    claim(State::kStuck);
+    claim(Event::kThawTakenUp, State::kFreezing);
+    claim(Event::kThawTakenUp, State::kThawFailed);
     // Whoever claimed these did what he wanted, or died before or after.
     for (std::size_t at = held.size(); at-- > 0;)
         if (shared.entries[at].state == State::kThawing)
-            thaw_one(shared.entries[at], held[at], State::kThawed);
+            thaw_one(shared.entries[at], held[at], Event::kThawDoneByOther);
 }
 
 void thaw_at_end(const Job& job) {
