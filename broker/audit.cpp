@@ -117,10 +117,6 @@ void put_on_stderr(std::string_view line) {
 
 }  // namespace
 
-std::int64_t boottime_ns() {
-    return nanoseconds(CLOCK_BOOTTIME);
-}
-
 void JsonLine::key(std::string_view name) {
     if (!members_.empty()) members_.push_back(',');
     members_.push_back('"');
@@ -263,6 +259,15 @@ bool Audit::is_synced() const {
 void Audit::reopen() {
     ++ring_.words().reopens;
     wake_recorder();
+}
+
+int Audit::keep_time(policy::WallTime now) {
+    if (kept_time_ != 0 && now < kept_time_ + kKeepTimeEvery) return 0;
+    kept_time_ = now;
+    const int fault = ring_.words().time_fault.exchange(0);
+    ring_.words().latest_time = now;
+    wake_recorder();
+    return fault;
 }
 
 // THREAT: a recorder that was taken over says so much that the broker does nothing but hear it. The rest waits for the next turn.

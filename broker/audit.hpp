@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "broker/audit_rates.hpp"
 #include "ipc/result.hpp"
 #include "ipc/ring.hpp"
@@ -56,9 +57,6 @@ struct Record {
     bool has_place = false;  // kept while lines are held, however many others there are: one for each freeze
 };
 
-/// CLOCK_BOOTTIME in nanoseconds.
-std::int64_t boottime_ns();
-
 class Audit {
 public:
     /// `recorder` is its socket; `policy` has a digest, which is in every line, and what of the log is up to the admin.
@@ -87,6 +85,10 @@ public:
     /// Has the recorder look whether the log was renamed, and go on in a new file.
     void reopen();
 
+    /// Has the recorder keep the latest time in the state directory, about once a minute. The error number of the last time that
+    /// it could not, once; else 0.
+    int keep_time(policy::WallTime now);
+
     /// The recorder's socket, and what comes from there. Errors: kClosed when the recorder is gone.
     [[nodiscard]] FdRef recorder() const { return recorder_; }
     Status hear();
@@ -110,6 +112,7 @@ private:
     std::uint64_t lost_ = 0;
     std::uint64_t seen_taken_ = 0;  // as the recorder last said, and
     std::int64_t progress_ns_ = 0;  // CLOCK_MONOTONIC when that changed, or when nothing waited
+    policy::WallTime kept_time_ = 0;
     bool is_holding_ = false;
     std::vector<std::string> held_;  // for standard error
 };

@@ -52,10 +52,11 @@ Status stay_in_memory(const Session& session) {
     return sandbox::lock_memory();
 }
 
-Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state) {
+Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state, const KeptTime& kept_time) {
     const Executable program = TRY(open_helper(kRecorderPlaces));
     ipc::Ring ring = TRY(about("recorder", ipc::Ring::create()));
-    Helper helper = TRY(about(program.path, start_recorder(program.file, state, ring.fd(), policy.audit)));
+    Helper helper = TRY(
+        about(program.path, start_recorder(program.file, {state, ring.fd(), kept_time.file}, policy.audit)));
     TRY(of("recorder", prove_recorder(helper)));
     return about("recorder", Audit::open(std::move(ring), std::move(helper.socket), policy));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/complaint.hpp"
+#include "broker/kept_time.hpp"
 #include "broker/serve.hpp"
 
 namespace sallyport::broker {
@@ -12,7 +13,7 @@ namespace sallyport::broker {
 Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state);
 
 /// The recorder. To be called before anything is to be recorded. Errors: of every step.
-Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state);
+Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state, const KeptTime& kept_time);
 
 /// The nursery, and a rehearsal worker.
 Checked<void> confine_nursery(Service& service);

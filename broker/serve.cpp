@@ -88,17 +88,16 @@ void serve_next(Loop& loop) {
     begin_host(loop);
 }
 
-// What cannot be kept is said once a minute. A frozen file system would hold us up.
+// What could not be kept is said once a minute.
 void look_at_clock(Loop& loop) {
-    Session& session = loop.service.session;
-    session.clock.look(read_clocks());
-    if (session.freezing.is_frozen) return;
-    const auto kept = session.kept_time.keep(session.clock.now());
-    if (kept) return;
+    ExpiryClock& clock = loop.service.session.clock;
+    clock.look(read_clocks());
+    const int fault = loop.service.audit.keep_time(clock.now());
+    if (fault == 0) return;
     Record record;
     record.what = "clock-not-kept";
-    record.reason = kept.error().what;
-    record.sys_errno = kept.error().sys_errno;
+    record.reason = "sallyport.clock cannot be written";
+    record.sys_errno = fault;
     loop.service.audit.write(record);
 }
 

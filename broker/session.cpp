@@ -24,10 +24,10 @@ Result<HandleCounter> HandleCounter::open(FdRef state_directory) {
     const ssize_t got = ::pread(file.get(), &next, sizeof next, 0);
     if (got < 0) return system_error("sallyport.state");
     if (got == 0) next = kFirstHandle;
-    if ((got != 0 && got != sizeof next) || next < kFirstHandle)
+    if ((got != 0 && got != sizeof next) || next < kFirstHandle || next > kLastHandle)
         return failure(Errc::kInvalid, "sallyport.state: not a handle counter");
-    // Written at once: a state directory that cannot be written stops the start, not the first open.
-    if (::pwrite(file.get(), &next, sizeof next, 0) != sizeof next) return system_error("sallyport.state");
+    const std::int64_t after = next + kHandlesPerRun;
+    if (::pwrite(file.get(), &after, sizeof after, 0) != sizeof after) return system_error("sallyport.state");
     return HandleCounter(std::move(file), next);
 }
 
@@ -40,10 +40,8 @@ Result<bool> HandleCounter::is_free(FdRef state_directory) {
 }
 
 Result<std::int64_t> HandleCounter::take() {
-    const std::int64_t after = next_ + 1;
-    if (::pwrite(file_.get(), &after, sizeof after, 0) != sizeof after)
-        return system_error("sallyport.state");
-    return std::exchange(next_, after);
+    if (next_ == end_) return failure(Errc::kLimit, "the handles of this run are used up");
+    return next_++;
 }
 
 std::string_view rule_id(const policy::Policy& policy, const policy::Decision& decision) {

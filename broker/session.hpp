@@ -10,12 +10,13 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/expiry_clock.hpp"
+#include "base/clock.hpp"
 #include "broker/files/table.hpp"
 #include "broker/guard/mark.hpp"
 #include "broker/request.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
+#include "ipc/limits.hpp"
 #include "ipc/unique_fd.hpp"
 #include "policy/decide.hpp"
 
@@ -25,19 +26,22 @@ namespace sallyport::broker {
 class HandleCounter {
 public:
     /// Opens (or makes) sallyport.state, eight bytes in the machine's order, and locks it: one broker per
-    /// state directory. Errors: kSystem, kInvalid if the content is not a counter of ours.
+    /// state directory. What stands there is the first number of this run; kHandlesPerRun more is written at once, so that no
+    /// disk is waited for later. Errors: kSystem, kInvalid if the content is not a counter of ours, or has run out.
     static Result<HandleCounter> open(FdRef state_directory);
 
     /// Whether no other broker has the lock. Only reads: the file may be on a frozen file system. Errors: kSystem.
     static Result<bool> is_free(FdRef state_directory);
 
-    /// Takes the next number, written down before anybody hears of it. Errors: kSystem.
+    /// Takes the next number. Errors: kLimit if those of this run are used up.
     Result<std::int64_t> take();
 
 private:
-    HandleCounter(UniqueFd file, std::int64_t next) : file_(std::move(file)), next_(next) {}
-    UniqueFd file_;
+    HandleCounter(UniqueFd file, std::int64_t next)
+        : file_(std::move(file)), next_(next), end_(next + kHandlesPerRun) {}
+    UniqueFd file_;  // for its lock
     std::int64_t next_;
+    std::int64_t end_;  // the first of the next run
 };
 
 struct OpenFile {
@@ -145,7 +149,6 @@ struct Session {
     files::Table table;
     std::string start_directory;
     HandleCounter handles;
-    KeptTime kept_time;
     ExpiryClock clock;
     ipc::Arena arena;    // of the present connection; a device's is as old as we are
     UniqueFd inspector;  // its socket; not open if the policy needs none

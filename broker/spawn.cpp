@@ -225,11 +225,11 @@ Result<Helper> start_launcher(FdRef executable) {
         {.executable = executable, .arguments = {"sallyport-launcher"}, .prepare = take_nothing});
 }
 
-Result<Helper> start_recorder(FdRef executable, FdRef state, FdRef ring, const policy::AuditTerms& terms) {
+Result<Helper> start_recorder(FdRef executable, const RecorderFiles& files, const policy::AuditTerms& terms) {
     return start_peer({.executable = executable,
                        .arguments = {"sallyport-recorder", std::to_string(terms.max_size),
                                      std::to_string(terms.keep), terms.goes_on ? "let-go" : "wait"},
-                       .descriptors = {state, ring},
+                       .descriptors = {files.state, files.ring, files.clock},
                        .prepare = take_nothing});
 }
 

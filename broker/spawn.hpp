@@ -44,9 +44,14 @@ Result<Helper> start_guard(FdRef executable);
 /// Starts the launcher executable as it is: it confines itself when it has its table. Errors: kSystem.
 Result<Helper> start_launcher(FdRef executable);
 
-/// Starts the recorder executable, to keep the log of `ring`'s lines in `state`. It outlives us until all is written.
-/// Errors: kSystem.
-Result<Helper> start_recorder(FdRef executable, FdRef state, FdRef ring, const policy::AuditTerms& terms);
+/// Starts the recorder executable, to keep the log of the ring's lines in the state directory, and the latest time. It outlives
+/// us until all is written. Errors: kSystem.
+struct RecorderFiles {
+    FdRef state;
+    FdRef ring;
+    FdRef clock;
+};
+Result<Helper> start_recorder(FdRef executable, const RecorderFiles& files, const policy::AuditTerms& terms);
 
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.

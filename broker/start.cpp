@@ -114,10 +114,10 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, files::T
                               Freezing freezing) {
     const policy::Policy& policy = table.policy();
     HandleCounter handles = TRY(about(options.statedir(), HandleCounter::open(state)));
-    KeptTime kept_time = TRY(about(options.statedir(), KeptTime::open(state)));
+    const KeptTime kept_time = TRY(about(options.statedir(), open_kept_time(state)));
     const ClockReading clocks = read_clocks();
-    ExpiryClock clock(kept_time.floor(), clocks);
-    Audit audit = TRY(confine_recorder(policy, state));
+    ExpiryClock clock(kept_time.floor, clocks);
+    Audit audit = TRY(confine_recorder(policy, state, kept_time));
     if (freezing.is_frozen) audit.hold();
     TRY(about(options.statedir(), open_mark(freezing, state)));
     Notify notify = TRY(Notify::connect());
@@ -130,7 +130,6 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, files::T
                                       .table = std::move(table),
                                       .start_directory = std::move(directory),
                                       .handles = std::move(handles),
-                                      .kept_time = std::move(kept_time),
                                       .clock = clock,
                                       .arena = {},
                                       .inspector = {},

@@ -48,7 +48,9 @@ inline constexpr int kInspectorLateMs = kInspectMs + 1000;           // so long 
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;
 inline constexpr std::int64_t kFirstHandle = 1000;
-inline constexpr std::size_t kMaxPolicySize = std::size_t{1} << 20U;  // of the source text
+inline constexpr std::int64_t kHandlesPerRun = std::int64_t{1} << 32U;  // reserved on the disk at each start
+inline constexpr std::int64_t kLastHandle = std::int64_t{1} << 62U;     // that a run may begin with
+inline constexpr std::size_t kMaxPolicySize = std::size_t{1} << 20U;    // of the source text
 inline constexpr std::size_t kMaxCompiledSize = std::size_t{4} << 20U;
 inline constexpr int kCompileDeadlineMs = 10'000;
 inline constexpr std::size_t kMaxRules = 4096;
@@ -69,6 +71,8 @@ inline constexpr std::size_t kMaxJournalLine = 4096;              // PIPE_BUF: t
 inline constexpr std::size_t kMaxHeldLines = 256;                 // for the journal, until the thaw
 inline constexpr std::int64_t kLogPatienceNs =
     1'000'000'000;  // the recorder takes something within that, or there is loss
+inline constexpr std::int64_t kKeepTimeEvery = 60;  // seconds: the latest time, in the state directory
+inline constexpr std::int64_t kEndOfTime = 253'402'300'800;  // the year 10000: no such time is kept
 inline constexpr std::uint64_t kMinLogSize = std::uint64_t{256} << 10U;  // audit.max_size
 inline constexpr std::uint64_t kDefaultLogSize = std::uint64_t{4} << 20U;
 inline constexpr std::uint64_t kMaxLogSize = std::uint64_t{1} << 40U;

@@ -27,9 +27,12 @@ struct RingWords {
     std::atomic<std::uint64_t> sync_wanted;  // every line before it is to be on the disk soon
     std::atomic<std::uint32_t> is_held;      // no disk may be touched now
     std::atomic<std::uint32_t> reopens;      // how often the log was to be opened anew
+    std::atomic<std::int64_t> latest_time;   // to be kept; 0: none yet
     // The recorder's.
-    std::atomic<std::uint64_t> taken;      // every line before it is in the file
-    std::atomic<std::uint64_t> synced;     // and on the disk
+    std::atomic<std::uint64_t> taken;   // every line before it is in the file
+    std::atomic<std::uint64_t> synced;  // and on the disk
+    std::atomic<std::int32_t>
+        time_fault;  // errno of the last time that could not be kept; the broker takes it back
     std::atomic<std::uint32_t> is_asleep;  // it wants a frame when a line comes; the broker takes this back
 };
 

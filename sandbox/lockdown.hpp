@@ -109,6 +109,9 @@ struct InspectorNeeds {
 /// and whose name it knows, so that a new child can; it opens none itself.
 Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs);
 
+/// The descriptor of the recorder's that is not the log's: the latest time is written over the one before.
+inline constexpr int kRecordersClock = 6;
+
 /// Locks the recorder down. It may open, make and rename files below `directory` and nothing else; everything that it has
 /// open stays open.
 Status lockdown_recorder(FdRef directory);

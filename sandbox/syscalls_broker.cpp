@@ -31,7 +31,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(read),            kAny, kAny,               kAlways,       "signals; contents of opened files"},
     SyscallRule{SCMP_SYS(pread64),         kAny, kAny,               kAlways,       "self-proof: its own status"},
     SyscallRule{SCMP_SYS(write),           kAny, kAny,               kAlways,       "audit log; contents of opened files"},
-    SyscallRule{SCMP_SYS(pwrite64),        kAny, kAny,               kAlways,       "handle counter and latest time, in the state directory"},
+    SyscallRule{SCMP_SYS(pwrite64),        kAny, kAny,               kAlways,       "the mark of the frozen state, in the state directory"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,               kAlways,       "files, sockets and channels that are done"},
     SyscallRule{SCMP_SYS(geteuid),         kAny, kAny,               kAlways,       "self-proof; whether a peer is its own user"},
     SyscallRule{SCMP_SYS(getegid),         kAny, kAny,               kAlways,       "self-proof"},

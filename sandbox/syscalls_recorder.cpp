@@ -16,11 +16,13 @@ constexpr auto kA = When::kAlways;
 constexpr ArgIs kToAppend{2, O_APPEND | O_TRUNC, O_APPEND};  // openat
 
 // THREAT: a broker that was taken over takes the recorder over too, to change what is written. No call here truncates, and a
-// file that is opened to be written is opened to be appended to.
+// file that is opened to be written is opened to be appended to. One descriptor is written in place, at its beginning: the latest
+// time's. What is opened under that number afterwards is appended to by pwrite() as well.
 // clang-format off
 constexpr std::array kTable{
     //          call                       arguments                             when  reason
     SyscallRule{SCMP_SYS(write),           kAny, kAny,                           kA, "lines of the log"},
+    SyscallRule{SCMP_SYS(pwrite64),        is_int(0, kRecordersClock), is_null(3), kA, "the latest time, over the one before, in its own file"},
     SyscallRule{SCMP_SYS(openat),          kToAppend, kAny,                      kA, "the log, made anew after a rename"},
     SyscallRule{SCMP_SYS(openat),          kReadOnly, kAny,                      kA, "the log, to bring it to the disk"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,                           kA, "its size, and whether it is still the same file"},

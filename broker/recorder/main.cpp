@@ -1,6 +1,7 @@
 // The recorder executable: the audit log, and nothing else.
 //
-//   sallyport-recorder MAX_SIZE KEEP LAST_LINES   started by the broker, which is on descriptor 3; 4 is the state directory, 5 the ring
+//   sallyport-recorder MAX_SIZE KEEP LAST_LINES   started by the broker, which is on descriptor 3; 4 is the state directory, 5 the
+//                                                 ring, 6 the file of the latest time
 //
 // Runs in:  recorder
 // Input:    the broker's arguments; afterwards lines of a broker that may have been taken over
@@ -24,6 +25,7 @@ using namespace sallyport;
 constexpr int kBroker = 3;
 constexpr int kStateDirectory = 4;
 constexpr int kRing = 5;
+constexpr int kClock = sandbox::kRecordersClock;
 
 // Ends when the broker has and everything is written, whoever signals. A file that may grow no more is an error.
 void set_signals() {
@@ -40,14 +42,16 @@ bool parse(std::string_view text, Number& number) {
 
 // Up to READY, with standard error for what is wrong.
 Result<recorder::Recorder> start(const recorder::Rotation& rotation, recorder::LastLines last_lines) {
-    if (::close_range(kRing + 1, ~0U, 0) != 0) return system_error("close_range");
+    if (::close_range(kClock + 1, ~0U, 0) != 0) return system_error("close_range");
     UniqueFd broker(kBroker);
     const UniqueFd directory(kStateDirectory);
     ipc::Ring ring = TRY(ipc::Ring::map(UniqueFd(kRing)));
+    recorder::LatestTime time = TRY(recorder::LatestTime::open(UniqueFd(kClock)));
     recorder::Log log = TRY(recorder::Log::open(directory, rotation));
     TRY(sandbox::lockdown_recorder(directory));
     if (::send(broker.get(), "r", 1, MSG_NOSIGNAL) != 1) return system_error("send");
-    return recorder::Recorder(std::move(broker), std::move(ring), std::move(log), last_lines);
+    return recorder::Recorder(std::move(broker), std::move(ring), {std::move(log), std::move(time)},
+                              last_lines);
 }
 
 }  // namespace

@@ -102,6 +102,7 @@ void Recorder::write() {
     words.is_asleep = 0;
     const std::uint64_t before = words.taken;
     const bool held = is_held();
+    if (const int fault = held ? 0 : time_.keep(words.latest_time); fault != 0) words.time_fault = fault;
     const auto written = held ? Result<bool>(false) : write_all();
     if (!written && written.error().code == Errc::kInvalid) return end(1);
     const bool is_done = written && !*written && !held;

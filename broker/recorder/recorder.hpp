@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "broker/recorder/latest_time.hpp"
 #include "broker/recorder/log.hpp"
 #include "ipc/ring.hpp"
 
@@ -19,8 +20,17 @@ enum class LastLines : std::uint8_t { kWait, kLetGo };
 
 class Recorder {
 public:
-    Recorder(UniqueFd broker, ipc::Ring ring, Log log, LastLines last_lines)
-        : broker_(std::move(broker)), ring_(std::move(ring)), log_(std::move(log)), last_lines_(last_lines) {}
+    /// What it writes.
+    struct Files {
+        Log log;
+        LatestTime time;
+    };
+    Recorder(UniqueFd broker, ipc::Ring ring, Files files, LastLines last_lines)
+        : broker_(std::move(broker)),
+          ring_(std::move(ring)),
+          log_(std::move(files.log)),
+          time_(std::move(files.time)),
+          last_lines_(last_lines) {}
 
     /// Gives back the exit status.
     int run();
@@ -39,6 +49,7 @@ private:
     UniqueFd broker_;  // not open: it is gone
     ipc::Ring ring_;
     Log log_;
+    LatestTime time_;
     LastLines last_lines_;
     UniqueFd peer_;  // the other process; not open: it is gone
     bool is_keeper_ = false;

@@ -41,8 +41,7 @@ public:
     StateDirectory& operator=(const StateDirectory&) = delete;
     [[nodiscard]] FdRef fd() const { return fd_; }
     void empty() const {
-        for (const char* name : {"sallyport.state", "sallyport.frozen", "sallyport.clock"})
-            ::unlinkat(fd_.get(), name, 0);
+        for (const char* name : {"sallyport.state", "sallyport.frozen"}) ::unlinkat(fd_.get(), name, 0);
     }
 
 private:
@@ -105,16 +104,14 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
                                               broker::Audit audit) {
     auto table = broker::files::Table::build(policy, {});
     auto handles = broker::HandleCounter::open(state().fd());
-    auto kept_time = broker::KeptTime::open(state().fd());
     auto notify = broker::Notify::connect();
-    promise(table && handles && kept_time && notify, "the broker's parts can be made");
+    promise(table && handles && notify, "the broker's parts can be made");
     return std::make_unique<broker::Service>(
         broker::Service{.session = broker::Session{.policy = policy,
                                                    .table = *std::move(table),
                                                    .start_directory = "/",
                                                    .handles = *std::move(handles),
-                                                   .kept_time = *std::move(kept_time),
-                                                   .clock = broker::ExpiryClock(0, broker::read_clocks()),
+                                                   .clock = ExpiryClock(0, read_clocks()),
                                                    .arena = {},
                                                    .inspector = {},
                                                    .channel = ipc::Welcome::VIRTIO_SERIAL,
@@ -140,7 +137,6 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     promise(audit.has_value(), "the broker's parts can be made");
     service_ = make_service(policy_, guard.connect(), *std::move(audit));
     mark_ = UniqueFd(::openat(state().fd().get(), "sallyport.frozen", O_RDONLY | O_CLOEXEC));
-    clock_ = UniqueFd(::openat(state().fd().get(), "sallyport.clock", O_RDONLY | O_CLOEXEC));
     service_->session.inspector = inspector.connect();
     service_->launcher = launcher.connect();
     service_->nursery.socket = nursery_.connect();
@@ -269,7 +265,7 @@ void Stage::hear_all() {
     }
 }
 
-// THE PROMISES about the frozen state: flag, mark and guard agree, and nothing is written while a disk may be frozen.
+// THE PROMISES about the frozen state: flag, mark and guard agree, and the recorder, who alone writes, is held.
 void Stage::check_state() {
     const broker::Freezing& freezing = service_->session.freezing;
     char mark = ' ';
@@ -279,12 +275,6 @@ void Stage::check_state() {
     const bool may_be_frozen = guard.has_frozen();
     promise(freezing.is_frozen || !may_be_frozen, "what the guard has frozen the broker knows to be frozen");
     promise(!may_be_frozen || recorder.is_held(), "the recorder is held while a disk may be frozen");
-    std::string kept(sizeof(policy::WallTime), '\0');
-    promise(::pread(clock_.get(), kept.data(), kept.size(), 0) >= 0, "the kept time can be read");
-    promise(!may_be_frozen || !was_frozen_ || kept == kept_time_,
-            "nothing is written while a disk may be frozen");
-    kept_time_ = kept;
-    was_frozen_ = may_be_frozen;
 }
 
 void Stage::bring_peers_to_rest() {

@@ -67,15 +67,12 @@ private:
     Peer signals_;
     UniqueFd host_;
     UniqueFd mark_;
-    UniqueFd clock_;
     std::unique_ptr<broker::Service> service_;
     std::unique_ptr<broker::Loop> loop_;
     std::optional<WorkerView> view_;
     std::optional<ipc::Arena> arena_;  // as the worker has it
     Book book_;
     bool is_muted_ = false;
-    bool was_frozen_ = false;
-    std::string kept_time_;
 };
 
 /// Open descriptors of this process.

@@ -260,15 +260,20 @@ TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
             EXPECT_NE(row.call, call) << row.reason;
 }
 
-TEST(Tables, TheRecorderNeitherTruncatesNorWritesInPlaceNorExecutes) {
+TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButTheTime) {
     const auto rows = installed({"", Process::kRecorder, {}});
     for (const SyscallRule& row : rows)
         for (const int call :
-             {SYS_truncate, SYS_ftruncate, SYS_pwrite64, SYS_pwritev,  SYS_writev,  SYS_lseek,
-              SYS_fcntl,    SYS_fallocate, SYS_unlinkat, SYS_open,     SYS_openat2, SYS_creat,
-              SYS_linkat,   SYS_symlinkat, SYS_execve,   SYS_execveat, SYS_clone3,  SYS_connect,
-              SYS_socket,   SYS_kill,      SYS_ioctl,    SYS_mount,    SYS_sendmsg, SYS_recvmsg})
+             {SYS_truncate,  SYS_ftruncate, SYS_pwritev,  SYS_writev,  SYS_lseek,   SYS_fcntl,
+              SYS_fallocate, SYS_unlinkat,  SYS_open,     SYS_openat2, SYS_creat,   SYS_linkat,
+              SYS_symlinkat, SYS_execve,    SYS_execveat, SYS_clone3,  SYS_connect, SYS_socket,
+              SYS_kill,      SYS_ioctl,     SYS_mount,    SYS_sendmsg, SYS_recvmsg})
             EXPECT_NE(row.call, call) << row.reason;
+    for (const SyscallRule& row : rows)
+        if (row.call == SYS_pwrite64) {
+            EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {kRecordersClock + 1, 0, 8, 0})) << row.reason;
+            EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {kRecordersClock, 0, 8, 1})) << row.reason;
+        }
     for (const int flags :
          {O_WRONLY, O_RDWR, O_RDWR | O_CREAT, O_RDWR | O_APPEND | O_TRUNC, O_RDONLY | O_TRUNC})
         EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)})) << flags;

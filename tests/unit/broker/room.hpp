@@ -140,16 +140,14 @@ private:
     void make_session() {
         auto table = files::Table::build(policy_, {});
         auto handles = HandleCounter::open(scratch_.fd());
-        auto kept_time = KeptTime::open(scratch_.fd());
         auto mark = guard::FrozenMark::open(scratch_.fd());
         auto arena = ipc::Arena::create();
-        ASSERT_TRUE(table && handles && kept_time && mark && arena);
+        ASSERT_TRUE(table && handles && mark && arena);
         ASSERT_TRUE(mark->set(false));
         session_ = std::make_unique<Session>(Session{.policy = policy_,
                                                      .table = *std::move(table),
                                                      .start_directory = "/",
                                                      .handles = *std::move(handles),
-                                                     .kept_time = *std::move(kept_time),
                                                      .clock = ExpiryClock(0, read_clocks()),
                                                      .arena = *std::move(arena),
                                                      .inspector = connect(inspectors_end_),

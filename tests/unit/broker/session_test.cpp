@@ -20,7 +20,15 @@ TEST(HandleCounter, StartsAtTheFirstHandleAndCountsUp) {
 TEST(HandleCounter, ANumberIsNotUsedAgainAfterARestart) {
     const ScratchDirectory scratch;
     EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle);
-    EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle + 1);
+    EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle + kHandlesPerRun);
+}
+
+TEST(HandleCounter, TakingANumberWritesNothing) {
+    const ScratchDirectory scratch;
+    auto counter = HandleCounter::open(scratch.fd());
+    const std::string before = scratch.read("sallyport.state");
+    EXPECT_TRUE(counter->take() && counter->take());
+    EXPECT_EQ(scratch.read("sallyport.state"), before);
 }
 
 TEST(HandleCounter, TheStateDirectoryBelongsToOneBroker) {
@@ -48,7 +56,8 @@ TEST_P(HandleCounterRefuses, Content) {
 INSTANTIATE_TEST_SUITE_P(, HandleCounterRefuses,
                          testing::Values(BadState{"TooShort", std::string(7, '\x7f')},
                                          BadState{"Zero", std::string(8, '\0')},
-                                         BadState{"Negative", std::string(8, '\xff')}),
+                                         BadState{"Negative", std::string(8, '\xff')},
+                                         BadState{"UsedUp", std::string(7, '\xff') + "\x7f"}),
                          [](const auto& one) { return std::string(one.param.name); });
 
 TEST(Backoff, TheFirstWorkerIsFollowedAtOnceAndTheRestWithinHalfASecond) {

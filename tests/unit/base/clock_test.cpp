@@ -1,13 +1,11 @@
 // The time by which rules expire, whatever is done to the clock.
-#include "broker/expiry_clock.hpp"
+#include "base/clock.hpp"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include "scratch.hpp"
+#include "policy/decide.hpp"
 
-namespace sallyport::broker {
+namespace sallyport {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
@@ -60,34 +58,5 @@ TEST(ExpiryClock, RuleThatHasExpiredStaysSo) {
     EXPECT_FALSE(allows(ExpiryClock(clock.now(), {.wall = kNoon, .boottime_ns = 0}))) << "after a restart";
 }
 
-TEST(KeptTime, IsTheFloorOfTheNextStart) {
-    const ScratchDirectory scratch;
-    auto first = KeptTime::open(scratch.fd());
-    ASSERT_TRUE(first);
-    EXPECT_EQ(first->floor(), 0);
-    ASSERT_TRUE(first->keep(kNoon));
-    EXPECT_EQ(KeptTime::open(scratch.fd())->floor(), kNoon);
-    ASSERT_TRUE(first->keep(kNoon + 59));
-    EXPECT_EQ(KeptTime::open(scratch.fd())->floor(), kNoon) << "not for each request";
-    ASSERT_TRUE(first->keep(kNoon + 60));
-    EXPECT_EQ(KeptTime::open(scratch.fd())->floor(), kNoon + 60);
-    ASSERT_TRUE(first->keep(5));
-    EXPECT_EQ(KeptTime::open(scratch.fd())->floor(), kNoon + 60) << "never back";
-}
-
-TEST(KeptTime, WhatIsNoTimeIsRefused) {
-    const std::int64_t past_the_end = 300'000'000'000;
-    const std::int64_t negative = -1;
-    for (const std::string& content :
-         {std::string("noon"), std::string(reinterpret_cast<const char*>(&past_the_end), 8),
-          std::string(reinterpret_cast<const char*>(&negative), 8)}) {
-        const ScratchDirectory scratch;
-        const UniqueFd file(
-            ::openat(scratch.fd().get(), "sallyport.clock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-        ASSERT_EQ(::write(file.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
-        EXPECT_FALSE(KeptTime::open(scratch.fd())) << content;
-    }
-}
-
 }  // namespace
-}  // namespace sallyport::broker
+}  // namespace sallyport

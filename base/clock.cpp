@@ -1,0 +1,36 @@
+// The time since the boot, and the time by which rules expire.
+// Runs in:  broker, files
+#include "base/clock.hpp"
+
+#include <algorithm>
+#include <ctime>
+
+namespace sallyport {
+
+namespace {
+
+constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
+}  // namespace
+
+std::int64_t boottime_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return std::int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
+}
+
+ClockReading read_clocks() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return {.wall = now.tv_sec, .boottime_ns = boottime_ns()};
+}
+
+ExpiryClock::ExpiryClock(std::int64_t floor, ClockReading start)
+    : start_(std::max(floor, start.wall)), start_ns_(start.boottime_ns), latest_(start_) {}
+
+void ExpiryClock::look(ClockReading reading) {
+    const std::int64_t passed = (reading.boottime_ns - start_ns_) / kNsPerSecond;
+    latest_ = std::max({latest_, reading.wall, start_ + passed});
+}
+
+}  // namespace sallyport

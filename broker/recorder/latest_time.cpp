@@ -1,0 +1,26 @@
+// The latest time that the broker has seen, kept in the state directory for the next start.
+// Runs in:  recorder
+#include "broker/recorder/latest_time.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "ipc/limits.hpp"
+
+namespace sallyport::recorder {
+
+Result<LatestTime> LatestTime::open(UniqueFd file) {
+    std::int64_t kept = 0;
+    if (::pread(file.get(), &kept, sizeof kept, 0) < 0) return system_error("sallyport.clock");
+    return LatestTime(std::move(file), kept);
+}
+
+int LatestTime::keep(std::int64_t time) {
+    if (time <= kept_ || time >= kEndOfTime) return 0;
+    kept_ = time;
+    const ssize_t put = ::pwrite(file_.get(), &time, sizeof time, 0);
+    return put == sizeof time ? 0 : put < 0 ? errno : ENOSPC;
+}
+
+}  // namespace sallyport::recorder
