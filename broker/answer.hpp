@@ -57,7 +57,7 @@ std::optional<Violation> hear_chunk_used(const Context& context, const ipc::Requ
 std::optional<Violation> hear_chunk_filled(const Context& context, const ipc::Request& said);
 
 /// Puts parts of what is being read into the arena, as long as that goes without waiting for the worker.
-std::optional<Violation> send_parts(const Context& context);
+void send_parts(const Context& context);
 
 /// Goes on with the query that is under way, if that is what the inspector speaks of.
 void take_inspected(const Context& context, const ipc::InspectorReply& said);

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "broker/answer.hpp"
-#include "broker/files/open.hpp"
-#include "broker/files/use.hpp"
+#include "broker/file_work.hpp"
+#include "broker/files/order.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::broker {
@@ -19,27 +19,22 @@ namespace {
 
 struct ModeRow {
     std::string_view name;
-    files::OpenMode mode;
+    ipc::OpenOrder::Mode mode;
 };
-
-constexpr files::OpenMode kRead{.wanted = {.read = true}};
-constexpr files::OpenMode kWrite{.wanted = {.write = true}, .may_create = true, .truncate = true};
-constexpr files::OpenMode kAppend{.wanted = {.write = true}, .may_create = true, .append = true};
-constexpr files::OpenMode kUpdate{.wanted = {.read = true, .write = true}};
-constexpr files::OpenMode kRenew{
-    .wanted = {.read = true, .write = true}, .may_create = true, .truncate = true};
-constexpr files::OpenMode kExtend{
-    .wanted = {.read = true, .write = true}, .may_create = true, .append = true};
 
 // fopen(3)'s words; nothing else is a mode.
 constexpr std::array kModes{
-    ModeRow{"r", kRead},     ModeRow{"rb", kRead},    ModeRow{"w", kWrite},    ModeRow{"wb", kWrite},
-    ModeRow{"a", kAppend},   ModeRow{"ab", kAppend},  ModeRow{"r+", kUpdate},  ModeRow{"rb+", kUpdate},
-    ModeRow{"r+b", kUpdate}, ModeRow{"w+", kRenew},   ModeRow{"wb+", kRenew},  ModeRow{"w+b", kRenew},
-    ModeRow{"a+", kExtend},  ModeRow{"ab+", kExtend}, ModeRow{"a+b", kExtend},
+    ModeRow{"r", ipc::OpenOrder::READ},     ModeRow{"rb", ipc::OpenOrder::READ},
+    ModeRow{"w", ipc::OpenOrder::WRITE},    ModeRow{"wb", ipc::OpenOrder::WRITE},
+    ModeRow{"a", ipc::OpenOrder::APPEND},   ModeRow{"ab", ipc::OpenOrder::APPEND},
+    ModeRow{"r+", ipc::OpenOrder::UPDATE},  ModeRow{"rb+", ipc::OpenOrder::UPDATE},
+    ModeRow{"r+b", ipc::OpenOrder::UPDATE}, ModeRow{"w+", ipc::OpenOrder::RENEW},
+    ModeRow{"wb+", ipc::OpenOrder::RENEW},  ModeRow{"w+b", ipc::OpenOrder::RENEW},
+    ModeRow{"a+", ipc::OpenOrder::EXTEND},  ModeRow{"ab+", ipc::OpenOrder::EXTEND},
+    ModeRow{"a+b", ipc::OpenOrder::EXTEND},
 };
 
-std::optional<files::OpenMode> parse_mode(std::string_view raw) {
+std::optional<ipc::OpenOrder::Mode> parse_mode(std::string_view raw) {
     for (const ModeRow& row : kModes)
         if (row.name == raw) return row.mode;
     return std::nullopt;
@@ -50,31 +45,6 @@ Refusal refused(const char* why) {
 }
 Refusal failed(const Error& error) {
     return {.reason = ipc::SYSTEM, .sys_errno = error.sys_errno, .why = error.what};
-}
-
-Refusal not_opened(const files::Unopened& why) {
-    if (why.sys_errno == 0) return refused(why.why);
-    return {.reason = ipc::SYSTEM, .sys_errno = why.sys_errno, .why = why.why};
-}
-
-Answer keep(Exchange& exchange, files::Opened opened, const files::OpenMode& mode) {
-    Session& session = exchange.session;
-    const auto handle = session.handles.take();
-    if (!handle)
-        return Refusal{.reason = ipc::STATE_NOT_SAVED, .sys_errno = handle.error().sys_errno, .why = "state"};
-    const policy::Rule& rule = session.policy.rules[opened.grant.rule];
-    const auto max_size = rule.files[opened.grant.file].max_size;
-    session.files[*handle] = OpenFile{.fd = std::move(opened.fd),
-                                      .rule = rule.id,
-                                      .max_size = opened.is_regular ? max_size : std::nullopt,
-                                      .expires = rule.expires,
-                                      .appends = mode.append,
-                                      .opened_by = session.worker.number,
-                                      .opened_seq = exchange.request.seq()};
-    exchange.request.record.arguments.add("handle", *handle);
-    Reply reply;
-    reply.mutable_file_open()->set_handle(*handle);
-    return reply;
 }
 
 }  // namespace
@@ -96,22 +66,18 @@ Answer answer_file_open(Exchange& exchange) {
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = sys_errno, .why = path.error().what};
     }
     const policy::WallTime now = session.clock.now();
-    const auto decision = policy::decide_file_open(session.policy, *path, mode->wanted, now);
+    auto decision = policy::decide_file_open(session.policy, *path, files::to_open_mode(*mode)->wanted, now);
     exchange.request.record.rule = rule_id(session.policy, decision);
     if (decision.why == policy::Why::kDenied) return refused("a deny rule matches");
     if (!decision.is_allowed()) return refused("no allow rule covers this path and mode");
     if (session.files.size() >= kMaxOpenFiles)
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = EMFILE, .why = "open files"};
-    auto opened = files::open(session.table, {.path = *path,
-                                              .mode = *mode,
-                                              .grants = decision.grants,
-                                              .now = now,
-                                              .names_directory = want.path().ends_with('/')});
-    if (!opened && opened.error().rule != policy::kNoRule)
-        exchange.request.record.rule = session.policy.rules[opened.error().rule].id;
-    if (!opened) return not_opened(opened.error());
-    exchange.request.record.rule = session.policy.rules[opened->grant.rule].id;
-    return keep(exchange, *std::move(opened), *mode);
+    FileTask task{.grants = std::move(decision.grants)};
+    ipc::OpenOrder& order = *task.order.mutable_open();
+    order.set_path(std::string(path->text()));
+    order.set_mode(*mode);
+    order.set_names_directory(want.path().ends_with('/'));
+    return begin_work(exchange, std::move(task));
 }
 
 OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
@@ -122,7 +88,7 @@ OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
     // What the rule let be opened ends with the rule.
     if (at->second.expires && exchange.session.clock.now() >= *at->second.expires) {
         exchange.request.record.arguments.add("ended", "the rule has expired");
-        exchange.session.files.erase(at);
+        drop_file(exchange.session, handle);
         return nullptr;
     }
     return &at->second;
@@ -136,25 +102,29 @@ Answer answer_file_close(Exchange& exchange) {
     const std::int64_t handle = exchange.asked.file_close().handle();
     OpenFile* file = find_file(exchange, handle);
     if (file == nullptr) return bad_handle();
-    UniqueFd fd = std::move(file->fd);
+    FileTask task{.file = std::move(file->fd), .clerk = file->clerk};
+    task.order.mutable_close();
     exchange.session.files.erase(handle);
-    if (const auto closed = files::close(std::move(fd)); !closed) return failed(closed.error());
-    Reply reply;
-    reply.mutable_file_close();
-    return reply;
+    return begin_work(exchange, std::move(task));
 }
 
 Answer answer_file_seek(Exchange& exchange) {
     const schema::FileSeek& want = exchange.asked.file_seek();
     if (want.whence().value_case() != schema::GuestFileWhence::kCode)
         return Violation{"file_seek: whence is not a number"};
-    const OpenFile* file = find_file(exchange, want.handle());
+    OpenFile* file = find_file(exchange, want.handle());
     exchange.request.record.arguments.add("offset", want.offset());
     exchange.request.record.arguments.add("whence", want.whence().code());
     if (file == nullptr) return bad_handle();
     const std::int64_t whence = want.whence().code();
     if (whence < 0 || whence > 2) return Refusal{.reason = ipc::BAD_WHENCE, .why = "whence is not 0, 1 or 2"};
-    const auto position = files::seek(file->fd, want.offset(), static_cast<int>(whence));
+    if (!file->fd.is_open()) {
+        FileTask task{.clerk = file->clerk};
+        task.order.mutable_seek()->set_offset(want.offset());
+        task.order.mutable_seek()->set_whence(static_cast<std::uint32_t>(whence));
+        return begin_work(exchange, std::move(task));
+    }
+    const auto position = seek(*file, want.offset(), whence);
     if (!position) return failed(position.error());
     Reply reply;
     reply.mutable_file_seek()->set_position(*position);

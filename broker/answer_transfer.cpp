@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "broker/answer.hpp"
-#include "broker/files/use.hpp"
+#include "broker/file_work.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::broker {
@@ -23,13 +23,11 @@ Request end_transfer(WorkerState& worker, std::optional<Transfer>& transfer, std
     return take_back(transfer);
 }
 
-// INVARIANT: no file is closed while a transfer uses it; dispatch lets nothing in that could. Were it closed, that would be
-// the worker's doing: it is ended, the broker is not.
-const OpenFile* file_of(const Session& session, std::int64_t handle) {
+// No file is closed while a transfer uses it, unless its clerk has ended.
+OpenFile* file_of(Session& session, std::int64_t handle) {
     const auto at = session.files.find(handle);
     return at == session.files.end() ? nullptr : &at->second;
 }
-constexpr Violation kNoFile{"a transfer without its file"};
 
 std::optional<Violation> ignore_if_late(WorkerState& worker, std::uint64_t seq) {
     if (seq != worker.ended_seq || worker.ended_parts == 0) return Violation{"a part of no transfer"};
@@ -37,45 +35,79 @@ std::optional<Violation> ignore_if_late(WorkerState& worker, std::uint64_t seq) 
     return std::nullopt;
 }
 
-bool would_outgrow(const OpenFile& file, std::uint64_t size) {
-    if (!file.max_size || size == 0) return false;
-    const auto at = files::write_position(file.fd, file.appends);
-    return !at || *at > *file.max_size || size > *file.max_size - *at;
+// A part of a transfer, as a clerk is told of it.
+ipc::MoveOrder move_of(const OpenFile& file, std::size_t offset, std::size_t size) {
+    ipc::MoveOrder order;
+    order.set_offset(static_cast<std::uint32_t>(offset));
+    order.set_size(static_cast<std::uint32_t>(size));
+    if (file.fd.is_open()) order.set_place(file.position);
+    if (file.max_size) order.set_most(*file.max_size);
+    return order;
 }
 
-// Takes one part of a write out of the arena and into the file.
-std::optional<Violation> take_part(const Context& context, const ipc::Extent& extent) {
+// Gives the order to the file's own clerk, or to any. Else the transfer waits for a clerk, or is refused.
+template <typename Transfer>
+void give(const Context& context, Transfer& transfer, const OpenFile& file, const ipc::FileOrder& order) {
     Session& session = context.session;
-    std::optional<Write>& write = session.worker.write;
-    const auto data = session.arena.extent(extent.offset(), extent.size());
-    if (!data || data->size() > kChunk || data->size() > write->coming)
-        return Violation{"file_write: bad extent"};
-    const OpenFile* file = file_of(session, write->handle);
-    if (file == nullptr) return kNoFile;
-    const std::size_t size = std::min<std::uint64_t>(data->size(), write->wanted);
-    write->coming -= data->size();
-    const std::size_t still_coming = write->coming == 0 ? 0 : kChunks;
-    const auto refuse = [&](const Refusal& refusal) {
-        end_transfer(session.worker, write, still_coming).refuse(context, refusal);
-        return std::nullopt;
-    };
-    if (would_outgrow(*file, size))
-        return refuse({.reason = ipc::REFUSED, .why = "the file would become larger than the rule accepts"});
-    const files::Written written = files::write_all(file->fd, data->first(size));
-    write->wanted -= written.size;
-    write->done += written.size;
+    if (!file.fd.is_open()) {
+        if (!session.files_hand.order(file.clerk, {.order = order, .arena = &session.arena}))
+            return refuse_part(context, transfer, gone_or_busy());
+        transfer.part.clerk = file.clerk;
+        return;
+    }
+    const auto clerk =
+        session.files_hand.order_any({.order = order, .file = file.fd, .arena = &session.arena});
+    if (!clerk) return refuse_part(context, transfer, too_many_hang());
+    transfer.part.clerk = *clerk;
+    if (*clerk != 0)
+        transfer.request.due_ns = 0;
+    else if (transfer.request.due_ns == 0)
+        transfer.request.due_ns = boottime_ns() + kFileTimeoutNs;
+}
+
+// A part is written, or nothing of it was to be. Its chunk may be filled again.
+void use_part(const Context& context, std::size_t size) {
+    std::optional<Write>& write = context.session.worker.write;
+    write->wanted -= size;
+    write->done += size;
     write->request.record.bytes = write->done;
-    if (written.sys_errno != 0)
-        return refuse({.reason = ipc::SYSTEM, .sys_errno = written.sys_errno, .why = "write"});
+    write->parts.erase(write->parts.begin());
     Reply reply;
-    if (write->coming > 0) {
+    if (write->coming > 0 || !write->parts.empty()) {
         reply.set_seq(write->request.seq());
         reply.mutable_chunk_used();
-        context.tell(reply);
-    } else {
-        reply.mutable_file_write()->set_count(static_cast<std::int64_t>(write->done));
-        end_transfer(session.worker, write, 0).complete(context, std::move(reply));
+        return context.tell(reply);
     }
+    reply.mutable_file_write()->set_count(static_cast<std::int64_t>(write->done));
+    end_transfer(context.session.worker, write, 0).complete(context, std::move(reply));
+}
+
+// Has the first of the parts that have come written, unless that is under way.
+void write_parts(const Context& context) {
+    std::optional<Write>& write = context.session.worker.write;
+    while (write && !write->parts.empty() && !write->part.is_wanted) {
+        const std::size_t size = std::min<std::uint64_t>(write->parts.front().size(), write->wanted);
+        if (size == 0) {
+            use_part(context, 0);
+            continue;
+        }
+        write->part = {.is_wanted = true, .size = size};
+        order_part(context, *write);
+    }
+}
+
+// Takes note of one part of a write.
+//
+// THREAT: a worker does not wait until its parts are used. There are no more than the arena has chunks.
+std::optional<Violation> take_extent(const Context& context, const ipc::Extent& extent) {
+    Session& session = context.session;
+    Write& write = *session.worker.write;
+    const auto data = session.arena.extent(extent.offset(), extent.size());
+    if (!data || data->size() > kChunk || data->size() > write.coming || write.parts.size() == kChunks)
+        return Violation{"file_write: bad extent"};
+    write.coming -= data->size();
+    write.parts.push_back(extent);
+    write_parts(context);
     return std::nullopt;
 }
 
@@ -109,34 +141,45 @@ void send_reply_part(const Context& context) {
     end_transfer(worker, worker.read, read.in_flight + 1).complete(context, std::move(reply));
 }
 
-void send_file_part(const Context& context, const OpenFile& file) {
+// The next part of a file is in the arena.
+void take_read(const Context& context, OpenFile& file, const ReadPart& got) {
     WorkerState& worker = context.session.worker;
     Read& read = *worker.read;
-    const auto chunk =
-        context.session.arena.chunk(read.next_chunk).first(std::min<std::uint64_t>(kChunk, read.wanted));
-    auto got = files::read_full(file.fd, chunk, file.max_size);
-    if (!got && read.done == 0) {
-        const int error = got.error().sys_errno;
-        return end_transfer(worker, worker.read, 0)
-            .refuse(context, {.reason = error == EFBIG ? ipc::REFUSED : ipc::SYSTEM,
-                              .sys_errno = error,
-                              .why = got.error().what});
-    }
-    const files::ReadResult result = got.value_or(files::ReadResult{});
     Reply reply;
-    if (result.size > 0) hand_over(read, result.size, reply);
-    if (result.size == kChunk && read.wanted > 0) return go_on(context, read, reply);
+    file.position += got.size;
+    if (got.size > 0) hand_over(read, got.size, reply);
+    if (got.size == kChunk && read.wanted > 0) return go_on(context, read, reply);
     reply.mutable_file_read()->set_count(static_cast<std::int64_t>(read.done));
-    reply.mutable_file_read()->set_eof(result.eof);
-    end_transfer(worker, worker.read, read.in_flight + (result.size > 0 ? 1 : 0))
+    reply.mutable_file_read()->set_eof(got.eof);
+    end_transfer(worker, worker.read, read.in_flight + (got.size > 0 ? 1 : 0))
         .complete(context, std::move(reply));
 }
 
-Answer later(const std::optional<Violation>& violation) {
-    return violation ? Answer(*violation) : Later{};
+void send_file_part(const Context& context) {
+    Session& session = context.session;
+    Read& read = *session.worker.read;
+    OpenFile* file = file_of(session, read.handle);
+    if (file == nullptr) return refuse_part(context, read, gone_or_busy());
+    const auto chunk =
+        session.arena.chunk(read.next_chunk).first(std::min<std::uint64_t>(kChunk, read.wanted));
+    const auto cached = chunk.empty() ? ReadPart{} : read_cached(*file, chunk);
+    if (cached) return take_read(context, *file, *cached);
+    read.part = {.is_wanted = true, .size = chunk.size()};
+    order_part(context, read);
 }
 
 }  // namespace
+
+void send_parts(const Context& context) {
+    const WorkerState& worker = context.session.worker;
+    while (worker.read && worker.read->in_flight < kChunks && !worker.is_deaf &&
+           !worker.read->part.is_wanted) {
+        if (worker.read->text.empty())
+            send_file_part(context);
+        else
+            send_reply_part(context);
+    }
+}
 
 Answer answer_file_read(Exchange& exchange) {
     const schema::FileRead& want = exchange.asked.file_read();
@@ -149,21 +192,8 @@ Answer answer_file_read(Exchange& exchange) {
     exchange.session.worker.read = Read{.request = std::move(exchange.request),
                                         .handle = want.handle(),
                                         .wanted = static_cast<std::uint64_t>(count)};
-    return later(send_parts(exchange.context));
-}
-
-std::optional<Violation> send_parts(const Context& context) {
-    const WorkerState& worker = context.session.worker;
-    while (worker.read && worker.read->in_flight < kChunks && !worker.is_deaf) {
-        if (!worker.read->text.empty()) {
-            send_reply_part(context);
-            continue;
-        }
-        const OpenFile* file = file_of(context.session, worker.read->handle);
-        if (file == nullptr) return kNoFile;
-        send_file_part(context, *file);
-    }
-    return std::nullopt;
+    send_parts(exchange.context);
+    return Later{};
 }
 
 std::optional<Violation> hear_chunk_used(const Context& context, const ipc::Request& said) {
@@ -171,7 +201,8 @@ std::optional<Violation> hear_chunk_used(const Context& context, const ipc::Requ
     if (!worker.read || said.seq() != worker.read->request.seq()) return ignore_if_late(worker, said.seq());
     if (worker.read->in_flight == 0) return Violation{"chunk_used: no part is under way"};
     --worker.read->in_flight;
-    return send_parts(context);
+    send_parts(context);
+    return std::nullopt;
 }
 
 Answer answer_file_write(Exchange& exchange) {
@@ -200,13 +231,87 @@ Answer answer_file_write(Exchange& exchange) {
                          .handle = want.handle(),
                          .wanted = static_cast<std::uint64_t>(count),
                          .coming = bulk.total()};
-    return later(take_part(exchange.context, bulk.first()));
+    const auto violation = take_extent(exchange.context, bulk.first());
+    return violation ? Answer(*violation) : Later{};
 }
 
 std::optional<Violation> hear_chunk_filled(const Context& context, const ipc::Request& said) {
     WorkerState& worker = context.session.worker;
     if (!worker.write || said.seq() != worker.write->request.seq()) return ignore_if_late(worker, said.seq());
-    return take_part(context, said.chunk_filled().data());
+    return take_extent(context, said.chunk_filled().data());
+}
+
+void order_part(const Context& context, Read& read) {
+    const OpenFile* file = file_of(context.session, read.handle);
+    if (file == nullptr) return refuse_part(context, read, gone_or_busy());
+    ipc::FileOrder order;
+    *order.mutable_read() = move_of(*file, read.next_chunk * kChunk, read.part.size);
+    give(context, read, *file, order);
+}
+
+void order_part(const Context& context, Write& write) {
+    const OpenFile* file = file_of(context.session, write.handle);
+    if (file == nullptr) return refuse_part(context, write, gone_or_busy());
+    ipc::FileOrder order;
+    *order.mutable_write() = move_of(*file, write.parts.front().offset(), write.part.size);
+    give(context, write, *file, order);
+}
+
+void refuse_part(const Context& context, Read& read, const Refusal& refusal) {
+    WorkerState& worker = context.session.worker;
+    read.part = {};
+    const OpenFile* file = file_of(context.session, read.handle);
+    // What was read before stays a legal reply, as a short read.
+    if (read.done > 0 && file != nullptr)
+        return take_read(context, *file_of(context.session, read.handle), {});
+    end_transfer(worker, worker.read, read.in_flight).refuse(context, refusal);
+}
+
+void refuse_part(const Context& context, Write& write, const Refusal& refusal) {
+    const std::size_t still_coming = write.coming == 0 ? 0 : kChunks;
+    WorkerState& worker = context.session.worker;
+    end_transfer(worker, worker.write, still_coming).refuse(context, refusal);
+}
+
+void take_part(const Context& context, Read& read, const ClerkReport& said) {
+    const std::size_t asked = std::exchange(read.part, {}).size;
+    OpenFile* file = file_of(context.session, read.handle);
+    const ipc::FileReport& report = said.report;
+    if (report.has_failed()) {
+        const int error = report.failed().sys_errno();
+        refuse_part(context, read,
+                    {.reason = error == EFBIG ? ipc::REFUSED : ipc::SYSTEM,
+                     .sys_errno = error,
+                     .why = report.failed().why().c_str()});
+    } else if (file == nullptr || !report.has_moved() || report.moved().size() > asked) {
+        refuse_part(context, read, lost_clerk(context.session, said));
+    } else {
+        take_read(context, *file, {.size = report.moved().size(), .eof = report.moved().eof()});
+    }
+    send_parts(context);
+}
+
+void take_part(const Context& context, Write& write, const ClerkReport& said) {
+    const std::size_t asked = std::exchange(write.part, {}).size;
+    OpenFile* file = file_of(context.session, write.handle);
+    const ipc::MovedReport& moved = said.report.moved();
+    if (file == nullptr || !said.report.has_moved() || moved.size() > asked)
+        return refuse_part(context, write, lost_clerk(context.session, said));
+    file->position += moved.size();
+    // Where it really lies now, only the file knows.
+    if (file->appends && file->fd.is_open()) (void)seek(*file, 0, 2);
+    if (moved.size() == asked) {
+        use_part(context, asked);
+        return write_parts(context);
+    }
+    write.done += moved.size();
+    write.request.record.bytes = write.done;
+    const int error = moved.sys_errno() == 0 ? EIO : moved.sys_errno();
+    if (error == EFBIG && file->max_size)
+        return refuse_part(
+            context, write,
+            {.reason = ipc::REFUSED, .why = "the file would become larger than the rule accepts"});
+    refuse_part(context, write, {.reason = ipc::SYSTEM, .sys_errno = error, .why = "write"});
 }
 
 }  // namespace sallyport::broker

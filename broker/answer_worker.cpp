@@ -1,7 +1,7 @@
 // Answers what a worker says on its own account.
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests that were in order; their values are still the worker's
-#include "broker/answer.hpp"
+#include "broker/file_work.hpp"
 
 namespace sallyport::broker {
 
@@ -33,9 +33,10 @@ std::optional<Violation> hear_reply_dropped(const Context& context, const ipc::R
     const WorkerState& worker = context.session.worker;
     const std::uint64_t seq = said.reply_dropped().seq();
     if (seq == 0 || seq > worker.last_seq) return Violation{"reply_dropped: no such request"};
-    std::erase_if(context.session.files, [&](const auto& file) {
+    const auto dropped = std::ranges::find_if(context.session.files, [&](const auto& file) {
         return file.second.opened_by == worker.number && file.second.opened_seq == seq;
     });
+    if (dropped != context.session.files.end()) drop_file(context.session, dropped->first);
     Record record{.verdict = Verdict::kDropped,
                   .what = "reply-dropped",
                   .session = worker.number,

@@ -88,13 +88,13 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     return options;
 }
 
-Checked<policy::Policy> read_policy(const policy::compiled::Service& options) {
+Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
-    const std::string compiled = TRY(ask_tool(options.policy(),
-                                              {"sallyport-policy", "compile", "--input-fd", "4", "--name",
-                                               options.policy(), "--output-fd", "3", "--passwd-fd", "5"},
-                                              {file, users}));
+    std::string compiled = TRY(ask_tool(options.policy(),
+                                        {"sallyport-policy", "compile", "--input-fd", "4", "--name",
+                                         options.policy(), "--output-fd", "3", "--passwd-fd", "5"},
+                                        {file, users}));
     policy::Policy policy = TRY(about(options.policy(), policy::load(compiled)));
     // As if each rule that freezes had named it.
     for (policy::Rule& rule : policy.rules)
@@ -102,7 +102,7 @@ Checked<policy::Policy> read_policy(const policy::compiled::Service& options) {
     policy.narrowed_to = {};
     for (const std::uint32_t number : options.commands())
         if (const auto command = command_from_number(number)) policy.narrowed_to.add(*command);
-    return policy;
+    return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};
 }
 
 }  // namespace sallyport::broker

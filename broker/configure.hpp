@@ -25,7 +25,13 @@ Result<std::string> working_directory();
 /// Errors: those of spawn.hpp and of open_of_admin().
 Checked<policy::compiled::Service> read_options(std::vector<std::string> words);
 
+/// A policy, and its compiled form.
+struct ReadPolicy {
+    policy::Policy policy;
+    std::string compiled;
+};
+
 /// Has the policy tool compile the policy, in its sandbox, and checks the result.
-Checked<policy::Policy> read_policy(const policy::compiled::Service& options);
+Checked<ReadPolicy> read_policy(const policy::compiled::Service& options);
 
 }  // namespace sallyport::broker

@@ -2,11 +2,17 @@
 // Runs in:  broker, before lockdown()
 #include "broker/confine.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <array>
 
+#include "broker/files/needs.hpp"
 #include "broker/guard_link.hpp"
 #include "broker/launch.hpp"
 #include "broker/prove.hpp"
+#include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
 
@@ -18,6 +24,7 @@ constexpr std::array kWorkerPlaces{"../libexec/sallyport/worker", "../worker/wor
 constexpr std::array kGuardPlaces{"../libexec/sallyport/guard", "guard/guard"};
 constexpr std::array kLauncherPlaces{"../libexec/sallyport/launcher", "launcher/launcher"};
 constexpr std::array kRecorderPlaces{"../libexec/sallyport/recorder", "recorder/recorder"};
+constexpr std::array kFilesPlaces{"../libexec/sallyport/files", "files/files"};
 constexpr std::array kInspectorPlaces{"../libexec/sallyport/inspector", "../inspector/inspector"};
 
 // What starting and proving a process gave, with its name.
@@ -29,6 +36,17 @@ Checked<T> of(const char* process, Result<T> result) {
                     "it ended before it was ready: it says above why, or could not confine itself (does this "
                     "kernel offer Landlock and seccomp?)");
     return about(process, std::move(result));
+}
+
+// A memory file that nobody can change.
+Result<UniqueFd> sealed(std::string_view bytes) {
+    UniqueFd file(::memfd_create("sallyport-setup", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!file.is_open()) return system_error("memfd_create");
+    if (::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+        return system_error("write");
+    if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+        return system_error("F_ADD_SEALS");
+    return file;
 }
 
 }  // namespace
@@ -59,6 +77,23 @@ Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state, const
         about(program.path, start_recorder(program.file, {state, ring.fd(), kept_time.file}, policy.audit)));
     TRY(of("recorder", prove_recorder(helper)));
     return about("recorder", Audit::open(std::move(ring), std::move(helper.socket), policy));
+}
+
+Checked<FilesHand> confine_files(const FilesTerms& terms, FdRef state) {
+    if (!policy::allowed_commands(terms.policy).has(CommandId::kFileOpen)) return FilesHand();
+    TRY(files::refuse_links(terms.policy));
+    std::vector<UniqueFd> trees;
+    const sandbox::FilesNeeds needs = TRY(files::needs_of(terms.policy, trees));
+    ipc::FilesSetup setup;
+    setup.set_policy(terms.compiled);
+    for (const std::string& path : terms.own) setup.add_own(path);
+    setup.set_floor(terms.floor);
+    std::string bytes;
+    ipc::encode(setup, bytes);
+    const UniqueFd memory = TRY(about("files", sealed(bytes)));
+    const Executable program = TRY(open_helper(kFilesPlaces));
+    Helper helper = TRY(about(program.path, start_files(program.file, memory, state)));
+    return of("files", prove_files(helper, needs));
 }
 
 Checked<void> confine_nursery(Service& service) {

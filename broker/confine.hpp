@@ -15,6 +15,15 @@ Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state);
 /// The recorder. To be called before anything is to be recorded. Errors: of every step.
 Checked<Audit> confine_recorder(const policy::Policy& policy, FdRef state, const KeptTime& kept_time);
 
+/// The files hand, if a rule lets files be opened. Errors: of every step.
+struct FilesTerms {
+    const policy::Policy& policy;
+    std::string compiled;          // the same
+    std::vector<std::string> own;  // paths that no rule opens
+    policy::WallTime floor;
+};
+Checked<FilesHand> confine_files(const FilesTerms& terms, FdRef state);
+
 /// The nursery, and a rehearsal worker.
 Checked<void> confine_nursery(Service& service);
 

@@ -24,10 +24,11 @@ constexpr const char* kNoUser =
     "there is no user sallyport: make it with 'systemd-sysusers', or with 'useradd --system sallyport'";
 
 // From our own directory on; as installed, and in a build tree.
-constexpr std::array kPrograms{
-    "sallyportd",       "../bin/sallyport-policy", "../libexec/sallyport", "../policy/cli/sallyport-policy",
-    "../worker/worker", "../inspector/inspector",  "guard/guard",          "launcher/launcher",
-    "recorder/recorder"};
+constexpr std::array kPrograms{"sallyportd",           "../bin/sallyport-policy",
+                               "../libexec/sallyport", "../policy/cli/sallyport-policy",
+                               "../worker/worker",     "../inspector/inspector",
+                               "guard/guard",          "launcher/launcher",
+                               "recorder/recorder",    "files/files"};
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');

@@ -2,6 +2,8 @@
 // Runs in:  broker, after lockdown()
 #pragma once
 
+#include <poll.h>
+
 #include <optional>
 #include <vector>
 
@@ -29,6 +31,7 @@ struct Loop {
     UniqueFd connection;            // of a listening channel
     std::vector<Accepted> waiting;  // for this connection to end
     Wire wire;
+    std::vector<pollfd> wanted;  // used again for each wait
     Worker worker;
     Stage stage = Stage::kNoHost;
     std::uint64_t next_number = 1;

@@ -3,6 +3,7 @@
 // Input:    the admin's command line and files
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,8 +37,10 @@ Status log_to(const std::string& path) {
 
 // The parent stays until the child serves, so that its exit status tells whether the agent runs.
 Result<UniqueFd> go_to_background() {
+    // A socket: once confined we write to standard error and nothing else.
     std::array<int, 2> ready{};
-    if (::pipe2(ready.data(), O_CLOEXEC) != 0) return system_error("pipe2");
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ready.data()) != 0)
+        return system_error("socketpair");
     UniqueFd read_end(ready[0]);
     UniqueFd write_end(ready[1]);
     const pid_t pid = ::fork();
@@ -84,7 +87,7 @@ Checked<void> enter_background(const policy::compiled::Service& options, UniqueF
     return {};
 }
 
-int run(const policy::compiled::Service& options, const policy::Policy& policy) {
+int run(const policy::compiled::Service& options, const ReadPolicy& policy) {
     const auto own = own_paths(options);  // before the working directory changes
     if (!own) return complain(own.error());
     UniqueFd parent;
@@ -105,7 +108,7 @@ int run(const policy::compiled::Service& options, const policy::Policy& policy) 
     if (!service && !options.logfile().empty()) complain(service.error());
     if (!service) return complain(service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
     service->notify.say("READY=1\nSTATUS=serving\n");
-    if (parent.is_open() && ::write(parent.get(), "1", 1) != 1) return kFailure;
+    if (parent.is_open() && ::send(parent.get(), "1", 1, MSG_NOSIGNAL) != 1) return kFailure;
     parent.reset();
     return serve(*service);
 }

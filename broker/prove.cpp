@@ -155,10 +155,27 @@ Status prove_inspector(const Helper& inspector, const PlainUser& user) {
     return sandbox::prove_processes_apart(inspector.proc);
 }
 
-Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs) {
+Result<FilesHand> prove_files(Helper& files, const sandbox::FilesNeeds& needs) {
+    TRY(wait_readable(files.socket, kAnswerMs));
+    ipc::Frame frame;
+    ipc::FilesReply ready;
+    std::string scratch;
+    if (!TRY(ipc::receive(files.socket, frame)) || !ipc::decode(frame.bytes, ready, scratch) ||
+        !ready.has_files_ready())
+        return failure(Errc::kProof, "it did not say that it is ready");
+    TRY(prove_status(files.status, expect_like_us(sandbox::files_capabilities(needs))));
+    FilesHand hand(std::move(files.socket));
+    if (!hand.want_clerk()) return failure(Errc::kClosed, "it is gone");
+    TRY(wait_readable(hand.parent(), kAnswerMs));
+    if (const int fault = TRY(hand.hear_parent()); fault != 0)
+        return std::unexpected(Error{Errc::kSystem, "it cannot start a process", fault});
+    return hand;
+}
+
+Status prove_broker(FdRef own_status) {
     const auto held = sandbox::read_held(own_status);
     if (!held) return std::unexpected(held.error());
-    return sandbox::compare(expect_like_us(sandbox::broker_capabilities(needs)), *held);
+    return sandbox::compare(expect_like_us({}), *held);
 }
 
 }  // namespace sallyport::broker

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "broker/files_hand.hpp"
 #include "broker/spawn.hpp"
 #include "ipc/launcher.pb.h"
 #include "sandbox/lockdown.hpp"
@@ -30,8 +31,12 @@ Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table);
 /// Waits until the inspector says that it is confined and compares it with what it should be. Errors: as above.
 Status prove_inspector(const Helper& inspector, const PlainUser& user);
 
+/// Waits until the files hand says that it is confined and compares it with what it should be. Then has it start its first clerk.
+/// Errors: as above.
+Result<FilesHand> prove_files(Helper& files, const sandbox::FilesNeeds& needs);
+
 /// Compares ourselves. `own_status` is /proc/self/status, opened before lockdown.
 /// Errors: kProof, kSystem.
-Status prove_broker(FdRef own_status, const sandbox::BrokerNeeds& needs);
+Status prove_broker(FdRef own_status);
 
 }  // namespace sallyport::broker

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "broker/file_work.hpp"
 #include "broker/loop.hpp"
 #include "sandbox/lockdown.hpp"
 
@@ -134,6 +135,7 @@ void hear_inspector_reply(Loop& loop) {
 // The connection is over: of its contents nothing is left, and nothing of our own is held that only the next needs.
 void forget_host(Loop& loop) {
     loop.connection.reset();
+    loop.service.session.files_hand.forget_arena();
     loop.service.session.arena = {};
     sandbox::forget_startup_code();
 }
@@ -179,6 +181,7 @@ std::optional<std::int64_t> next_due(const Loop& loop) {
     if (loop.leaving) return loop.leave_ns;
     std::optional<std::int64_t> first = first_due(loop.service.session);
     const auto consider = [&](std::int64_t due) { first = std::min(due, first.value_or(due)); };
+    if (const auto due = loop.service.session.files_hand.first_due()) consider(*due);
     if (loop.stage == Stage::kPause || loop.stage == Stage::kEnding) consider(loop.due_ns);
     if (loop.stage == Stage::kRunning && loop.alone_until_ns) consider(*loop.alone_until_ns);
     return first;
@@ -195,6 +198,8 @@ std::optional<timespec> time_left(const Loop& loop) {
 bool end_late_request(Loop& loop, std::int64_t now) {
     Session& session = loop.service.session;
     if (session.launch && is_late(session.launch->request, now)) return begin_late_launch(loop), true;
+    if (session.files_hand.first_due().value_or(now + 1) <= now) return hear_clerks(context_of(loop)), true;
+    if (end_late_work(context_of(loop), now)) return true;
     if (!session.worker.query || !is_late(session.worker.query->request, now)) return false;
     give_up_inspecting(context_of(loop));
     return true;
@@ -221,6 +226,17 @@ void hear_signal(Loop& loop) {
     if (::read(loop.service.signals.get(), &info, sizeof info) != sizeof info) return;
     if (info.ssi_signo == SIGHUP) return loop.service.audit.reopen();
     stop(loop, 0, "told to stop");
+}
+
+void hear_files_parent(Loop& loop) {
+    const auto fault = loop.service.session.files_hand.hear_parent();
+    if (!fault) return stop(loop, 1, "the files hand is lost", fault.error().sys_errno);
+    const Context context = context_of(loop);
+    if (*fault != 0)
+        refuse_waiting(context,
+                       {.reason = ipc::SYSTEM, .sys_errno = *fault, .why = "no clerk can be started"});
+    else
+        give_out(context);
 }
 
 void hear_recorder(Loop& loop) {
@@ -253,16 +269,18 @@ auto sources_of(const Loop& loop) {
         Source{only_if(accepts, service.channel.fd), accept_next},
         Source{service.launcher.get(), hear_launcher_report},
         Source{only_if(stays, service.session.inspector), hear_inspector_reply},
+        Source{service.session.files_hand.parent().get(), hear_files_parent},
         Source{only_if(stays, service.audit.recorder()), hear_recorder},
     };
 }
 
 void wait_and_hear(Loop& loop) {
     const auto sources = sources_of(loop);
-    std::array<pollfd, std::tuple_size_v<decltype(sources)>> wanted{};
-    std::ranges::transform(sources, wanted.begin(), [](const Source& source) {
-        return pollfd{.fd = source.fd, .events = source.events, .revents = 0};
-    });
+    std::vector<pollfd>& wanted = loop.wanted;
+    wanted.clear();
+    for (const Source& source : sources)
+        wanted.push_back({.fd = source.fd, .events = source.events, .revents = 0});
+    loop.service.session.files_hand.add_at_work(wanted);
     const auto left = time_left(loop);
     if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
         if (errno != EINTR) stop(loop, 1, "ppoll", errno);
@@ -270,7 +288,9 @@ void wait_and_hear(Loop& loop) {
     }
     const auto ready = std::ranges::find_if(wanted, [](const pollfd& one) { return one.revents != 0; });
     if (ready == wanted.end()) return do_what_is_due(loop);
-    sources[static_cast<std::size_t>(ready - wanted.begin())].hear(loop);
+    const auto number = static_cast<std::size_t>(ready - wanted.begin());
+    if (number < sources.size()) return sources[number].hear(loop);
+    hear_clerks(context_of(loop));
 }
 
 }  // namespace

@@ -13,8 +13,9 @@
 namespace sallyport::broker {
 
 Result<HandleCounter> HandleCounter::open(FdRef state_directory) {
-    constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    UniqueFd file(::openat(state_directory.get(), "sallyport.state", kFlags, 0600));
+    constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    // What is kept for its lock cannot be written.
+    UniqueFd file(::openat(state_directory.get(), "sallyport.state", O_RDONLY | O_CREAT | kFlags, 0600));
     if (!file.is_open()) return system_error("sallyport.state");
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) return failure(Errc::kInvalid, "another agent uses this state directory");
@@ -27,7 +28,9 @@ Result<HandleCounter> HandleCounter::open(FdRef state_directory) {
     if ((got != 0 && got != sizeof next) || next < kFirstHandle || next > kLastHandle)
         return failure(Errc::kInvalid, "sallyport.state: not a handle counter");
     const std::int64_t after = next + kHandlesPerRun;
-    if (::pwrite(file.get(), &after, sizeof after, 0) != sizeof after) return system_error("sallyport.state");
+    const UniqueFd written(::openat(state_directory.get(), "sallyport.state", O_WRONLY | kFlags));
+    if (::pwrite(written.get(), &after, sizeof after, 0) != sizeof after)
+        return system_error("sallyport.state");
     return HandleCounter(std::move(file), next);
 }
 

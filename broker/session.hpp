@@ -3,6 +3,7 @@
 // INVARIANT: open files outlive workers and connections; everything in WorkerState dies with its worker.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -11,8 +12,9 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "broker/files/table.hpp"
+#include "broker/files_hand.hpp"
 #include "broker/guard/mark.hpp"
+#include "broker/open_file.hpp"
 #include "broker/request.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
@@ -44,14 +46,26 @@ private:
     std::int64_t end_;  // the first of the next run
 };
 
-struct OpenFile {
-    UniqueFd fd;
-    std::string_view rule;                  // id of the rule that let it be opened
-    std::optional<std::uint64_t> max_size;  // neither read nor written beyond this
-    std::optional<std::int64_t> expires;    // with its rule
-    bool appends = false;
-    std::uint64_t opened_by = 0;   // worker number and
-    std::uint64_t opened_seq = 0;  // request, in case the host never learns the handle
+/// What a clerk of the files hand is to do, and what goes with it.
+struct FileTask {
+    ipc::FileOrder order;
+    UniqueFd file;                      // a close: which
+    std::uint64_t clerk = 0;            // at work on it; 0: none is free yet
+    std::vector<policy::Grant> grants;  // an open: what was decided
+};
+
+/// An open, a close or a seek that a clerk has to do. It goes on if its worker ends.
+struct FileWork {
+    Request request;  // while it waits for a clerk it has a deadline
+    FileTask task;
+};
+
+/// A part of a file that a clerk has to read or write.
+struct FilePart {
+    bool is_wanted = false;
+    std::uint64_t clerk = 0;  // at work on it; 0: none is free yet
+    std::size_t size = 0;
+    [[nodiscard]] bool waits_for_clerk() const { return is_wanted && clerk == 0; }
 };
 
 /// A file read, or a reply of the inspector that does not fit a frame, whose parts are under way.
@@ -63,6 +77,7 @@ struct Read {
     std::uint64_t done = 0;
     std::size_t next_chunk = 0;
     std::size_t in_flight = 0;  // parts that the worker has not used yet
+    FilePart part;              // at `next_chunk`
 };
 
 /// A file write whose parts are under way.
@@ -72,6 +87,8 @@ struct Write {
     std::uint64_t wanted = 0;  // bytes still to be written
     std::uint64_t coming = 0;  // bytes that the worker has still to hand over
     std::uint64_t done = 0;
+    std::vector<ipc::Extent> parts;  // that have come and are not written
+    FilePart part;                   // the first of them
 };
 
 /// What the inspector was asked. It is late at the request's deadline.
@@ -146,15 +163,16 @@ struct Freezing {
 
 struct Session {
     const policy::Policy& policy;
-    files::Table table;
     std::string start_directory;
     HandleCounter handles;
     ExpiryClock clock;
+    FilesHand files_hand;
     ipc::Arena arena;    // of the present connection; a device's is as old as we are
     UniqueFd inspector;  // its socket; not open if the policy needs none
     std::uint64_t queries = 0;
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
     std::map<std::int64_t, OpenFile> files;
+    std::array<std::optional<FileWork>, kMaxFileWork> file_work;
     Freezing freezing;
     WorkerState worker;
     std::optional<Launch> launch;

@@ -233,6 +233,13 @@ Result<Helper> start_recorder(FdRef executable, const RecorderFiles& files, cons
                        .prepare = take_nothing});
 }
 
+Result<Helper> start_files(FdRef executable, FdRef setup, FdRef state) {
+    return start_peer({.executable = executable,
+                       .arguments = {"sallyport-files"},
+                       .descriptors = {setup, state},
+                       .prepare = take_nothing});
+}
+
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {
     return start_peer(
         {.executable = executable,

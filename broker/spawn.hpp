@@ -53,6 +53,9 @@ struct RecorderFiles {
 };
 Result<Helper> start_recorder(FdRef executable, const RecorderFiles& files, const policy::AuditTerms& terms);
 
+/// Starts the files hand executable with its setup, a sealed memory file. It confines itself. Errors: kSystem.
+Result<Helper> start_files(FdRef executable, FdRef setup, FdRef state);
+
 /// Starts the worker executable as nursery: pid 1 of new user, mount, net, ipc, uts, pid and cgroup
 /// namespaces, with only `user` mapped. Errors: kSystem with the step's name.
 Result<Helper> start_nursery(FdRef executable, const PlainUser& user);

@@ -16,6 +16,8 @@
 
 #include "broker/configure.hpp"
 #include "broker/confine.hpp"
+#include "broker/files/kernel.hpp"
+#include "broker/files/needs.hpp"
 #include "broker/installation.hpp"
 #include "broker/launch.hpp"
 #include "broker/prove.hpp"
@@ -110,9 +112,8 @@ Status open_mark(Freezing& freezing, FdRef state) {
 }
 
 // Everything that is opened by name, so that nothing need be later.
-Checked<Service> open_by_name(const policy::compiled::Service& options, files::Table table, FdRef state,
-                              Freezing freezing) {
-    const policy::Policy& policy = table.policy();
+Checked<Service> open_by_name(const policy::compiled::Service& options, const policy::Policy& policy,
+                              FdRef state, Freezing freezing) {
     HandleCounter handles = TRY(about(options.statedir(), HandleCounter::open(state)));
     const KeptTime kept_time = TRY(about(options.statedir(), open_kept_time(state)));
     const ClockReading clocks = read_clocks();
@@ -127,10 +128,10 @@ Checked<Service> open_by_name(const policy::compiled::Service& options, files::T
     if (clock.now() > clocks.wall) log_clock(audit, clock);
     const auto kind = wire_kind(channel.kind);
     return Service{.session = Session{.policy = policy,
-                                      .table = std::move(table),
                                       .start_directory = std::move(directory),
                                       .handles = std::move(handles),
                                       .clock = clock,
+                                      .files_hand = {},
                                       .arena = {},
                                       .inspector = {},
                                       .channel = kind,
@@ -159,38 +160,44 @@ Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& opt
 
 // The socket appears when all other processes are proved. What was made for a start that fails is taken away again; Landlock lets
 // that be done up to the last two steps, which these processes have all passed before.
-Checked<void> listen_and_lock(Service& service, const policy::compiled::Service& options, FdRef state) {
+Checked<void> listen_and_lock(Service& service, const policy::compiled::Service& options) {
     const UniqueFd own_status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
     if (!own_status.is_open()) return system_error("/proc/self/status");
     const bool makes_socket =
         options.method() == policy::compiled::Service::UNIX_LISTEN && !service.channel.fd.is_open();
-    sandbox::BrokerNeeds needs{.listens = service.channel.listens(), .state_directory = state.get()};
-    std::vector<UniqueFd> trees;  // until Landlock knows them
-    TRY(service.session.table.add_needs(needs, trees));
+    const sandbox::Needs needs{.listens = service.channel.listens(),
+                               .asks_files = service.session.files_hand.parent().get() >= 0,
+                               .freezes = service.session.freezing.guard.is_open()};
     TRY(about(options.path(), start_listening(service.channel, options, service.session.policy)));
     auto locked = sandbox::lockdown_broker(needs);
-    if (locked) locked = prove_broker(own_status, needs);
+    if (locked) locked = prove_broker(own_status);
     if (!locked && makes_socket) ::unlink(options.path().c_str());
     return about("broker", std::move(locked));
 }
 
-Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy,
+Checked<Service> start(const policy::compiled::Service& options, const ReadPolicy& read,
                        const std::vector<std::string>& own) {
+    const policy::Policy& policy = read.policy;
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
     std::vector<std::string> untouched = own;
     // What is in a folder of hooks is started by root.
     for (const policy::Rule& rule : policy.rules)
         if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
-    files::Table table = TRY(files::Table::build(policy, untouched));
+    TRY(files::refuse_links(policy));
     Freezing freezing = TRY(confine_guard(policy, state));
-    Service service = TRY(open_by_name(options, std::move(table), state, std::move(freezing)));
+    Service service = TRY(open_by_name(options, policy, state, std::move(freezing)));
     TRY(confine_nursery(service));
     TRY(confine_launcher(service));
     TRY(confine_inspector(service));
+    service.session.files_hand = TRY(confine_files({.policy = policy,
+                                                    .compiled = read.compiled,
+                                                    .own = std::move(untouched),
+                                                    .floor = service.session.clock.now()},
+                                                   state));
     service.signals = TRY(take_signals());
     TRY(stay_in_memory(service.session));
-    TRY(listen_and_lock(service, options, state));
+    TRY(listen_and_lock(service, options));
     sandbox::forget_startup_code();
     return service;
 }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "base/complaint.hpp"
+#include "broker/configure.hpp"
 #include "broker/serve.hpp"
-#include "policy/decide.hpp"
 #include "policy/policy.pb.h"
 
 namespace sallyport::broker {
@@ -14,8 +14,8 @@ namespace sallyport::broker {
 Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options);
 
 /// Opens all, starts the nursery, locks everything down, proves it, and gives back what serve() needs.
-/// `policy` must outlive the service; `own` are own_paths(). Errors: of every step.
-Checked<Service> start(const policy::compiled::Service& options, const policy::Policy& policy,
+/// `read` must outlive the service; `own` are own_paths(). Errors: of every step.
+Checked<Service> start(const policy::compiled::Service& options, const ReadPolicy& read,
                        const std::vector<std::string>& own);
 
 }  // namespace sallyport::broker

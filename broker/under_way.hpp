@@ -22,6 +22,7 @@ void each_under_way(AnySession& session, See see) {
     look(session.freezing.trim);
     look(session.freezing.thaw);
     look(session.launch);
+    for (auto& work : session.file_work) look(work);
 }
 
 /// Where the present worker is. Each operation says in which of these it may come.

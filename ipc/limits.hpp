@@ -55,6 +55,14 @@ inline constexpr std::size_t kMaxCompiledSize = std::size_t{4} << 20U;
 inline constexpr int kCompileDeadlineMs = 10'000;
 inline constexpr std::size_t kMaxRules = 4096;
 
+// The files hand.
+inline constexpr std::int64_t kFileTimeoutNs = 5'000'000'000;  // of one order; then its clerk is given up
+inline constexpr std::size_t kMaxFileWork = 8;                 // opens, closes and seeks under way
+inline constexpr std::size_t kMaxKeptFiles = 32;               // open files that have a clerk of their own
+inline constexpr std::size_t kMaxHungClerks = 8;               // that were killed and have not ended
+inline constexpr std::size_t kMaxClerks = kMaxKeptFiles + kMaxHungClerks + 8;
+inline constexpr std::size_t kMaxFilesSetup = kMaxCompiledSize + (std::size_t{1} << 20U);
+
 // Freezing.
 inline constexpr std::uint32_t kDefaultMaxFrozenMs = 60'000;
 inline constexpr std::uint32_t kDefaultPerMountMs = 30'000;

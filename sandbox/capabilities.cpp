@@ -1,5 +1,5 @@
 // Which capabilities are kept, and how the others go.
-// Runs in:  broker, launcher, compiler; the nursery does this without the library, see namespaces.cpp
+// Runs in:  broker, files, launcher, compiler; the nursery does this without the library, see namespaces.cpp
 // Relies on: libcap-ng
 #include <cap-ng.h>
 
@@ -9,7 +9,7 @@
 
 namespace sallyport::sandbox {
 
-std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs) {
+std::vector<KeptCapability> files_capabilities(const FilesNeeds& needs) {
     std::vector<KeptCapability> kept;
     const bool writes = needs.writes_files || needs.creates_files;
     if (!needs.reads_files && !writes) return kept;

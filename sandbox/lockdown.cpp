@@ -1,6 +1,6 @@
-// The lockdown of the broker, the guard, the launcher, the inspector, the recorder and the policy compiler, each one straight
+// The lockdown of the broker, the files hand, the guard, the launcher, the inspector, the recorder and the policy compiler, each one straight
 // line.
-// Runs in:  broker, guard, launcher, inspector, recorder, compiler
+// Runs in:  broker, files, guard, launcher, inspector, recorder, compiler
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -31,11 +31,12 @@ Status prove_mkdir_refused(FdRef directory) {
     return failure(Errc::kProof, "landlock: does not refuse a new directory in the state directory");
 }
 
-std::uint64_t rights(const BrokerNeeds::Tree& tree) {
+std::uint64_t rights(const FilesNeeds::Tree& tree) {
     std::uint64_t all = 0;
     if (tree.read) all |= LANDLOCK_ACCESS_FS_READ_FILE;
     if (tree.write) all |= LANDLOCK_ACCESS_FS_WRITE_FILE | landlock::kTruncate;
-    if (tree.create) all |= LANDLOCK_ACCESS_FS_MAKE_REG;
+    // A new file that cannot get the mode of its rule is taken away again.
+    if (tree.create) all |= LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE;
     if (tree.list) all |= LANDLOCK_ACCESS_FS_READ_DIR;
     return all;
 }
@@ -72,24 +73,53 @@ Status lock_memory() {
     return system_error("mlockall");
 }
 
-Status lockdown_broker(const BrokerNeeds& needs) {
+Status lockdown_broker(const Needs& needs) {
     // Limits.
     if (const auto limits = set_limits(Process::kBroker); !limits) return limits;
+    // Capabilities: none, whatever the policy says.
+    if (const auto dropped = keep_capabilities({}); !dropped) return dropped;
+    // No program that is ever executed gains anything.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // No other process of the same user may read its memory; no core files.
+    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
+    // Files: none but those that are open, or are handed to it.
+    if (const auto restricted = landlock::restrict_to({}); !restricted) return restricted;
+    if (const auto proved = prove_root_refused(); !proved) return proved;
+    // System calls.
+    return install_filter(Process::kBroker, needs);
+}
+
+Status lockdown_files(const FilesNeeds& needs, FdRef state_directory) {
+    // Limits.
+    if (const auto limits = set_limits(Process::kFiles); !limits) return limits;
     // Capabilities: what the policy makes necessary and root has; an ordinary user has none to begin with.
-    const auto kept = ::geteuid() == 0 ? broker_capabilities(needs) : std::vector<KeptCapability>{};
+    const auto kept = ::geteuid() == 0 ? files_capabilities(needs) : std::vector<KeptCapability>{};
     if (const auto dropped = keep_capabilities(kept); !dropped) return dropped;
+    // Ends with the broker, even if it is stopped.
+    if (const auto set = set_process(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"); !set) return set;
     // No program that is ever executed gains anything.
     if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
     // No other process of the same user may read its memory; no core files.
     if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
     // Files: the trees of the policy.
     std::vector<landlock::Grant> grants;
-    for (const BrokerNeeds::Tree& tree : needs.trees)
+    for (const FilesNeeds::Tree& tree : needs.trees)
         grants.push_back({.fd = tree.fd, .rights = rights(tree)});
     if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
-    if (const auto proved = prove_mkdir_refused(FdRef(needs.state_directory)); !proved) return proved;
+    if (const auto proved = prove_mkdir_refused(state_directory); !proved) return proved;
     // System calls.
-    return install_filter(Process::kBroker, needs);
+    return install_filter(
+        Process::kFiles,
+        {.writes_files = needs.writes_files, .creates_files = needs.creates_files, .forks = true});
+}
+
+Status lockdown_clerk(pid_t parent, const FilesNeeds& needs) {
+    // Ends with its parent.
+    if (const auto set = set_process(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"); !set) return set;
+    if (::getppid() != parent) return failure(Errc::kClosed, "the parent has gone");
+    // System calls.
+    return install_filter(Process::kFiles,
+                          {.writes_files = needs.writes_files, .creates_files = needs.creates_files});
 }
 
 Status lockdown_guard(FdRef root, FdRef sys) {

@@ -17,13 +17,23 @@
 
 namespace sallyport::sandbox {
 
-/// What of the broker's powers a policy makes necessary. Everything the broker holds follows from this.
-struct BrokerNeeds {
-    bool listens = false;  // accepts connections on a unix or vsock socket
+/// What makes rows of a table of system calls necessary, beside those that always are.
+struct Needs {
+    bool listens = false;        // broker: accepts connections on a unix or vsock socket
+    bool asks_files = false;     // broker: a rule lets files be opened
+    bool freezes = false;        // broker: there is a guard, and so a mark of the frozen state
+    bool writes_files = false;   // files
+    bool creates_files = false;  // files
+    bool asks_netlink = false;   // inspector: interfaces and addresses of the network
+    bool forks = false;          // files, inspector: the parent itself, not its children
+};
+
+/// What of the powers of the files hand a policy makes necessary.
+struct FilesNeeds {
     bool reads_files = false;
     bool writes_files = false;
     bool creates_files = false;
-    bool others_files = false;        // files whose owner is not the broker's own user
+    bool others_files = false;        // files whose owner is not the agent's own user
     bool others_directories = false;  // the way to files leads through directories that others cannot enter
     /// Directories beneath which Landlock lets files be opened.
     struct Tree {
@@ -35,29 +45,33 @@ struct BrokerNeeds {
         bool list = false;  // directories themselves may be opened
     };
     std::vector<Tree> trees;
-    bool asks_netlink = false;  // the inspector: interfaces and addresses of the network
-    bool forks = false;         // the inspector itself, not its children
-    int state_directory = -1;   // lent; used to prove that Landlock refuses what no tree grants
 };
 
-/// One capability number of linux/capability.h with the reason why the broker keeps it.
+/// One capability number of linux/capability.h with the reason why it is kept.
 struct KeptCapability {
     int capability;
     const char* reason;
 };
 
-/// The capabilities that a broker with root needs: CAP_DAC_READ_SEARCH for reading others' files,
+/// The capabilities that the files hand needs if root starts it: CAP_DAC_READ_SEARCH for reading others' files,
 /// CAP_DAC_OVERRIDE for writing them, none for anything else.
-std::vector<KeptCapability> broker_capabilities(const BrokerNeeds& needs);
+std::vector<KeptCapability> files_capabilities(const FilesNeeds& needs);
 
 /// Keeps what this process has touched, and will touch where its limits allow it, in memory: while file systems are frozen
 /// no page of it may have to come from a disk. Does nothing for an ordinary user. Errors: kSystem.
 Status lock_memory();
 
-/// Locks the broker down: capabilities (all five sets, the bounding set where the process may),
-/// no-new-privileges, not dumpable, Landlock, seccomp. Errors: kSystem with the step's name, kProof if
-/// Landlock did not refuse what it should.
-Status lockdown_broker(const BrokerNeeds& needs);
+/// Locks the broker down: no capability (all five sets, the bounding set where the process may), no-new-privileges, not
+/// dumpable, Landlock without any grant, seccomp. Errors: kSystem with the step's name, kProof if Landlock did not refuse what it
+/// should.
+Status lockdown_broker(const Needs& needs);
+
+/// Locks the parent of the files hand down, and with it its clerks. `state_directory` is used to prove that Landlock refuses what no
+/// tree grants. Errors: as above.
+Status lockdown_files(const FilesNeeds& needs, FdRef state_directory);
+
+/// Locks a clerk down further: it dies with its parent, and can start no process. Errors: kSystem; kClosed if its parent has gone.
+Status lockdown_clerk(pid_t parent, const FilesNeeds& needs);
 
 /// Unmaps code that was paged in so far; what is needed again is paged in again. After the lockdown, the last
 /// part of a start, and after the start of another process: who waits holds little.

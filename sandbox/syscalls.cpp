@@ -52,24 +52,24 @@ Status add_row(const Filter& filter, const SyscallRule& rule) {
 std::span<const SyscallRule> syscall_table(Process process) {
     const std::array in_order{broker_syscalls(),   nursery_syscalls(), worker_syscalls(),
                               compiler_syscalls(), guard_syscalls(),   inspector_syscalls(),
-                              recorder_syscalls()};
+                              recorder_syscalls(), files_syscalls()};
     return in_order[static_cast<std::size_t>(process)];
 }
 
-bool is_needed(When when, const BrokerNeeds& needs) {
+bool is_needed(When when, const Needs& needs) {
     switch (when) {
         case When::kAlways:
             return true;
         case When::kListens:
             return needs.listens;
-        case When::kReadsFiles:
-            return needs.reads_files;
+        case When::kAsksFiles:
+            return needs.asks_files;
+        case When::kFreezes:
+            return needs.freezes;
         case When::kWritesFiles:
             return needs.writes_files;
         case When::kCreatesFiles:
             return needs.creates_files;
-        case When::kAnyFiles:
-            return needs.reads_files || needs.writes_files || needs.creates_files;
         case When::kNetlink:
             return needs.asks_netlink;
         case When::kForks:
@@ -78,7 +78,7 @@ bool is_needed(When when, const BrokerNeeds& needs) {
     return false;
 }
 
-std::size_t count_syscalls(Process process, const BrokerNeeds& needs) {
+std::size_t count_syscalls(Process process, const Needs& needs) {
     std::vector<int> calls;
     for (const SyscallRule& rule : syscall_table(process))
         if (is_needed(rule.when, needs) && std::ranges::find(calls, rule.call) == calls.end())
@@ -86,7 +86,7 @@ std::size_t count_syscalls(Process process, const BrokerNeeds& needs) {
     return calls.size();
 }
 
-Status install_filter(Process process, const BrokerNeeds& needs) {
+Status install_filter(Process process, const Needs& needs) {
     const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS), seccomp_release);
     if (!filter) return failure(Errc::kSystem, "seccomp_init");
     for (const auto& [name, value] : kAttributes)

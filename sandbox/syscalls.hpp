@@ -19,15 +19,14 @@ struct ArgIs {
     std::uint64_t value = 0;
 };
 
-/// When a row is installed: kNetlink and kForks are the inspector's, the others the broker's. Other processes have only
-/// kAlways.
+/// When a row is installed, as in Needs.
 enum class When : std::uint8_t {
     kAlways,
     kListens,
-    kReadsFiles,
+    kAsksFiles,
+    kFreezes,
     kWritesFiles,
     kCreatesFiles,
-    kAnyFiles,
     kNetlink,
     kForks
 };
@@ -40,18 +39,27 @@ struct SyscallRule {
     const char* reason;
 };
 
-enum class Process : std::uint8_t { kBroker, kNursery, kWorker, kCompiler, kGuard, kInspector, kRecorder };
+enum class Process : std::uint8_t {
+    kBroker,
+    kNursery,
+    kWorker,
+    kCompiler,
+    kGuard,
+    kInspector,
+    kRecorder,
+    kFiles
+};
 
 /// The table of a kind of process.
 std::span<const SyscallRule> syscall_table(Process process);
 
-/// Whether a row of the broker's table is installed for these needs.
-bool is_needed(When when, const BrokerNeeds& needs);
+/// Whether a row is installed for these needs.
+bool is_needed(When when, const Needs& needs);
 
 /// How many different calls the filter lets through.
-std::size_t count_syscalls(Process process, const BrokerNeeds& needs);
+std::size_t count_syscalls(Process process, const Needs& needs);
 
 /// Builds and installs the filter; whatever is not in it kills the process.
-Status install_filter(Process process, const BrokerNeeds& needs);
+Status install_filter(Process process, const Needs& needs);
 
 }  // namespace sallyport::sandbox

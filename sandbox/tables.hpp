@@ -21,6 +21,7 @@ std::span<const SyscallRule> compiler_syscalls();
 std::span<const SyscallRule> guard_syscalls();
 std::span<const SyscallRule> inspector_syscalls();
 std::span<const SyscallRule> recorder_syscalls();
+std::span<const SyscallRule> files_syscalls();
 
 // Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;
@@ -40,6 +41,8 @@ inline constexpr ArgIs kAny{};
 inline constexpr ArgIs kNotExecutable = lacks_flag(2, PROT_EXEC);          // mmap, mprotect
 inline constexpr ArgIs kNoFile = has_flag(3, MAP_ANONYMOUS);               // mmap
 inline constexpr ArgIs kReadOnly = {2, O_ACCMODE | O_CREAT | O_TRUNC, 0};  // openat
+inline constexpr ArgIs kWritable = is_int(2, PROT_READ | PROT_WRITE);      // mmap
+inline constexpr ArgIs kShared = is_int(3, MAP_SHARED);                    // mmap
 inline constexpr ArgIs kForgets = is_int(2, MADV_DONTNEED);                // madvise
 inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);         // newfstatat
 

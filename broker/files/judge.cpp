@@ -1,5 +1,5 @@
 // Whether what was found may be opened: by what it is, and by where it lies.
-// Runs in:  broker, after lockdown()
+// Runs in:  files, in a clerk
 #include "broker/files/judge.hpp"
 
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "ipc/limits.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 namespace {
 
@@ -102,4 +102,4 @@ bool is_deleted(std::string_view path, std::string_view name) {
     return !is_called_so;
 }
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,5 +1,5 @@
 // Whether what was found may be opened: by what it is, and by where it lies.
-// Runs in:  broker, after lockdown()
+// Runs in:  files, in a clerk
 // Input:    descriptors that were found, opened for nothing (O_PATH); local users may move and change all of it meanwhile
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "broker/files/table.hpp"
 #include "policy/decide.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 /// Refuses what is forbidden, in the name of the rule that says so.
 Outcome<void> refuse_forbidden(const Id& id, const std::vector<Forbidden>& forbidden);
@@ -39,4 +39,4 @@ bool is_acceptable(const Facts& facts, const policy::FileRule& rule);
 /// THREAT: a second name of a file is found, and taken away before the names are counted. To be asked after that.
 bool is_deleted(std::string_view path, std::string_view name);
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

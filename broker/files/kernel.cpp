@@ -1,5 +1,5 @@
 // What this room asks the kernel: one function for each question.
-// Runs in:  broker, before and after lockdown()
+// Runs in:  files, in a clerk; broker, before lockdown()
 #include "broker/files/kernel.hpp"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 #include "ipc/limits.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 namespace {
 
@@ -105,4 +105,4 @@ Result<UniqueFd> reopen(FdRef proc_self_fd, FdRef found, int flags) {
     return fd;
 }
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,5 +1,5 @@
 // What this room asks the kernel: one function for each question.
-// Runs in:  broker, before and after lockdown()
+// Runs in:  files, in a clerk; broker, before lockdown()
 // Input:    a tree that local users may change at any moment
 // Relies on: openat2(2), statx(2); a descriptor of /proc/self/fd that was opened before lockdown
 #pragma once
@@ -11,7 +11,7 @@
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 /// Which file something is, whatever it is called.
 struct Id {
@@ -75,4 +75,4 @@ Status wait_for_changes(FdRef directory);
 /// descriptor is reopened through `proc_self_fd`. Errors: kSystem.
 Result<UniqueFd> reopen(FdRef proc_self_fd, FdRef found, int flags);
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,11 +1,12 @@
 // Carries out an open that the policy allows, or says why not.
-// Runs in:  broker, after lockdown()
+// Runs in:  files, in a clerk
 #include "broker/files/open.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,7 +16,7 @@
 #include "broker/files/judge.hpp"
 #include "broker/files/walk.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 namespace {
 
@@ -82,15 +83,31 @@ Outcome<UniqueFd> open_existing(const Attempt& attempt, const Place& place) {
     return TRY(reopen(proc_self_fd, place.found, use_flags(mode) | (mode.truncate ? O_TRUNC : 0)));
 }
 
+Status give_mode(FdRef made, std::uint32_t bits) {
+    if (::fchown(made.get(), static_cast<uid_t>(-1), ::getegid()) != 0) return system_error("fchown");
+    if (::fremovexattr(made.get(), "system.posix_acl_access") != 0 && errno != ENODATA && errno != EOPNOTSUPP)
+        return system_error("fremovexattr");
+    if (::fchmod(made.get(), bits) != 0) return system_error("fchmod");
+    return {};
+}
+
+// Nothing is left of a file that could not be made as the rule says. Unless somebody has put another in its place.
+void take_back(const Place& place, FdRef made) {
+    const auto ours = look_at(made);
+    const auto found = open_at(place.parent, place.name, {.flags = O_PATH, .resolve = RESOLVE_BENEATH});
+    const auto theirs = found ? look_at(*found) : std::unexpected(found.error());
+    if (ours && theirs && ours->id == theirs->id) ::unlinkat(place.parent.get(), place.name.c_str(), 0);
+}
+
 // Exactly the mode that the rule says, for its owner and group alone: a default ACL of the directory names others, and its set-group-id
 // bit gives the file to another group. Made with no permission at all first, so that nobody opens it in between.
 Outcome<UniqueFd> make(const Place& place, const OpenMode& mode, std::uint32_t bits) {
     const int flags = use_flags(mode) | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
     UniqueFd made = TRY(open_at(place.parent, place.name, {.flags = flags, .resolve = RESOLVE_BENEATH}));
-    if (::fchown(made.get(), static_cast<uid_t>(-1), ::getegid()) != 0) return system_error("fchown");
-    if (::fremovexattr(made.get(), "system.posix_acl_access") != 0 && errno != ENODATA && errno != EOPNOTSUPP)
-        return system_error("fremovexattr");
-    if (::fchmod(made.get(), bits) != 0) return system_error("fchmod");
+    if (auto owned = give_mode(made, bits); !owned) {
+        take_back(place, made);
+        return std::unexpected(owned.error());
+    }
     return made;
 }
 
@@ -146,4 +163,4 @@ Outcome<Opened> open(const Table& table, const Order& order) {
     return std::unexpected(*first);
 }
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,15 +1,17 @@
 // What is asked of this room, and what it answers.
-// Runs in:  broker, after lockdown()
+// Runs in:  files, in a clerk
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <span>
 
+#include "ipc/files.pb.h"
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 #include "policy/decide.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 /// What an fopen() mode asks for.
 struct OpenMode {
@@ -18,6 +20,26 @@ struct OpenMode {
     bool truncate = false;
     bool append = false;
 };
+
+/// Nothing for a number that is no mode. The flags follow from the mode, so that nobody can ask for another combination.
+constexpr std::optional<OpenMode> to_open_mode(ipc::OpenOrder::Mode mode) {
+    switch (mode) {
+        case ipc::OpenOrder::READ:
+            return OpenMode{.wanted = {.read = true}};
+        case ipc::OpenOrder::WRITE:
+            return OpenMode{.wanted = {.write = true}, .may_create = true, .truncate = true};
+        case ipc::OpenOrder::APPEND:
+            return OpenMode{.wanted = {.write = true}, .may_create = true, .append = true};
+        case ipc::OpenOrder::UPDATE:
+            return OpenMode{.wanted = {.read = true, .write = true}};
+        case ipc::OpenOrder::RENEW:
+            return OpenMode{.wanted = {.read = true, .write = true}, .may_create = true, .truncate = true};
+        case ipc::OpenOrder::EXTEND:
+            return OpenMode{.wanted = {.read = true, .write = true}, .may_create = true, .append = true};
+        default:
+            return std::nullopt;
+    }
+}
 
 /// One open, as it was decided. Lends what it refers to.
 struct Order {
@@ -65,4 +87,4 @@ inline policy::Access creating(const OpenMode& mode) {
     return access;
 }
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

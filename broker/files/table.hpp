@@ -1,5 +1,5 @@
 // The rules about files, and the things that no rule opens.
-// Runs in:  broker; built before lockdown()
+// Runs in:  files; built before lockdown()
 // Input:    the admin's policy, the agent's own paths
 #pragma once
 
@@ -8,12 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/complaint.hpp"
 #include "broker/files/kernel.hpp"
 #include "policy/decide.hpp"
-#include "sandbox/lockdown.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 /// Something that is not opened, nor anything below it, and the deny rule which says so; kNoRule: it is the agent's own.
 struct Forbidden {
@@ -27,8 +25,11 @@ struct Forbidden {
 class Table {
 public:
     /// `policy` must outlive the table. `own` are absolute paths of the agent's files and directories, which no rule opens.
-    /// Errors: kInvalid if a symbolic link is on the way to a directory that a rule allows, about that rule; kSystem.
-    static Checked<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
+    /// Errors: kSystem.
+    static Result<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
+
+    /// To be called once more after a fork: `proc_self_fd` is that of the process which opened it. Errors: kSystem.
+    Status enter_process();
 
     [[nodiscard]] const policy::Policy& policy() const { return *policy_; }
     [[nodiscard]] FdRef proc_self_fd() const { return proc_self_fd_; }
@@ -38,12 +39,6 @@ public:
 
     /// Everything that must not be on the way to a file that is opened for `wanted`. Looked up anew at each call.
     [[nodiscard]] std::vector<Forbidden> forbidden(policy::Access wanted, policy::WallTime now) const;
-
-    /// What an open of this room needs of the process's powers. The descriptors in it are lent from `kept`.
-    ///
-    /// Landlock knows directories by inode and does not reach through a mount that hides one, so what is granted lies above the
-    /// rule's directory: as low as possible, but not so low that something may later be mounted over it.
-    Checked<void> add_needs(sandbox::BrokerNeeds& needs, std::vector<UniqueFd>& kept) const;
 
 private:
     explicit Table(const policy::Policy& policy) : policy_(&policy) {}
@@ -61,4 +56,4 @@ private:
     std::vector<std::vector<Denied>> denied_;  // by rule, by file rule
 };
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,6 +1,6 @@
 // Uses files that are open: reads, writes, moves about in them, closes them.
-// Runs in:  broker, after lockdown()
-// Input:    descriptors that open.hpp gave out; numbers of the worker
+// Runs in:  files, in a clerk
+// Input:    descriptors that open.hpp gave out; numbers of a broker that may have been taken over
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,13 @@
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
+
+/// Where a file is used, and how far.
+struct Reach {
+    std::optional<std::uint64_t> place = {};  // an offset; else the file's own position, which moves
+    std::optional<std::uint64_t> most = {};   // its rule lets it have so many bytes
+};
 
 /// What a read gave: how many bytes, and whether the end of the file was met.
 struct ReadResult {
@@ -23,7 +29,7 @@ struct ReadResult {
 ///
 /// THREAT: a regular file grows after its size was judged. Nothing behind its first `most` bytes is read. Errors: kSystem; EFBIG if
 /// there is something and nothing else is left.
-Result<ReadResult> read_full(FdRef file, std::span<std::byte> into, std::optional<std::uint64_t> most = {});
+Result<ReadResult> read_full(FdRef file, std::span<std::byte> into, const Reach& reach = {});
 
 /// How much was written, and what stopped it; 0 if nothing did.
 struct Written {
@@ -31,20 +37,17 @@ struct Written {
     int sys_errno = 0;
 };
 
-/// Writes `from`, all of it unless an error comes. THREAT: the bytes lie in memory that the worker can change meanwhile; they are
-/// only copied.
-Written write_all(FdRef file, std::span<const std::byte> from);
-
-/// Where the next write would put its first byte: the end of the file for `append`, else the file's position.
-/// Errors: kSystem.
-Result<std::uint64_t> write_position(FdRef file, bool append);
+/// Writes `from`, all of it unless an error comes; at the end, wherever else was said, if the file was opened to be appended to. THREAT: the
+/// bytes lie in memory that the worker can change meanwhile; they are only copied. The file grows while we look: nothing is written that
+/// would end behind its first `most` bytes, but for what others append at the same moment. EFBIG then.
+Written write_all(FdRef file, std::span<const std::byte> from, const Reach& reach = {});
 
 /// lseek(2) with the protocol's numbers: 0 from the start, 1 from here, 2 from the end.
 /// Errors: kSystem.
-Result<std::int64_t> seek(FdRef file, std::int64_t offset, int whence);
+Result<std::int64_t> seek(FdRef file, std::int64_t offset, std::uint32_t whence);
 
 /// Closes the file and says what close(2) said; the descriptor is gone in any case.
 /// Errors: kSystem.
 Status close(UniqueFd file);
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,5 +1,5 @@
 // Finds what a path names at this moment, from the root directory on.
-// Runs in:  broker, after lockdown()
+// Runs in:  files, in a clerk
 #include "broker/files/walk.hpp"
 
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 #include "broker/files/judge.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 namespace {
 
@@ -161,4 +161,4 @@ Outcome<Place> find(const Attempt& attempt) {
     return Place{.parent = *std::move(parent), .name = name, .found = found ? *std::move(found) : UniqueFd()};
 }
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

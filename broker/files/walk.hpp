@@ -1,5 +1,5 @@
 // Finds what a path names at this moment, from the root directory on.
-// Runs in:  broker, after lockdown()
+// Runs in:  files, in a clerk
 // Input:    paths that policy/decide has judged; the tree itself may be changed by local users at any moment
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "broker/files/order.hpp"
 #include "broker/files/table.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 /// Where a path ends: the directory that holds its last name, and what has that name. Neither is opened for use.
 struct Place {
@@ -36,4 +36,4 @@ struct Attempt {
 /// Errors: a refusal, or the system's error.
 Outcome<Place> find(const Attempt& attempt);
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <vector>
 
+#include "ipc/limits.hpp"
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/process.hpp"
@@ -147,7 +148,8 @@ TEST(FullDiskOfTheLog, StopsNoStartAfterAKillIfThePolicySaysGoOn) {
     ASSERT_TRUE(small.agent().is_serving()) << small.agent().messages();
     HostClient next = small.agent().connect();
     expect_floor(next);
-    EXPECT_EQ(next.ask(open_request(small.agent())), "{\"return\": 1001}");
+    EXPECT_EQ(next.ask(open_request(small.agent())),
+              "{\"return\": " + std::to_string(kFirstHandle + kHandlesPerRun) + "}");
 }
 
 // As long as a disk that hangs.

@@ -93,6 +93,25 @@ TEST(Confinement, BrokerOfAPolicyOfSyncAndInfoHasNoCapability) {
     EXPECT_EQ(status_field(agent.broker().pid(), "Seccomp"), "2");
 }
 
+TEST(Confinement, BrokerOfAPolicyThatReadsAndWritesFilesOfOthersHasNoCapability) {
+    Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"w\"\nwhy = \"test\"\ncommands = [\"@file\"]\n"
+                           "files = [{ under = \"/\", access = [\"read\", \"write\", \"create\"] }]\n"});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    expect_no_capabilities(agent.broker().pid(), true);
+    pid_t hand = -1;
+    for (const pid_t child : children_of(agent.broker().pid()))
+        if (name_of(child) == "sallyport-files") hand = child;
+    // CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+    EXPECT_EQ(status_field(hand, "CapEff"), "0000000000000006");
+    EXPECT_EQ(status_field(hand, "CapBnd"), kNoCapabilities);
+    const auto clerks = children_of(hand);
+    ASSERT_EQ(clerks.size(), 1U);
+    EXPECT_EQ(status_field(clerks[0], "NoNewPrivs"), "1");
+    EXPECT_EQ(std::stoi(status_field(clerks[0], "Seccomp_filters")),
+              std::stoi(status_field(hand, "Seccomp_filters")) + 1);
+}
+
 TEST(Confinement, AllOfItHoldsForAnOrdinaryUserAsWell) {
     constexpr uid_t kUser = 12345;
     Agent agent({.user = kUser});

@@ -28,6 +28,10 @@ freeze = { mounts = ["/nonexistent"] }
 [[allow]]
 id = "look"
 commands = ["@inspect"]
+[[allow]]
+id = "files"
+commands = ["@file"]
+files = [{ under = "/nonexistent", access = ["read"] }]
 )";
 
 struct Proc {
@@ -73,8 +77,8 @@ TEST_P(HiddenProc, AgentStartsAndAnswers) {
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     EXPECT_EQ(agent.connect().ask(command("guest-ping")), "{\"return\": {}}");
     EXPECT_EQ(agent.connect().ask(command("guest-fsfreeze-status")), "{\"return\": \"thawed\"}");
-    for (const char* name :
-         {"sallyport-nursery", "sallyport-guard", "sallyport-launcher", "sallyport-inspector"})
+    for (const char* name : {"sallyport-nursery", "sallyport-guard", "sallyport-launcher",
+                             "sallyport-inspector", "sallyport-files"})
         EXPECT_TRUE(std::ranges::any_of(agent.processes(), [&](pid_t one) { return name_of(one) == name; }))
             << name;
     EXPECT_EQ(agent.stop(), 0);
@@ -90,12 +94,14 @@ TEST_P(HiddenProc, ProcessThatIsNotConfinedEndsTheStart) {
          {Unconfined{"worker/worker", "worker: user id"},
           Unconfined{"inspector/inspector", "inspector: user id"},
           Unconfined{"broker/guard/guard", "guard: permitted capabilities"},
+          Unconfined{"broker/files/files", "files: permitted capabilities"},
           Unconfined{"broker/launcher/launcher", "launcher: permitted capabilities"}}) {
         AgentOptions changed = options();
         const Scratch programs;
-        for (const std::string name : {"broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher",
-                                       "broker/recorder/recorder", "policy/cli/sallyport-policy",
-                                       "worker/worker", "inspector/inspector"}) {
+        for (const std::string name :
+             {"broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher",
+              "broker/recorder/recorder", "broker/files/files", "policy/cli/sallyport-policy",
+              "worker/worker", "inspector/inspector"}) {
             programs.make_folder(name.substr(0, name.rfind('/')));
             fs::copy_file(build_root() + (name == one.place ? "/tests/e2e/unconfined" : "/" + name),
                           programs.path(name));
@@ -112,7 +118,8 @@ TEST_P(HiddenProc, AgentOfAnOrdinaryUserStartsToo) {
     AgentOptions ordinary = options();
     ordinary.policy =
         "schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\", \"guest-shutdown\"]\nmodes = "
-        "[\"halt\"]\n";
+        "[\"halt\"]\n[[allow]]\nid = \"files\"\ncommands = [\"@file\"]\nfiles = [{ under = \"/nonexistent\", "
+        "access = [\"read\"] }]\n";
     ordinary.user = 12345;
     Agent agent(ordinary);
     ASSERT_TRUE(agent.is_serving()) << agent.messages();

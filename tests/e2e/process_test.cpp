@@ -377,7 +377,7 @@ TEST(Expiry, OfARuleIsNotTakenBackByAClockThatIsSetBack) {
     agent.restart();
     EXPECT_NE(desc_of(agent.connect().ask(command("guest-get-host-name"))), "");
     EXPECT_EQ(agent.count_audit("what", "clock-behind"), 1U);
-    EXPECT_TRUE(eventually([&] { return kept_time(agent) > in_2040; }));
+    EXPECT_GE(kept_time(agent), in_2040);
 }
 
 TEST(ServiceManager, HearsReadyStatusAndStopping) {

@@ -98,9 +98,10 @@ TEST_F(Recorder, HoldsNoCapabilityAndNothingButTheLog) {
         EXPECT_EQ(status_field(process, "Seccomp"), "2");
         for (const std::string& link : list_descriptors(process)) {
             const bool is_known = link == agent_.state() || link == agent_.state() + "/audit.jsonl" ||
-                                  link == agent_.state() + "/audit.lock" || link.starts_with("socket:") ||
-                                  link.starts_with("/memfd:sallyport-log") || link.find("/dev/null") == 0 ||
-                                  link.ends_with("/messages");
+                                  link == agent_.state() + "/audit.lock" ||
+                                  link == agent_.state() + "/sallyport.clock" ||
+                                  link.starts_with("socket:") || link.starts_with("/memfd:sallyport-log") ||
+                                  link.find("/dev/null") == 0 || link.ends_with("/messages");
             EXPECT_TRUE(is_known) << link;
         }
     }

@@ -179,7 +179,8 @@ TEST_F(Robustness, KilledWorkersLeaveNothingBehind) {
     }
     EXPECT_EQ(count_descriptors(agent_.broker().pid()), broker);
     EXPECT_EQ(count_descriptors(agent_.nursery()), nursery);
-    EXPECT_EQ(agent_.processes().size(), 5U);  // broker, nursery, worker and both of the recorder
+    EXPECT_EQ(agent_.processes().size(),
+              7U);  // broker, nursery, worker, both of the recorder, files and its clerk
 }
 
 TEST_F(Robustness, NurserysEndEndsTheServiceForAManagerToStartAgain) {

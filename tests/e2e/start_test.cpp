@@ -50,9 +50,13 @@ std::string at(const Scratch& scratch, std::string text) {
     return text;
 }
 
-constexpr std::array kPrograms{"broker/sallyportd",           "broker/guard/guard",
-                               "broker/launcher/launcher",    "broker/recorder/recorder",
-                               "policy/cli/sallyport-policy", "worker/worker",
+constexpr std::array kPrograms{"broker/sallyportd",
+                               "broker/guard/guard",
+                               "broker/launcher/launcher",
+                               "broker/recorder/recorder",
+                               "broker/files/files",
+                               "policy/cli/sallyport-policy",
+                               "worker/worker",
                                "inspector/inspector"};
 
 void copy_programs(const Scratch& scratch) {

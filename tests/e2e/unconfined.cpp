@@ -7,6 +7,7 @@
 
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/files.pb.h"
 #include "ipc/guard.pb.h"
 #include "ipc/inspector.pb.h"
 #include "ipc/launcher.pb.h"
@@ -33,6 +34,9 @@ void say_ready(std::string_view name) {
     nursery.mutable_nursery_ready();
     ipc::InspectorReply inspector;
     inspector.mutable_inspector_ready();
+    ipc::FilesReply files;
+    files.mutable_files_ready();
+    if (name == "sallyport-files") say(files);
     if (name == "sallyport-launcher") say(launcher);
     if (name == "sallyport-guard") say(guard);
     if (name == "sallyport-nursery") say(nursery);

@@ -39,7 +39,8 @@ public:
 
     /// At most `most` bytes as they stand in the input.
     std::string bytes(std::size_t most) {
-        const std::size_t size = std::min(below(most + 1), left_.size());
+        const std::size_t wanted = below(most + 1);  // which takes a byte itself
+        const std::size_t size = std::min(wanted, left_.size());
         const std::string taken(left_.begin(), left_.begin() + static_cast<std::ptrdiff_t>(size));
         left_ = left_.subspan(size);
         return taken;

@@ -8,7 +8,7 @@
 #include "ipc/limits.hpp"
 #include "schema/commands.hpp"
 #include "tests/fuzz/draw.hpp"
-#include "tests/fuzz/fake_files.hpp"
+#include "tests/fuzz/played_files.hpp"
 
 namespace sallyport::fuzz {
 

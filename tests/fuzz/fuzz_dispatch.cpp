@@ -8,7 +8,6 @@
 #include <span>
 
 #include "ipc/limits.hpp"
-#include "tests/fuzz/fake_files.hpp"
 #include "tests/fuzz/played_time.hpp"
 #include "tests/fuzz/stage.hpp"
 
@@ -227,11 +226,13 @@ void do_one(Draw& draw, Stage& stage) {
         case 15:
             return stage.pass_time();
         case 16:
-            return fail_next_use(draw.one_of({EIO, ENOSPC, EACCES, ELOOP, EINTR}));
+            return stage.files.fail_next(draw.one_of({EIO, ENOSPC, EACCES, ELOOP, EINTR}));
         case 17:
             return stage.mute();
         case 18:
-            return draw.rarely(4) ? flood(draw, stage) : void();
+            if (draw.rarely(4)) return flood(draw, stage);
+            if (draw.rarely(2)) stage.files.is_stuck = !stage.files.is_stuck;
+            return stage.settle();
         case 19:
             return draw.rarely(16) ? stage.stop() : void();
         case 20:

@@ -13,7 +13,6 @@
 
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
-#include "tests/fuzz/fake_files.hpp"
 #include "tests/fuzz/played_time.hpp"
 
 namespace sallyport::sandbox {
@@ -102,13 +101,11 @@ broker::Freezing make_freezing(UniqueFd guard) {
 
 std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, UniqueFd guard,
                                               broker::Audit audit) {
-    auto table = broker::files::Table::build(policy, {});
     auto handles = broker::HandleCounter::open(state().fd());
     auto notify = broker::Notify::connect();
-    promise(table && handles && notify, "the broker's parts can be made");
+    promise(handles && notify, "the broker's parts can be made");
     return std::make_unique<broker::Service>(
         broker::Service{.session = broker::Session{.policy = policy,
-                                                   .table = *std::move(table),
                                                    .start_directory = "/",
                                                    .handles = *std::move(handles),
                                                    .clock = ExpiryClock(0, read_clocks()),
@@ -130,7 +127,6 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
 }  // namespace
 
 Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
-    reset_files();
     handles().clear();
     state().empty();
     auto audit = broker::Audit::open(recorder.make_ring(), recorder.connect(), policy_);
@@ -138,6 +134,7 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     service_ = make_service(policy_, guard.connect(), *std::move(audit));
     mark_ = UniqueFd(::openat(state().fd().get(), "sallyport.frozen", O_RDONLY | O_CLOEXEC));
     service_->session.inspector = inspector.connect();
+    service_->session.files_hand = broker::FilesHand(files.connect());
     service_->launcher = launcher.connect();
     service_->nursery.socket = nursery_.connect();
     auto host = ipc::socket_pair();
@@ -236,7 +233,16 @@ void Stage::settle() {
     } while (!loop_->exit_status && !found_nothing());
 }
 
+// A clerk's report comes at once, unless files do not answer.
 void Stage::hear_all() {
+    hear_peers();
+    while (files.act()) {
+        turn();
+        hear_peers();
+    }
+}
+
+void Stage::hear_peers() {
     guard.take_orders();
     launcher.take_orders();
     inspector.take_orders();
@@ -324,6 +330,7 @@ void Stage::fill_arena(std::string_view bytes) {
 
 void Stage::finish() {
     recorder.is_stuck = false;
+    files.is_stuck = false;
     settle();
     if (!is_over()) {
         end_requests();

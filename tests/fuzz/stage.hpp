@@ -8,6 +8,7 @@
 #include "broker/loop.hpp"
 #include "tests/fuzz/expectations.hpp"
 #include "tests/fuzz/peers.hpp"
+#include "tests/fuzz/played_files.hpp"
 
 namespace sallyport::fuzz {
 
@@ -54,10 +55,12 @@ public:
     PlayedLauncher launcher;
     PlayedInspector inspector;
     PlayedRecorder recorder;
+    PlayedFiles files;
 
 private:
     void turn();
     void hear_all();
+    void hear_peers();
     void check_state();
     void bring_peers_to_rest();
     void end_requests();

@@ -19,7 +19,7 @@ class Tree {
 public:
     explicit Tree(const char* puppet) {
         const std::string real = build_root();
-        for (const char* program : {"broker/sallyportd", "broker/recorder/recorder",
+        for (const char* program : {"broker/sallyportd", "broker/recorder/recorder", "broker/files/files",
                                     "policy/cli/sallyport-policy", "worker/worker"}) {
             fs::create_directories(fs::path(scratch_.path(program)).parent_path());
             fs::copy_file(real + "/" + program, scratch_.path(program));

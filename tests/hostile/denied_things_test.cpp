@@ -69,7 +69,7 @@ TEST_F(DeniedThings, FilesOfTheAgent) {
           path("policy.toml"), build_root() + "/broker/sallyportd", build_root() + "/worker/worker",
           build_root() + "/policy/cli/sallyport-policy", build_root() + "/inspector/inspector",
           build_root() + "/broker/guard/guard", build_root() + "/broker/launcher/launcher",
-          build_root() + "/broker/recorder/recorder"})
+          build_root() + "/broker/recorder/recorder", build_root() + "/broker/files/files"})
         expect_denied(file);
     fs::create_hard_link(agent_.audit_file(), path("work/log"));
     fs::create_symlink(agent_.audit_file(), path("work/link"));

@@ -31,7 +31,7 @@ class NotAllowed : public TakenOver, public testing::WithParamInterface<Wish> {}
 
 TEST_P(NotAllowed, IsRefusedAsAWholeAndThereIsNoGuardToAsk) {
     expect_refused(puppet_.ask(frame(1, GetParam().command, GetParam().message)), ipc::DISABLED);
-    EXPECT_EQ(children_of(agent_.broker().pid()).size(), 2U);  // nursery and recorder
+    EXPECT_EQ(children_of(agent_.broker().pid()).size(), 3U);  // nursery, recorder and files
 }
 
 INSTANTIATE_TEST_SUITE_P(, NotAllowed,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,15 +32,15 @@ constexpr std::uint64_t bit(unsigned capability) {
     return std::uint64_t{1} << capability;
 }
 
-TEST(BrokerCapabilities, FollowFromThePolicy) {
-    const auto held = [](const BrokerNeeds& needs) {
+TEST(FilesCapabilities, FollowFromThePolicy) {
+    const auto held = [](const FilesNeeds& needs) {
         std::uint64_t all = 0;
-        for (const KeptCapability& one : broker_capabilities(needs))
+        for (const KeptCapability& one : files_capabilities(needs))
             all |= bit(static_cast<unsigned>(one.capability));
         return all;
     };
     EXPECT_EQ(held({}), 0U);
-    EXPECT_EQ(held({.listens = true, .others_files = true}), 0U);
+    EXPECT_EQ(held({.others_files = true}), 0U);
     EXPECT_EQ(held({.reads_files = true, .writes_files = true, .creates_files = true}), 0U);
     EXPECT_EQ(held({.reads_files = true, .others_files = true}), bit(CAP_DAC_READ_SEARCH));
     EXPECT_EQ(held({.others_directories = true}), 0U);
@@ -135,8 +137,8 @@ TEST_F(RecorderProcess, CannotCutOffWhatIsWritten) {
         run([&] { return ::pwrite(to_append(log).get(), "x", 1, 0) == 1 ? 0 : 1; }).killed_by_filter());
 }
 
-// A scratch directory with the trees of a policy and a state directory, and a broker locked down to them.
-class Broker : public ::testing::TestWithParam<bool> {
+// A scratch directory with the trees of a policy and a state directory, and the files hand locked down to them.
+class Files : public ::testing::TestWithParam<bool> {
 protected:
     void SetUp() override {
         for (const char* name : {"state", "read", "write", "create", "readable"}) {
@@ -149,7 +151,7 @@ protected:
         }
     }
 
-    // Runs `body` in a locked-down broker; its status is the broker's.
+    // Runs `body` in a locked-down files hand; its status is the hand's.
     Ended run(const std::function<int(const UniqueFd& status)>& body, bool others_files = false) {
         const auto locked = [&] {
             const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
@@ -157,7 +159,7 @@ protected:
             const UniqueFd read = scratch_.directory("read");
             const UniqueFd write = scratch_.directory("write");
             const UniqueFd create = scratch_.directory("create");
-            const BrokerNeeds needs{
+            const FilesNeeds needs{
                 .reads_files = true,
                 .writes_files = true,
                 .creates_files = true,
@@ -165,14 +167,13 @@ protected:
                 .trees = {{.path = "read", .fd = read.get(), .read = true},
                           {.path = "write", .fd = write.get(), .read = true, .write = true},
                           {.path = "create", .fd = create.get(), .write = true, .create = true}},
-                .state_directory = state.get(),
             };
-            return report(lockdown_broker(needs)) != 0 ? 99 : body(status);
+            return report(lockdown_files(needs, state)) != 0 ? 99 : body(status);
         };
         return GetParam() ? in_child_as_ordinary_user(locked) : in_child(locked);
     }
 
-    // openat2() as the broker uses it: 0, or the error.
+    // openat2() as the hand uses it: 0, or the error.
     int open_error(const std::string& name, std::uint64_t flags) const {
         const open_how how{
             .flags = flags | O_CLOEXEC, .mode = (flags & O_CREAT) != 0 ? 0600U : 0U, .resolve = 0};
@@ -186,10 +187,10 @@ private:
     Scratch scratch_;
 };
 
-INSTANTIATE_TEST_SUITE_P(, Broker, ::testing::Bool(),
+INSTANTIATE_TEST_SUITE_P(, Files, ::testing::Bool(),
                          [](const auto& by) { return std::string(by.param ? "OfOrdinaryUser" : "OfRoot"); });
 
-TEST_P(Broker, HoldsWhatWasMeant) {
+TEST_P(Files, HoldsWhatWasMeant) {
     const Ended ended = run(
         [](const UniqueFd& status) {
             const auto held = read_held(status);
@@ -204,7 +205,7 @@ TEST_P(Broker, HoldsWhatWasMeant) {
     EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
 }
 
-TEST_P(Broker, HoldsNoCapabilityWithoutNeed) {
+TEST_P(Files, HoldsNoCapabilityWithoutNeed) {
     const Ended ended = run([](const UniqueFd& status) {
         const auto held = read_held(status);
         return held && held->capabilities[1] == 0 && held->capabilities[2] == 0 && held->capabilities[4] == 0
@@ -214,7 +215,7 @@ TEST_P(Broker, HoldsNoCapabilityWithoutNeed) {
     EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
 }
 
-TEST_P(Broker, OpensInItsTreesWhatTheyGrant) {
+TEST_P(Files, OpensInItsTreesWhatTheyGrant) {
     const Ended ended = run([&](const UniqueFd&) {
         if (open_error("read/file", O_RDONLY) != 0) return 1;
         if (open_error("write/file", O_RDWR | O_TRUNC) != 0) return 2;
@@ -224,7 +225,7 @@ TEST_P(Broker, OpensInItsTreesWhatTheyGrant) {
     EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
 }
 
-TEST_P(Broker, IsRefusedEverythingElse) {
+TEST_P(Files, IsRefusedEverythingElse) {
     struct Case {
         const char* name;
         std::uint64_t flags;
@@ -242,13 +243,62 @@ TEST_P(Broker, IsRefusedEverythingElse) {
     EXPECT_TRUE(ended.exited()) << ended.code << " case " << ended.status;
 }
 
-TEST_P(Broker, LeavesNoProbeBehindAndRefusesToGoOnWithoutProof) {
+TEST_P(Files, LeavesNoProbeBehindAndRefusesToGoOnWithoutProof) {
     EXPECT_TRUE(run([](const UniqueFd&) { return 0; }).exited());
     const auto without_directory = [] {
-        const auto locked = lockdown_broker({});
+        const auto locked = lockdown_files({}, FdRef(-1));
         return !locked && locked.error().code == Errc::kProof ? 0 : 1;
     };
     EXPECT_TRUE(in_child(without_directory).exited());
+}
+
+TEST_P(Files, AClerkStartsNoProcess) {
+    const Ended ended = run([](const UniqueFd&) {
+        if (report(lockdown_clerk(::getppid(), {})) != 0) return 1;
+        ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+        return 2;
+    });
+    EXPECT_TRUE(ended.killed_by_filter()) << ended.code << " " << ended.status;
+}
+
+TEST_P(Files, AClerkWhoseParentHasGoneIsNotMade) {
+    const Ended ended = run([](const UniqueFd&) {
+        const auto locked = lockdown_clerk(1 << 22, {});
+        return !locked && locked.error().code == Errc::kClosed ? 0 : 1;
+    });
+    EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;
+}
+
+// The broker, whatever the policy says.
+
+constexpr Needs kAllOfBroker{.listens = true, .asks_files = true};
+
+TEST(BrokerProcess, HoldsNoCapabilityUnderAnyPolicy) {
+    for (const auto& in : {in_child, in_child_as_ordinary_user})
+        EXPECT_TRUE(in([] {
+                        const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+                        if (report(lockdown_broker(kAllOfBroker)) != 0) return 99;
+                        const auto held = read_held(status);
+                        return held && held->capabilities[1] == 0 && held->capabilities[2] == 0 &&
+                                       held->capabilities[4] == 0
+                                   ? 0
+                                   : 1;
+                    }).exited());
+}
+
+TEST(BrokerProcess, CannotOpenAnything) {
+    EXPECT_TRUE(in_child([] {
+                    if (report(lockdown_broker(kAllOfBroker)) != 0) return 99;
+                    return ::open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 ? 1 : 2;
+                }).killed_by_filter());
+}
+
+TEST(BrokerProcess, CannotWriteToAFileThatIsOpen) {
+    EXPECT_TRUE(in_child([] {
+                    const UniqueFd file(::memfd_create("file", MFD_CLOEXEC));
+                    if (report(lockdown_broker(kAllOfBroker)) != 0) return 99;
+                    return ::write(file.get(), "x", 1) == 1 ? 1 : 2;
+                }).killed_by_filter());
 }
 
 // The policy compiler.
@@ -349,9 +399,10 @@ TEST_P(FailedStep, EndsTheLockdown) {
     const Scratch scratch;
     const UniqueFd state = scratch.directory("state");
     const std::vector<std::function<Status()>> lockdowns{
-        [&] { return lockdown_broker({.state_directory = state.get()}); },
+        [&] { return lockdown_broker({}); },
         [] { return lockdown_compiler(); },
         [] { return lockdown_worker(); },
+        [&] { return lockdown_files({}, state); },
     };
     for (std::size_t at = 0; at < lockdowns.size(); ++at) {
         // The nursery has done these for its workers.

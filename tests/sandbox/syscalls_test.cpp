@@ -37,23 +37,22 @@ using Arguments = std::array<std::uint64_t, 6>;
 struct Subject {
     const char* name;
     Process process;
-    BrokerNeeds needs;
+    Needs needs;
 };
 
 void PrintTo(const Subject& subject, std::ostream* out) {
     *out << subject.name;
 }
 
-const BrokerNeeds kEverything{
-    .listens = true, .reads_files = true, .writes_files = true, .creates_files = true, .others_files = true};
+const Needs kEverything{.listens = true, .asks_files = true, .freezes = true};
+const Needs kAllFiles{.writes_files = true, .creates_files = true, .forks = true};
 
 std::vector<Subject> subjects() {
     return {
         {"BrokerForNothing", Process::kBroker, {}},
         {"BrokerThatListens", Process::kBroker, {.listens = true}},
-        {"BrokerThatReads", Process::kBroker, {.reads_files = true}},
-        {"BrokerThatWrites", Process::kBroker, {.writes_files = true}},
-        {"BrokerThatCreates", Process::kBroker, {.creates_files = true}},
+        {"BrokerWithFiles", Process::kBroker, {.asks_files = true}},
+        {"BrokerThatFreezes", Process::kBroker, {.freezes = true}},
         {"BrokerForEverything", Process::kBroker, kEverything},
         {"Nursery", Process::kNursery, {}},
         {"Worker", Process::kWorker, {}},
@@ -61,6 +60,11 @@ std::vector<Subject> subjects() {
         {"Guard", Process::kGuard, {}},
         {"Inspector", Process::kInspector, {.forks = true}},
         {"Recorder", Process::kRecorder, {}},
+        {"FilesParent", Process::kFiles, kAllFiles},
+        {"FilesParentThatReads", Process::kFiles, {.forks = true}},
+        {"Clerk", Process::kFiles, {.writes_files = true, .creates_files = true}},
+        {"ClerkThatWrites", Process::kFiles, {.writes_files = true}},
+        {"ClerkThatReads", Process::kFiles, {}},
         {"InspectorsChild", Process::kInspector, {}},
         {"InspectorOfTheNetwork", Process::kInspector, {.asks_netlink = true, .forks = true}},
     };
@@ -199,8 +203,42 @@ TEST(Tables, KeepTheirBounds) {
     EXPECT_LE(count_syscalls(Process::kBroker, kEverything), 40U);
 }
 
-TEST(Tables, ABrokerForNothingHasNoCallThatOpensOrAccepts) {
-    for (const int call : {SYS_openat2, SYS_openat, SYS_open, SYS_accept4, SYS_fchmod, SYS_lseek})
+TEST(Tables, TheBrokerHasNoCallThatOpensOrChangesFilesWhateverThePolicySays) {
+    const auto rows = installed({"", Process::kBroker, kEverything});
+    for (const SyscallRule& row : rows)
+        for (const int call : {SYS_open,
+                               SYS_openat,
+                               SYS_openat2,
+                               SYS_creat,
+                               SYS_open_by_handle_at,
+                               SYS_statx,
+                               SYS_pwritev,
+                               SYS_pwritev2,
+                               SYS_writev,
+                               SYS_truncate,
+                               SYS_fallocate,
+                               SYS_fchmod,
+                               SYS_fchown,
+                               SYS_unlinkat,
+                               SYS_renameat2,
+                               SYS_linkat,
+                               SYS_sendfile,
+                               SYS_splice,
+                               SYS_readlinkat,
+                               SYS_fstatfs,
+                               SYS_copy_file_range,
+                               SYS_fremovexattr})
+            EXPECT_NE(row.call, call) << row.reason;
+    EXPECT_FALSE(is_let_through(rows, SYS_write, {STDERR_FILENO + 1}));
+    // The mark of the frozen state is written at its beginning, where there is a guard.
+    EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {9, 0, 1, 1}));
+    EXPECT_FALSE(is_let_through(installed({"", Process::kBroker, {.listens = true, .asks_files = true}}),
+                                SYS_pwrite64, {9, 0, 1, 0}));
+    EXPECT_FALSE(is_let_through(rows, SYS_preadv2, {9, 0, 1, 0, 0, 0})) << "without RWF_NOWAIT it waits";
+}
+
+TEST(Tables, ABrokerForNothingTakesNoDescriptorAndAcceptsNobody) {
+    for (const int call : {SYS_recvmsg, SYS_accept4, SYS_preadv2, SYS_lseek})
         EXPECT_FALSE(is_let_through(installed({"", Process::kBroker, {}}), call, arguments_for({}))) << call;
 }
 
@@ -219,21 +257,25 @@ using Names = std::set<std::string>;
 TEST(Tables, SubjectsAreAllProcessesThatHaveATable) {
     std::set<int> processes;
     for (const Subject& subject : subjects()) processes.insert(static_cast<int>(subject.process));
-    EXPECT_EQ(processes.size(), static_cast<std::size_t>(Process::kRecorder) + 1);
+    EXPECT_EQ(processes.size(), static_cast<std::size_t>(Process::kFiles) + 1);
 }
 
-TEST(Tables, NurseryWorkerCompilerAndABrokerWithoutFilesOpenNone) {
+TEST(Tables, BrokerNurseryWorkerAndCompilerOpenNone) {
     EXPECT_EQ(
         those_with({SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at, SYS_open_tree}),
-        (Names{"BrokerThatReads", "BrokerThatWrites", "BrokerThatCreates", "BrokerForEverything", "Guard",
+        (Names{"Guard", "FilesParent", "FilesParentThatReads", "Clerk", "ClerkThatWrites", "ClerkThatReads",
                "Inspector", "InspectorsChild", "InspectorOfTheNetwork", "Recorder"}));
 }
 
-TEST(Tables, DescriptorsGoFromBrokerToNurseryOnly) {
+TEST(Tables, DescriptorsGoFromBrokerToNurseryAndBetweenBrokerAndFilesOnly) {
     for (const Subject& subject : subjects())
         for (const SyscallRule& row : installed(subject)) {
-            EXPECT_TRUE(row.call != SYS_sendmsg || subject.process == Process::kBroker) << row.reason;
-            EXPECT_TRUE(row.call != SYS_recvmsg || subject.process == Process::kNursery) << row.reason;
+            const bool is_of_files = subject.process == Process::kFiles;
+            EXPECT_TRUE(row.call != SYS_sendmsg || subject.process == Process::kBroker || is_of_files)
+                << row.reason;
+            EXPECT_TRUE(row.call != SYS_recvmsg || subject.process == Process::kNursery || is_of_files ||
+                        (subject.process == Process::kBroker && subject.needs.asks_files))
+                << row.reason;
             for (const int call : {SYS_sendmmsg, SYS_recvmmsg, SYS_pidfd_getfd, SYS_io_uring_setup,
                                    SYS_io_uring_enter, SYS_io_uring_register})
                 EXPECT_NE(row.call, call) << row.reason;
@@ -250,6 +292,34 @@ TEST(Tables, OnlyTheGuardHasCallsThatFreezeAndOfIoctlOnlyThese) {
         requests.insert(row.first.value);
     }
     EXPECT_EQ(requests, (std::set<std::uint64_t>{FIFREEZE, FITHAW, FITRIM}));
+}
+
+TEST(Tables, AClerkStartsAndSignalsNoProcessAndMakesNoSocket) {
+    for (const SyscallRule& row :
+         installed({"", Process::kFiles, {.writes_files = true, .creates_files = true}}))
+        for (const int call : {SYS_clone,     SYS_clone3,     SYS_fork,      SYS_vfork,
+                               SYS_execve,    SYS_execveat,   SYS_kill,      SYS_pidfd_send_signal,
+                               SYS_socket,    SYS_socketpair, SYS_connect,   SYS_bind,
+                               SYS_seccomp,   SYS_prctl,      SYS_ioctl,     SYS_mount,
+                               SYS_renameat2, SYS_linkat,     SYS_symlinkat, SYS_mkdirat,
+                               SYS_mknodat})
+            EXPECT_NE(row.call, call) << row.reason;
+}
+
+TEST(Tables, AClerkThatReadsHasNoCallThatWrites) {
+    for (const SyscallRule& row : installed({"", Process::kFiles, {}}))
+        for (const int call : {SYS_write, SYS_pwrite64, SYS_unlinkat, SYS_fchmod, SYS_fchown, SYS_ftruncate})
+            EXPECT_NE(row.call, call) << row.reason;
+}
+
+TEST(Tables, TheParentOfTheFilesLetsThroughWhatItsClerksFilterDoes) {
+    for (const bool creates : {false, true}) {
+        const auto parent = installed(
+            {"", Process::kFiles, {.writes_files = creates, .creates_files = creates, .forks = true}});
+        for (const SyscallRule& row :
+             installed({"", Process::kFiles, {.writes_files = creates, .creates_files = creates}}))
+            EXPECT_TRUE(is_let_through(parent, row.call, arguments_for(row))) << row.reason;
+    }
 }
 
 TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
@@ -322,9 +392,10 @@ TEST(Tables, TheInspectorLetsThroughWhatItsChildsFilterDoes) {
     }
 }
 
-TEST(Tables, OnlyNurseryInspectorGuardAndRecorderStartProcesses) {
+TEST(Tables, OnlyNurseryInspectorGuardRecorderAndFilesStartProcesses) {
     EXPECT_EQ(those_with({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}),
-              (Names{"Nursery", "Inspector", "InspectorOfTheNetwork", "Guard", "Recorder"}));
+              (Names{"Nursery", "Inspector", "InspectorOfTheNetwork", "Guard", "Recorder", "FilesParent",
+                     "FilesParentThatReads"}));
 }
 
 TEST(Tables, OnlyTheNurseryExecutes) {

@@ -10,7 +10,7 @@ import tree
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PROGRAMS = (
-    "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "inspector/inspector", "worker/worker",
+    "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "broker/files/files", "inspector/inspector", "worker/worker",
     "policy/cli/sallyport-policy",
 )
 # The worker's messages are others, under the same names.

@@ -65,7 +65,7 @@ Agent::Agent(AgentOptions options) : options_(std::move(options)) {
 // Another user may not be let into the folder that this tree lies in.
 void Agent::copy_programs() {
     for (const std::string name :
-         {"broker/sallyportd", "broker/launcher/launcher", "broker/recorder/recorder",
+         {"broker/sallyportd", "broker/launcher/launcher", "broker/recorder/recorder", "broker/files/files",
           "policy/cli/sallyport-policy", "worker/worker", "inspector/inspector"}) {
         const std::string place = "programs/" + name;
         scratch_.make_folder(place.substr(0, place.rfind('/')));

@@ -35,10 +35,10 @@ constexpr const char* kBuild = "/build";
 constexpr int kLoopNodes = 128;
 
 // Of the build tree, then of the system; what is not there is left out.
-constexpr std::array kBuilt{"broker/sallyportd",        "broker/guard/guard",
-                            "broker/launcher/launcher", "worker/worker",
-                            "broker/recorder/recorder", "policy/cli/sallyport-policy",
-                            "inspector/inspector",      "tests/hostile/puppet_worker"};
+constexpr std::array kBuilt{
+    "broker/sallyportd",          "broker/guard/guard", "broker/launcher/launcher",    "worker/worker",
+    "broker/recorder/recorder",   "broker/files/files", "policy/cli/sallyport-policy", "inspector/inspector",
+    "tests/hostile/puppet_worker"};
 constexpr std::array kTools{"/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.btrfs",
                             "/usr/sbin/qemu-ga",   "/usr/sbin/losetup",  "/bin/sh",
                             "/usr/bin/sleep",      "/usr/bin/cat"};

@@ -3,12 +3,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "broker/dispatch.hpp"
+#include "broker/file_work.hpp"
+#include "broker/files/clerk.hpp"
 #include "broker/freezing.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
@@ -38,6 +42,9 @@ protected:
     }
     void TearDown() override {
         if (session_) abandon_all(*session_, *audit_);
+        // The clerk ends with its socket.
+        session_.reset();
+        if (clerk_.joinable()) clerk_.join();
     }
 
     [[nodiscard]] Context context() { return {*session_, *audit_, worker_, bytes_}; }
@@ -58,7 +65,9 @@ protected:
         ipc::encode(request, bytes);
         EXPECT_TRUE(ipc::send(workers_end_, bytes, ipc::WhenFull::kFail));
         EXPECT_TRUE(ipc::receive(worker_, wire_.frame).value_or(false));
-        return handle_frame(context(), wire_);
+        const auto violation = handle_frame(context(), wire_);
+        settle();
+        return violation;
     }
     void greet() {
         ipc::Request hello;
@@ -138,14 +147,12 @@ private:
         policy_.digest = std::string(32, 'd');
     }
     void make_session() {
-        auto table = files::Table::build(policy_, {});
         auto handles = HandleCounter::open(scratch_.fd());
         auto mark = guard::FrozenMark::open(scratch_.fd());
         auto arena = ipc::Arena::create();
-        ASSERT_TRUE(table && handles && mark && arena);
+        ASSERT_TRUE(handles && mark && arena);
         ASSERT_TRUE(mark->set(false));
         session_ = std::make_unique<Session>(Session{.policy = policy_,
-                                                     .table = *std::move(table),
                                                      .start_directory = "/",
                                                      .handles = *std::move(handles),
                                                      .clock = ExpiryClock(0, read_clocks()),
@@ -155,10 +162,44 @@ private:
                                                      .freezing = {},
                                                      .worker = {},
                                                      .launch = {}});
+        start_clerk();
         session_->freezing.guard = connect(guards_end_);
         session_->freezing.rows = {0};
         session_->freezing.mark = *std::move(mark);
     }
+    /// The files hand has one clerk, which is the real one but for its confinement.
+    void start_clerk() {
+        auto table = files::Table::build(policy_, {});
+        ASSERT_TRUE(table);
+        table_.emplace(*std::move(table));
+        UniqueFd socket;
+        const UniqueFd brokers_end = connect(socket);
+        clerk_ = std::thread([this, end = std::move(socket)]() mutable {
+            files::Clerk(std::move(end), *table_, ExpiryClock(0, read_clocks())).run();
+        });
+        session_->files_hand = FilesHand(connect(hands_end_));
+        ASSERT_TRUE(session_->files_hand.want_clerk());
+        ipc::FilesReply started;
+        started.mutable_clerk_started()->set_clerk(1);
+        std::string frame;
+        ipc::encode(started, frame);
+        const FdRef given(brokers_end);
+        ASSERT_TRUE(ipc::give(hands_end_, frame, std::span(&given, 1)));
+        ASSERT_EQ(session_->files_hand.hear_parent(), 0);
+    }
+    /// Hears the clerk as long as it is at work.
+    void settle() {
+        std::vector<pollfd> wanted;
+        while (session_->files_hand.first_due()) {
+            wanted.clear();
+            session_->files_hand.add_at_work(wanted);
+            ASSERT_GT(::poll(wanted.data(), wanted.size(), 10'000), 0);
+            hear_clerks(context());
+        }
+    }
+    std::optional<files::Table> table_;
+    std::thread clerk_;
+    UniqueFd hands_end_;
     Wire wire_;
     std::string bytes_;
 };

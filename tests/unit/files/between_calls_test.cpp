@@ -13,7 +13,7 @@
 #include "tests/support/process.hpp"
 #include "tests/unit/files/room.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -213,4 +213,4 @@ TEST_F(Race, ASecondNameThatComesAndGoesIsNeverOpened) {
 }
 
 }  // namespace
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -7,7 +7,7 @@
 
 #include "tests/unit/files/room.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -190,4 +190,4 @@ TEST_F(Procfs, TheFolderOfAProcessThatIsMountedBelowAProcfsIsClosed) {
 }
 
 }  // namespace
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -14,7 +14,7 @@
 #include "broker/files/use.hpp"
 #include "tests/unit/files/room.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -279,19 +279,19 @@ TEST_F(Tree, WhatIsGrantedLiesAboveTheRulesDirectoryWhereNothingIsMountedLater) 
     for (const char* under : {"/var/lib/some/where", "/var", "/mnt/disk", "/nowhere/at/all", "/"})
         allow(under);
     ASSERT_TRUE(start());
-    sandbox::BrokerNeeds needs;
     std::vector<UniqueFd> kept;
-    ASSERT_TRUE(table_->add_needs(needs, kept));
+    const auto needs = needs_of(policy_, kept);
+    ASSERT_TRUE(needs);
     std::vector<std::string> paths;
-    for (const auto& tree : needs.trees) paths.push_back(tree.path);
+    for (const auto& tree : needs->trees) paths.push_back(tree.path);
     EXPECT_EQ(paths, (std::vector<std::string>{"/var", "/", "/", "/", "/"}));
 }
 
 TEST_F(Tree, AWayThatOnlyItsOwnerCanGoIsANeed) {
     const auto needs_capability = [this] {
-        sandbox::BrokerNeeds needs;
         std::vector<UniqueFd> kept;
-        return table_->add_needs(needs, kept) && needs.others_directories;
+        const auto needs = needs_of(policy_, kept);
+        return needs && needs->others_directories;
     };
     allow("in/deep").owners = {::geteuid()};
     ASSERT_TRUE(start());
@@ -443,16 +443,16 @@ TEST_F(Tree, AFileThatGrowsIsReadUpToItsRulesSizeAndWhatIsBehindIsRefused) {
     allow("in").max_size = 4;
     const UniqueFd file = opened("in/file", "r");
     std::array<std::byte, 8> bytes{};
-    auto got = read_full(file, bytes, 4);
+    auto got = read_full(file, bytes, {.most = 4});
     ASSERT_TRUE(got);
     EXPECT_EQ(got->size, 4U);
     EXPECT_TRUE(got->eof);
     scratch_.write("in/file", "file and more");
-    got = read_full(file, bytes, 4);
+    got = read_full(file, bytes, {.most = 4});
     ASSERT_FALSE(got);
     EXPECT_EQ(got.error().sys_errno, EFBIG);
     ASSERT_TRUE(seek(file, 2, 0));
-    got = read_full(file, bytes, 4);
+    got = read_full(file, bytes, {.most = 4});
     ASSERT_TRUE(got);
     EXPECT_EQ(got->size, 2U);
     EXPECT_FALSE(got->eof);
@@ -514,4 +514,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -10,7 +10,7 @@
 
 #include "broker/files/use.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 namespace {
 
@@ -47,6 +47,7 @@ void Room::deny(const std::string& under, policy::Access access) {
 }
 
 Checked<void> Room::start(const std::vector<std::string>& own) {
+    TRY(refuse_links(policy_));
     table_ = TRY(Table::build(policy_, own));
     return {};
 }
@@ -85,4 +86,4 @@ void leave_mounts() {
         throw std::runtime_error("a mount namespace");
 }
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -7,10 +7,11 @@
 #include <optional>
 #include <string>
 
+#include "broker/files/needs.hpp"
 #include "broker/files/open.hpp"
 #include "tests/support/scratch.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 
 /// A file rule with everything that is refused by default.
 policy::FileRule rule_for_tests(const std::string& under, policy::Access access);
@@ -52,4 +53,4 @@ private:
 /// Leaves the mounts of the machine alone from now on: what this process mounts, nobody else sees.
 void leave_mounts();
 
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files

@@ -1,0 +1,52 @@
+// Files that the broker may hold itself, since neither reading from the page cache nor closing them waits for anybody.
+// Runs in:  files, in a clerk
+#include "broker/files/steady.hpp"
+
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <array>
+
+namespace sallyport::files {
+
+namespace {
+
+struct FileSystem {
+    std::uint64_t magic;
+    const char* reason;
+};
+
+// Not here: overlayfs (has a flush, and what is below may be anything), NFS, CIFS, 9p, FUSE (ask a server), procfs, sysfs (code of any
+// driver), f2fs (its size may have to be read from the disk).
+// clang-format off
+constexpr std::array kSteady{
+    FileSystem{EXT4_SUPER_MAGIC,  "ext2, ext3, ext4: no flush; what release does comes with the last reference, which is a clerk's"},
+    FileSystem{XFS_SUPER_MAGIC,   "the same"},
+    FileSystem{BTRFS_SUPER_MAGIC, "the same"},
+    FileSystem{TMPFS_MAGIC,       "memory; no flush, no release"},
+};
+// clang-format on
+
+}  // namespace
+
+Result<bool> is_steady(FdRef file) {
+    struct stat info{};
+    if (::fstat(file.get(), &info) != 0) return system_error("fstat");
+    struct statfs system{};
+    if (::fstatfs(file.get(), &system) != 0) return system_error("fstatfs");
+    const auto magic = static_cast<std::uint64_t>(system.f_type);
+    return S_ISREG(info.st_mode) && std::ranges::find(kSteady, magic, &FileSystem::magic) != kSteady.end();
+}
+
+Result<ipc::OpenedReport::Atime> atime_of(FdRef file) {
+    struct statvfs system{};
+    if (::fstatvfs(file.get(), &system) != 0) return system_error("fstatvfs");
+    constexpr unsigned long kRelative = 4096;  // ST_RELATIME
+    if ((system.f_flag & (ST_NOATIME | ST_RDONLY)) != 0) return ipc::OpenedReport::NEVER;
+    return (system.f_flag & kRelative) != 0 ? ipc::OpenedReport::RELATIVE : ipc::OpenedReport::ALWAYS;
+}
+
+}  // namespace sallyport::files

@@ -1,0 +1,205 @@
+// The broker's end of the conversation with the files hand: which clerk is at work on what, and what becomes of one that is late.
+// Runs in:  broker
+#include "broker/files_hand.hpp"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+constexpr std::size_t kMaxFreeClerks = 1;
+
+ipc::FileOrder order_to_close() {
+    ipc::FileOrder order;
+    order.mutable_close();
+    return order;
+}
+
+}  // namespace
+
+FilesHand::Clerk* FilesHand::find(std::uint64_t number) {
+    const auto at = std::ranges::find(clerks_, number, &Clerk::number);
+    return at == clerks_.end() ? nullptr : &*at;
+}
+
+void FilesHand::add_at_work(std::vector<pollfd>& wanted) const {
+    for (const Clerk& clerk : clerks_)
+        if (clerk.due_ns != 0) wanted.push_back({.fd = clerk.socket.get(), .events = POLLIN, .revents = 0});
+}
+
+std::uint64_t FilesHand::free_clerk() const {
+    const auto is_free = [](const Clerk& clerk) { return clerk.due_ns == 0 && !clerk.keeps; };
+    const auto at = std::ranges::find_if(clerks_, is_free);
+    return at == clerks_.end() ? 0 : at->number;
+}
+
+std::size_t FilesHand::count_kept() const {
+    return static_cast<std::size_t>(std::ranges::count_if(clerks_, &Clerk::keeps));
+}
+
+Status FilesHand::tell(const ipc::FilesRequest& request) {
+    ipc::encode(request, bytes_);
+    return ipc::send(parent_, bytes_, ipc::WhenFull::kFail);
+}
+
+bool FilesHand::want_clerk() {
+    if (is_coming_) return true;
+    if (killed_.size() >= kMaxHungClerks || clerks_.size() + killed_.size() >= kMaxClerks) return false;
+    ipc::FilesRequest request;
+    request.mutable_new_clerk();
+    is_coming_ = tell(request).has_value();
+    return is_coming_;
+}
+
+bool FilesHand::send(Clerk& clerk, const ipc::FileOrder& order, FdRef file) {
+    ipc::encode(order, bytes_);
+    const Status sent = file.get() < 0 ? ipc::send(clerk.socket, bytes_, ipc::WhenFull::kFail)
+                                       : ipc::give(clerk.socket, bytes_, std::span(&file, 1));
+    if (!sent) give_up(clerk.number);
+    return sent.has_value();
+}
+
+bool FilesHand::order(std::uint64_t number, const Work& work) {
+    Clerk* clerk = find(number);
+    if (clerk == nullptr || clerk->due_ns != 0) return false;
+    ipc::FileOrder to_map;
+    to_map.mutable_arena();
+    if (work.arena != nullptr && !clerk->has_arena && !send(*clerk, to_map, work.arena->fd())) return false;
+    clerk->has_arena |= work.arena != nullptr;
+    clerk->closes = work.order.has_close();
+    clerk->due_ns = boottime_ns() + kFileTimeoutNs;
+    return send(*clerk, work.order, work.file);
+}
+
+std::optional<std::uint64_t> FilesHand::order_any(const Work& work) {
+    for (std::uint64_t clerk = free_clerk(); clerk != 0; clerk = free_clerk())
+        if (order(clerk, work)) return clerk;
+    return want_clerk() ? std::optional<std::uint64_t>(0) : std::nullopt;
+}
+
+void FilesHand::forget_arena() {
+    ipc::FileOrder order;
+    order.mutable_arena();
+    std::vector<std::uint64_t> having;
+    for (Clerk& clerk : clerks_)
+        if (std::exchange(clerk.has_arena, false)) having.push_back(clerk.number);
+    for (const std::uint64_t number : having) send(*find(number), order, FdRef(-1));
+}
+
+void FilesHand::close(UniqueFd file) {
+    to_close_.push_back(std::move(file));
+    close_waiting();
+}
+
+void FilesHand::close_waiting() {
+    while (!to_close_.empty()) {
+        const auto clerk = order_any({.order = order_to_close(), .file = to_close_.back()});
+        if (!clerk || *clerk == 0) return;
+        to_close_.pop_back();
+    }
+}
+
+void FilesHand::close_kept(std::uint64_t clerk) {
+    if (!order(clerk, {.order = order_to_close()})) give_up(clerk);
+}
+
+// What many files needed at once is given back.
+void FilesHand::let_extra_go() {
+    std::size_t free = 0;
+    std::erase_if(clerks_, [&](const Clerk& clerk) {
+        return clerk.due_ns == 0 && !clerk.keeps && ++free > kMaxFreeClerks;
+    });
+}
+
+void FilesHand::forget(std::uint64_t number) {
+    std::erase_if(clerks_, [&](const Clerk& clerk) { return clerk.number == number; });
+}
+
+// THREAT: it says something at the last moment, and with it comes a file, which must not be closed by us.
+void FilesHand::give_up(std::uint64_t number) {
+    Clerk* clerk = find(number);
+    if (clerk == nullptr) return;
+    ClerkReport ignored;
+    hear(*clerk, ignored);
+    if (ignored.file.is_open()) to_close_.push_back(std::move(ignored.file));
+    ipc::FilesRequest request;
+    request.mutable_kill_clerk()->set_clerk(number);
+    if (!clerk->has_ended && tell(request)) killed_.insert(number);
+    forget(number);
+}
+
+FilesHand::Said FilesHand::hear(Clerk& clerk, ClerkReport& said) {
+    const auto got = ipc::take(clerk.socket, frame_, fds_);
+    if (got && !*got) return Said::kNothing;
+    said.clerk = clerk.number;
+    if (!fds_.empty()) said.file = std::move(fds_[0]);
+    for (UniqueFd& more : fds_)
+        if (more.is_open()) to_close_.push_back(std::move(more));
+    if (!got || fds_.size() > 1 || !ipc::decode(frame_.bytes, said.report, bytes_)) return Said::kFault;
+    clerk.keeps = said.report.has_opened() ? !said.file.is_open() : clerk.keeps && !clerk.closes;
+    return Said::kReport;
+}
+
+std::optional<ClerkReport> FilesHand::hear_clerk(std::int64_t now_ns) {
+    for (Clerk& clerk : clerks_) {
+        if (clerk.due_ns == 0) continue;
+        ClerkReport said;
+        const Said what = hear(clerk, said);
+        if (what == Said::kNothing && now_ns < clerk.due_ns) continue;
+        clerk.due_ns = 0;
+        // The next open does not wait for the start of a process.
+        if (clerk.keeps && free_clerk() == 0) want_clerk();
+        if (what == Said::kReport) return said;
+        if (said.file.is_open()) to_close_.push_back(std::move(said.file));
+        ClerkReport ended{.clerk = clerk.number, .is_late = what == Said::kNothing};
+        give_up(ended.clerk);
+        return ended;
+    }
+    close_waiting();
+    let_extra_go();
+    return std::nullopt;
+}
+
+std::optional<std::int64_t> FilesHand::first_due() const {
+    std::optional<std::int64_t> first;
+    for (const Clerk& clerk : clerks_)
+        if (clerk.due_ns != 0) first = std::min(clerk.due_ns, first.value_or(clerk.due_ns));
+    return first;
+}
+
+Result<int> FilesHand::hear_parent() {
+    if (!TRY(ipc::take(parent_, frame_, fds_))) return 0;
+    ipc::FilesReply reply;
+    TRY(ipc::decode(frame_.bytes, reply, bytes_));
+    const bool is_start = reply.has_clerk_started();
+    if (fds_.size() != (is_start ? 1 : 0))
+        return failure(Errc::kInvalid, "files: a descriptor too many, or none");
+    if (is_start || reply.has_clerk_not_started()) {
+        if (!std::exchange(is_coming_, false)) return failure(Errc::kInvalid, "files: unexpected frame");
+        if (!is_start) return std::max(1, reply.clerk_not_started().sys_errno());
+        if (reply.clerk_started().clerk() <= last_)
+            return failure(Errc::kInvalid, "files: a number used twice");
+        last_ = reply.clerk_started().clerk();
+        clerks_.push_back({.number = last_, .socket = std::move(fds_[0])});
+        close_waiting();
+        return 0;
+    }
+    if (!reply.has_clerk_ended()) return failure(Errc::kInvalid, "files: unexpected frame");
+    const std::uint64_t ended = reply.clerk_ended().clerk();
+    killed_.erase(ended);
+    // Of one that is at work the end is heard where its report would be.
+    Clerk* clerk = find(ended);
+    if (clerk != nullptr) clerk->has_ended = true;
+    if (clerk != nullptr && clerk->due_ns == 0) forget(ended);
+    close_waiting();
+    return 0;
+}
+
+}  // namespace sallyport::broker

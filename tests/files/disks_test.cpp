@@ -1,0 +1,106 @@
+// A disk that takes nothing for a while, and one that is full.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include "ipc/limits.hpp"
+#include "tests/freeze/freezing.hpp"
+#include "tests/support/audit.hpp"
+
+namespace sallyport::test {
+namespace {
+
+constexpr milliseconds kDeadline{kFileTimeoutNs / 1'000'000 + 10'000};
+constexpr const char* kPolicy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read", "write", "create"] },
+         { under = "/mnt/fs", access = ["read", "write", "create"] }]
+)";
+
+class Disk : public testing::Test {
+protected:
+    explicit Disk(std::size_t size = 16UL << 20U) : system_({.size = size}) {
+        EXPECT_TRUE(agent_.is_serving()) << agent_.messages();
+    }
+    static std::string open(const std::string& path, const std::string& mode) {
+        return command("guest-file-open", members({{"path", in_quotes(path)}, {"mode", in_quotes(mode)}}));
+    }
+    static std::string write(std::int64_t handle, const std::string& text) {
+        return command("guest-file-write", "{\"handle\":" + std::to_string(handle) +
+                                               ",\"buf-b64\":" + in_quotes(base64(text)) + "}");
+    }
+    [[nodiscard]] std::string other_file() const { return agent_.scratch().path("work/file"); }
+
+    LoopFs system_;
+    Agent agent_{{.policy = kPolicy,
+                  .prepare = [](const Scratch& scratch) { scratch.write("work/file", "contents"); }}};
+};
+
+// As one that is suspended below its file system: who changes something waits, and cannot be killed.
+class FrozenDisk : public Disk {
+protected:
+    FrozenDisk() : directory_(::open(system_.point().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+    void set_frozen(bool is_frozen) const {
+        ASSERT_EQ(::ioctl(directory_.get(), is_frozen ? FIFREEZE : FITHAW, 0), 0);
+    }
+    UniqueFd directory_;
+};
+
+TEST_F(FrozenDisk, HoldsUpOnlyWhatIsAboutIt) {
+    HostClient host = agent_.connect();
+    const std::int64_t handle = handle_of(host.ask(open(system_.path("a"), "w+")));
+    set_frozen(true);
+    EXPECT_NE(desc_of(host.ask(write(handle, "text"), kDeadline)).find("Connection timed out"),
+              std::string::npos);
+    EXPECT_NE(desc_of(host.ask(open(system_.path("new"), "w"), kDeadline)).find("Connection timed out"),
+              std::string::npos);
+    EXPECT_EQ(host.ask(command("guest-fsfreeze-status")), "{\"return\": \"thawed\"}");
+    EXPECT_EQ(host.ask(command("guest-fsfreeze-thaw")), "{\"return\": 0}");
+    const std::int64_t other = handle_of(host.ask(open(other_file(), "r")));
+    EXPECT_NE(host.ask(command("guest-file-read", "{\"handle\":" + std::to_string(other) + "}"))
+                  .find(base64("contents")),
+              std::string::npos);
+    set_frozen(false);
+    // The open file is still there: it was never with the clerk that waited.
+    EXPECT_EQ(host.ask(write(handle, "text")), "{\"return\": {\"count\": 4, \"eof\": false}}");
+    EXPECT_EQ(desc_of(host.ask(open(system_.path("new"), "w"))), "");
+    EXPECT_EQ(agent_.stop(), 0);
+}
+
+TEST_F(FrozenDisk, AReadFromThePageCacheNeedsNoDisk) {
+    HostClient host = agent_.connect();
+    const std::int64_t handle = handle_of(host.ask(open(system_.path("a"), "w+")));
+    const std::string at_start =
+        command("guest-file-seek", "{\"handle\":" + std::to_string(handle) + ",\"offset\":0,\"whence\":0}");
+    const std::string read = command("guest-file-read", "{\"handle\":" + std::to_string(handle) + "}");
+    host.ask(write(handle, "contents"));
+    host.ask(at_start);
+    // The first read after a change writes the time of the access.
+    EXPECT_NE(host.ask(read).find(base64("contents")), std::string::npos);
+    set_frozen(true);
+    host.ask(at_start);
+    EXPECT_NE(host.ask(read).find(base64("contents")), std::string::npos);
+    EXPECT_EQ(host.ask(command("guest-file-close", "{\"handle\":" + std::to_string(handle) + "}"), kDeadline),
+              "{\"return\": {}}");
+    set_frozen(false);
+    EXPECT_EQ(agent_.stop(), 0);
+}
+
+TEST_F(Disk, ThatIsFullIsAnErrorAndNoMore) {
+    HostClient host = agent_.connect();
+    const std::int64_t handle = handle_of(host.ask(open(system_.path("a"), "w+")));
+    const std::string part = write(handle, std::string(4UL << 20U, 'x'));
+    std::string reply = host.ask(part, kDeadline);
+    for (int tries = 0; tries < 8 && desc_of(reply).empty(); ++tries) reply = host.ask(part, kDeadline);
+    EXPECT_NE(desc_of(reply).find("No space left on device"), std::string::npos) << reply;
+    EXPECT_EQ(host.ask(command("guest-file-close", "{\"handle\":" + std::to_string(handle) + "}"), kDeadline),
+              "{\"return\": {}}");
+    EXPECT_EQ(desc_of(host.ask(open(other_file(), "r+"))), "");
+    EXPECT_EQ(agent_.stop(), 0);
+}
+
+}  // namespace
+}  // namespace sallyport::test
