@@ -29,6 +29,7 @@ struct Attack {
     void (*prepare)(const test::Scratch& tree);
     std::function<void(const test::Scratch& tree)> first;
     std::function<void(const test::Scratch& tree)> then = nullptr;  // at every later step, too
+    const char* untold = "=secret";                                 // an answer that would tell what exists
 };
 
 void exchange(const std::string& one, const std::string& other) {
@@ -43,6 +44,13 @@ void rename(const test::Scratch& tree, const char* from, const char* to) {
 void second_name(const test::Scratch& tree, const char* from, const char* to) {
     std::error_code ignored;
     fs::create_hard_link(tree.path(from), tree.path(to), ignored);
+}
+
+void open_as_somebody(const test::Scratch& tree) {
+    if (::seteuid(kSomebody) != 0) throw std::runtime_error("seteuid");
+    const UniqueFd opened(::open(tree.path("in/new").c_str(), O_RDONLY | O_CLOEXEC));
+    if (::seteuid(0) != 0) throw std::runtime_error("seteuid");
+    if (opened.is_open()) tree.write("opened-by-somebody", "");
 }
 
 void link(const test::Scratch& tree, const char* to, const char* name) {
@@ -88,6 +96,7 @@ protected:
             EXPECT_FALSE(fs::exists(entry.path().parent_path() / "new")) << entry.path();
         }
         EXPECT_EQ(secrets, 2);
+        EXPECT_FALSE(fs::exists(path("opened-by-somebody")));
     }
     // The agent starts in the process that is stepped: what it knows of itself is not ours.
     test::Stepped step(const std::map<std::size_t, std::function<void()>>& acts) {
@@ -98,6 +107,7 @@ protected:
     void attack(const std::map<std::size_t, std::function<void()>>& acts, std::size_t& calls) {
         const test::Stepped stepped = step(acts);
         EXPECT_NE(stepped.answer, "=secret") << "attacked before call " << acts.begin()->first;
+        EXPECT_NE(stepped.answer, GetParam().untold) << "attacked before call " << acts.begin()->first;
         EXPECT_NE(stepped.answer, "") << "attacked before call " << acts.begin()->first;
         expect_unharmed();
         calls = stepped.calls;
@@ -165,10 +175,23 @@ const Attack kAttacks[] = {
     {"DirectoryOfALinkIsMovedIntoWhatIsDenied", "in/deep/l", "r", "ENOENT",
      [](const auto& tree) { fs::create_symlink("../key", tree.path("in/deep/l")); },
      [](const auto& tree) { rename(tree, "in/deep", "in/keys/deep"); }},
+    {"DirectoryOfALinkIsExchangedForOneInWhatIsDenied", "in/deep/l", "r", "=file",
+     [](const auto& tree) {
+         tree.make_folder("in/keys/deep");
+         tree.write("in/folder/file", "file");
+         for (const char* name : {"in/deep/l", "in/keys/deep/l"})
+             fs::create_symlink("../folder/file", tree.path(name));
+     },
+     [](const auto& tree) { exchange(tree.path("in/deep"), tree.path("in/keys/deep")); }, nullptr, "ENOENT"},
     {"SecondNameAppearsWhereAFileIsMade", "in/new", "w", "written", nothing,
      [](const auto& tree) { second_name(tree, "out/key", "in/new"); }},
     {"SecondNameAppearsWhereAFileIsAppendedTo", "in/new", "a", "written", nothing,
      [](const auto& tree) { second_name(tree, "out/key", "in/new"); }},
+    {"SomebodyOpensAFileThatIsBeingMade", "in/new", "w", "written", nothing, open_as_somebody},
+    {"FileAppearsWhereAFileIsMade", "in/new", "w", "written", nothing,
+     [](const auto& tree) {
+         if (!fs::exists(tree.path("in/new"))) tree.write("in/new", "");
+     }, nullptr, "EEXIST"},
     {"FileOfSomebodyAppearsWhereAFileIsMade", "in/new", "w", "written",
      [](const auto& tree) {
          const std::string theirs = tree.write("stage/new", "theirs");

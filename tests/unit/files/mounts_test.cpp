@@ -1,10 +1,12 @@
 // Mounts that come and go, and procfs in every place: each program has mounts of its own.
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 
+#include "broker/files/judge.hpp"
 #include "tests/unit/files/room.hpp"
 
 namespace sallyport::files {
@@ -100,6 +102,19 @@ TEST_F(Mounts, ADeniedDirectoryThatIsMountedLaterIsDeniedElsewhereToo) {
     bind(path("in/keys"), "in/empty");
     EXPECT_EQ(open("in/empty/key"), "refused");
     EXPECT_EQ(open("in/empty/none"), "refused");
+}
+
+TEST_F(Mounts, WhatLiesBelowTheRootNoMoreIsRefused) {
+    allow("in");
+    ASSERT_TRUE(start());
+    mount("disk", "in", "tmpfs");
+    scratch_.make_folder("in/deep");
+    const UniqueFd deep = *find_path(path("in/deep"), O_DIRECTORY);
+    EXPECT_TRUE(judge_way(deep, {}));
+    ASSERT_EQ(::umount2(path("in").c_str(), MNT_DETACH), 0);
+    const auto judged = judge_way(deep, {});
+    ASSERT_FALSE(judged);
+    EXPECT_EQ(judged.error().sys_errno, 0) << "a refusal";
 }
 
 class Procfs : public Mounts {

@@ -66,6 +66,7 @@ TEST_P(Followed, LinkLeadsWhereTheHostCouldHaveGoneItself) {
     allow("in").follow_symlinks = true;
     allow("other");
     deny("in/denied");
+    deny("in/gone");
     scratch_.write("in/denied/key", "key");
     link("out/back", path("in/file"));
     link("other/on", path("in/file"));
@@ -102,6 +103,7 @@ const Way kWays[] = {
     {"OutsideThroughADirectoryAndBack", "in/l", "$D/out/../in/file", "in/l", "refused"},
     {"Denied",                "in/l", "denied/key",         "in/l",          "refused"},
     {"DeniedAndMissing",      "in/l", "denied/none",        "in/l",          "refused"},
+    {"DeniedFolderThatIsMissing", "in/l", "gone/none",      "in/l",          "refused"},
     {"DeniedFolder",          "in/l", "$D/in/denied",       "in/l/key",      "refused"},
     {"DeniedByTwoLinks",      "in/l", "denied-folder/key",  "in/l",          "refused"},
     {"UpFromADeniedFolder",   "in/l", "denied/../file",     "in/l",          "refused"},
@@ -267,6 +269,16 @@ TEST_F(Denied, ADenialOfNewFilesAloneFollowsTheDirectoryToo) {
     EXPECT_FALSE(fs::exists(path("in/moved/new")));
 }
 
+TEST_F(Denied, ANewFileThatADenialOfNewFilesNamesIsNotMade) {
+    allow("in", kAll);
+    deny("in/new", {.create = true});
+    EXPECT_EQ(open("in/new"), "ENOENT");
+    EXPECT_EQ(open("in/new", "w"), "refused");
+    EXPECT_FALSE(fs::exists(path("in/new")));
+    scratch_.write("in/new", "is there");
+    EXPECT_EQ(open("in/new", "r+"), "opened");
+}
+
 TEST_F(Denied, ARefusalNamesTheRuleThatDenies) {
     ASSERT_TRUE(start());
     fs::rename(path("in/keys"), path("in/other"));
@@ -329,6 +341,19 @@ TEST_F(Denied, WhatIsTheAgentsOwnIsDeniedToEveryRule) {
     EXPECT_EQ(test::read_file(path("in/moved/audit.jsonl")), "line");
 }
 
+// Such as a log file, or a folder of hooks, that is made later.
+TEST_F(Denied, WhatIsTheAgentsOwnAndIsNotThereYetIsNotToldToBeMissing) {
+    policy::FileRule& rule = allow("in", kAll);
+    rule.follow_symlinks = true;
+    link("in/l", path("in/own"));
+    link("in/folder", path("in/hooks"));
+    ASSERT_TRUE(start({path("in/own"), path("in/hooks")}));
+    for (const char* name : {"in/own", "in/l", "in/hooks/hook", "in/folder/hook"})
+        for (const char* mode : {"r", "a", "w"})
+            EXPECT_EQ(open(name, mode), "refused") << name << " " << mode;
+    EXPECT_FALSE(fs::exists(path("in/own")));
+}
+
 TEST_F(Tree, ASlashAtTheEndAsksForADirectory) {
     allow("in", kAll).kinds.directory = true;
     EXPECT_EQ(open("in/new/", "w"), "EISDIR");
@@ -365,6 +390,14 @@ TEST_F(Tree, ABlockDeviceWithoutADenialIsWhatItIs) {
     allow("in", kAll).kinds.block_device = true;
     ASSERT_EQ(::mknod(path("in/disk").c_str(), S_IFBLK | 0600, ::makedev(60, 0)), 0);
     EXPECT_EQ(open("in/disk", "r+"), "ENXIO");
+}
+
+TEST_F(Tree, AChainOfLinksIsAsLongAsTheKernelsAndNoLonger) {
+    allow("in").follow_symlinks = true;
+    link("in/1", "file");
+    for (int at = 2; at <= 41; ++at) link("in/" + std::to_string(at), std::to_string(at - 1));
+    EXPECT_EQ(open("in/40"), "=file");
+    EXPECT_EQ(open("in/41"), "ELOOP");
 }
 
 TEST_F(Tree, ALinkOfManyStepsUpEndsAnOpenEarly) {
