@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 #include <sha2.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -69,6 +73,26 @@ protected:
         ASSERT_EQ(::waitpid(writer, &status, 0), writer);
         ASSERT_EQ(status, 0);
         ASSERT_EQ(scratch_.read("audit.jsonl").size(), 1234U);
+    }
+    // Goes on in another process, which is killed when its first write has been done and before it knows.
+    void write_and_be_killed(Log& log) {
+        const pid_t writer = ::fork();
+        if (writer == 0) {
+            ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+            ::raise(SIGSTOP);
+            ::_exit(log.write_some(ring_) ? 0 : 1);
+        }
+        int status = 0;
+        bool writes = false;
+        while (::waitpid(writer, &status, 0) == writer && WIFSTOPPED(status)) {
+            ::ptrace(PTRACE_SETOPTIONS, writer, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+            __ptrace_syscall_info info{};
+            ::ptrace(PTRACE_GET_SYSCALL_INFO, writer, sizeof info, &info);
+            if (writes && info.op == PTRACE_SYSCALL_INFO_EXIT) ::kill(writer, SIGKILL);
+            if (info.op == PTRACE_SYSCALL_INFO_ENTRY) writes = info.entry.nr == SYS_write;
+            ::ptrace(PTRACE_SYSCALL, writer, nullptr, nullptr);
+        }
+        ASSERT_TRUE(WIFSIGNALED(status));
     }
     ScratchDirectory scratch_;
     ipc::Ring ring_;
@@ -240,6 +264,9 @@ TEST_F(LogOnDisk, AnEmptyFileGoesOnWithTheChainOfTheOneBefore) {
 TEST_F(LogOnDisk, ThatIsNotARegularFileIsRefused) {
     ASSERT_EQ(::mkfifo((scratch_.path() / "audit.jsonl").c_str(), 0600), 0);
     EXPECT_FALSE(open());
+    std::filesystem::remove(scratch_.path() / "audit.jsonl");
+    ASSERT_EQ(::mknod((scratch_.path() / "audit.jsonl").c_str(), S_IFCHR | 0600, ::makedev(1, 3)), 0);
+    EXPECT_FALSE(open()) << "/dev/null takes everything";
 }
 
 TEST_F(LogOnDisk, BehindASymbolicLinkIsRefused) {
@@ -260,6 +287,20 @@ TEST_F(LogOnDisk, TextThatIsNoObjectOfPrintableAsciiIsRefusedAndNotWritten) {
         EXPECT_EQ(written.error().code, Errc::kInvalid);
     }
     EXPECT_EQ(scratch_.read("audit.jsonl"), "");
+}
+
+TEST_F(LogOnDisk, WhoGoesOnAfterAWriteThatNobodyLivedToNoteWritesNothingTwice) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    for (int at = 0; at < 50; ++at) ring_.put("{\"seq\":" + std::to_string(at) + "}");
+    write_and_be_killed(*log);
+    EXPECT_EQ(of("audit.jsonl").size(), 50U);
+    EXPECT_EQ(ring_.words().taken, 0U);
+    ASSERT_TRUE(log->take_over());
+    write_all(*log);
+    EXPECT_EQ(of("audit.jsonl").size(), 50U);
+    EXPECT_EQ(ring_.words().taken, ring_.words().put);
+    expect_chain(of("audit.jsonl"));
 }
 
 // The same, and the file is removed before somebody goes on: the batch is written anew, as a whole.
