@@ -1,9 +1,11 @@
 // What the kernel shows of each process while it serves.
 #include <gtest/gtest.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "tests/support/agent.hpp"
@@ -122,6 +124,26 @@ TEST(Confinement, AllOfItHoldsForAnOrdinaryUserAsWell) {
     expect_no_capabilities(agent.broker().pid(), false);
     EXPECT_EQ(status_field(agent.broker().pid(), "Seccomp"), "2");
     EXPECT_EQ(agent.stop(), 0);
+}
+
+// What the kernel gives to root in /proc nobody else may trace, look into or have a core file of.
+TEST(Confinement, NoProcessIsLookedIntoByOthersOfItsUser) {
+    Agent agent(
+        {.policy =
+             "schema = 1\n[[allow]]\nid = \"all\"\ncommands = [\"@file\", \"@inspect\", \"guest-shutdown\"]\n"
+             "files = [{ under = \"$D\", access = [\"read\"] }]\nmodes = [\"halt\"]\n",
+         .user = 12345});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(host.ask(command("guest-ping")), kPong);
+    std::set<std::string> names;
+    for (const pid_t process : agent.processes()) {
+        struct stat info{};
+        ASSERT_EQ(::stat(("/proc/" + std::to_string(process) + "/maps").c_str(), &info), 0);
+        EXPECT_EQ(info.st_uid, 0U) << name_of(process);
+        names.insert(name_of(process));
+    }
+    EXPECT_GE(names.size(), 6U) << "broker, recorder, nursery, worker, inspector, launcher";
 }
 
 TEST(Confinement, OrdinaryUserReadsAndWritesHisOwnFiles) {
