@@ -113,6 +113,31 @@ TEST(BetweenListAndFreeze, TheMountPointWasCoveredAndWhatCoversItIsNotFrozen) {
     EXPECT_TRUE(all_are_writable(systems));
 }
 
+// It makes up numbers.
+TEST(ABrokerThatWasTakenOver, FreezesNothingByNumbersThatNobodyGave) {
+    const auto systems = make_systems(1);
+    const GuardAlone guard;
+    for (const std::uint32_t number : {1000U, ~0U}) {
+        guard.list("/mnt/fs0");
+        EXPECT_EQ(guard.freeze(number), 0U) << number;
+    }
+    ipc::GuardRequest request;
+    for (const std::uint32_t row : {1U, ~0U}) {
+        request.mutable_freeze()->set_row(row);
+        guard.say(request);
+        EXPECT_TRUE(guard.hear().has_freeze_failed()) << row;
+        request.mutable_list()->set_row(row);
+        guard.say(request);
+        EXPECT_EQ(guard.hear().listed().mounts_size(), 0) << row;
+        request.mutable_trim()->set_row(row);
+        guard.say(request);
+        EXPECT_TRUE(guard.hear().trimmed().last()) << row;
+    }
+    EXPECT_TRUE(all_are_writable(systems));
+    EXPECT_EQ(guard.freeze(guard.list("/mnt/fs0")), 1U) << "it goes on";
+    guard.thaw();
+}
+
 // Opening can be felt: a FUSE mount would be asked, and could let the guard wait.
 TEST(BetweenListAndFreeze, ALinkTookThePlaceOfTheMountPointAndWhereItLeadsIsNotOpened) {
     const auto systems = make_systems(1);
