@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <linux/netlink.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -396,6 +397,22 @@ TEST(Tables, OnlyNurseryInspectorGuardRecorderAndFilesStartProcesses) {
     EXPECT_EQ(those_with({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}),
               (Names{"Nursery", "Inspector", "InspectorOfTheNetwork", "Guard", "Recorder", "FilesParent",
                      "FilesParentThatReads"}));
+}
+
+// The arena is mapped by the broker, and by a worker before it reads a byte of the host.
+TEST(Tables, NoMemoryIsMadeRunnableAndNoFileIsMappedButTheArena) {
+    constexpr std::uint64_t kOwn = MAP_PRIVATE | MAP_ANONYMOUS, kReadWrite = PROT_READ | PROT_WRITE;
+    for (const Subject& subject : subjects()) {
+        const auto rows = installed(subject);
+        for (const int call : {SYS_mmap, SYS_mprotect, SYS_pkey_mprotect})
+            EXPECT_FALSE(is_let_through(rows, call, {0, 4096, PROT_READ | PROT_EXEC, kOwn})) << subject.name;
+        const bool starts_workers = subject.process == Process::kNursery;
+        EXPECT_EQ(is_let_through(rows, SYS_mmap, {0, 4096, PROT_READ, MAP_PRIVATE}), starts_workers)
+            << subject.name;
+        EXPECT_EQ(is_let_through(rows, SYS_mmap, {0, 4096, kReadWrite, MAP_SHARED}),
+                  starts_workers || subject.process == Process::kBroker)
+            << subject.name;
+    }
 }
 
 TEST(Tables, OnlyTheNurseryExecutes) {

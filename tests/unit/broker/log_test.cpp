@@ -215,6 +215,18 @@ TEST_F(LogOnDisk, GoesOnInANewFileWhenItWasRemovedAndItsFirstLineSaysSo) {
     EXPECT_TRUE(log->sync());
 }
 
+TEST_F(LogOnDisk, IsNotSaidToBeOnTheDiskWhileAnotherFileHasItsName) {
+    auto log = open();
+    ASSERT_TRUE(log);
+    ring_.put("{\"before\":1}");
+    write_all(*log);
+    EXPECT_TRUE(log->sync());
+    std::filesystem::rename(scratch_.path() / "audit.jsonl", scratch_.path() / "old");
+    EXPECT_FALSE(log->sync());
+    scratch_.write("audit.jsonl", "");
+    EXPECT_FALSE(log->sync());
+}
+
 TEST_F(LogOnDisk, ThatWasRemovedIsReplacedAlsoWhenAskedToLook) {
     auto log = open();
     ASSERT_TRUE(log);
