@@ -163,6 +163,8 @@ TEST(RecorderThatHangs, RefusesWhatCannotBeRecordedAndLosesNoLine) {
     const int answered = ask_until(host, read_request(), kUnrecorded);
     expect_floor(host);
     for (const pid_t process : both) send_signal(process, SIGCONT);
+    EXPECT_LT(std::filesystem::file_size(agent.audit_file()), kLogRing / 2)
+        << "it waited until there was no room";
     int again = 0;
     EXPECT_TRUE(eventually([&] { return desc_of(host.ask(read_request())).empty() && ++again > 0; }));
     expect_all_read(agent, static_cast<std::size_t>(answered + again));
