@@ -1,4 +1,4 @@
-// The main of every test that freezes: itself in a cage.
+// The main of a test that mounts or freezes real file systems: itself in a cage.
 #include <gtest/gtest.h>
 
 #include "tests/support/cage.hpp"
