@@ -7,7 +7,7 @@
 #include "tests/support/loop_fs.hpp"
 #include "tests/unit/files/room.hpp"
 
-namespace sallyport::broker::files {
+namespace sallyport::files {
 namespace {
 
 constexpr int kOpens = 3000;
@@ -44,4 +44,4 @@ TEST_F(Unlink, OfASecondNameIsWaitedForBeforeTheNamesAreBelieved) {
 }
 
 }  // namespace
-}  // namespace sallyport::broker::files
+}  // namespace sallyport::files
