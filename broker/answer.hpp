@@ -36,7 +36,6 @@ Answer answer_file_write(Exchange& exchange);
 Answer answer_file_seek(Exchange& exchange);
 Answer answer_file_flush(Exchange& exchange);
 
-Answer answer_fsfreeze_status(Exchange& exchange);
 Answer answer_fsfreeze_freeze(Exchange& exchange);
 Answer answer_fsfreeze_freeze_list(Exchange& exchange);
 Answer answer_fsfreeze_thaw(Exchange& exchange);

@@ -1,4 +1,4 @@
-// Answers guest-fsfreeze-status, -freeze, -freeze-list, -thaw and guest-fstrim. The guard does it; see freezing.cpp.
+// Answers guest-fsfreeze-freeze, -freeze-list, -thaw and guest-fstrim. The guard does it; see freezing.cpp.
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests that were in order; their values are still the worker's
 #include <algorithm>
@@ -70,14 +70,6 @@ std::optional<schema::FsfreezeFreezeList> list_of(const Exchange& exchange) {
 }
 
 }  // namespace
-
-Answer answer_fsfreeze_status(Exchange& exchange) {
-    using Status = schema::FsfreezeStatusReply;
-    const bool is_frozen = exchange.session.freezing.is_frozen;
-    Reply reply;
-    reply.mutable_fsfreeze_status()->set_value(is_frozen ? Status::FROZEN : Status::THAWED);
-    return reply;
-}
 
 Answer answer_fsfreeze_freeze(Exchange& exchange) {
     return start(exchange, nullptr);

@@ -103,7 +103,7 @@ bool is_privileged(std::string_view what) {
     const auto command = find_command(what);
     if (!command) return true;
     const Group group = command_row(*command).group;
-    return *command != CommandId::kFsfreezeStatus && (group == Group::kFreeze || group == Group::kPower);
+    return group == Group::kFreeze || group == Group::kPower;
 }
 
 // THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only

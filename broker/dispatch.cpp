@@ -38,7 +38,6 @@ constexpr std::array kOperations{
     Operation{Op::kFileWrite,       "guest-file-write", kIdle,          Numbered::kNext, CommandId::kFileWrite,  answer_file_write},
     Operation{Op::kFileSeek,        "guest-file-seek",  kIdle,          Numbered::kNext, CommandId::kFileSeek,   answer_file_seek},
     Operation{Op::kFileFlush,       "guest-file-flush", kIdle,          Numbered::kNext, CommandId::kFileFlush,  answer_file_flush},
-    Operation{Op::kFsfreezeStatus, "guest-fsfreeze-status", kAfterGreeting, Numbered::kNext, CommandId::kFsfreezeStatus, answer_fsfreeze_status},
     Operation{Op::kFsfreezeFreeze, "guest-fsfreeze-freeze", kIdle, Numbered::kNext, CommandId::kFsfreezeFreeze, answer_fsfreeze_freeze},
     Operation{Op::kFsfreezeFreezeList, "guest-fsfreeze-freeze-list", kIdle, Numbered::kNext, CommandId::kFsfreezeFreezeList, answer_fsfreeze_freeze_list},
     Operation{Op::kFsfreezeThaw, "guest-fsfreeze-thaw", kAfterGreeting, Numbered::kNext, CommandId::kFsfreezeThaw, answer_fsfreeze_thaw},

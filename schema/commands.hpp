@@ -95,7 +95,7 @@ inline constexpr std::array kCommands{
     Command{CommandId::kFileWrite,              "guest-file-write",            Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kFileSeek,               "guest-file-seek",             Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kFileFlush,              "guest-file-flush",            Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
-    Command{CommandId::kFsfreezeStatus,         "guest-fsfreeze-status",       Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
+    Command{CommandId::kFsfreezeStatus,         "guest-fsfreeze-status",       Group::kFreeze,  AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
     Command{CommandId::kFsfreezeFreeze,         "guest-fsfreeze-freeze",       Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
     Command{CommandId::kFsfreezeFreezeList,     "guest-fsfreeze-freeze-list",  Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFreeze},
     Command{CommandId::kFsfreezeThaw,           "guest-fsfreeze-thaw",         Group::kFreeze,  AnsweredBy::kBroker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},

@@ -75,6 +75,15 @@ void Commands::set_frozen(bool is_frozen) {
     for (const Command& row : kCommands)
         if (is_frozen && row.while_frozen == WhileFrozen::kNo) answered.remove(row.id);
     info_reply_ = info_of(answered);
+    status_reply_.set_value(is_frozen ? schema::FsfreezeStatusReply::FROZEN
+                                      : schema::FsfreezeStatusReply::THAWED);
+}
+
+void Commands::answer_of_now(CommandId id, std::string_view request_id, std::string& out) const {
+    if (id == CommandId::kInfo)
+        append_success(out, info_reply_, request_id);
+    else
+        append_success(out, status_reply_, request_id);
 }
 
 std::optional<HostError> Commands::answer_sync(std::optional<JsonValue> arguments,
@@ -100,9 +109,9 @@ std::optional<HostError> Commands::answer(CommandId id, std::optional<JsonValue>
             append_success(reply, ping_reply_, request_id);
             return {};
         case CommandId::kInfo:
-            if (auto refused = take_message(arguments, info_, dialect_, none)) return refused;
-            append_success(reply, info_reply_, request_id);
-            return {};
+            return take_message(arguments, info_, dialect_, none);
+        case CommandId::kFsfreezeStatus:
+            return take_message(arguments, status_, dialect_, none);
         default:
             check_failed();
     }

@@ -24,7 +24,7 @@ public:
 
     /// What the broker said: which commands are enabled, and the names of arguments.
     void welcome(const ipc::Welcome& welcome);
-    /// While file systems are frozen guest-info shows few commands as enabled.
+    /// What guest-fsfreeze-status says; while file systems are frozen guest-info shows few commands as enabled.
     void set_frozen(bool is_frozen);
 
     [[nodiscard]] bool is_enabled(CommandId id) const { return enabled_.has(id); }
@@ -36,8 +36,15 @@ public:
     /// The field of a file write that goes through the arena.
     [[nodiscard]] const google::protobuf::FieldDescriptor* bulk_field() const { return bulk_field_; }
 
-    /// Answers a command that needs no broker: appends the whole reply, or says what is wrong with the
-    /// arguments.
+    /// Whether the reply tells a state that may change before the request's turn comes.
+    [[nodiscard]] static bool is_of_now(CommandId id) {
+        return id == CommandId::kInfo || id == CommandId::kFsfreezeStatus;
+    }
+    /// Appends the whole reply of such a command, whose arguments answer() has found good.
+    void answer_of_now(CommandId id, std::string_view request_id, std::string& out) const;
+
+    /// Answers a command that needs no broker: says what is wrong with the arguments, or appends the whole reply unless that is
+    /// one of now.
     std::optional<HostError> answer(CommandId id, std::optional<JsonValue> arguments,
                                     std::string_view request_id, std::string& reply);
 
@@ -56,6 +63,8 @@ private:
     schema::PingReply ping_reply_;
     schema::Info info_;
     schema::InfoReply info_reply_;
+    schema::FsfreezeStatus status_;
+    schema::FsfreezeStatusReply status_reply_;
 };
 
 }  // namespace sallyport::worker

@@ -104,6 +104,10 @@ Status Conversation::answer_next(Pending& next) {
         parts_.output.text() += next.reply;
         return {};
     }
+    if (next.fate == Fate::kOfNow) {
+        parts_.commands.answer_of_now(next.command, next.id, parts_.output.text());
+        return {};
+    }
     if (state_ == State::kFree) {
         std::swap(work_, next);
         state_ = State::kWorking;

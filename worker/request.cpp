@@ -58,6 +58,7 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
         return {};
     }
     const auto* field = commands.request_field(*id);
+    if (Commands::is_of_now(*id)) pending.fate = Fate::kOfNow;
     if (field == nullptr) return commands.answer(*id, members.arguments, pending.id, pending.reply);
 
     BulkText bulk{.field = commands.bulk_field()};

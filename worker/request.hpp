@@ -14,8 +14,12 @@ namespace sallyport::worker {
 
 using Clock = std::chrono::steady_clock;
 
-/// Whether a request can be answered at once or must be asked of the broker.
-enum class Fate : std::uint8_t { kAnswered, kAsk };
+/// Who answers a request, and when.
+enum class Fate : std::uint8_t {
+    kAnswered,  // the reply is known already
+    kOfNow,     // the worker, by what the broker said last before the request's turn comes
+    kAsk,       // the broker
+};
 
 /// A request that waits for its turn. Objects are used again; their buffers keep their memory.
 struct Pending {

@@ -290,15 +290,16 @@ TEST(Flood, OfALongPathIsInTheJournalToo) {
 }
 
 TEST(Journal, HasNoReadAndNoPoll) {
-    Agent agent({.policy = policy(), .prepare = make_file});
+    Agent agent({.policy = policy() + "[[allow]]\nid = \"load\"\ncommands = [\"guest-get-load\"]\n",
+                 .prepare = make_file});
     HostClient host = agent.connect();
     EXPECT_EQ(host.ask(open_request(agent)), "{\"return\": 1000}");
     for (int at = 0; at < 10; ++at) {
         host.ask(read_request());
-        host.ask(command("guest-fsfreeze-status"));
+        host.ask(command("guest-get-load"));
     }
     EXPECT_EQ(agent.messages().find("guest-file"), std::string::npos) << agent.messages();
-    EXPECT_EQ(agent.messages().find("guest-fsfreeze-status"), std::string::npos);
+    EXPECT_EQ(agent.messages().find("guest-get-load"), std::string::npos);
     EXPECT_NE(agent.messages().find("\"what\":\"start\""), std::string::npos);
     EXPECT_EQ(agent.count_audit("what", "guest-file-read"), 10U);
 }

@@ -102,7 +102,7 @@ void draw_freeze_list(Draw& draw, Stage& stage, Op& request) {
 void draw_other_request(Draw& draw, Stage& stage, Op& request) {
     switch (draw.below(12)) {
         case 0:
-            return (void)request.mutable_fsfreeze_status();
+            return (void)request.mutable_suspend_hybrid();
         case 1:
             return (void)request.mutable_fsfreeze_freeze();
         case 2:
@@ -197,10 +197,10 @@ void flood(Draw& draw, Stage& stage) {
     const std::uint64_t number = stage.worker().number();
     for (std::size_t at = 0; at < count && stage.worker().number() == number && !stage.is_over(); ++at) {
         if (!stage.worker().is_greeted()) stage.greet();
-        Op status;
-        status.mutable_fsfreeze_status();
-        status.set_seq(stage.worker().last_seq() + 1);
-        stage.send(status);
+        Op thaw;
+        thaw.mutable_fsfreeze_thaw();
+        thaw.set_seq(stage.worker().last_seq() + 1);
+        stage.send(thaw);
     }
 }
 

@@ -66,9 +66,9 @@ protected:
         while (stage_.recorder.room() > left + kMaxLogLine) open_file(kMaxPath - 10);
         while (stage_.recorder.room() > left) open_file(1);
     }
-    /// As many lines as a worker can cause at once without anything being done.
-    void ask_for_state() {
-        for (int at = 0; at < kManyLines; ++at) ask(&ipc::Request::mutable_fsfreeze_status);
+    /// As many lines as a worker can cause at once while a freeze is under way.
+    void ask_for_thaws() {
+        for (int at = 0; at < kManyLines; ++at) ask(&ipc::Request::mutable_fsfreeze_thaw);
     }
     static constexpr int kManyLines = 60;
     static constexpr std::size_t kLeastLine = 200;
@@ -91,13 +91,13 @@ TEST_F(BrokerLoop, KeepsTheLineOfAFreezeWhoseWorkerFillsTheMemoryForLines) {
     leave_little_room();
     ask(&ipc::Request::mutable_fsfreeze_freeze);
     guard_acts();
-    ask_for_state();
+    ask_for_thaws();
     guard_acts();
     ask(&ipc::Request::mutable_fsfreeze_thaw);
     guard_acts();
     stage_.finish();
     EXPECT_EQ(lines_about("guest-fsfreeze-freeze"), 1);
-    EXPECT_LT(lines_about("guest-fsfreeze-status"), kManyLines) << "the memory for lines was not full";
+    EXPECT_LT(lines_about("guest-fsfreeze-thaw"), kManyLines) << "the memory for lines was not full";
 }
 
 TEST_F(BrokerLoop, FreezesNothingAfterAThawThatCameBeforeTheGuardHadListed) {

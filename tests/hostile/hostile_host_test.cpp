@@ -148,6 +148,7 @@ const Flood kFloods[] = {
     {"EveryByteOnce",                [] { std::string text; for (int byte = 0; byte < 256; ++byte) text.push_back(static_cast<char>(byte)); return text; }, 40},
     {"EveryByteInAString",           [] { std::string text; for (int byte = 0; byte < 255; ++byte) { text += "{\"execute\":\""; text.push_back(static_cast<char>(byte)); text += "\"}\n"; } return text; }, 300},
     {"SurrogatesWithoutPartners",    [] { return repeat("\"\\ud800\"\n", 10'000); }, 10'000},
+    {"StatusByTheThousand",          [] { return repeat(command("guest-fsfreeze-status"), 20'000); }, 20'000},
     {"InfoByTheThousand",            [] { return repeat(command("guest-info"), 20'000); }, 20'000},
 };
 // clang-format on

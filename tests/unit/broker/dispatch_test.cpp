@@ -86,7 +86,7 @@ TEST_F(Dispatch, AnotherRequestDuringATransferIsAViolation) {
 
 TEST_F(Dispatch, AFrameOutOfOrderChangesNothing) {
     Op request;
-    request.mutable_fsfreeze_status();
+    request.mutable_fsfreeze_thaw();
     request.set_seq(5);
     EXPECT_TRUE(say(request));
     EXPECT_EQ(session_->worker.last_seq, 0U);

@@ -18,6 +18,44 @@ TEST(Conversation, PingNeedsNoBroker) {
     EXPECT_FALSE(served.is_asked(0));
 }
 
+ipc::Reply state(bool is_frozen) {
+    ipc::Reply told;
+    told.mutable_frozen_state()->set_frozen(is_frozen);
+    return told;
+}
+
+TEST(Conversation, TheStateOfAFreezeIsWhatTheBrokerSaidLast) {
+    Served served;
+    const std::string status = request("guest-fsfreeze-status");
+    served.say(status);
+    EXPECT_EQ(served.line(), "{\"return\": \"thawed\"}");
+    for (const bool is_frozen : {true, false}) {
+        // The worker has taken what was said before this reply.
+        served.say(open_file());
+        const ipc::Request asked = served.asked();
+        served.reply(state(is_frozen));
+        served.reply(opened(asked, 1000));
+        served.line();
+        served.say(status);
+        EXPECT_EQ(served.line(), is_frozen ? "{\"return\": \"frozen\"}" : "{\"return\": \"thawed\"}");
+    }
+    EXPECT_FALSE(served.is_asked(0));
+}
+
+TEST(Conversation, ARequestBehindAFreezeTellsTheStateAfterIt) {
+    Served served;
+    served.say(request("guest-fsfreeze-freeze") + request("guest-fsfreeze-status") + request("guest-info"));
+    const ipc::Request asked = served.asked();
+    served.reply(state(true));
+    ipc::Reply frozen;
+    frozen.set_seq(asked.seq());
+    frozen.mutable_fsfreeze_freeze()->set_count(2);
+    served.reply(frozen);
+    EXPECT_EQ(served.line(), "{\"return\": 2}");
+    EXPECT_EQ(served.line(), "{\"return\": \"frozen\"}");
+    EXPECT_NE(served.line().find(R"({"enabled": false, "name": "guest-fsfreeze-freeze")"), std::string::npos);
+}
+
 TEST(Conversation, ManyPipelinedRequestsGetOneLineEach) {
     Served served;
     std::string all;
