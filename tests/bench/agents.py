@@ -25,6 +25,16 @@ commands = ["@inspect"]
 START_DEADLINE = 20
 
 
+def control_group_root():
+    """Where this process's group of the cgroup file system is; None if there is none that can be used."""
+    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
+        if kind == "cgroup2" and os.access(where, os.W_OK):
+            own = next(own for own in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if own.startswith("0::"))
+            return pathlib.Path(where) / own[3:].lstrip("/")
+    return None
+
+
 class Agent:
     """A running agent; `with` ends it."""
 
@@ -32,16 +42,31 @@ class Agent:
         self.name = name
         self.socket = socket_path
         self.log = open(os.path.join(os.path.dirname(socket_path), "log"), "wb")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        # A group of its own counts the time of all its processes, also of those that have ended.
+        root = control_group_root() if os.geteuid() == 0 else None
+        self.group = root and root / f"sallyport-bench-{os.getpid()}-{name}-{time.monotonic_ns()}"
+        if self.group:
+            self.group.mkdir()
+        started = time.monotonic()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        preexec_fn=self.enter_group)
+        self.start_seconds = self.await_answer(started)
 
-    def __enter__(self):
-        deadline = time.monotonic() + START_DEADLINE
+    def enter_group(self):
+        if self.group:
+            (self.group / "cgroup.procs").write_text("0")
+
+    def await_answer(self, started):
+        """The seconds from the start of the program to its first answer."""
         while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None or time.monotonic() > started + START_DEADLINE:
                 self.__exit__()
                 text = pathlib.Path(self.log.name).read_text(errors="replace")
                 raise SystemExit(f"bench: {self.name} does not start\n{text}")
-            time.sleep(0.02)
+            time.sleep(0.0005)
+        return time.monotonic() - started
+
+    def __enter__(self):
         return self
 
     def __exit__(self, *_):
@@ -52,6 +77,24 @@ class Agent:
             self.process.kill()
             self.process.wait()
         self.log.close()
+        if self.group:
+            self.leave_group()
+
+    def leave_group(self):
+        """Its last processes may end a little after it."""
+        deadline = time.monotonic() + START_DEADLINE
+        while (self.group / "cgroup.procs").read_text():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"bench: {self.name} left processes behind")
+            time.sleep(0.01)
+        self.group.rmdir()
+
+    def cpu_seconds(self):
+        """Processor time of all its processes since its start; None if nobody counts it."""
+        if not self.group:
+            return None
+        used = dict(line.split() for line in (self.group / "cpu.stat").read_text().splitlines())
+        return int(used["usage_usec"]) / 1e6
 
     def answers(self):
         with socket.socket(socket.AF_UNIX) as client:

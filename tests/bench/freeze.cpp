@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
@@ -59,48 +60,23 @@ void make_dirty(const std::vector<std::unique_ptr<LoopFs>>& systems) {
     }
 }
 
-struct Stall {
-    std::int64_t worst_us = 0;
-    std::int64_t mean_us = 0;
-    std::int64_t whole_us = 0;  // from the order to freeze to the answer to the thaw
-};
-
-Stall measure(HostClient& host, const std::vector<std::unique_ptr<LoopFs>>& systems, Shared& shared) {
+// The longest single write of any writer in a freeze and a thaw, in microseconds.
+std::int64_t measure(HostClient& host, const std::vector<std::unique_ptr<LoopFs>>& systems, Shared& shared) {
     make_dirty(systems);
     for (auto& one : shared.longest_us) one = 0;
-    const std::int64_t begun = now_us();
     EXPECT_EQ(freeze(host), static_cast<std::int64_t>(kSystems));
     EXPECT_EQ(thaw(host), static_cast<std::int64_t>(kSystems));
-    Stall stall{.whole_us = now_us() - begun};
+    std::int64_t longest = 0;
     for (std::size_t at = 0; at < kSystems; ++at) {
         // The write that was held up has ended when another has.
         const std::int64_t before = shared.writes[at];
         EXPECT_TRUE(eventually([&] { return shared.writes[at] > before + 1; }));
-        stall.worst_us = std::max(stall.worst_us, shared.longest_us[at].load());
-        stall.mean_us += shared.longest_us[at] / static_cast<std::int64_t>(kSystems);
+        longest = std::max(longest, shared.longest_us[at].load());
     }
-    return stall;
+    return longest;
 }
 
-std::int64_t median(std::vector<std::int64_t> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
-}
-
-boost::json::object summary(const std::vector<Stall>& stalls) {
-    boost::json::object result;
-    const auto of = [&](std::int64_t Stall::* member) {
-        std::vector<std::int64_t> values;
-        for (const Stall& stall : stalls) values.push_back(stall.*member);
-        return median(values);
-    };
-    result["worst_us"] = of(&Stall::worst_us);
-    result["mean_us"] = of(&Stall::mean_us);
-    result["whole_us"] = of(&Stall::whole_us);
-    return result;
-}
-
-TEST(FreezeStall, IsAtMostHalfOfQemuGas) {
+TEST(FreezeStall, OfTheLongestWriteBesideQemuGas) {
     std::vector<std::unique_ptr<LoopFs>> systems;
     for (std::size_t at = 0; at < kSystems; ++at)
         systems.push_back(std::make_unique<LoopFs>(
@@ -115,28 +91,24 @@ TEST(FreezeStall, IsAtMostHalfOfQemuGas) {
     Agent agent({.policy = freeze_policy()});
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     const QemuGa qemu_ga;
-    std::vector<Stall> ours;
-    std::vector<Stall> theirs;
-    std::vector<std::int64_t> percent;
+    boost::json::array ours;
+    boost::json::array theirs;
     for (int round = 0; round < kRounds; ++round) {
         {
             HostClient host = agent.connect();
-            ours.push_back(measure(host, systems, shared));
+            ours.emplace_back(measure(host, systems, shared));
         }
         {
             HostClient host(qemu_ga.socket());
-            theirs.push_back(measure(host, systems, shared));
+            theirs.emplace_back(measure(host, systems, shared));
         }
-        percent.push_back(100 * ours.back().worst_us / std::max<std::int64_t>(1, theirs.back().worst_us));
     }
     shared.is_over = true;
     for (const auto& writer : writers) EXPECT_EQ(writer->wait(), 0);
     boost::json::object result;
-    result["sallyport"] = summary(ours);
-    result["qemu-ga"] = summary(theirs);
-    result["percent_of_qemu_ga"] = median(percent);
+    result["ours"] = std::move(ours);
+    result["theirs"] = std::move(theirs);
     std::printf("%s\n", boost::json::serialize(result).c_str());
-    EXPECT_LE(median(percent), 50);
 }
 
 }  // namespace

@@ -129,8 +129,7 @@ TEST_F(Composed, ALongLineIsShortenedInTheJournalNeverLeftOut) {
 
 TEST_F(Composed, TheJournalGetsRefusalsPowerAndFreezesButNoReadAndNoPoll) {
     const std::string seen = journal([&] {
-        for (const char* what :
-             {"guest-file-read", "guest-get-time", "guest-get-load", "guest-file-write"})
+        for (const char* what : {"guest-file-read", "guest-get-time", "guest-get-load", "guest-file-write"})
             audit_->write(named(what));
         audit_->write(named("guest-file-open", Verdict::kFailed));
         audit_->write(named("connect", Verdict::kNote));
@@ -144,7 +143,8 @@ TEST_F(Composed, TheJournalGetsRefusalsPowerAndFreezesButNoReadAndNoPoll) {
         audit_->write(named("start", Verdict::kNote));
     });
     EXPECT_EQ(std::ranges::count(seen, '\n'), 10) << seen;
-    for (const char* what : {"guest-file-read", "guest-get-time", "guest-get-load", "guest-file-write", "connect"})
+    for (const char* what :
+         {"guest-file-read", "guest-get-time", "guest-get-load", "guest-file-write", "connect"})
         EXPECT_EQ(seen.find(what), std::string::npos) << what;
     EXPECT_EQ(taken().size(), 16U) << "the log has all";
 }
