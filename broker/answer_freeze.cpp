@@ -39,6 +39,8 @@ Answer start(Exchange& exchange, const schema::Strings* wanted) {
     if (const auto entered = freezing.enter(exchange.context); !entered)
         return Refusal{
             .reason = ipc::STATE_NOT_SAVED, .sys_errno = entered.error().sys_errno, .why = "state"};
+    // THREAT: a worker asks for thaws until the memory for lines is full, so that nobody learns who froze.
+    exchange.request.record.has_place = true;
     Freeze freeze{
         .request = std::move(exchange.request), .row = row_of(exchange), .by_list = wanted != nullptr};
     if (wanted != nullptr) freeze.wanted.assign(wanted->item().begin(), wanted->item().end());

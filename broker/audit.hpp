@@ -54,7 +54,7 @@ struct Record {
     int sys_errno = 0;
     std::optional<std::uint64_t> bytes;
     std::int64_t started_ns = 0;  // CLOCK_BOOTTIME at the request's arrival; 0: no duration
-    bool has_place = false;  // kept while lines are held, however many others there are: one for each freeze
+    bool has_place = false;       // in memory, however many others wait: one for each freeze
 };
 
 class Audit {

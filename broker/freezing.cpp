@@ -46,10 +46,7 @@ void tell_state(const Context& context) {
 // Takes back the request to freeze, if there is one, to end it.
 std::optional<Request> take_back_freeze(Freezing& freezing) {
     if (!freezing.freeze) return std::nullopt;
-    Request request = take_back(freezing.freeze);
-    // THREAT: a worker asks for the state until the held lines are full, so that nobody learns who froze.
-    request.record.has_place = freezing.is_frozen;
-    return request;
+    return take_back(freezing.freeze);
 }
 
 void refuse_freeze(const Context& context, const Refusal& refusal) {

@@ -93,8 +93,6 @@ TEST_F(BrokerLoop, KeepsTheLineOfAFreezeWhoseWorkerFillsTheMemoryForLines) {
     guard_acts();
     ask_for_thaws();
     guard_acts();
-    ask(&ipc::Request::mutable_fsfreeze_thaw);
-    guard_acts();
     stage_.finish();
     EXPECT_EQ(lines_about("guest-fsfreeze-freeze"), 1);
     EXPECT_LT(lines_about("guest-fsfreeze-thaw"), kManyLines) << "the memory for lines was not full";

@@ -26,7 +26,12 @@ std::string taken(std::string_view json, bool preview_names = false) {
     Pending pending;
     take_request(framing.document(), commands, pending);
     if (pending.fate == Fate::kAnswered) return pending.reply;
-    std::string text = pending.request.ShortDebugString();
+    std::string text;
+    if (pending.fate == Fate::kOfNow) {
+        commands.answer_of_now(pending.command, pending.id, text);
+        return text;
+    }
+    text = pending.request.ShortDebugString();
     if (pending.request.has_file_write())
         text += " data " + std::string(pending.data()) + " size " + std::to_string(pending.data_size);
     if (!pending.id.empty()) text += " id " + pending.id;
