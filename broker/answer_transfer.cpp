@@ -1,4 +1,4 @@
-// Answers guest-file-read and guest-file-write, in parts through the arena, as replies that do not fit a frame travel too.
+// Answers guest-file-read and guest-file-write, in parts through the arena, as what the inspector says travels too if it does not fit a frame.
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests that were in order; their values are still the worker's
 // INVARIANT: at most kChunks parts of a read are in the arena unused; the worker's counting is checked
@@ -137,7 +137,7 @@ void send_reply_part(const Context& context) {
     std::memcpy(context.session.arena.chunk(read.next_chunk).data(), read.text.data() + read.done, size);
     hand_over(read, size, reply);
     if (read.wanted > 0) return go_on(context, read, reply);
-    reply.mutable_whole();
+    reply.mutable_relayed()->set_command(static_cast<std::uint32_t>(*read.request.command()));
     end_transfer(worker, worker.read, read.in_flight + 1).complete(context, std::move(reply));
 }
 

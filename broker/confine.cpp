@@ -49,6 +49,22 @@ Result<UniqueFd> sealed(std::string_view bytes) {
     return file;
 }
 
+// What the inspector gets of the policy: of each rule that shows something, what.
+ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
+    ipc::ReplyRules rules;
+    for (const policy::Rule& rule : policy.rules) {
+        CommandSet shown = rule.commands;
+        shown &= commands;
+        if (rule.effect != policy::Effect::kAllow || shown.is_empty()) continue;
+        ipc::ReplyRule& row = *rules.add_rules();
+        for (const Command& command : kCommands)
+            if (shown.has(command.id)) row.add_commands(static_cast<std::uint32_t>(command.id));
+        if (rule.expires) row.set_expires(*rule.expires);
+        if (rule.reply) *row.mutable_filter() = *rule.reply;
+    }
+    return rules;
+}
+
 }  // namespace
 
 Checked<Freezing> confine_guard(const policy::Policy& policy, FdRef state) {
@@ -127,7 +143,7 @@ Checked<void> confine_inspector(Service& service) {
     const PlainUser user = TRY(plain_user());
     const Executable program = TRY(open_helper(kInspectorPlaces));
     Helper inspector = TRY(about(program.path, start_inspector(program.file, user, commands)));
-    TRY(of("inspector", prove_inspector(inspector, user)));
+    TRY(of("inspector", prove_inspector(inspector, user, reply_rules(service.session.policy, commands))));
     service.session.inspector = std::move(inspector.socket);
     return {};
 }

@@ -45,21 +45,7 @@ constexpr std::array kOperations{
     Operation{Op::kSuspendDisk,     "guest-suspend-disk", kIdle,        Numbered::kNext, CommandId::kSuspendDisk, answer_suspend_disk},
     Operation{Op::kSuspendRam,      "guest-suspend-ram", kIdle,         Numbered::kNext, CommandId::kSuspendRam, answer_suspend_ram},
     Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
-    Operation{Op::kGetTime,          "guest-get-time",               kIdle, Numbered::kNext, CommandId::kGetTime,                answer_inspect},
-    Operation{Op::kNetworkGetInterfaces,"guest-network-get-interfaces", kIdle, Numbered::kNext, CommandId::kNetworkGetInterfaces,   answer_inspect},
-    Operation{Op::kGetVcpus,         "guest-get-vcpus",              kIdle, Numbered::kNext, CommandId::kGetVcpus,               answer_inspect},
-    Operation{Op::kGetDisks,         "guest-get-disks",              kIdle, Numbered::kNext, CommandId::kGetDisks,               answer_inspect},
-    Operation{Op::kGetFsinfo,        "guest-get-fsinfo",             kIdle, Numbered::kNext, CommandId::kGetFsinfo,              answer_inspect},
-    Operation{Op::kGetMemoryBlocks,  "guest-get-memory-blocks",      kIdle, Numbered::kNext, CommandId::kGetMemoryBlocks,        answer_inspect},
-    Operation{Op::kGetMemoryBlockInfo,"guest-get-memory-block-info",  kIdle, Numbered::kNext, CommandId::kGetMemoryBlockInfo,     answer_inspect},
-    Operation{Op::kGetHostName,      "guest-get-host-name",          kIdle, Numbered::kNext, CommandId::kGetHostName,            answer_inspect},
-    Operation{Op::kGetUsers,         "guest-get-users",              kIdle, Numbered::kNext, CommandId::kGetUsers,               answer_inspect},
-    Operation{Op::kGetTimezone,      "guest-get-timezone",           kIdle, Numbered::kNext, CommandId::kGetTimezone,            answer_inspect},
-    Operation{Op::kGetOsinfo,        "guest-get-osinfo",             kIdle, Numbered::kNext, CommandId::kGetOsinfo,              answer_inspect},
-    Operation{Op::kGetDiskstats,     "guest-get-diskstats",          kIdle, Numbered::kNext, CommandId::kGetDiskstats,           answer_inspect},
-    Operation{Op::kGetCpustats,      "guest-get-cpustats",           kIdle, Numbered::kNext, CommandId::kGetCpustats,            answer_inspect},
-    Operation{Op::kGetLoad,          "guest-get-load",               kIdle, Numbered::kNext, CommandId::kGetLoad,                answer_inspect},
-    Operation{Op::kNetworkGetRoute,  "guest-network-get-route",      kIdle, Numbered::kNext, CommandId::kNetworkGetRoute,        answer_inspect},
+    Operation{Op::kInspect,         "inspect",          kIdle,          Numbered::kNext, std::nullopt,           answer_inspect},
 };
 // clang-format on
 
@@ -68,17 +54,25 @@ constexpr bool one_row_per_command_asked_for() {
         int rows = 0;
         for (const Operation& operation : kOperations)
             if (operation.command == row.id && operation.name == row.name) ++rows;
-        if (rows != (row.answered_by == AnsweredBy::kWorker ? 0 : 1)) return false;
+        if (rows != (row.answered_by == AnsweredBy::kBroker ? 1 : 0)) return false;
     }
     return true;
 }
 static_assert(one_row_per_command_asked_for(),
-              "every command that the worker does not answer: one row, under its own name");
+              "every command that the broker answers: one row, under its own name");
 
 const Operation* find_operation(ipc::Request::CommandCase op) {
     for (const Operation& operation : kOperations)
         if (operation.op == op) return &operation;
     return nullptr;
+}
+
+// A query says itself which command it is; any that the inspector answers.
+std::optional<CommandId> command_of(const Operation& operation, const ipc::Request& asked) {
+    if (operation.op != Op::kInspect) return operation.command;
+    const auto command = command_from_number(asked.inspect().command());
+    const bool looks = command && command_row(*command).answered_by == AnsweredBy::kInspector;
+    return looks ? command : std::nullopt;
 }
 
 // What is wrong with the frame whoever sends it; nullptr if nothing is.
@@ -88,6 +82,7 @@ const char* find_fault(const Session& session, const Operation* operation, const
     const bool may_have_bulk = operation->op == Op::kFileWrite || operation->op == Op::kFsfreezeFreezeList;
     if (asked.has_bulk() ? !may_have_bulk : operation->op == Op::kFileWrite)
         return "bulk with the wrong operation";
+    if (operation->op == Op::kInspect && !command_of(*operation, asked)) return "a query of no such command";
     switch (operation->numbered) {
         case Numbered::kNext:
             return asked.seq() == session.worker.last_seq + 1 ? nullptr : "sequence number out of order";
@@ -150,9 +145,9 @@ std::optional<Violation> handle_frame(const Context& context, Wire& wire) {
     if (const char* fault = find_fault(context.session, operation, asked)) return Violation{fault};
     if (const auto* hear = std::get_if<HearWorker>(&operation->by)) return (*hear)(context, asked);
     worker.last_seq = asked.seq();
-    Request request(
-        {.worker = worker.number, .seq = asked.seq(), .op = operation->op, .command = operation->command},
-        operation->name);
+    const auto command = command_of(*operation, asked);
+    Request request({.worker = worker.number, .seq = asked.seq(), .op = operation->op, .command = command},
+                    command ? command_row(*command).name : operation->name);
     Exchange exchange{context, context.session, request, asked};
     return conclude(decide_and_answer(std::get<AnswerRequest>(operation->by), exchange), exchange);
 }

@@ -28,7 +28,7 @@ using HearWorker = std::optional<Violation> (*)(const Context&, const ipc::Reque
 
 struct Operation {
     ipc::Request::CommandCase op;
-    std::string_view name;  // as the audit log has it
+    std::string_view name;  // as the audit log has it; a query is there under its command's
     Phases phases;
     Numbered numbered;
     std::optional<CommandId> command;  // the host command that it carries out: policy decides about it first

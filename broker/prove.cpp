@@ -144,7 +144,8 @@ Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table) {
     return prove_status(launcher.status, expected);
 }
 
-Status prove_inspector(const Helper& inspector, const PlainUser& user) {
+Status prove_inspector(const Helper& inspector, const PlainUser& user, const ipc::ReplyRules& rules) {
+    TRY(tell_inspector(inspector.socket, rules));
     if (const auto ready = wait_readable(inspector.socket, kAnswerMs); !ready) return ready;
     ipc::InspectorReply first;
     const auto heard = hear_inspector(inspector.socket, first);

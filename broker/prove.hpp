@@ -28,8 +28,8 @@ Status prove_recorder(const Helper& recorder);
 /// Errors: kProof, also if a program or hook of the table can be changed by others; kLimit, kClosed, kSystem.
 Status prove_launcher(const Helper& launcher, const ipc::LauncherTable& table);
 
-/// Waits until the inspector says that it is confined and compares it with what it should be. Errors: as above.
-Status prove_inspector(const Helper& inspector, const PlainUser& user);
+/// Gives the inspector its rules, waits until it says that it is confined and compares it with what it should be. Errors: as above.
+Status prove_inspector(const Helper& inspector, const PlainUser& user, const ipc::ReplyRules& rules);
 
 /// Waits until the files hand says that it is confined and compares it with what it should be. Then has it start its first clerk.
 /// Errors: as above.

@@ -68,11 +68,11 @@ struct FilePart {
     [[nodiscard]] bool waits_for_clerk() const { return is_wanted && clerk == 0; }
 };
 
-/// A file read, or a reply of the inspector that does not fit a frame, whose parts are under way.
+/// A file read, or what the inspector said and does not fit a frame, whose parts are under way.
 struct Read {
     Request request;
     std::int64_t handle = 0;
-    std::string text;          // the encoded reply; empty: a file is read
+    std::string text;          // what the inspector said; empty: a file is read
     std::uint64_t wanted = 0;  // bytes still to be given
     std::uint64_t done = 0;
     std::size_t next_chunk = 0;
@@ -95,7 +95,7 @@ struct Write {
 struct Query {
     Request request;
     std::uint64_t number = 0;
-    std::string text;  // the encoded reply, as far as it has come
+    std::string text;  // what it said, as far as it has come
 };
 
 /// What the launcher is to do, or does, for a request. It goes on if the request's worker ends.

@@ -13,6 +13,7 @@
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/handover.hpp"
+#include "ipc/limits.hpp"
 
 namespace sallyport::broker {
 
@@ -66,6 +67,23 @@ Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery) {
     if (reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
         return failure(Errc::kInvalid, "nursery: unexpected frame");
     return std::optional(std::move(reply));
+}
+
+Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules) {
+    std::string all, frame;
+    ipc::encode(rules, all);
+    ipc::InspectorRequest request;
+    ipc::RulesPart& part = *request.mutable_rules_part();
+    std::string_view rest = all;
+    do {
+        const std::string_view data = rest.substr(0, kInspectedPart);
+        rest.remove_prefix(data.size());
+        part.set_data(data.data(), data.size());
+        part.set_last(rest.empty());
+        ipc::encode(request, frame);
+        TRY(ipc::send(inspector, frame, ipc::WhenFull::kWait));
+    } while (!rest.empty());
+    return {};
 }
 
 Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {

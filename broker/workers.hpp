@@ -40,6 +40,9 @@ Status kill_worker(FdRef nursery, std::uint64_t number);
 /// started), kSystem.
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery);
 
+/// Gives the inspector what it gets of the policy, before it says anything. Errors: kClosed (it is gone), kSystem.
+Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules);
+
 /// Takes one frame of the inspector into `reply`. False if there is none. Errors: kClosed (it is gone), kInvalid (it is
 /// not what we started), kLimit, kSystem.
 Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply);

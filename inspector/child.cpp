@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "inspector/filter.hpp"
 #include "inspector/queries.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
@@ -24,8 +25,13 @@ bool say(FdRef parent, Word word, std::string_view part = {}) {
     return ipc::send(parent, frame, ipc::WhenFull::kWait).has_value();
 }
 
+bool say_failed(FdRef parent, const Error& error) {
+    if (error.code == Errc::kInvalid) return say(parent, Word::kNoBlocks);
+    return say(parent, Word::kSystem, std::to_string(error.sys_errno));
+}
+
 // The reply in parts.
-bool send_reply(FdRef parent, const ipc::Reply& reply) {
+bool send_reply(FdRef parent, const schema::Inspected& reply) {
     std::string all;
     ipc::encode(reply, all);
     if (all.size() > kMaxInspected) return say(parent, Word::kTooLarge);
@@ -35,9 +41,19 @@ bool send_reply(FdRef parent, const ipc::Reply& reply) {
     return say(parent, Word::kLast, rest);
 }
 
+bool answer_query(FdRef parent, const Facts& facts, const ipc::Query& query) {
+    const auto command = command_from_number(query.command());
+    if (!command || !is_query(*command)) return false;
+    schema::Inspected reply;
+    if (const auto done = answer(facts.sources, *command, reply); !done)
+        return say_failed(parent, done.error());
+    filter_reply({facts.rules, *command, query.now()}, reply);
+    return send_reply(parent, reply);
+}
+
 }  // namespace
 
-int answer_queries(FdRef parent, const Sources& sources) {
+int answer_queries(FdRef parent, const Facts& facts) {
     ipc::Frame frame;
     std::string scratch;
     for (;;) {
@@ -48,10 +64,9 @@ int answer_queries(FdRef parent, const Sources& sources) {
             if (::ppoll(&wanted, 1, nullptr, nullptr) < 0 && errno != EINTR) return kFailed;
             continue;
         }
-        ipc::Request request;
-        ipc::Reply reply;
-        if (!ipc::decode(frame.bytes, request, scratch) || !answer(sources, request, reply)) return kFailed;
-        if (!send_reply(parent, reply)) return kFailed;
+        ipc::InspectorRequest request;
+        if (!ipc::decode(frame.bytes, request, scratch)) return kFailed;
+        if (!answer_query(parent, facts, request.query())) return kFailed;
     }
 }
 

@@ -5,19 +5,30 @@
 #include <cstdint>
 
 #include "inspector/sources.hpp"
+#include "ipc/inspector.pb.h"
 #include "ipc/unique_fd.hpp"
+#include "schema/commands.hpp"
 
 namespace sallyport::inspector {
 
-/// The first byte of a frame of a child. What follows it is a part of the encoded Reply to the query at work.
+/// The first byte of a frame of a child. What follows it is a part of the encoded schema.Inspected to the query at work.
 enum class Word : char {
     kMore = 'm',      // a part of the greatest size; others follow
     kLast = 'l',      // the query is answered
     kTooLarge = 't',  // nothing follows: the reply would be beyond its bound
+    kNoBlocks = 'b',  // nothing follows: there is nothing to report on
+    kSystem = 's',    // the guest cannot say; an errno follows, in decimal digits
+};
+
+/// What a child is to have.
+struct Facts {
+    Sources& sources;
+    const ipc::ReplyRules& rules;
+    CommandSet commands;
 };
 
 /// Answers the queries that come from `parent`, one after the other. Gives back the exit status when the parent has gone
 /// or a query cannot be answered.
-int answer_queries(FdRef parent, const Sources& sources);
+int answer_queries(FdRef parent, const Facts& facts);
 
 }  // namespace sallyport::inspector

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "inspector/udev.hpp"
-#include "schema/guest_agent.pb.h"
+#include "schema/inspect.pb.h"
 
 namespace sallyport::inspector {
 

@@ -2,13 +2,15 @@
 //
 //   sallyport-inspector UID GID COMMANDS   started by the broker; COMMANDS is the set that the policy allows
 //
-// It is confined before it is asked anything. No byte of the host reaches it: the queries have no arguments.
+// It is told what the policy shows of the replies, and confined before it is asked anything. No byte of the host reaches it: the
+// queries have no arguments.
 #include <unistd.h>
 
 #include <csignal>
 #include <optional>
 #include <span>
 
+#include "inspector/rules.hpp"
 #include "inspector/serve.hpp"
 #include "inspector/sources.hpp"
 #include "inspector/text.hpp"
@@ -43,7 +45,9 @@ int main(int argc, char** argv) {
     if (!uid || !gid || !commands) return kFailed;
     if (::close_range(kControl + 1, ~0U, 0) != 0) return kFailed;
     for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) std::signal(number, SIG_IGN);
+    const auto rules = inspector::take_rules(FdRef(kControl));
+    if (!rules) return kFailed;
     inspector::Sources sources = inspector::open_sources(*commands);
     if (!sandbox::lockdown_inspector(*uid, *gid, inspector::needs_of(*commands))) return kFailed;
-    return inspector::serve(UniqueFd(kControl), sources, *commands);
+    return inspector::serve(UniqueFd(kControl), {sources, *rules, *commands});
 }

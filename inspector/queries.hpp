@@ -3,8 +3,9 @@
 #pragma once
 
 #include "inspector/sources.hpp"
-#include "ipc/broker.pb.h"
 #include "ipc/result.hpp"
+#include "schema/commands.hpp"
+#include "schema/inspect.pb.h"
 
 namespace sallyport::inspector {
 
@@ -24,7 +25,10 @@ Status get_fsinfo(const Sources& sources, schema::GetFsinfoReply& reply);
 Status get_disks(const Sources& sources, schema::GetDisksReply& reply);
 Status get_diskstats(const Sources& sources, schema::GetDiskstatsReply& reply);
 
-/// Carries out the query in `request`. The reply is its command's, or an error. False if it is no query.
-bool answer(const Sources& sources, const ipc::Request& request, ipc::Reply& reply);
+/// Carries out the query. Errors: kInvalid if there is nothing to report on; kSystem.
+Status answer(const Sources& sources, CommandId command, schema::Inspected& reply);
+
+/// Whether `command` is one of them.
+bool is_query(CommandId command);
 
 }  // namespace sallyport::inspector

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "inspector/child.hpp"
+#include "inspector/text.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/inspector.pb.h"
@@ -59,8 +61,10 @@ timespec to_timespec(Clock::duration time) {
 }
 
 // What is behind these names may have been put there since the last query; a child opens it when it is born.
-bool reads_replaced(const ipc::Request& request) {
-    return request.has_get_timezone() || request.has_get_osinfo() || request.has_get_users();
+bool reads_replaced(const ipc::Query& query) {
+    constexpr std::array kReaders{CommandId::kGetTimezone, CommandId::kGetOsinfo, CommandId::kGetUsers};
+    return std::ranges::any_of(
+        kReaders, [&](CommandId one) { return query.command() == static_cast<std::uint32_t>(one); });
 }
 
 pollfd readable(FdRef fd) {
@@ -69,8 +73,7 @@ pollfd readable(FdRef fd) {
 
 class Server {
 public:
-    Server(UniqueFd control, Sources& sources, CommandSet commands)
-        : control_(std::move(control)), sources_(sources), commands_(commands) {}
+    Server(UniqueFd control, const Facts& facts) : control_(std::move(control)), facts_(facts) {}
 
     int run() {
         ipc::InspectorReply ready;
@@ -93,10 +96,11 @@ private:
         return ipc::send(control_, bytes_, ipc::WhenFull::kWait).has_value();
     }
 
-    bool send_failed(std::uint64_t query, ipc::Reason reason) {
+    bool send_failed(std::uint64_t query, ipc::Reason reason, int sys_errno = 0) {
         ipc::InspectorReply reply;
         reply.mutable_query_failed()->set_query(query);
         reply.mutable_query_failed()->set_reason(reason);
+        reply.mutable_query_failed()->set_sys_errno(sys_errno);
         return send(reply);
     }
 
@@ -131,16 +135,22 @@ private:
         child.said += part.size();
         const bool is_whole = word == Word::kMore ? part.size() == kInspectedPart
                                                   : word == Word::kLast && part.size() <= kInspectedPart;
-        if (word == Word::kTooLarge || child.said > kMaxInspected) {
-            set_free(child);
-            return send_failed(child.query, ipc::TOO_LARGE);
-        }
+        if (word == Word::kTooLarge || child.said > kMaxInspected) return fail(child, ipc::TOO_LARGE);
+        if (word == Word::kNoBlocks) return fail(child, ipc::NO_BLOCKS);
+        if (word == Word::kSystem)
+            if (const auto sys_errno = to_number<int>(part)) return fail(child, ipc::SYSTEM, *sys_errno);
         if (!is_whole) return give_up(child);
         reply_.mutable_reply_part()->set_query(child.query);
         reply_.mutable_reply_part()->set_data(part.data(), part.size());
         reply_.mutable_reply_part()->set_last(word == Word::kLast);
         if (word == Word::kLast) set_free(child);
         return send(reply_);
+    }
+
+    // The child has no reply, and says so.
+    bool fail(Child& child, ipc::Reason reason, int sys_errno = 0) {
+        set_free(child);
+        return send_failed(child.query, reason, sys_errno);
     }
 
     static void set_free(Child& child) {
@@ -159,7 +169,7 @@ private:
     void kill(Child& child) {
         const auto now = Clock::now();
         const bool is_late = child.state == State::kBusy && now >= child.asked + kPatience;
-        if (is_late) sources_.hung.add_looked_at(now);
+        if (is_late) facts_.sources.hung.add_looked_at(now);
         end(child);
     }
 
@@ -220,18 +230,19 @@ private:
         const auto got = ipc::receive(control_, frame_);
         if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
         if (!*got) return std::nullopt;
-        ipc::Request request;
-        if (!ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
-        Child* child = free_child(reads_replaced(request));
-        if (child == nullptr && !has_room()) return after(send_failed(request.seq(), ipc::LATE));
+        ipc::InspectorRequest request;
+        if (!ipc::decode(frame_.bytes, request, bytes_) || !request.has_query()) return kFailed;
+        const ipc::Query& query = request.query();
+        Child* child = free_child(reads_replaced(query));
+        if (child == nullptr && !has_room()) return after(send_failed(query.number(), ipc::LATE));
         if (child == nullptr) {
-            if (fork_child()) return become_child() ? answer_queries(parent_, sources_) : kFailed;
+            if (fork_child()) return become_child() ? answer_queries(parent_, facts_) : kFailed;
             if (children_.empty() || children_.back().state != State::kFree)
-                return after(send_failed(request.seq(), ipc::CRASHED));
+                return after(send_failed(query.number(), ipc::CRASHED));
             child = &children_.back();
         }
         child->state = State::kBusy;
-        child->query = request.seq();
+        child->query = query.number();
         child->said = 0;
         child->asked = Clock::now();
         child->due = child->asked + milliseconds(kInspectMs);
@@ -245,7 +256,7 @@ private:
     // Whether we are the child. The new one is the last and free; there is none if the guest has no room for it.
     bool fork_child() {
         // Who cannot be killed still waits; another would wait as well.
-        if (children_.empty()) sources_.hung.forget_old(Clock::now());
+        if (children_.empty()) facts_.sources.hung.forget_old(Clock::now());
         auto sockets = ipc::socket_pair();
         if (!sockets) return false;
         // By the raw call: the filter lets through these flags and nothing else.
@@ -264,16 +275,15 @@ private:
     // Nothing of the parent and of other children is left to it. What has to be opened wherever it lies is opened, and the
     // way there closed, before anything is read that a user of the guest chose.
     bool become_child() {
-        sources_.hung.look_at(0);
+        facts_.sources.hung.look_at(0);
         children_.clear();
         control_.reset();
-        open_replaced(commands_, sources_);
-        return sandbox::lockdown_inspector_child(needs_of(commands_)).has_value();
+        open_replaced(facts_.commands, facts_.sources);
+        return sandbox::lockdown_inspector_child(needs_of(facts_.commands)).has_value();
     }
 
     UniqueFd control_;
-    Sources& sources_;
-    CommandSet commands_;
+    const Facts& facts_;
     UniqueFd parent_;  // in a child
     std::vector<Child> children_;
     ipc::Frame frame_;
@@ -284,8 +294,8 @@ private:
 
 }  // namespace
 
-int serve(UniqueFd control, Sources& sources, CommandSet commands) {
-    return Server(std::move(control), sources, commands).run();
+int serve(UniqueFd control, const Facts& facts) {
+    return Server(std::move(control), facts).run();
 }
 
 }  // namespace sallyport::inspector

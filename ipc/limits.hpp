@@ -42,8 +42,10 @@ inline constexpr unsigned kHookDeadlineMs = 10'000;
 // Inspector.
 inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply
 inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // of it in one frame
-inline constexpr int kInspectMs = 3000;                              // hosts give up after 5 s
-inline constexpr int kInspectorLateMs = kInspectMs + 1000;           // so long the broker waits for it
+inline constexpr std::size_t kMaxInspectedThings = std::size_t{1}
+                                                   << 17U;  // interfaces, disks and whatever they hold
+inline constexpr int kInspectMs = 3000;                     // hosts give up after 5 s
+inline constexpr int kInspectorLateMs = kInspectMs + 1000;  // so long the broker waits for it
 
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;

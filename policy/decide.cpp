@@ -34,30 +34,7 @@ bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
            std::ranges::any_of(rule.files, [&](const FileRule& file) { return denies(file, path, wanted); });
 }
 
-bool matches(std::string_view pattern, std::string_view name) {
-    if (!pattern.ends_with('*')) return name == pattern;
-    return name.starts_with(pattern.substr(0, pattern.size() - 1));
-}
-
-bool lists(const std::vector<std::string>& names, std::string_view name) {
-    return names.empty() || std::ranges::any_of(names, [&](const auto& one) { return matches(one, name); });
-}
-
 }  // namespace
-
-Shown shown(const Asked& asked, Names names, std::string_view name) {
-    static const ReplyFilter kEverything;
-    Shown shown{.without = Members().set()};
-    for (const Rule& rule : asked.policy.rules) {
-        if (rule.effect != Effect::kAllow || !rule.commands.has(asked.command) || !is_live(rule, asked.now))
-            continue;
-        const ReplyFilter& filter = rule.reply ? *rule.reply : kEverything;
-        if (names != nullptr && !lists(filter.*names, name)) continue;
-        shown.is_shown = true;
-        shown.without &= filter.without;
-    }
-    return shown;
-}
 
 CommandSet allowed_commands(const Policy& policy) {
     CommandSet commands;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ipc/guard.pb.h"
+#include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
 #include "ipc/result.hpp"
 #include "policy/guest_path.hpp"
@@ -63,17 +64,6 @@ enum class Mode : std::uint8_t { kNone, kHalt, kPowerdown, kReboot };
 /// By which of the strategies the guest is ended or suspended; kAny: the first that is possible.
 enum class Method : std::uint8_t { kAny, kSystemd, kInit, kPmUtils, kKernel };
 
-/// Members of replies that can be left out, by their number in policy.proto.
-using Members = std::bitset<20>;
-
-/// What of a reply the host may see. Names: one `*` may stand at the end for any rest; empty: all.
-struct ReplyFilter {
-    std::vector<std::string> interfaces;
-    std::vector<std::string> mounts;
-    std::vector<std::string> users;
-    Members without;
-};
-
 enum class Effect : std::uint8_t { kAllow, kDeny };
 
 struct Rule {
@@ -87,7 +77,7 @@ struct Rule {
     std::optional<std::int64_t> expires;
     std::bitset<4> modes;  // by Mode
     Method method = Method::kAny;
-    std::optional<ReplyFilter> reply;
+    std::optional<ipc::ReplyFilter> reply;  // for the inspector, which carries it out
 };
 
 /// What of the audit log is up to the admin.
@@ -157,26 +147,6 @@ bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted
 
 /// Whether guest-shutdown may be carried out in that mode.
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
-
-/// A command that only looks, and the moment at which it is asked for.
-struct Asked {
-    const Policy& policy;
-    CommandId command;
-    WallTime now;
-};
-
-/// The names of one kind that a filter lists.
-using Names = std::vector<std::string> ReplyFilter::*;
-
-/// What of one thing in a reply the host sees: nothing unless a rule shows it; then all but the members that each of the
-/// rules which show it leaves out.
-struct Shown {
-    bool is_shown = false;
-    Members without;
-};
-
-/// What is seen of a thing that `names` knows as `name`; of a thing without names, if `names` is null.
-Shown shown(const Asked& asked, Names names = nullptr, std::string_view name = {});
 
 /// The commands that may be allowed at some time; what a process holds follows from them.
 CommandSet allowed_commands(const Policy& policy);

@@ -107,22 +107,13 @@ Result<FileRule> load_file(const compiled::FileRule& from, Effect effect) {
     };
 }
 
-Result<std::vector<std::string>> load_names(const google::protobuf::RepeatedPtrField<std::string>& from) {
-    for (const std::string& name : from)
-        if (name.empty() || name.size() > kMaxPath) return invalid("policy: bad name in a reply filter");
-    return std::vector<std::string>(from.begin(), from.end());
-}
-
-Result<ReplyFilter> load_reply(const compiled::Reply& from) {
-    auto interfaces = load_names(from.interfaces());
-    auto mounts = load_names(from.mounts());
-    auto users = load_names(from.users());
-    const auto without = load_words(from.without(), compiled::Reply::Member_MAX);
-    if (!interfaces || !mounts || !users || !without) return invalid("policy: bad reply filter");
-    return ReplyFilter{.interfaces = *std::move(interfaces),
-                       .mounts = *std::move(mounts),
-                       .users = *std::move(users),
-                       .without = *without};
+Status check_reply(const ipc::ReplyFilter& filter) {
+    for (const auto* names : {&filter.interfaces(), &filter.mounts(), &filter.users()})
+        for (const std::string& name : *names)
+            if (name.empty() || name.size() > kMaxPath) return invalid("policy: bad reply filter");
+    if (!load_words(filter.without(), ipc::ReplyFilter::Member_MAX))
+        return invalid("policy: bad reply filter");
+    return {};
 }
 
 Result<CommandSet> load_commands(const compiled::Rule& from) {
@@ -163,9 +154,8 @@ Result<Rule> load_rule(const compiled::Rule& from) {
     rule.modes = modes->to_ulong();
     rule.method = static_cast<Method>(from.method());
     if (from.has_reply()) {
-        auto reply = load_reply(from.reply());
-        if (!reply) return std::unexpected(reply.error());
-        rule.reply = *std::move(reply);
+        TRY(check_reply(from.reply()));
+        rule.reply = from.reply();
     }
     if (const auto status = check_rule(rule); !status) return std::unexpected(status.error());
     return rule;

@@ -1,6 +1,7 @@
 #include "worker/ask.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
@@ -162,9 +163,9 @@ Result<Ask::Event> Ask::take_reply() {
     return Event::kFinished;
 }
 
-// A reply that does not fit a frame: its encoding in parts.
+// What the inspector says and does not fit a frame, in parts.
 Result<Ask::Event> Ask::take_reply_part() {
-    if (reply_.has_more() == reply_.has_whole())
+    if (reply_.has_more() == reply_.has_relayed() || !work_->request.has_inspect())
         return failure(Errc::kInvalid, "broker: data nobody asked for");
     if (data_.size() > kMaxInspected - whole_.size())
         return failure(Errc::kLimit, "broker: a reply too large");
@@ -174,18 +175,16 @@ Result<Ask::Event> Ask::take_reply_part() {
         const auto released = release_part();
         return released ? Result<Event>(Event::kNothing) : std::unexpected(released.error());
     }
-    const auto decoded = ipc::decode(whole_, reply_, bytes_);
-    whole_ = {};
-    if (!decoded) return std::unexpected(decoded.error());
-    if (reply_.seq() != work_seq_ || !is_answer(*work_))
-        return failure(Errc::kInvalid, "broker: the answer to another question");
+    if (!is_answer(*work_)) return failure(Errc::kInvalid, "broker: the answer to another question");
+    *reply_.mutable_relayed()->mutable_inspected() = std::exchange(whole_, {});
     work_ = nullptr;
     return Event::kFinished;
 }
 
 bool Ask::is_answer(const Pending& work) const {
     if (reply_.has_error()) return true;
-    // A reply has the number of its command; CommandDisabled has no other answer than an error.
+    if (reply_.has_relayed() && reply_.relayed().command() != work.request.inspect().command()) return false;
+    // A reply has the number of its request; CommandDisabled has no other answer than an error.
     constexpr int kFirstCommand = ipc::Request::kFileOpen;
     const int asked = work.request.command_case();
     return asked >= kFirstCommand && static_cast<int>(reply_.result_case()) == asked;

@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "ipc/result.hpp"
+#include "schema/inspect.pb.h"
 #include "worker/reply.hpp"
 
 namespace sallyport::worker {
@@ -51,16 +52,19 @@ schema::InfoReply info_of(const CommandSet& enabled) {
 
 Commands::Commands() {
     const auto& request = *ipc::Request::descriptor();
+    const auto& inspected = *schema::Inspected::descriptor();
     for (const Command& row : kCommands) {
         if (row.answered_by == AnsweredBy::kWorker) continue;
-        const auto* field = request.FindFieldByName(field_name(row.name));
+        const bool looks = row.answered_by == AnsweredBy::kInspector;
+        const auto* field = (looks ? inspected : request).FindFieldByName(field_name(row.name));
         SALLYPORT_CHECK(field != nullptr);
-        fields_[static_cast<std::size_t>(row.id)] = field;
+        (looks ? inspected_fields_ : fields_)[static_cast<std::size_t>(row.id)] = field;
     }
     bulk_field_ = schema::FileWrite::descriptor()->FindFieldByName("buf_b64");
     SALLYPORT_CHECK(bulk_field_ != nullptr);
     build_tables(*schema::Ping::descriptor()->file());
     build_tables(*request.file());
+    build_tables(*inspected.file());
 }
 
 void Commands::welcome(const ipc::Welcome& welcome) {
@@ -86,6 +90,11 @@ void Commands::answer_of_now(CommandId id, std::string_view request_id, std::str
         append_success(out, status_reply_, request_id);
 }
 
+std::optional<HostError> Commands::take_none(std::optional<JsonValue> arguments) {
+    BulkText none;
+    return take_message(arguments, ping_, dialect_, none);
+}
+
 std::optional<HostError> Commands::answer_sync(std::optional<JsonValue> arguments,
                                                std::string_view request_id, std::string& reply) {
     BulkText none;
@@ -97,7 +106,6 @@ std::optional<HostError> Commands::answer_sync(std::optional<JsonValue> argument
 
 std::optional<HostError> Commands::answer(CommandId id, std::optional<JsonValue> arguments,
                                           std::string_view request_id, std::string& reply) {
-    BulkText none;
     switch (id) {
         case CommandId::kSyncDelimited:
             reply = kSentinel;
@@ -105,13 +113,12 @@ std::optional<HostError> Commands::answer(CommandId id, std::optional<JsonValue>
         case CommandId::kSync:
             return answer_sync(arguments, request_id, reply);
         case CommandId::kPing:
-            if (auto refused = take_message(arguments, ping_, dialect_, none)) return refused;
+            if (auto refused = take_none(arguments)) return refused;
             append_success(reply, ping_reply_, request_id);
             return {};
         case CommandId::kInfo:
-            return take_message(arguments, info_, dialect_, none);
         case CommandId::kFsfreezeStatus:
-            return take_message(arguments, status_, dialect_, none);
+            return take_none(arguments);
         default:
             check_failed();
     }

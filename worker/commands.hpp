@@ -29,12 +29,19 @@ public:
 
     [[nodiscard]] bool is_enabled(CommandId id) const { return enabled_.has(id); }
     [[nodiscard]] Dialect dialect() const { return dialect_; }
-    /// The member of ipc.Request that holds the command's arguments; null if the worker answers it.
+    /// The member of ipc.Request that holds the command's arguments; null if the worker answers it, or if it only looks.
     [[nodiscard]] const google::protobuf::FieldDescriptor* request_field(CommandId id) const {
         return fields_[static_cast<std::size_t>(id)];
     }
+    /// The member of schema.Inspected that holds the command's reply; null if it does more than look.
+    [[nodiscard]] const google::protobuf::FieldDescriptor* inspected_field(CommandId id) const {
+        return inspected_fields_[static_cast<std::size_t>(id)];
+    }
     /// The field of a file write that goes through the arena.
     [[nodiscard]] const google::protobuf::FieldDescriptor* bulk_field() const { return bulk_field_; }
+
+    /// What is wrong with the arguments of a command that has none.
+    std::optional<HostError> take_none(std::optional<JsonValue> arguments);
 
     /// Whether the reply tells a state that may change before the request's turn comes.
     [[nodiscard]] static bool is_of_now(CommandId id) {
@@ -52,7 +59,9 @@ private:
     std::optional<HostError> answer_sync(std::optional<JsonValue> arguments, std::string_view request_id,
                                          std::string& reply);
 
-    std::array<const google::protobuf::FieldDescriptor*, kCommands.size()> fields_{};
+    using Fields = std::array<const google::protobuf::FieldDescriptor*, kCommands.size()>;
+    Fields fields_{};
+    Fields inspected_fields_{};
     const google::protobuf::FieldDescriptor* bulk_field_;
     CommandSet enabled_;
     Dialect dialect_ = Dialect::kCurrent;
@@ -61,9 +70,7 @@ private:
     schema::SyncReply sync_reply_;
     schema::Ping ping_;
     schema::PingReply ping_reply_;
-    schema::Info info_;
     schema::InfoReply info_reply_;
-    schema::FsfreezeStatus status_;
     schema::FsfreezeStatusReply status_reply_;
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "worker/error_map.hpp"
+#include "worker/inspected.hpp"
 #include "worker/json_writer.hpp"
 #include "worker/reply.hpp"
 
@@ -248,10 +249,21 @@ void Conversation::append_reply(const Pending& work) {
     if (reply.has_error())
         return append_error(out, host_error(reply.error(), work.request, command_row(work.command).name),
                             work.id);
+    if (reply.has_relayed()) return append_inspected(work);
     if (command_row(work.command).success_reply == SuccessReply::kNone) return;
     const auto& reflection = *reply.GetReflection();
     const auto* field = reflection.GetOneofFieldDescriptor(reply, reply.GetDescriptor()->oneof_decl(0));
     append_success(out, reflection.GetMessage(reply, field), work.id);
+}
+
+// Nothing of what the inspector said reaches the host unless all of it is as it should be.
+void Conversation::append_inspected(const Pending& work) {
+    const auto* field = parts_.commands.inspected_field(work.command);
+    SALLYPORT_CHECK(field != nullptr);
+    schema::Inspected inspected;
+    const auto* result = take_inspected(parts_.ask.reply().relayed().inspected(), *field, inspected);
+    if (result != nullptr) return append_success(parts_.output.text(), *result, work.id);
+    append_error(parts_.output.text(), generic_error("the guest's state could not be read"), work.id);
 }
 
 Status Conversation::finish_read() {

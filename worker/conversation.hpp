@@ -80,6 +80,7 @@ private:
     Status finish();
     Status finish_urgent();
     void append_reply(const Pending& work);
+    void append_inspected(const Pending& work);
     Status finish_read();
     void end_stream(std::int64_t count, bool eof);
     Status release_parts();

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "schema/commands.hpp"
+
 namespace sallyport::worker {
 
 namespace {
@@ -52,7 +54,11 @@ std::string action(const ipc::Request& request) {
         case ipc::Request::kSuspendRam:
         case ipc::Request::kSuspendHybrid:
             return "failed to suspend";
-        case ipc::Request::kGetMemoryBlockInfo:
+        default:
+            break;
+    }
+    switch (command_from_number(request.inspect().command()).value_or(CommandId::kPing)) {
+        case CommandId::kGetMemoryBlockInfo:
             return "Could not open '/sys/devices/system/memory/'";
         default:
             return "the command failed";

@@ -57,6 +57,11 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
         pending.request.mutable_command_disabled()->set_command(static_cast<std::uint32_t>(*id));
         return {};
     }
+    if (commands.inspected_field(*id) != nullptr) {
+        pending.fate = Fate::kAsk;
+        pending.request.mutable_inspect()->set_command(static_cast<std::uint32_t>(*id));
+        return commands.take_none(members.arguments);
+    }
     const auto* field = commands.request_field(*id);
     if (Commands::is_of_now(*id)) pending.fate = Fate::kOfNow;
     if (field == nullptr) return commands.answer(*id, members.arguments, pending.id, pending.reply);

@@ -67,11 +67,11 @@ std::string summary_of(const Rule& rule) {
     if (rule.modes.any()) text += "        modes:" + words_of(rule.modes) + "\n";
     if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
     if (rule.reply) {
-        for (const std::string& name : rule.reply->interfaces)
+        for (const std::string& name : rule.reply->interfaces())
             text += "        shows interface: " + compile::printable(name) + "\n";
-        for (const std::string& name : rule.reply->mounts)
+        for (const std::string& name : rule.reply->mounts())
             text += "        shows mount: " + compile::printable(name) + "\n";
-        for (const std::string& name : rule.reply->users)
+        for (const std::string& name : rule.reply->users())
             text += "        shows user: " + compile::printable(name) + "\n";
     }
     return text;

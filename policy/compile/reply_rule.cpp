@@ -9,7 +9,7 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-using Is = compiled::Reply;
+using Is = ipc::ReplyFilter;
 
 constexpr std::array<std::string_view, 4> kKeys{"interfaces", "mounts", "users", "without"};
 
@@ -39,7 +39,7 @@ constexpr std::array kMembers{
 struct NamesKey {
     std::string_view key;
     std::array<CommandId, 2> commands;
-    google::protobuf::RepeatedPtrField<std::string>* (compiled::Reply::*names)();
+    google::protobuf::RepeatedPtrField<std::string>* (Is::*names)();
 };
 constexpr std::array kNamesKeys{
     NamesKey{"interfaces",
@@ -49,7 +49,7 @@ constexpr std::array kNamesKeys{
     NamesKey{"users", {CommandId::kGetUsers, CommandId::kGetUsers}, &Is::mutable_users},
 };
 
-void read_names(Reader& reader, const toml::table& reply, const NamesKey& row, compiled::Reply& to) {
+void read_names(Reader& reader, const toml::table& reply, const NamesKey& row, Is& to) {
     const auto words = reader.words(reply, row.key);
     if (!words) return;
     for (const Word& word : *words) {
@@ -91,8 +91,7 @@ void read_reply(Reader& reader, const toml::table& rule, CommandSet commands, co
     for (const Word& word : reader.words(*reply, "without").value_or(std::vector<Word>{}))
         if (const auto member = reader.choice(word, "without", kMembers)) members.push_back(*member);
     std::ranges::sort(members);
-    for (const int member : members)
-        to.mutable_reply()->add_without(static_cast<compiled::Reply::Member>(member));
+    for (const int member : members) to.mutable_reply()->add_without(static_cast<Is::Member>(member));
     to.mutable_reply();
 }
 

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
+#include <ctime>
 #include <stdexcept>
 
 #include "tests/e2e/guest.hpp"
@@ -129,6 +131,18 @@ TEST_F(Looking, SecondRuleShowsMore) {
     EXPECT_FALSE(element(interfaces, "name", "lo").contains("hardware-address"));
     for (const char* name : {"v0", "lo"})
         EXPECT_FALSE(element(interfaces, "name", name).contains("statistics"));
+}
+
+TEST_F(Looking, RuleThatExpiresWhileTheAgentRunsShowsNothingFromThenOn) {
+    const std::time_t expires = std::time(nullptr) + 4;
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&expires));
+    Agent agent({.policy = rule(R"(interfaces = ["v0"])") + "[[allow]]\nid = \"soon\"\nexpires = " +
+                           text.data() + "\ncommands = [\"guest-network-get-interfaces\"]\n"});
+    HostClient host = agent.connect();
+    const std::size_t first = look_list(host, "guest-network-get-interfaces").size();
+    EXPECT_TRUE(first > 2 || std::time(nullptr) >= expires);
+    EXPECT_TRUE(eventually([&] { return look_list(host, "guest-network-get-interfaces").size() == 2; }));
 }
 
 TEST_F(Looking, EachQueryIsOneRecord) {

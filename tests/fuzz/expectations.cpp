@@ -17,7 +17,7 @@ namespace {
 using Op = ipc::Request;
 
 bool has_parts(Op::CommandCase command) {
-    return command == Op::kFileRead || command == Op::kFileWrite || command >= Op::kGetTime;
+    return command == Op::kFileRead || command == Op::kFileWrite || command == Op::kInspect;
 }
 
 bool is_numbered(const ipc::Request& request) {
@@ -123,8 +123,12 @@ void WorkerView::hear_result(Asked& asked, const ipc::Reply& reply) {
     if (reply.has_more())
         return promise(reply.has_data() && has_parts(command), "parts are given of what has parts only");
     asked.is_answered = true;
-    if (reply.has_whole())
-        return promise(reply.has_data() && command >= Op::kGetTime, "only a long reply comes in parts");
+    if (reply.has_relayed()) {
+        promise(reply.relayed().command() == asked.request.inspect().command(),
+                "what the inspector says comes under the command that was asked for");
+        promise(!reply.has_data() || reply.relayed().inspected().empty(),
+                "what comes in parts is in the arena");
+    }
     if (reply.has_error()) return promise(!reply.has_data(), "an error has no data");
     promise(static_cast<int>(reply.result_case()) == static_cast<int>(command),
             "a reply is of the request's kind");
@@ -139,6 +143,11 @@ std::string Book::name_of(const ipc::Request& request) {
     if (request.has_command_disabled()) {
         const auto command = command_from_number(request.command_disabled().command());
         return command ? std::string(command_row(*command).name) : "command-disabled";
+    }
+    if (request.has_inspect()) {
+        const auto command = command_from_number(request.inspect().command());
+        const bool looks = command && command_row(*command).answered_by == AnsweredBy::kInspector;
+        return looks ? std::string(command_row(*command).name) : "";
     }
     for (const broker::Operation& row : broker::operations())
         if (row.op == request.command_case() && is_numbered(request)) return std::string(row.name);

@@ -99,6 +99,10 @@ void draw_freeze_list(Draw& draw, Stage& stage, Op& request) {
     request.mutable_bulk()->mutable_first()->set_size(static_cast<std::uint32_t>(bytes.size()));
 }
 
+void put_query(Op& request, CommandId command) {
+    request.mutable_inspect()->set_command(static_cast<std::uint32_t>(command));
+}
+
 void draw_other_request(Draw& draw, Stage& stage, Op& request) {
     switch (draw.below(12)) {
         case 0:
@@ -118,13 +122,13 @@ void draw_other_request(Draw& draw, Stage& stage, Op& request) {
         case 7:
             return (void)request.mutable_suspend_disk();
         case 8:
-            return (void)request.mutable_get_time();
+            return put_query(request, CommandId::kGetTime);
         case 9:
-            return (void)request.mutable_get_users();
+            return put_query(request, CommandId::kGetUsers);
         case 10:
-            return (void)request.mutable_get_host_name();
+            return put_query(request, CommandId::kGetHostName);
         default:
-            return (void)request.mutable_get_load();
+            return put_query(request, CommandId::kGetLoad);
     }
 }
 

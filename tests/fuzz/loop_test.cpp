@@ -22,6 +22,12 @@ protected:
         stage_.send(request);
         return request.seq();
     }
+    void ask_about(CommandId command) {
+        ipc::Request request;
+        request.mutable_inspect()->set_command(static_cast<std::uint32_t>(command));
+        request.set_seq(stage_.worker().last_seq() + 1);
+        stage_.send(request);
+    }
     void guard_acts() {
         Draw first_choices({});
         ASSERT_TRUE(stage_.guard.act(first_choices));
@@ -179,15 +185,15 @@ TEST_F(BrokerLoop, WritesTheLineOfATrimThatIsStillUnderWayWhenItIsToldToStop) {
 }
 
 TEST_F(BrokerLoop, WritesTheLineOfAQueryThatIsStillUnderWayWhenItIsToldToStop) {
-    ask(&ipc::Request::mutable_get_time);
+    ask_about(CommandId::kGetTime);
     stage_.stop();
     stage_.finish();
     EXPECT_EQ(lines_about("guest-get-time"), 1);
 }
 
 TEST_F(BrokerLoop, WritesTheLineOfATransferOnceThoughItsWorkerBreaksTheContract) {
-    ask(&ipc::Request::mutable_get_time);
-    ask(&ipc::Request::mutable_get_users);  // before the reply
+    ask_about(CommandId::kGetTime);
+    ask_about(CommandId::kGetUsers);  // before the reply
     replace_worker();
     EXPECT_EQ(lines_about("guest-get-time"), 1);
     EXPECT_EQ(lines_about("violation"), 1);

@@ -7,6 +7,7 @@
 
 #include "ipc/handover.hpp"
 #include "ipc/limits.hpp"
+#include "schema/commands.hpp"
 
 namespace sallyport::fuzz {
 
@@ -155,29 +156,22 @@ void PlayedLauncher::act(Draw& draw) {
 }
 
 void PlayedInspector::take_orders() {
-    while (auto query = hear_message<ipc::Request>()) query_ = *std::move(query);
+    while (const auto order = hear_message<ipc::InspectorRequest>()) {
+        promise(order->has_query(), "the inspector is asked");
+        query_ = order->query();
+    }
 }
 
-// The reply to what was asked, or another one, or none that anybody could read.
-void PlayedInspector::answer(Draw& draw, ipc::ReplyPart& part) const {
-    ipc::Reply reply;
-    const auto asked = draw.rarely(4) ? ipc::Request::kGetTime : query_.command_case();
-    if (asked == ipc::Request::kGetTime) reply.mutable_get_time()->set_nanoseconds(1);
-    if (asked == ipc::Request::kGetHostName) reply.mutable_get_host_name()->set_host_name("guest");
-    if (asked == ipc::Request::kGetUsers)
-        for (int user = 0; user < 3000; ++user) {
-            reply.mutable_get_users()->add_users()->set_user("a name of forty bytes, more than a frame");
-        }
-    if (draw.rarely(8)) reply.mutable_error()->set_reason(ipc::SYSTEM);
-    if (draw.rarely(8)) reply.set_seq(1);
-    if (draw.rarely(8)) reply.mutable_data()->set_size(1);
-    ipc::encode(reply, *part.mutable_data());
-    if (draw.rarely(8)) *part.mutable_data() = draw.bytes(32);
+// Nobody looks into it: a few bytes, or more than a frame holds.
+std::string PlayedInspector::answer(Draw& draw) const {
+    const bool is_long = query_.command() == static_cast<std::uint32_t>(CommandId::kGetUsers);
+    if (draw.rarely(8)) return draw.bytes(32);
+    return std::string(is_long ? 2 * kMaxFrame : 8, 'a');
 }
 
 void PlayedInspector::act(Draw& draw) {
     ipc::InspectorReply reply;
-    const std::uint64_t query = query_.seq() - (draw.rarely(8) ? 1 : 0);
+    const std::uint64_t query = query_.number() - (draw.rarely(8) ? 1 : 0);
     if (draw.rarely(4)) {
         reply.mutable_query_failed()->set_query(query);
         reply.mutable_query_failed()->set_reason(
@@ -186,9 +180,7 @@ void PlayedInspector::act(Draw& draw) {
     }
     ipc::ReplyPart& part = *reply.mutable_reply_part();
     part.set_query(query);
-    std::string rest;
-    answer(draw, part);
-    std::swap(rest, *part.mutable_data());
+    const std::string rest = answer(draw);
     for (std::size_t at = 0; at == 0 || at < rest.size(); at += kInspectedPart) {
         part.set_data(rest.substr(at, kInspectedPart));
         part.set_last(at + kInspectedPart >= rest.size() && !draw.rarely(8));

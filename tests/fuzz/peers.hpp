@@ -80,8 +80,8 @@ public:
     void act(Draw& draw);
 
 private:
-    void answer(Draw& draw, ipc::ReplyPart& part) const;
-    ipc::Request query_;
+    [[nodiscard]] std::string answer(Draw& draw) const;
+    ipc::Query query_;
 };
 
 /// The recorder takes lines out of the ring, unless it is held or its disk hangs.

@@ -1,7 +1,9 @@
-// An inspector, and a child of it, that was taken over, by a name that a user of the guest chose, against the real broker:
-// what it says reaches the host only as a reply that the schema allows, and nothing that it does stops the agent for good.
+// An inspector, and a child of it, that was taken over, by a name that a user of the guest chose, against the real broker and worker:
+// the broker counts what it says and passes it on; the worker tells the host an error, or a reply that the schema allows, and goes
+// on; nothing that it does stops the agent for good.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -64,16 +66,33 @@ class ALie : public CompromisedInspector, public testing::WithParamInterface<Lie
 TEST_P(ALie, IsAnErrorToTheHostAndNothingElse) {
     EXPECT_EQ(host_.ask(command(GetParam().command)), error_line(GetParam().told));
     expect_service_goes_on();
+    EXPECT_EQ(agent_.count_audit("what", GetParam().command), 1U);
+    EXPECT_EQ(agent_.count_audit("what", "worker-ended"), 0U) << "the worker goes on";
+    EXPECT_EQ(agent_.count_audit("what", "violation"), 0U);
 }
 
 constexpr const char* kUnreadable = "the guest's state could not be read";
+
+TEST_F(CompromisedInspector, WhatTheBrokerDoesNotLookIntoIsCountedInTheLog) {
+    EXPECT_EQ(host_.ask(command("guest-get-timezone")), error_line(kUnreadable));
+    const auto log = agent_.audit();
+    const auto line = std::ranges::find_if(
+        log, [](const auto& record) { return record.at("what").as_string() == "guest-get-timezone"; });
+    ASSERT_NE(line, log.end());
+    EXPECT_EQ(line->at("verdict").as_string(), "allow");
+    EXPECT_EQ(line->at("bytes").as_int64(), 3);
+}
+
 const Lie kLies[] = {
     {"ReplyToSomethingElse", "guest-get-time", kUnreadable},
     {"NotAMessage", "guest-get-timezone", kUnreadable},
     {"FieldNobodyDeclared", "guest-get-osinfo", kUnreadable},
     {"Welcome", "guest-get-load", kUnreadable},
     {"PartOfTheArena", "guest-get-cpustats", kUnreadable},
-    {"ForgedDenial", "guest-get-vcpus", "the command failed"},
+    {"ErrorInTheReply", "guest-get-memory-blocks", kUnreadable},
+    {"ForgedDenial", "guest-get-memory-block-info", kUnreadable},
+    {"TextThatIsNone", "guest-network-get-interfaces", kUnreadable},
+    {"SmallToSayAndLargeToTell", "guest-get-vcpus", kUnreadable},
     {"WithoutEnd", "guest-get-users", "the reply is too large"},
     {"NoAnswer", "guest-get-fsinfo", "the guest did not answer in time"},
 };
@@ -142,6 +161,7 @@ const Lie kLiesOfAChild[] = {
     {"NoWordOfIts", "guest-get-vcpus", kUnreadable},
     {"EmptyFrame", "guest-get-cpustats", kUnreadable},
     {"PartThatIsTooLarge", "guest-get-fsinfo", kUnreadable},
+    {"ErrnoThatIsNoNumber", "guest-get-memory-block-info", kUnreadable},
 };
 INSTANTIATE_TEST_SUITE_P(, AChildsLie, testing::ValuesIn(kLiesOfAChild), case_name<Lie>);
 

@@ -13,17 +13,15 @@
 #include <string_view>
 
 #include "inspector/child.hpp"
-#include "ipc/broker.pb.h"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
+#include "schema/inspect.pb.h"
 
 namespace sallyport::inspector {
 
 namespace {
-
-using Op = ipc::Request;
 
 constexpr int kFirstOwn = 3;  // after input, output and messages
 constexpr int kMostDescriptors = 1024;
@@ -37,14 +35,14 @@ void say(FdRef parent, Word word, std::string_view part) {
     say(parent, static_cast<char>(word) + std::string(part));
 }
 
-std::string encoded(const ipc::Reply& reply) {
+std::string encoded(const schema::Inspected& reply) {
     std::string bytes;
     ipc::encode(reply, bytes);
     return bytes;
 }
 
 std::string host_name(const char* name) {
-    ipc::Reply reply;
+    schema::Inspected reply;
     reply.mutable_get_host_name()->set_host_name(name);
     return encoded(reply);
 }
@@ -83,40 +81,42 @@ void fork_liar(std::uint64_t query) {
         lie_for_ever(query);
 }
 
-void answer(FdRef parent, const ipc::Request& request) {
-    ipc::Reply reply;
-    switch (request.command_case()) {
-        case Op::kGetHostName:
+void answer(FdRef parent, const ipc::Query& query) {
+    schema::Inspected reply;
+    switch (CommandId{static_cast<std::uint8_t>(query.command())}) {
+        case CommandId::kGetHostName:
             return say(parent, Word::kLast, host_name("well"));
-        case Op::kGetOsinfo:  // the same, of a child that was born for it
+        case CommandId::kGetOsinfo:  // the same, of a child that was born for it
             reply.mutable_get_osinfo()->set_id("well");
             return say(parent, Word::kLast, encoded(reply));
-        case Op::kGetTime:  // somebody who outlives it
-            fork_liar(request.seq());
+        case CommandId::kGetTime:  // somebody who outlives it
+            fork_liar(query.number());
             reply.mutable_get_time()->set_nanoseconds(1);
             return say(parent, Word::kLast, encoded(reply));
-        case Op::kGetTimezone:  // parts without end that do not count
+        case CommandId::kGetTimezone:  // parts without end that do not count
             for (;;) say(parent, Word::kMore, "");
-        case Op::kGetUsers:  // full ones
+        case CommandId::kGetUsers:  // full ones
             for (;;) say(parent, Word::kMore, std::string(kInspectedPart, 'a'));
-        case Op::kGetVcpus:  // no word of its
+        case CommandId::kGetVcpus:  // no word of its
             return say(parent, "?");
-        case Op::kGetCpustats:  // nothing, but as a frame
+        case CommandId::kGetCpustats:  // nothing, but as a frame
             return say(parent, "");
-        case Op::kGetFsinfo:  // a last part that is too large
+        case CommandId::kGetFsinfo:  // a last part that is too large
             return say(parent, Word::kLast, std::string(kInspectedPart + 1, 'a'));
-        case Op::kGetLoad:  // an answer more than it was asked for
+        case CommandId::kGetLoad:  // an answer more than it was asked for
             reply.mutable_get_load();
             say(parent, Word::kLast, encoded(reply));
             return say(parent, Word::kLast, host_name("liar"));
-        case Op::kGetDiskstats:  // an honest answer if it has no other socket
+        case CommandId::kGetDiskstats:  // an honest answer if it has no other socket
             if (count_sockets() != 1) return say(parent, "?");
             reply.mutable_get_diskstats();
             return say(parent, Word::kLast, encoded(reply));
-        case Op::kGetMemoryBlocks:  // the same if it can read no file of the guest at large
+        case CommandId::kGetMemoryBlocks:  // the same if it can read no file of the guest at large
             if (!is_refused("/etc/passwd") || !is_refused("/etc/os-release")) return say(parent, "?");
             reply.mutable_get_memory_blocks();
             return say(parent, Word::kLast, encoded(reply));
+        case CommandId::kGetMemoryBlockInfo:  // an errno that is no number
+            return say(parent, Word::kSystem, "1O");
         default:
             return;
     }
@@ -124,7 +124,7 @@ void answer(FdRef parent, const ipc::Request& request) {
 
 }  // namespace
 
-int answer_queries(FdRef parent, const Sources&) {
+int answer_queries(FdRef parent, const Facts&) {
     ipc::Frame frame;
     std::string scratch;
     for (;;) {
@@ -132,8 +132,8 @@ int answer_queries(FdRef parent, const Sources&) {
         ::ppoll(&wanted, 1, nullptr, nullptr);
         const auto got = ipc::receive(parent, frame);
         if (!got) return 0;
-        ipc::Request request;
-        if (*got && ipc::decode(frame.bytes, request, scratch)) answer(parent, request);
+        ipc::InspectorRequest request;
+        if (*got && ipc::decode(frame.bytes, request, scratch)) answer(parent, request.query());
     }
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "schema/commands.hpp"
+
 namespace sallyport::test::wire {
 
 /// A number in the shortest form.
@@ -110,10 +112,9 @@ inline std::string file_flush(std::uint64_t value, std::int64_t handle) {
     return seq(value) + bytes(21, signed_number(1, handle));
 }
 
-/// A command that only looks: its message, by its number in ipc/broker.proto, holds `fields`, of which it has none.
-inline std::string inspect(std::uint64_t value, std::uint64_t number_of_command,
-                           std::string_view fields = "") {
-    return seq(value) + bytes(number_of_command, fields);
+/// A command that only looks. It has nothing beside its number: no `fields`.
+inline std::string inspect(std::uint64_t value, CommandId command, std::string_view fields = "") {
+    return seq(value) + bytes(64, number(1, static_cast<std::uint64_t>(command)) + std::string(fields));
 }
 
 }  // namespace sallyport::test::wire

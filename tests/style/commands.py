@@ -5,6 +5,7 @@ import re
 import tree
 
 PROTO = tree.text(pathlib.Path("schema/guest_agent.proto"))
+INSPECT_PROTO = tree.text(pathlib.Path("schema/inspect.proto"))
 
 
 def rows():
@@ -32,27 +33,31 @@ def check_every_command_is_named_by_its_messages():
 
 
 def check_every_command_has_a_request_and_a_reply_message():
-    for name, wire, _ in rows():
-        for message in (name, name + "Reply"):
-            if not re.search(rf"^message {message} \{{", PROTO, re.M):
-                yield f"{wire}: guest_agent.proto has no message {message}"
+    """A command that only looks has no arguments: no request message, and its reply is one that the broker does not know."""
+    for name, wire, process in rows():
+        looks = process == "Inspector"
+        for message in (name + "Reply",) if looks else (name, name + "Reply"):
+            if not re.search(rf"^message {message} \{{", INSPECT_PROTO if looks else PROTO, re.M):
+                yield f"{wire}: no message {message}"
+        if looks and not re.search(rf"^        {name}Reply {snake(name)} = ", INSPECT_PROTO, re.M):
+            yield f"{wire}: Inspected has no {snake(name)}"
 
 
 def check_every_message_belongs_to_a_command():
     names = {name for name, _, _ in rows()}
-    for message in re.findall(r"^message (\w+)Reply \{", PROTO, re.M):
+    for message in re.findall(r"^message (\w+)Reply \{", PROTO + INSPECT_PROTO, re.M):
         if message not in names:
             yield f"{message}Reply belongs to no row of commands.hpp"
 
 
 def check_every_command_has_an_answer():
     broker, worker = all_text("broker/answer"), all_text("worker/commands")
-    inspector, dispatch = all_text("inspector/queries"), all_text("broker/dispatch")
+    inspector = all_text("inspector/queries")
     for name, wire, process in rows():
         if process == "Broker" and not re.search(rf"\banswer_{snake(name)}\(", broker):
             yield f"{wire}: no answer_{snake(name)}() in broker/"
-        if process == "Inspector" and not (f"Query{{Op::k{name}," in inspector and f"Operation{{Op::k{name}," in dispatch):
-            yield f"{wire}: no row in inspector/queries.cpp or broker/dispatch.cpp"
+        if process == "Inspector" and f"Query{{CommandId::k{name}," not in inspector:
+            yield f"{wire}: no row in inspector/queries.cpp"
         if process == "Worker" and not re.search(rf"\b(k{name}|answer_{snake(name)})\b", worker):
             yield f"{wire}: worker/commands does not name it"
 

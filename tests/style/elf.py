@@ -157,6 +157,18 @@ def check_the_broker_links_no_text_parser():
         yield from sorted(set(re.findall(TEXT_PARSERS, symbols(BROKER, "-C"))))
 
 
+def check_no_trusted_process_can_read_what_the_inspector_says():
+    """Its replies are bytes to them: the code that would parse these is not there."""
+    messages = re.findall(r"^message (\w+)", tree.text(pathlib.Path("schema/inspect.proto")), re.M)
+    for program in built():
+        found = set(re.findall(rf"sallyport::schema::({'|'.join(messages)})\b", symbols(program, "-C")))
+        if program in ("inspector/inspector", "worker/worker"):
+            if "Inspected" not in found:
+                yield f"{program}: its names are not what is looked for"
+        elif found:
+            yield f"{program}: {' '.join(sorted(found))}"
+
+
 def check_the_worker_needs_no_file_to_start():
     worker = "worker/worker"
     if worker in built() and ("NEEDED" in readelf("-d", worker) or "INTERP" in readelf("-l", worker)):

@@ -117,7 +117,7 @@ TEST_F(Dispatch, RequestsOfTwoWorkersDoNotMix) {
     ASSERT_FALSE(ask(&Op::mutable_suspend_ram));
     replace_worker();
     EXPECT_EQ(lines().size(), 1U);
-    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
     ipc::Outcome outcome;
     outcome.set_kind(ipc::Outcome::DONE);
     conclude_launch(context(), outcome);
@@ -137,10 +137,10 @@ TEST_F(Dispatch, RequestsOfTwoWorkersDoNotMix) {
 }
 
 TEST_F(Dispatch, WhatTheInspectorSaysAboutAnEarlierQueryIsNotBelieved) {
-    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
     replace_worker();
     const std::uint64_t earlier = session_->queries;
-    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
     EXPECT_EQ(lines().size(), 1U) << "of the first, whose worker ended";
     ipc::InspectorReply said;
     said.mutable_query_failed()->set_query(earlier);
@@ -148,6 +148,83 @@ TEST_F(Dispatch, WhatTheInspectorSaysAboutAnEarlierQueryIsNotBelieved) {
     take_inspected(context(), said);
     EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
     EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
+}
+
+TEST_F(Dispatch, TheInspectorIsAskedWithTheTimeByWhichRulesExpire) {
+    ASSERT_FALSE(ask_about(CommandId::kGetUsers));
+    const ipc::Query asked = query();
+    EXPECT_EQ(asked.number(), session_->queries);
+    EXPECT_EQ(asked.command(), static_cast<std::uint32_t>(CommandId::kGetUsers));
+    EXPECT_EQ(asked.now(), session_->clock.now());
+}
+
+TEST_F(Dispatch, AQueryOfACommandThatTheInspectorDoesNotAnswerIsAViolation) {
+    for (const Command& row : kCommands) {
+        if (row.answered_by == AnsweredBy::kInspector) continue;
+        EXPECT_TRUE(ask_about(row.id)) << row.name;
+    }
+    EXPECT_TRUE(ask_about(CommandId{kCommands.size()}));
+    EXPECT_EQ(query().number(), 0U);
+}
+
+TEST_F(Dispatch, WhatTheInspectorSaysIsCountedAndPassedOnUnread) {
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    inspector_says(session_->queries, "\xFFno ", false);
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    inspector_says(session_->queries, "message", true);
+    const Reply told = reply();
+    EXPECT_EQ(told.relayed().command(), static_cast<std::uint32_t>(CommandId::kGetTime));
+    EXPECT_EQ(told.relayed().inspected(), "\xFFno message");
+    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("verdict":"allow","what":"guest-get-time")") && has(log[0], R"("bytes":11)"))
+        << log[0];
+}
+
+TEST_F(Dispatch, WhatDoesNotFitAFrameGoesThroughTheArena) {
+    ASSERT_FALSE(ask_about(CommandId::kGetUsers));
+    const std::string part(kInspectedPart, 'a');
+    for (int at = 0; at < 5; ++at) inspector_says(session_->queries, part, at == 4);
+    const Reply first = reply();
+    ASSERT_TRUE(first.has_more());
+    EXPECT_EQ(first.data().size(), kChunk);
+    const Reply last = reply();
+    ASSERT_TRUE(last.has_relayed());
+    EXPECT_EQ(last.relayed().command(), static_cast<std::uint32_t>(CommandId::kGetUsers));
+    EXPECT_TRUE(last.relayed().inspected().empty());
+    EXPECT_EQ(last.data().size(), 5 * kInspectedPart - kChunk);
+}
+
+TEST_F(Dispatch, WhatTheInspectorSaysBeyondTheBoundIsRefused) {
+    ASSERT_FALSE(ask_about(CommandId::kGetUsers));
+    const std::string part(kInspectedPart, 'a');
+    for (std::size_t said = 0; said <= kMaxInspected; said += part.size())
+        inspector_says(session_->queries, part, false);
+    EXPECT_EQ(reply().error().reason(), ipc::TOO_LARGE);
+    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+}
+
+TEST_F(Dispatch, AFailureThatIsNotTheInspectorsToTellIsOneOfItself) {
+    const std::pair<ipc::Reason, ipc::Reason> kTold[]{
+        {ipc::LATE, ipc::LATE},         {ipc::TOO_LARGE, ipc::TOO_LARGE}, {ipc::SYSTEM, ipc::SYSTEM},
+        {ipc::CRASHED, ipc::CRASHED},   {ipc::NO_BLOCKS, ipc::NO_BLOCKS}, {ipc::DISABLED, ipc::CRASHED},
+        {ipc::REFUSED, ipc::CRASHED},   {ipc::UNSPECIFIED, ipc::CRASHED}, {ipc::FROZEN, ipc::CRASHED},
+        {ipc::Reason(99), ipc::CRASHED}};
+    for (const auto& [said, told] : kTold) {
+        ASSERT_FALSE(ask_about(CommandId::kGetTime));
+        ipc::InspectorReply failed;
+        failed.mutable_query_failed()->set_query(session_->queries);
+        failed.mutable_query_failed()->set_reason(said);
+        failed.mutable_query_failed()->set_sys_errno(5);
+        take_inspected(context(), failed);
+        const Reply answer = reply();
+        EXPECT_EQ(answer.error().reason(), told) << said;
+        EXPECT_EQ(answer.error().denial(), "");
+        const bool is_the_guests = told == ipc::SYSTEM || told == ipc::NO_BLOCKS;
+        EXPECT_EQ(answer.error().sys_errno(), is_the_guests ? 5 : 0) << said;
+    }
+    for (const std::string& line : lines()) EXPECT_TRUE(has(line, R"("verdict":"fail")")) << line;
 }
 
 }  // namespace

@@ -147,7 +147,7 @@ TEST_F(UnderWay, AQueryHasADeadlineUntilItIsOver) {
     EXPECT_EQ(phase_of(*session_), Phase::kIdle);
     EXPECT_EQ(first_due(*session_), std::nullopt);
     const std::int64_t before = boottime_ns();
-    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
     EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
     const std::int64_t due = first_due(*session_).value_or(0);
     EXPECT_GE(due, before + std::int64_t{kInspectorLateMs} * 1'000'000);
@@ -171,7 +171,7 @@ TEST_F(UnderWay, ARequestOfAnEarlierWorkerDoesNotKeepTheNextWaiting) {
 }
 
 TEST_F(UnderWay, WhatGoesOnOnlyWithItsWorkerIsAbandonedWithIt) {
-    ASSERT_FALSE(ask(&Op::mutable_get_time));
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
     forget_worker(*session_, *audit_);
     EXPECT_EQ(phase_of(*session_), Phase::kGreeting);
     EXPECT_EQ(first_due(*session_), std::nullopt);

@@ -60,6 +60,11 @@ protected:
         (void)(request.*command)();
         return ask(request);
     }
+    std::optional<Violation> ask_about(CommandId command) {
+        ipc::Request request;
+        request.mutable_inspect()->set_command(static_cast<std::uint32_t>(command));
+        return ask(request);
+    }
     std::optional<Violation> say(const ipc::Request& request) {
         std::string bytes;
         ipc::encode(request, bytes);
@@ -93,6 +98,19 @@ protected:
         ipc::GuardRequest order;
         hear(guards_end_, order);
         return order;
+    }
+    /// The inspector's next query; empty if there is none.
+    ipc::Query query() {
+        ipc::InspectorRequest asked;
+        hear(inspectors_end_, asked);
+        return asked.query();
+    }
+    void inspector_says(std::uint64_t query, std::string_view data, bool last) {
+        ipc::InspectorReply said;
+        said.mutable_reply_part()->set_query(query);
+        said.mutable_reply_part()->set_data(std::string(data));
+        said.mutable_reply_part()->set_last(last);
+        take_inspected(context(), said);
     }
     void guard_says(const ipc::GuardReply& report) {
         std::string bytes;

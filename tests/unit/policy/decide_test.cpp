@@ -218,69 +218,22 @@ TEST(EnabledCommands, AreThoseThatAreDecidedAllowed) {
     }
 }
 
-Rule looking(ReplyFilter filter) {
+Rule looking() {
     Rule rule;
     rule.effect = Effect::kAllow;
     rule.commands = set_of({CommandId::kGetUsers});
-    rule.reply = std::move(filter);
     return rule;
 }
 
-bool shows(const Policy& policy, std::string_view name) {
-    return shown({policy, CommandId::kGetUsers, kNow}, &ReplyFilter::users, name).is_shown;
-}
-
-TEST(Reply, NamesAreWholeOrHaveAStarAtTheEnd) {
-    const Policy policy = policy_of({looking({.users = {"root", "db-*"}})});
-    for (const char* name : {"root", "db-", "db-admin"}) EXPECT_TRUE(shows(policy, name)) << name;
-    for (const char* name : {"", "roo", "roots", "db", "adb-"}) EXPECT_FALSE(shows(policy, name)) << name;
-}
-
-TEST(Reply, ShowsWhatAnyRuleShows) {
-    const Policy policy = policy_of({looking({.users = {"root"}}), looking({.users = {"alice"}})});
-    EXPECT_TRUE(shows(policy, "root") && shows(policy, "alice"));
-    EXPECT_FALSE(shows(policy, "bob"));
-    EXPECT_TRUE(shows(policy_of({looking({.users = {"root"}}), looking({})}), "bob"));
-}
-
-TEST(Reply, ExpiredRuleShowsNothing) {
-    Rule expired = looking({});
-    expired.expires = kNow;
-    EXPECT_FALSE(shows(policy_of({expired}), "root"));
-}
-
-TEST(Reply, MemberIsLeftOutOnlyIfEveryRuleLeavesItOut) {
-    ReplyFilter one;
-    one.without.set(4).set(5);
-    ReplyFilter other;
-    other.without.set(5);
-    const Policy policy = policy_of({looking(one), looking(other)});
-    const Members members = shown({policy, CommandId::kGetUsers, kNow}).without;
-    EXPECT_FALSE(members[4]);
-    EXPECT_TRUE(members[5]);
-}
-
-TEST(Reply, RuleThatDoesNotShowANameShowsNoneOfItsMembers) {
-    ReplyFilter brief{.users = {"root"}};
-    brief.without.set(4);
-    const Policy policy = policy_of({looking(brief), looking({.users = {"alice"}})});
-    const auto without = [&](std::string_view name) {
-        return shown({policy, CommandId::kGetUsers, kNow}, &ReplyFilter::users, name).without;
-    };
-    EXPECT_TRUE(without("root")[4]);
-    EXPECT_FALSE(without("alice")[4]);
-    EXPECT_TRUE(without("bob").all());
-}
-
 TEST(Allowed, CommandsThatMayComeAreThere) {
-    Rule expiring = looking({});
+    Rule expiring = looking();
     expiring.expires = kNow - 1;
     EXPECT_TRUE(allowed_commands(policy_of({expiring})).has(CommandId::kGetUsers));
     Rule denial = deny({});
     denial.commands = set_of({CommandId::kGetUsers});
-    EXPECT_FALSE(allowed_commands(policy_of({looking({}), denial})).has(CommandId::kGetUsers));
+    EXPECT_FALSE(allowed_commands(policy_of({looking(), denial})).has(CommandId::kGetUsers));
     denial.expires = kNow;
-    EXPECT_TRUE(allowed_commands(policy_of({looking({}), denial})).has(CommandId::kGetUsers));
+    EXPECT_TRUE(allowed_commands(policy_of({looking(), denial})).has(CommandId::kGetUsers));
 }
 
 }  // namespace

@@ -174,7 +174,7 @@ INSTANTIATE_TEST_SUITE_P(, LoadRefuses, testing::Values(
     Broken{"FilesForPing",         [](Compiled& p) { *rule(p, 2).add_files() = file(p); },                   "policy: files for commands that take none"},
     Broken{"ReplyForPing",         [](Compiled& p) { rule(p, 2).mutable_reply(); },                          "policy: reply filter for a rule that shows nothing"},
     Broken{"ReplyWithoutAName",    [](Compiled& p) { rule(p, 2).mutable_reply()->add_users(); },             "policy: bad reply filter"},
-    Broken{"ReplyUnknownMember",   [](Compiled& p) { rule(p, 2).mutable_reply()->add_without(compiled::Reply::Member(20)); }, "policy: bad reply filter"},
+    Broken{"ReplyUnknownMember",   [](Compiled& p) { rule(p, 2).mutable_reply()->add_without(ipc::ReplyFilter::Member(20)); }, "policy: bad reply filter"},
     Broken{"ExpiresNever",         [](Compiled& p) { rule(p, 0).set_expires(0); },                           "policy: bad time of expiry"},
     Broken{"ExpiresBefore1970",    [](Compiled& p) { rule(p, 0).set_expires(-1); },                          "policy: bad time of expiry"},
     Broken{"NoDirectory",          [](Compiled& p) { file(p).clear_under(); },                               kForm},

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "schema/guest_agent.pb.h"
+#include "schema/inspect.pb.h"
 #include "worker/json_codec.hpp"
 #include "worker/reply.hpp"
 

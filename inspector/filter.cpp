@@ -1,20 +1,30 @@
-// Takes out of a reply what the policy does not show.
-// Runs in:  broker, after lockdown()
-// Input:    replies of the inspector in canonical form; their values are whatever the guest's users chose
-#include "broker/filter.hpp"
+#include "inspector/filter.hpp"
 
 #include <algorithm>
 #include <array>
+#include <string>
 
-#include "policy/policy.pb.h"
-
-namespace sallyport::broker {
+namespace sallyport::inspector {
 
 namespace {
 
-using policy::Members;
-using policy::ReplyFilter;
-using Is = policy::compiled::Reply;
+using Is = ipc::ReplyFilter;
+using Reply = schema::Inspected;
+
+bool matches(std::string_view pattern, std::string_view name) {
+    if (!pattern.ends_with('*')) return name == pattern;
+    return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+bool lists(const google::protobuf::RepeatedPtrField<std::string>& names, std::string_view name) {
+    return names.empty() || std::ranges::any_of(names, [&](const auto& one) { return matches(one, name); });
+}
+
+bool is_about(const ipc::ReplyRule& rule, const Asked& asked) {
+    const bool is_live = !rule.has_expires() || asked.now < rule.expires();
+    const auto command = static_cast<std::uint32_t>(asked.command);
+    return is_live && std::ranges::find(rule.commands(), command) != rule.commands().end();
+}
 
 template <typename Message>
 struct Optional {
@@ -30,15 +40,15 @@ void clear(const Members& without, const std::array<Optional<Message>, count>& m
 
 // What is asked, and which of a filter's names are those of the things in the reply.
 struct Known {
-    const policy::Asked& asked;
-    policy::Names names;
+    const Asked& asked;
+    Names names;
 };
 
 // Leaves in `list` what is shown, and of it what `clear_members` leaves when told which members it goes without.
 template <typename List, typename NameOf, typename ClearMembers>
 void keep_shown(List& list, const Known& known, NameOf name_of, ClearMembers clear_members) {
     const auto is_hidden = [&](auto& one) {
-        const auto [is_shown, without] = policy::shown(known.asked, known.names, name_of(one));
+        const auto [is_shown, without] = shown(known.asked, known.names, name_of(one));
         if (is_shown) clear_members(without, one);
         return !is_shown;
     };
@@ -100,38 +110,49 @@ constexpr auto kNothingToClear = [](const Members&, auto&) {};
 
 }  // namespace
 
-void filter_reply(const policy::Asked& asked, ipc::Reply& reply) {
-    const auto without = policy::shown(asked).without;
+Shown shown(const Asked& asked, Names names, std::string_view name) {
+    Shown shown{.without = Members().set()};
+    for (const ipc::ReplyRule& rule : asked.rules.rules()) {
+        if (!is_about(rule, asked) || (names != nullptr && !lists((rule.filter().*names)(), name))) continue;
+        Members without;
+        for (const int member : rule.filter().without()) without.set(static_cast<std::size_t>(member));
+        shown.is_shown = true;
+        shown.without &= without;
+    }
+    return shown;
+}
+
+void filter_reply(const Asked& asked, schema::Inspected& reply) {
+    const auto without = shown(asked).without;
     switch (reply.result_case()) {
-        case ipc::Reply::kNetworkGetInterfaces:
+        case Reply::kNetworkGetInterfaces:
             return keep_shown(
-                *reply.mutable_network_get_interfaces()->mutable_interfaces(),
-                Known{asked, &ReplyFilter::interfaces},
+                *reply.mutable_network_get_interfaces()->mutable_interfaces(), Known{asked, &Is::interfaces},
                 [](const Interface& one) { return interface_name(one.name()); },
                 [](const Members& less, Interface& one) { clear(less, kOfInterface, one); });
-        case ipc::Reply::kNetworkGetRoute:
+        case Reply::kNetworkGetRoute:
             return keep_shown(
-                *reply.mutable_network_get_route()->mutable_routes(), Known{asked, &ReplyFilter::interfaces},
+                *reply.mutable_network_get_route()->mutable_routes(), Known{asked, &Is::interfaces},
                 [](const auto& one) { return std::string_view(one.iface()); }, kNothingToClear);
-        case ipc::Reply::kGetFsinfo:
+        case Reply::kGetFsinfo:
             return keep_shown(
-                *reply.mutable_get_fsinfo()->mutable_filesystems(), Known{asked, &ReplyFilter::mounts},
+                *reply.mutable_get_fsinfo()->mutable_filesystems(), Known{asked, &Is::mounts},
                 [](const Filesystem& one) { return std::string_view(one.mountpoint()); },
                 clear_of_filesystem);
-        case ipc::Reply::kGetUsers:
+        case Reply::kGetUsers:
             return keep_shown(
-                *reply.mutable_get_users()->mutable_users(), Known{asked, &ReplyFilter::users},
+                *reply.mutable_get_users()->mutable_users(), Known{asked, &Is::users},
                 [](const auto& one) { return std::string_view(one.user()); }, kNothingToClear);
-        case ipc::Reply::kGetDisks:
+        case Reply::kGetDisks:
             for (Disk& disk : *reply.mutable_get_disks()->mutable_disks()) clear_of_disk(without, disk);
             return;
-        case ipc::Reply::kGetTimezone:
+        case Reply::kGetTimezone:
             return clear(without, kOfTimezone, *reply.mutable_get_timezone());
-        case ipc::Reply::kGetOsinfo:
+        case Reply::kGetOsinfo:
             return clear(without, kOfOsinfo, *reply.mutable_get_osinfo());
         default:
             return;  // the other replies have neither names nor members to leave out
     }
 }
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::inspector

@@ -1,0 +1,15 @@
+// What the inspector gets of the policy.
+// Runs in:  inspector, before lockdown_inspector()
+// Input:    frames of the broker, which is trusted
+#pragma once
+
+#include "ipc/inspector.pb.h"
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::inspector {
+
+/// Waits for all of the rules. Errors: kInvalid if the frames are none of theirs, kLimit, kClosed, kSystem.
+Result<ipc::ReplyRules> take_rules(FdRef control);
+
+}  // namespace sallyport::inspector
