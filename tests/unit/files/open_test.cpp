@@ -339,7 +339,7 @@ TEST_F(Denied, WhatIsTheAgentsOwnIsDeniedToEveryRule) {
 }
 
 // Such as a log file, or a folder of hooks, that is made later.
-TEST_F(Denied, WhatIsTheAgentsOwnAndIsNotThereYetIsNotToldToBeMissing) {
+TEST_F(Tree, WhatIsTheAgentsOwnAndIsNotThereYetIsNotToldToBeMissing) {
     policy::FileRule& rule = allow("in", kAll);
     rule.follow_symlinks = true;
     link("in/l", path("in/own"));
