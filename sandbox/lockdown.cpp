@@ -15,6 +15,7 @@
 #include <csignal>
 
 #include "sandbox/landlock.hpp"
+#include "sandbox/planner.hpp"
 #include "sandbox/steps.hpp"
 
 namespace sallyport::sandbox {
@@ -141,6 +142,20 @@ Status lockdown_guard(FdRef root, FdRef sys) {
                         .rights = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_READ_FILE}};
     if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
     if (const auto proved = prove_files_refused(); !proved) return proved;
+    // System calls.
+    return install_filter(Process::kGuard, {.forks = true});
+}
+
+Status lockdown_planner(FdRef sys) {
+    // Capabilities: none. The guard has emptied the other sets.
+    if (const auto dropped = set_capabilities(0); !dropped) return dropped;
+    // No program that is ever executed gains anything. The guard has this too, but not where it was started to thaw only.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // Files: what /sys says.
+    const std::array grants{landlock::Grant{
+        .fd = sys.get(), .rights = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_READ_FILE}};
+    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    if (const auto proved = prove_root_refused(); !proved) return proved;
     // System calls.
     return install_filter(Process::kGuard, {});
 }

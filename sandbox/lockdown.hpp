@@ -25,7 +25,7 @@ struct Needs {
     bool writes_files = false;   // files
     bool creates_files = false;  // files
     bool asks_netlink = false;   // inspector: interfaces and addresses of the network
-    bool forks = false;          // files, inspector: the parent itself, not its children
+    bool forks = false;          // files, inspector, guard: the parent itself, not its children
 };
 
 /// What of the powers of the files hand a policy makes necessary.

@@ -1,5 +1,5 @@
 // Ids, capabilities and root directory of the nursery and of the workers that it forks.
-// Runs in:  nursery, as pid 1 of its namespaces; one function before its execve()
+// Runs in:  nursery, as pid 1 of its namespaces; one function before its execve(); set_capabilities() also in the guard's planner
 #include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -21,15 +21,14 @@ constexpr unsigned long kMountFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 // What lockdown_nursery() needs in its own user namespace. All are among the first 32.
 constexpr std::array kNurseryStart{CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN};
 
-// Permitted, effective and inheritable.
+}  // namespace
+
 Status set_capabilities(std::uint32_t low) {
     __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     const std::array<__user_cap_data_struct, 2> sets{{{low, low, low}, {}}};
     if (::syscall(SYS_capset, &header, sets.data()) != 0) return system_error("capset");
     return {};
 }
-
-}  // namespace
 
 Status carry_capabilities_over_exec() {
     std::uint32_t carried = 0;

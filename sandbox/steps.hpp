@@ -19,6 +19,9 @@ Status take_ids(uid_t uid, gid_t gid);
 /// Makes an empty, read-only file system the root and lets go of the old one.
 Status make_empty_root();
 
+/// Permitted, effective and inheritable set, without the library; `low` is of the first 32 capabilities.
+Status set_capabilities(std::uint32_t low);
+
 /// Drops all capabilities from all five sets. Nursery only: it may empty its bounding set.
 Status drop_all_capabilities();
 

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 
-#include "broker/guard/graph.hpp"
+#include "broker/freeze_plan/graph.hpp"
 
 namespace sallyport::guard {
 
@@ -31,7 +31,7 @@ Result<std::string> boot_id() {
         file = UniqueFd(::openat(proc.get(), "sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
     }
     if (!file.is_open()) return system_error("boot_id");
-    return read_text(file);
+    return freeze_plan::read_text(file);
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ Result<bool> FrozenMark::is_set(FdRef state_directory) {
     if (!file.is_open()) return false;
     const auto boot = boot_id();
     if (!boot) return std::unexpected(boot.error());
-    const auto text = read_text(file);
+    const auto text = freeze_plan::read_text(file);
     return text && *text == *boot;
 }
 

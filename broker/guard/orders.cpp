@@ -1,14 +1,17 @@
 // What the broker orders: a list, a freeze, a trim; and the thaw of what an earlier run left frozen.
 // Runs in:  guard
-// Input:    numbers from the broker; mount points from the kernel
+// Input:    numbers from the broker; mount points from the planner
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
+
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
+#include "broker/guard/select.hpp"
 #include "broker/guard/serve.hpp"
 #include "broker/guard/spawn.hpp"
 #include "ipc/codec.hpp"
@@ -27,38 +30,25 @@ ipc::MountError mount_error(ipc::MountError::Step step, const std::string& point
     return error;
 }
 
-// THREAT: a mount point was covered or exchanged since the list was read. What was opened must be the root of that very
-// mount, by its number. Nothing there is read; an automount is not triggered by what is mounted already.
-UniqueFd open_mount(const Mount& mount) {
-    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-    UniqueFd directory(::open(mount.point.c_str(), kFlags));
-    if (!directory.is_open()) return directory;
-    struct statx info{};
-    if (::statx(directory.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0 ||
-        (info.stx_mask & STATX_MNT_ID) == 0 || info.stx_mnt_id != mount.id) {
-        directory.reset();
-        errno = ESTALE;
-    }
-    return directory;
-}
-
 // By the first of its mount points that can be opened. One that is covered, or a file, is no error: then nothing.
-std::optional<Held> open_system(const FileSystem& system, std::optional<ipc::MountError>& error) {
-    for (const Mount& mount : system.mounts) {
-        UniqueFd directory = open_mount(mount);
-        if (directory.is_open())
-            return Held{.fd = std::move(directory), .point = mount.point, .level = system.level};
-        if (errno != ESTALE && errno != ENOTDIR && errno != ENOENT && !error)
-            error = mount_error(ipc::MountError::OPEN, mount.point, errno);
+std::optional<Held> open_system(const Planned& system, const ipc::FreezeSelection& selection,
+                                std::optional<ipc::MountError>& error) {
+    for (const Place& place : system.places) {
+        auto directory = open_selected(place, selection);
+        if (directory) return Held{.fd = *std::move(directory), .point = place.point, .level = system.level};
+        const int why = directory.error().sys_errno;
+        if (why != ESTALE && why != ENOTDIR && why != ENOENT && !error)
+            error = mount_error(ipc::MountError::OPEN, place.point, why);
     }
     return std::nullopt;
 }
 
-std::vector<Held> open_all(const std::vector<FileSystem>& systems, std::optional<ipc::MountError>& error) {
+std::vector<Held> open_all(const std::vector<Planned>& systems, const ipc::FreezeSelection& selection,
+                           std::optional<ipc::MountError>& error) {
     std::vector<Held> held;
-    for (const FileSystem& system : systems) {
+    for (const Planned& system : systems) {
         std::optional<ipc::MountError> fault;
-        if (auto one = open_system(system, fault))
+        if (auto one = open_system(system, selection, fault))
             held.push_back(*std::move(one));
         else if (fault && !error)
             error = fault;
@@ -81,14 +71,11 @@ ipc::Trimmed trim_one(const Held& held, std::uint64_t minimum) {
 
 }  // namespace
 
+// What the planner has no business with goes first: the broker would hear it in the guard's name.
 Status Guard::make_plan(const ipc::FreezeSelection& selection) {
-    const auto text = read_text(mounts_);
-    if (!text) return std::unexpected(text.error());
-    const auto mounts = parse_mounts(*text);
-    if (!mounts) return std::unexpected(mounts.error());
-    plan_ = plan(*mounts, selection, [&](const Mount& mount) { return graph_.backing_files(mount); });
-    std::erase_if(plan_, [](const FileSystem& system) { return system.skipped != nullptr; });
-    if (plan_.size() > kMaxFreezeMounts) return failure(Errc::kLimit, "too many file systems");
+    const std::array kept_from_it{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, broker_.get(),
+                                  root_.get(),  timer_.get(),  trimmer_.get()};
+    plan_ = TRY(planner_.plan(selection, kept_from_it));
     return {};
 }
 
@@ -97,11 +84,11 @@ void Guard::list(std::uint32_t row) {
     ipc::Listed& listed = *reply.mutable_listed();
     plan_.clear();
     if (row < rows_.size() && phase_ == Phase::kIdle) (void)make_plan(rows_[row]);
-    for (const FileSystem& system : plan_) {
-        for (const Mount& mount : system.mounts) {
+    for (const Planned& system : plan_) {
+        for (const Place& place : system.places) {
             ipc::Listed::Mount& entry = *listed.add_mounts();
             entry.set_number(static_cast<std::uint32_t>(&system - plan_.data()));
-            entry.set_point(mount.point);
+            entry.set_point(place.point);
             if (listed.ByteSizeLong() < kListPart) continue;
             listed.set_more(true);
             send(reply);
@@ -117,12 +104,12 @@ std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ip
             error = mount_error(ipc::MountError::PLAN, "",
                                 made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
     } else {
-        std::vector<FileSystem> chosen;
+        std::vector<Planned> chosen;
         for (const std::uint32_t number : freeze.chosen())
             if (number < plan_.size()) chosen.push_back(std::move(plan_[number]));
         plan_ = std::move(chosen);
     }
-    return error ? std::vector<Held>() : open_all(plan_, error);
+    return error ? std::vector<Held>() : open_all(plan_, row_, error);
 }
 
 void Guard::freeze(const ipc::Freeze& freeze) {
@@ -161,10 +148,11 @@ ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
     ipc::GuardReady ready;
     std::optional<ipc::MountError> ignored;
     if (!make_plan({})) return ready;
-    const bool blocks_us = std::ranges::any_of(plan_, [&](const FileSystem& system) {
-        return std::ranges::find(system.mounts, state_mount, &Mount::id) != system.mounts.end();
+    const bool blocks_us = std::ranges::any_of(plan_, [&](const Planned& system) {
+        return std::ranges::find(system.places, state_mount, &Place::mount) != system.places.end();
     });
-    auto family = Family::start(open_all(plan_, ignored), false, Family::Task::kTakeOver, {broker_, freeze_});
+    auto family =
+        Family::start(open_all(plan_, {}, ignored), false, Family::Task::kTakeOver, {broker_, freeze_});
     plan_.clear();
     if (!family) return ready;
     family_ = *std::move(family);
@@ -201,9 +189,9 @@ void Guard::trim(const ipc::Trim& trim) {
         !make_plan(rows_[trim.row()]))
         return send(last);
     const auto body = [&] {
-        for (const FileSystem& system : plan_) {
+        for (const Planned& system : plan_) {
             std::optional<ipc::MountError> error;
-            const auto held = open_system(system, error);
+            const auto held = open_system(system, rows_[trim.row()], error);
             if (!held && !error) continue;
             ipc::GuardReply reply;
             if (held) *reply.mutable_trimmed() = trim_one(*held, trim.minimum());

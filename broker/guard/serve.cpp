@@ -29,20 +29,16 @@ constexpr std::int64_t kThawRetry = 60'000 * kNsPerMs;  // so long children are 
 Result<Guard> Guard::open(UniqueFd broker) {
     Guard guard;
     guard.broker_ = std::move(broker);
-    guard.mounts_ = UniqueFd(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
-    if (!guard.mounts_.is_open()) return system_error("/proc/self/mountinfo");
     guard.root_ = UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!guard.root_.is_open()) return system_error("/");
     guard.timer_ = UniqueFd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
     if (!guard.timer_.is_open()) return system_error("timerfd");
-    auto graph = BlockGraph::open();
-    if (!graph) return std::unexpected(graph.error());
-    guard.graph_ = *std::move(graph);
+    guard.planner_ = TRY(Planner::open());
     return guard;
 }
 
 Status Guard::lock() const {
-    return sandbox::lockdown_guard(root_, graph_.sys());
+    return sandbox::lockdown_guard(root_, planner_.sys());
 }
 
 void Guard::send(const ipc::GuardReply& reply) {

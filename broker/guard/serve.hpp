@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "broker/guard/family.hpp"
-#include "broker/guard/graph.hpp"
-#include "broker/guard/plan.hpp"
+#include "broker/guard/planner.hpp"
 #include "ipc/channel.hpp"
 
 namespace sallyport::guard {
@@ -52,15 +51,14 @@ private:
     void send(const ipc::GuardReply& reply);
 
     UniqueFd broker_;
-    UniqueFd mounts_;
     UniqueFd root_;
     UniqueFd timer_;
-    BlockGraph graph_;
+    Planner planner_;
     bool is_locked_ = false;
     std::vector<ipc::FreezeSelection> rows_;
     ipc::FreezeSelection row_;      // of the present freeze
     std::uint64_t freeze_ = 0;      // the broker's number of it
-    std::vector<FileSystem> plan_;  // what would be frozen
+    std::vector<Planned> plan_;     // what would be frozen
     std::optional<Family> family_;  // from the order to freeze to the end of the thaw
     UniqueFd trimmer_;
     Phase phase_ = Phase::kIdle;

@@ -2,8 +2,8 @@
 // planning as the agent's; nothing is opened or frozen.
 #include <string>
 
-#include "broker/guard/graph.hpp"
-#include "broker/guard/plan.hpp"
+#include "broker/freeze_plan/graph.hpp"
+#include "broker/freeze_plan/plan.hpp"
 #include "policy/cli/confined.hpp"
 #include "policy/cli/files.hpp"
 #include "policy/cli/verb.hpp"
@@ -14,8 +14,8 @@ namespace sallyport::policy::cli {
 
 namespace {
 
-std::string line_of(const guard::FileSystem& system) {
-    const guard::Mount& first = system.mounts.front();
+std::string line_of(const freeze_plan::FileSystem& system) {
+    const freeze_plan::Mount& first = system.mounts.front();
     std::string line = compile::printable(first.point) + "  " + compile::printable(first.type) + "  " +
                        compile::printable(first.source);
     for (std::size_t at = 1; at < system.mounts.size(); ++at)
@@ -23,16 +23,16 @@ std::string line_of(const guard::FileSystem& system) {
     return line;
 }
 
-std::string plan_of(const Rule& rule, const std::vector<guard::FileSystem>& systems) {
+std::string plan_of(const Rule& rule, const std::vector<freeze_plan::FileSystem>& systems) {
     const ipc::FreezeSelection& freeze = *rule.freeze;
     std::string text = "rule " + rule.id + " (" + rule.where + "): thawed after " +
                        std::to_string(freeze.max_frozen_ms()) + " ms at the latest\n";
     std::size_t number = 0;
-    for (const guard::FileSystem& system : systems)
+    for (const freeze_plan::FileSystem& system : systems)
         if (system.skipped == nullptr)
             text += "  " + std::to_string(++number) + ". " + line_of(system) + "\n";
     if (number == 0) text += "  nothing\n";
-    for (const guard::FileSystem& system : systems)
+    for (const freeze_plan::FileSystem& system : systems)
         if (system.skipped != nullptr) text += "  not " + line_of(system) + ": " + system.skipped + "\n";
     return text;
 }
@@ -53,17 +53,17 @@ int run_freeze_plan(const std::string& path, const std::string& mounts_path) {
     if (!policy) return fail(path, policy.error());
     const auto file = open_to_read(mounts_path);
     if (!file) return fail(mounts_path, file.error());
-    const auto text = guard::read_text(*file);
-    const auto mounts = text ? guard::parse_mounts(*text) : std::unexpected(text.error());
+    const auto text = freeze_plan::read_text(*file);
+    const auto mounts = text ? freeze_plan::parse_mounts(*text) : std::unexpected(text.error());
     if (!mounts) return fail(mounts_path, mounts.error());
-    const auto graph = guard::BlockGraph::open();
+    const auto graph = freeze_plan::BlockGraph::open();
     if (!graph) return fail("/sys", graph.error());
-    const auto backing = [&](const guard::Mount& mount) { return graph->backing_files(mount); };
+    const auto backing = [&](const freeze_plan::Mount& mount) { return graph->backing_files(mount); };
     bool is_any = false;
     for (const Rule& rule : policy->rules) {
         if (!rule.freeze) continue;
         is_any = true;
-        print(plan_of(rule, guard::plan(*mounts, *rule.freeze, backing)));
+        print(plan_of(rule, freeze_plan::plan(*mounts, *rule.freeze, backing)));
     }
     if (!is_any) print("no rule lets anything be frozen\n");
     return kSuccess;

@@ -1,12 +1,18 @@
 // The guard by itself, with a broker that this test plays: mount points that are covered, or exchanged for links, after the guard has
-// read the list of mounts and before it opens them. That is the moment between its two orders for a freeze by list.
+// read the list of mounts and before it opens them. That is the moment between its two orders for a freeze by list. And its planner.
 #include <fcntl.h>
+#include <linux/ptrace.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
 
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
@@ -84,10 +90,69 @@ public:
         EXPECT_TRUE(hear().has_thawed());
     }
 
+    [[nodiscard]] pid_t pid() const { return guard_->pid(); }
+
 private:
     UniqueFd broker_;
     std::unique_ptr<Child> guard_;
 };
+
+template <typename... More>
+long trace(int request, pid_t process, More... more) {
+    return ::syscall(SYS_ptrace, request, process, more...);
+}
+
+// The guard's next child, held where it is about to say something; the guard is held where it has just made it.
+pid_t hold_planner(pid_t guard) {
+    int status = 0;
+    while (::waitpid(guard, &status, __WALL) == guard && status >> 16 != PTRACE_EVENT_FORK)
+        trace(PTRACE_CONT, guard, 0, 0);
+    unsigned long child = 0;
+    trace(PTRACE_GETEVENTMSG, guard, 0, &child);
+    const auto planner = static_cast<pid_t>(child);
+    while (::waitpid(planner, &status, __WALL) == planner && WIFSTOPPED(status)) {
+        ptrace_syscall_info info{};
+        if (trace(PTRACE_GET_SYSCALL_INFO, planner, sizeof info, &info) > 0 &&
+            info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_sendto)
+            return planner;
+        trace(PTRACE_SYSCALL, planner, 0, 0);
+    }
+    throw std::runtime_error("the planner says nothing");
+}
+
+std::map<std::string, std::string> status_of(pid_t process) {
+    std::map<std::string, std::string> lines;
+    std::ifstream file("/proc/" + std::to_string(process) + "/status");
+    for (std::string name, value; std::getline(file, name, ':') && std::getline(file >> std::ws, value);)
+        lines[name] = value;
+    return lines;
+}
+
+TEST(Planner, HoldsNoCapabilityAndNoSocketButItsOwn) {
+    const GuardAlone guard;
+    ASSERT_EQ(trace(PTRACE_SEIZE, guard.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
+    ipc::GuardRequest request;
+    request.mutable_list();
+    guard.say(request);
+    const pid_t planner = hold_planner(guard.pid());
+    auto status = status_of(planner);
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+        EXPECT_EQ(status[set], "0000000000000000") << set;
+    EXPECT_EQ(status["NoNewPrivs"], "1");
+    EXPECT_EQ(status["Seccomp_filters"], "2") << "the guard's and its own";
+    std::size_t sockets = 0;
+    std::size_t all = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(planner) + "/fd")) {
+        ++all;
+        sockets += fs::read_symlink(entry).string().starts_with("socket:") ? 1U : 0U;
+    }
+    EXPECT_EQ(sockets, 1U);
+    EXPECT_EQ(all, 3U) << "its socket, the list of mounts, /sys";
+    trace(PTRACE_DETACH, planner, 0, 0);
+    trace(PTRACE_DETACH, guard.pid(), 0, 0);
+    EXPECT_TRUE(guard.hear().has_listed());
+    EXPECT_TRUE(eventually([&] { return !is_running(planner); }));
+}
 
 TEST(BetweenListAndFreeze, NothingHappenedAndTheChosenFileSystemIsFrozen) {
     const auto systems = make_systems(2);

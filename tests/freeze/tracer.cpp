@@ -34,7 +34,7 @@ bool is_step(pid_t process, std::map<pid_t, bool>& in_ioctl) {
     const bool freezes =
         call == SYS_ioctl && (info.entry.args[1] == FIFREEZE || info.entry.args[1] == FITHAW);
     in_ioctl[process] = freezes;
-    return freezes || call == SYS_clone || call == SYS_syncfs || call == SYS_sendmsg;
+    return freezes || call == SYS_clone || call == SYS_capset || call == SYS_syncfs || call == SYS_sendmsg;
 }
 
 }  // namespace
@@ -62,18 +62,24 @@ int Tracer::follow(const Order& order, Shared& shared) {
         return 2;
     std::map<pid_t, bool> in_ioctl;
     int steps = 0;
+    shared.planner = -1;
     for (;;) {
         int status = 0;
         const pid_t process = ::waitpid(-1, &status, __WALL);
         if (process < 0) return 1;
-        if (!WIFSTOPPED(status)) continue;
+        if (!WIFSTOPPED(status)) {
+            if (process == shared.planner) shared.planner = 0;
+            continue;
+        }
         long forwarded = 0;
         if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
             if (is_step(process, in_ioctl) && steps++ == order.step) break;
         } else if (status >> 16 == PTRACE_EVENT_FORK) {
             unsigned long child = 0;
             trace(PTRACE_GETEVENTMSG, process, 0, &child);
-            if (process == order.guard && shared.count < shared.children.size())
+            if (process == order.guard && shared.planner < 0)
+                shared.planner = static_cast<pid_t>(child);
+            else if (process == order.guard && shared.count < shared.children.size())
                 shared.children[shared.count++] = static_cast<pid_t>(child);
         } else if (status >> 16 == 0) {
             forwarded = WSTOPSIG(status);
@@ -87,6 +93,7 @@ int Tracer::follow(const Order& order, Shared& shared) {
         if (number < order.known.size()) process = order.known[number];
         if (victim == Victim::kFreezer) process = shared.children[0];
         if (victim == Victim::kSpare) process = shared.children[1];
+        if (victim == Victim::kPlanner) process = shared.planner;
         if (process > 0 && send_signal(process, SIGKILL) && victim != Victim::kWorker) shared.is_vital = true;
     }
     return 0;  // whoever is still followed goes on with our end

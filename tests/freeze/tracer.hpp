@@ -12,12 +12,12 @@
 
 namespace sallyport::test {
 
-/// Follows `guard` by ptrace. A step is the beginning of a clone, syncfs or sendmsg, or the beginning or end of a freeze or
+/// Follows `guard` by ptrace. A step is the beginning of a clone, capset, syncfs or sendmsg, or the beginning or end of a freeze or
 /// thaw, of whichever of these processes. At step number `step` all of `victims` are killed with SIGKILL, and the others
 /// let go.
 class Tracer {
 public:
-    enum class Victim : std::uint8_t { kBroker, kNursery, kWorker, kGuard, kFreezer, kSpare };
+    enum class Victim : std::uint8_t { kBroker, kNursery, kWorker, kGuard, kFreezer, kSpare, kPlanner };
     struct Order {
         pid_t guard = -1;
         int step = 0;
@@ -41,6 +41,7 @@ private:
         std::atomic<bool> is_vital;
         std::atomic<std::size_t> count;
         std::array<std::atomic<pid_t>, 64> children;  // of the guard: freezer, spare, helpers
+        std::atomic<pid_t> planner;                   // the child before these; 0 once it has ended
     };
     static int follow(const Order& order, Shared& shared);
     std::shared_ptr<Shared> shared_;

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/planner.hpp"
 #include "sandbox/proof.hpp"
 #include "tests/sandbox/confined.hpp"
 
@@ -91,6 +92,31 @@ TEST_F(Guard, CannotOpenAnythingToBeWritten) {
     EXPECT_TRUE(run([](const UniqueFd&) {
                     return ::open("/dev/null", O_WRONLY | O_CLOEXEC) < 0 ? 22 : 23;
                 }).killed_by_filter());
+}
+
+TEST_F(Guard, HasAPlannerThatHoldsNoCapability) {
+    const Expected expected{
+        .uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = true, .seccomp_filters = 2};
+    EXPECT_TRUE(run([&](const UniqueFd& status) {
+                    const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+                    if (const int failed = report(lockdown_planner(sys)); failed != 0) return failed;
+                    const auto held = read_held(status);
+                    return held ? report(compare(expected, *held)) : 20;
+                }).exited());
+}
+
+TEST_F(Guard, HasAPlannerThatReadsBelowSysAndOpensNothingElse) {
+    EXPECT_TRUE(run([](const UniqueFd&) {
+                    const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+                    if (const int failed = report(lockdown_planner(sys)); failed != 0) return failed;
+                    const UniqueFd read(::open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC));
+                    const UniqueFd listed(::open("/sys/block", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+                    if (!read.is_open() || !listed.is_open()) return 21;
+                    for (const char* path : {"/", "/etc", "/etc/passwd", "/proc/self/mountinfo"})
+                        if (UniqueFd(::open(path, O_RDONLY | O_CLOEXEC)).is_open() || errno != EACCES)
+                            return 22;
+                    return 0;
+                }).exited());
 }
 
 // What the recorder can do once it is locked down, and cannot.

@@ -58,7 +58,8 @@ std::vector<Subject> subjects() {
         {"Nursery", Process::kNursery, {}},
         {"Worker", Process::kWorker, {}},
         {"Compiler", Process::kCompiler, {}},
-        {"Guard", Process::kGuard, {}},
+        {"Guard", Process::kGuard, {.forks = true}},
+        {"GuardsPlanner", Process::kGuard, {}},
         {"Inspector", Process::kInspector, {.forks = true}},
         {"Recorder", Process::kRecorder, {}},
         {"FilesParent", Process::kFiles, kAllFiles},
@@ -264,8 +265,8 @@ TEST(Tables, SubjectsAreAllProcessesThatHaveATable) {
 TEST(Tables, BrokerNurseryWorkerAndCompilerOpenNone) {
     EXPECT_EQ(
         those_with({SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at, SYS_open_tree}),
-        (Names{"Guard", "FilesParent", "FilesParentThatReads", "Clerk", "ClerkThatWrites", "ClerkThatReads",
-               "Inspector", "InspectorsChild", "InspectorOfTheNetwork", "Recorder"}));
+        (Names{"Guard", "GuardsPlanner", "FilesParent", "FilesParentThatReads", "Clerk", "ClerkThatWrites",
+               "ClerkThatReads", "Inspector", "InspectorsChild", "InspectorOfTheNetwork", "Recorder"}));
 }
 
 TEST(Tables, DescriptorsGoFromBrokerToNurseryAndBetweenBrokerAndFilesOnly) {
@@ -329,6 +330,19 @@ TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
              {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_write, SYS_pwrite64,
               SYS_execve, SYS_execveat, SYS_open, SYS_openat2, SYS_connect, SYS_socket, SYS_kill})
             EXPECT_NE(row.call, call) << row.reason;
+}
+
+TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
+    const auto rows = installed({"", Process::kGuard, {}});
+    for (const SyscallRule& row : rows)
+        for (const int call : {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SYS_fork, SYS_vfork,
+                               SYS_socketpair, SYS_recvfrom, SYS_capset, SYS_seccomp,
+                               SYS_landlock_restrict_self, SYS_prctl, SYS_shutdown, SYS_statx, SYS_fstatfs})
+            EXPECT_NE(row.call, call) << row.reason;
+    // A filter on top of another takes away only: what the planner needs the guard has.
+    const auto guard = installed({"", Process::kGuard, {.forks = true}});
+    for (const SyscallRule& row : rows)
+        EXPECT_TRUE(is_let_through(guard, row.call, arguments_for(row))) << row.reason;
 }
 
 TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButTheTime) {

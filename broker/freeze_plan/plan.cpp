@@ -1,7 +1,7 @@
 // Which file systems would be frozen, in which order, and which not and why.
-// Runs in:  guard; sallyport-policy freeze-plan
+// Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
 // Input:    /proc/self/mountinfo: lines of the kernel's, texts of whoever may mount
-#include "broker/guard/plan.hpp"
+#include "broker/freeze_plan/plan.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -10,7 +10,7 @@
 
 #include "ipc/limits.hpp"
 
-namespace sallyport::guard {
+namespace sallyport::freeze_plan {
 
 namespace {
 
@@ -169,4 +169,4 @@ std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::Freeze
     return order;
 }
 
-}  // namespace sallyport::guard
+}  // namespace sallyport::freeze_plan

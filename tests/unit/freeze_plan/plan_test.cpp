@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "broker/guard/plan.hpp"
+#include "broker/freeze_plan/plan.hpp"
 
-namespace sallyport::guard {
+namespace sallyport::freeze_plan {
 namespace {
 
 constexpr const char* kMounts =
@@ -94,4 +94,4 @@ TEST(Mountinfo, IsRefusedWhereALineIsNotOfTheKnownForm) {
 }
 
 }  // namespace
-}  // namespace sallyport::guard
+}  // namespace sallyport::freeze_plan

@@ -1,5 +1,5 @@
 // Which file systems would be frozen, in which order, and which not and why: from the kernel's list of mounts.
-// Runs in:  guard; sallyport-policy freeze-plan
+// Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
 // Input:    /proc/self/mountinfo: lines of the kernel's, texts of whoever may mount
 // Relies on: nothing: pure; what lies on what is asked for through a function
 #pragma once
@@ -14,7 +14,7 @@
 #include "ipc/guard.pb.h"
 #include "ipc/result.hpp"
 
-namespace sallyport::guard {
+namespace sallyport::freeze_plan {
 
 struct Device {
     std::uint32_t major = 0;
@@ -52,4 +52,4 @@ Result<std::vector<Mount>> parse_mounts(std::string_view text);
 std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::FreezeSelection& selection,
                              const BackingFiles& backing);
 
-}  // namespace sallyport::guard
+}  // namespace sallyport::freeze_plan

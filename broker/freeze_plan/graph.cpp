@@ -1,7 +1,7 @@
 // What block devices are made of, as /sys shows it.
-// Runs in:  guard; sallyport-policy freeze-plan
+// Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
 // Input:    files of /sys, written by the kernel; the path behind a loop device is root's
-#include "broker/guard/graph.hpp"
+#include "broker/freeze_plan/graph.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <array>
 #include <memory>
 
-namespace sallyport::guard {
+namespace sallyport::freeze_plan {
 
 namespace {
 
@@ -112,4 +112,4 @@ std::vector<std::string> BlockGraph::backing_files(const Mount& mount) const {
     return files;
 }
 
-}  // namespace sallyport::guard
+}  // namespace sallyport::freeze_plan

@@ -1,14 +1,14 @@
 // What block devices are made of, as /sys shows it.
-// Runs in:  guard; sallyport-policy freeze-plan
+// Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "broker/guard/plan.hpp"
+#include "broker/freeze_plan/plan.hpp"
 #include "ipc/unique_fd.hpp"
 
-namespace sallyport::guard {
+namespace sallyport::freeze_plan {
 
 class BlockGraph {
 public:
@@ -29,4 +29,4 @@ private:
 /// A whole small file, or a file of /proc from its beginning. Errors: kSystem, kLimit.
 Result<std::string> read_text(FdRef file);
 
-}  // namespace sallyport::guard
+}  // namespace sallyport::freeze_plan

@@ -1,0 +1,142 @@
+// The guard's planner: a child without capabilities that reads the list of mounts and /sys, and says what is to be frozen.
+// Runs in:  guard; tell() in the child
+// Input:    what the planner says; in the child: texts of the kernel, parts of which whoever may mount chooses
+#include "broker/guard/planner.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "broker/freeze_plan/plan.hpp"
+#include "broker/guard/spawn.hpp"
+#include "ipc/channel.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+#include "sandbox/planner.hpp"
+
+namespace sallyport::guard {
+
+namespace {
+
+constexpr std::size_t kPart = 32 << 10U;  // bytes of one frame, and less than a path more
+constexpr std::size_t kMaxPlaces = 65'536;
+constexpr std::size_t kMaxPlan = std::size_t{16} << 20U;  // bytes of all its frames
+constexpr std::int64_t kPatience = 5'000'000'000;         // ns
+
+Result<std::vector<freeze_plan::FileSystem>> make(FdRef mounts_file, const freeze_plan::BlockGraph& graph,
+                                                  const ipc::FreezeSelection& selection) {
+    const std::string text = TRY(freeze_plan::read_text(mounts_file));
+    const auto mounts = TRY(freeze_plan::parse_mounts(text));
+    auto systems = freeze_plan::plan(
+        mounts, selection, [&](const freeze_plan::Mount& mount) { return graph.backing_files(mount); });
+    std::erase_if(systems, [](const auto& system) { return system.skipped != nullptr; });
+    return systems;
+}
+
+// Until `due_ns`.
+Status wait_for(FdRef fd, std::int64_t due_ns) {
+    const std::int64_t left_ms = std::max<std::int64_t>(0, (due_ns - now_ns()) / 1'000'000);
+    if (is_readable(fd, static_cast<int>(left_ms))) return {};
+    return std::unexpected(Error{Errc::kLimit, "the planner takes too long", ETIMEDOUT});
+}
+
+Result<std::vector<Planned>> hear(FdRef child, std::int64_t due_ns) {
+    std::vector<Planned> plan;
+    ipc::Frame frame;
+    PlanPart part;
+    std::string scratch;
+    std::size_t places = 0;
+    std::size_t bytes = 0;
+    while (!part.last()) {
+        TRY(wait_for(child, due_ns));
+        if (!TRY(ipc::receive(child, frame))) continue;
+        part.Clear();
+        TRY(ipc::decode(frame.bytes, part, scratch));
+        if (part.sys_errno() != 0) return std::unexpected(Error{Errc::kSystem, "no plan", part.sys_errno()});
+        TRY(add_part(part, plan));
+        places += static_cast<std::size_t>(part.places_size());
+        bytes += frame.bytes.size();
+        if (places > kMaxPlaces || bytes > kMaxPlan)
+            return failure(Errc::kLimit, "the planner names too many mounts");
+    }
+    return plan;
+}
+
+}  // namespace
+
+Status add_part(const PlanPart& part, std::vector<Planned>& plan) {
+    if (part.places().empty() && !part.last()) return failure(Errc::kInvalid, "planner: an empty part");
+    for (const PlanPart::Place& place : part.places()) {
+        const std::string& point = place.point();
+        if (!point.starts_with('/') || point.size() > kMaxPath || point.find('\0') != std::string::npos)
+            return failure(Errc::kInvalid, "planner: no mount point");
+        if (place.system() == plan.size()) {
+            if (plan.size() == kMaxFreezeMounts) return failure(Errc::kLimit, "too many file systems");
+            if (!plan.empty() && place.level() < plan.back().level)
+                return failure(Errc::kInvalid, "planner: a level out of order");
+            plan.push_back({.places = {}, .level = place.level()});
+        }
+        if (place.system() + 1 != plan.size() || place.level() != plan.back().level)
+            return failure(Errc::kInvalid, "planner: a file system out of order");
+        plan.back().places.push_back({.mount = place.mount(), .point = point});
+    }
+    return {};
+}
+
+Result<Planner> Planner::open() {
+    Planner planner;
+    planner.mounts_ = UniqueFd(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+    if (!planner.mounts_.is_open()) return system_error("/proc/self/mountinfo");
+    planner.graph_ = TRY(freeze_plan::BlockGraph::open());
+    return planner;
+}
+
+void Planner::tell(FdRef guard, const ipc::FreezeSelection& selection) const {
+    if (!sandbox::lockdown_planner(graph_.sys())) return;
+    PlanPart part;
+    std::string bytes;
+    const auto send = [&] {
+        ipc::encode(part, bytes);
+        part.Clear();
+        return ipc::send(guard, bytes, ipc::WhenFull::kWait).has_value();
+    };
+    const auto made = make(mounts_, graph_, selection);
+    if (!made) part.set_sys_errno(made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
+    const auto systems = made.value_or(std::vector<freeze_plan::FileSystem>());
+    for (std::uint32_t number = 0; number < systems.size(); ++number) {
+        for (const freeze_plan::Mount& mount : systems[number].mounts) {
+            PlanPart::Place& place = *part.add_places();
+            place.set_system(number);
+            place.set_level(systems[number].level);
+            place.set_mount(mount.id);
+            place.set_point(mount.point);
+            if (part.ByteSizeLong() >= kPart && !send()) return;
+        }
+    }
+    part.set_last(true);
+    send();
+}
+
+Result<std::vector<Planned>> Planner::plan(const ipc::FreezeSelection& selection,
+                                           std::span<const int> kept_from_it) {
+    const std::int64_t due_ns = now_ns() + kPatience;
+    if (process_.is_open() && !is_readable(process_, 0))
+        return std::unexpected(Error{Errc::kLimit, "the last planner has not ended", EBUSY});
+    auto sockets = TRY(ipc::socket_pair());
+    auto& [ours, theirs] = sockets;
+    process_ = TRY(fork_child([&] {
+        for (const int fd : kept_from_it)
+            if (fd >= 0) ::close(fd);
+        ::close(ours.release());
+        tell(theirs, selection);
+    }));
+    theirs.reset();
+    auto plan = hear(ours, due_ns);
+    // Nobody but the guard and its family is there when the first file system is frozen.
+    ours.reset();
+    TRY(wait_for(process_, due_ns));
+    return plan;
+}
+
+}  // namespace sallyport::guard

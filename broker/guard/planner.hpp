@@ -1,0 +1,56 @@
+// The guard's planner: a child without capabilities that reads the list of mounts and /sys, and says what is to be frozen.
+// Runs in:  guard
+// Input:    what the planner says
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "broker/freeze_plan/graph.hpp"
+#include "broker/guard/planner.pb.h"
+#include "ipc/guard.pb.h"
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::guard {
+
+/// Where a file system is mounted, as the planner has it.
+struct Place {
+    std::uint64_t mount = 0;
+    std::string point;
+};
+
+/// A file system of the plan.
+struct Planned {
+    std::vector<Place> places;
+    unsigned level = 0;
+};
+
+/// Adds what a part says.
+///
+/// THREAT: the planner parses text of whoever may mount, and may have been taken over. What it says is bounded and in order;
+/// each place is opened and looked at by select.hpp before it counts. Errors: kInvalid, kLimit.
+Status add_part(const PlanPart& part, std::vector<Planned>& plan);
+
+class Planner {
+public:
+    /// Opens the list of mounts and /sys. Errors: kSystem.
+    static Result<Planner> open();
+
+    /// What `selection` selects, in the order of freezing. The child has ended when this returns; it has none of the
+    /// descriptors `kept_from_it`. Errors: kLimit if it takes too long, kSystem, those of add_part().
+    Result<std::vector<Planned>> plan(const ipc::FreezeSelection& selection,
+                                      std::span<const int> kept_from_it);
+
+    [[nodiscard]] FdRef sys() const { return graph_.sys(); }
+
+private:
+    void tell(FdRef guard, const ipc::FreezeSelection& selection) const;  // in the child
+
+    UniqueFd mounts_;
+    freeze_plan::BlockGraph graph_;
+    UniqueFd process_;  // of the last; one that does not end is not followed by another
+};
+
+}  // namespace sallyport::guard

@@ -1,0 +1,91 @@
+// Opens a file system of the plan, after looking itself whether it is one that the policy selects.
+// Runs in:  guard and its trimmer
+// Input:    mount points and ids from the planner; what the kernel says of what lies there
+#include "broker/guard/select.hpp"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+
+namespace sallyport::guard {
+
+namespace {
+
+constexpr std::uint64_t kFuse = 0x65735546;  // FUSE_SUPER_MAGIC, which is in no header of Linux 6.1
+constexpr std::uint64_t kXfs = 0x58465342;   // nor is this
+
+struct Type {
+    std::string_view name;
+    std::uint64_t magic;
+};
+// Those that are frozen most. A type that is not here is the planner's word.
+constexpr std::array kTypes{
+    Type{"ext2", EXT2_SUPER_MAGIC},
+    Type{"ext3", EXT3_SUPER_MAGIC},
+    Type{"ext4", EXT4_SUPER_MAGIC},
+    Type{"btrfs", BTRFS_SUPER_MAGIC},
+    Type{"xfs", kXfs},
+    Type{"f2fs", F2FS_SUPER_MAGIC},
+};
+
+bool fits(std::string_view type, std::uint64_t magic) {
+    const auto known = std::ranges::find(kTypes, type, &Type::name);
+    return known == kTypes.end() || known->magic == magic;
+}
+
+bool has(const google::protobuf::RepeatedPtrField<std::string>& list, const std::string& text) {
+    return std::ranges::find(list, text) != list.end();
+}
+
+std::unexpected<Error> refuse(int sys_errno) {
+    return std::unexpected(Error{Errc::kSystem, "mount point", sys_errno});
+}
+
+// Of that very mount, by its number.
+Result<Kind> kind_of(FdRef point, std::uint64_t mount) {
+    struct statx info{};
+    constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+    if (::statx(point.get(), "", kFlags, STATX_MNT_ID, &info) != 0 || (info.stx_mask & STATX_MNT_ID) == 0 ||
+        info.stx_mnt_id != mount || (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0)
+        return refuse(ESTALE);
+    struct statfs system{};
+    if (::fstatfs(point.get(), &system) != 0) return system_error("fstatfs");
+    return Kind{.device_major = info.stx_dev_major, .magic = static_cast<std::uint64_t>(system.f_type)};
+}
+
+}  // namespace
+
+bool is_named(const Place& place, const ipc::FreezeSelection& selection) {
+    return selection.mounts().empty() || has(selection.mounts(), place.point);
+}
+
+// THREAT: without these lines whoever takes the planner over has network and FUSE file systems frozen, and waited for.
+bool is_meant(Kind kind, const ipc::FreezeSelection& selection) {
+    if (!selection.types().empty() && std::ranges::none_of(selection.types(), [&](const std::string& type) {
+            return fits(type, kind.magic);
+        }))
+        return false;
+    const bool is_by_name =
+        !selection.mounts().empty() || !selection.types().empty() || !selection.sources().empty();
+    const bool is_local = kind.magic != kFuse && (kind.device_major != 0 || kind.magic == BTRFS_SUPER_MAGIC);
+    return is_local || is_by_name;
+}
+
+Result<UniqueFd> open_selected(const Place& place, const ipc::FreezeSelection& selection) {
+    if (!is_named(place, selection)) return refuse(ESTALE);
+    if (has(selection.exclude(), place.point)) return refuse(EPERM);
+    const UniqueFd point(::open(place.point.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (!point.is_open()) return system_error("mount point");
+    if (!is_meant(TRY(kind_of(point, place.mount)), selection)) return refuse(EPERM);
+    UniqueFd directory(::openat(point.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+    if (!directory.is_open()) return system_error("mount point");
+    return directory;
+}
+
+}  // namespace sallyport::guard

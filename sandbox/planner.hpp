@@ -1,0 +1,14 @@
+// The confinement of the guard's planner, a child of the guard.
+// Runs in:  the planner, before it reads anything
+#pragma once
+
+#include "ipc/result.hpp"
+#include "ipc/unique_fd.hpp"
+
+namespace sallyport::sandbox {
+
+/// Locks the planner down further than the guard: no capability; it can read below `sys` and what it has open, send, and end.
+/// Errors: kSystem with the step's name, kProof.
+Status lockdown_planner(FdRef sys);
+
+}  // namespace sallyport::sandbox

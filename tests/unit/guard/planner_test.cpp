@@ -1,0 +1,123 @@
+// What the guard takes from its planner, which may lie, and what of it it opens.
+#include "broker/guard/planner.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "broker/guard/select.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::guard {
+namespace {
+
+struct Said {
+    std::uint32_t system = 0;
+    std::uint32_t level = 0;
+    std::string point = "/x";
+};
+
+PlanPart part_of(std::initializer_list<Said> all) {
+    PlanPart part;
+    for (const Said& said : all) {
+        PlanPart::Place& place = *part.add_places();
+        place.set_system(said.system);
+        place.set_level(said.level);
+        place.set_point(said.point);
+        place.set_mount(7);
+    }
+    return part;
+}
+
+TEST(PlannersWord, MakesAPlanWhereItIsInOrder) {
+    std::vector<Planned> plan;
+    ASSERT_TRUE(add_part(part_of({{0, 0, "/a"}, {0, 0, "/b"}, {1, 0, "/c"}}), plan));
+    ASSERT_TRUE(add_part(part_of({{1, 0, "/d"}, {2, 3, "/"}}), plan));
+    ASSERT_EQ(plan.size(), 3U);
+    EXPECT_EQ(plan[1].places[1].point, "/d");
+    EXPECT_EQ(plan[1].places[1].mount, 7U);
+    EXPECT_EQ(plan[2].level, 3U);
+}
+
+TEST(PlannersWord, IsRefusedWhereItIsNot) {
+    const std::vector<std::pair<const char*, PlanPart>> cases{
+        {"a number left out", part_of({{1, 0, "/a"}})},
+        {"an earlier file system", part_of({{0, 0, "/a"}, {1, 0, "/b"}, {0, 0, "/c"}})},
+        {"two levels of one", part_of({{0, 0, "/a"}, {0, 1, "/b"}})},
+        {"a level that sinks", part_of({{0, 1, "/a"}, {1, 0, "/b"}})},
+        {"a relative path", part_of({{0, 0, "a"}})},
+        {"no path", part_of({{0, 0, ""}})},
+        {"a NUL", part_of({{0, 0, std::string("/a\0b", 4)}})},
+        {"a path too long", part_of({{0, 0, "/" + std::string(kMaxPath, 'a')}})},
+        {"nothing, and no end", PlanPart()},
+    };
+    for (const auto& [name, part] : cases) {
+        std::vector<Planned> plan;
+        EXPECT_FALSE(add_part(part, plan)) << name;
+    }
+}
+
+TEST(PlannersWord, IsBounded) {
+    std::vector<Planned> plan;
+    for (std::uint32_t at = 0; at < kMaxFreezeMounts; ++at)
+        ASSERT_TRUE(add_part(part_of({{at, 0, "/a"}}), plan));
+    EXPECT_FALSE(add_part(part_of({{kMaxFreezeMounts, 0, "/a"}}), plan));
+}
+
+std::uint64_t mount_id(const std::string& path) {
+    struct statx info{};
+    EXPECT_EQ(::statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &info), 0);
+    return info.stx_mnt_id;
+}
+
+int error_of(const Place& place, const ipc::FreezeSelection& selection) {
+    const auto opened = open_selected(place, selection);
+    return opened ? 0 : opened.error().sys_errno;
+}
+
+// /proc is a mount everywhere, and not local.
+TEST(PlannersWord, OpensTheRootOfTheMountThatItNamesAndNothingElse) {
+    ipc::FreezeSelection named;
+    named.add_mounts("/proc");
+    named.add_mounts("/proc/sys");
+    EXPECT_EQ(error_of({mount_id("/proc"), "/proc"}, named), 0);
+    EXPECT_EQ(error_of({mount_id("/proc") + 1, "/proc"}, named), ESTALE);
+    EXPECT_EQ(error_of({mount_id("/proc"), "/proc/sys"}, named), ESTALE) << "a directory of it";
+    EXPECT_EQ(error_of({mount_id("/proc"), "/proc/"}, named), ESTALE) << "a mount point that is not named";
+}
+
+TEST(PlannersWord, OpensNothingThatTheSelectionCannotMean) {
+    const Place proc{mount_id("/proc"), "/proc"};
+    ipc::FreezeSelection selection;
+    EXPECT_EQ(error_of(proc, selection), EPERM) << "not local, and not named";
+    selection.add_types("ext4");
+    EXPECT_EQ(error_of(proc, selection), EPERM) << "of another type";
+    selection.add_types("proc");
+    EXPECT_EQ(error_of(proc, selection), 0);
+    selection.add_exclude("/proc");
+    EXPECT_EQ(error_of(proc, selection), EPERM) << "excluded";
+}
+
+TEST(PlannersWord, TakesForLocalWhatHasADeviceAndBtrfsButNotFuse) {
+    constexpr std::uint64_t kFuse = 0x65735546;
+    const ipc::FreezeSelection all;
+    EXPECT_TRUE(is_meant({.device_major = 7, .magic = EXT4_SUPER_MAGIC}, all));
+    EXPECT_TRUE(is_meant({.device_major = 0, .magic = BTRFS_SUPER_MAGIC}, all));
+    EXPECT_FALSE(is_meant({.device_major = 0, .magic = NFS_SUPER_MAGIC}, all));
+    EXPECT_FALSE(is_meant({.device_major = 0, .magic = kFuse}, all));
+    EXPECT_FALSE(is_meant({.device_major = 8, .magic = kFuse}, all)) << "fuseblk";
+    ipc::FreezeSelection xfs;
+    xfs.add_types("xfs");
+    EXPECT_FALSE(is_meant({.device_major = 7, .magic = EXT4_SUPER_MAGIC}, xfs));
+    EXPECT_TRUE(is_meant({.device_major = 7, .magic = 0x58465342}, xfs));
+}
+
+}  // namespace
+}  // namespace sallyport::guard
