@@ -15,7 +15,7 @@
 #include <memory>
 #include <ranges>
 
-namespace sallyport::broker {
+namespace sallyport::launcher {
 
 namespace {
 
@@ -46,7 +46,7 @@ Status add_directory(FdRef directory, const std::string& path, std::vector<std::
 
 }  // namespace
 
-Checked<std::vector<std::string>> Hooks::list() const {
+Checked<std::vector<std::string>> HookPrograms::list() const {
     std::vector<std::string> hooks;
     for (const std::string& path : table_.hooks()) {
         const auto opened = open_trusted(path);
@@ -62,7 +62,7 @@ Checked<std::vector<std::string>> Hooks::list() const {
     return hooks;
 }
 
-ipc::Outcome Hooks::freeze() {
+ipc::Outcome HookPrograms::freeze() {
     ipc::Outcome outcome;
     outcome.set_kind(ipc::Outcome::DONE);
     const auto hooks = list();
@@ -79,7 +79,7 @@ ipc::Outcome Hooks::freeze() {
     return outcome;
 }
 
-ipc::Outcome Hooks::thaw() {
+ipc::Outcome HookPrograms::thaw() {
     ipc::Outcome first;
     first.set_kind(ipc::Outcome::DONE);
     // Without a freeze before, as after a restart while frozen, none is known to have been started.
@@ -92,4 +92,4 @@ ipc::Outcome Hooks::thaw() {
     return first;
 }
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::launcher

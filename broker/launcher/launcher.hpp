@@ -10,7 +10,7 @@
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 
-namespace sallyport::broker {
+namespace sallyport::launcher {
 
 struct Job {
     std::vector<std::string> words;  // a program and its arguments; empty: the kernel is asked
@@ -26,9 +26,9 @@ ipc::Outcome carry_out(const Job& job);
 bool is_offered(ipc::KernelAction action);
 
 /// INVARIANT: whatever was started for a freeze is started for the thaw, also if it failed and if the broker is gone.
-class Hooks {
+class HookPrograms {
 public:
-    explicit Hooks(const ipc::LauncherTable& table) : table_(table) {}
+    explicit HookPrograms(const ipc::LauncherTable& table) : table_(table) {}
 
     /// What would be started, in order: a file itself, of a directory the files that may be executed, by name; names of
     /// backups and leftovers are passed over, as qemu-ga's dispatcher does. A path that is not there means none.
@@ -46,4 +46,4 @@ private:
     std::vector<std::string> started_;
 };
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::launcher

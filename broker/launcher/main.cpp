@@ -15,7 +15,7 @@
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
 
-namespace sallyport::broker {
+namespace sallyport::launcher {
 namespace {
 
 constexpr int kControl = 3;
@@ -78,7 +78,7 @@ ipc::Outcome carry_out_row(const ipc::LauncherRow& row, const ipc::LauncherTable
 }
 
 // What is there must be safe to start; what is not there is left out when its turn comes.
-Checked<void> check_table(const ipc::LauncherTable& table, const Hooks& own) {
+Checked<void> check_table(const ipc::LauncherTable& table, const HookPrograms& own) {
     for (const ipc::LauncherRow& row : table.rows())
         for (const ipc::Attempt& attempt : row.attempts())
             for (const Words* words : {&attempt.probe(), &attempt.program()}) {
@@ -92,7 +92,7 @@ Checked<void> check_table(const ipc::LauncherTable& table, const Hooks& own) {
 }
 
 Result<ipc::Outcome> answer(const ipc::LauncherRequest& request, const ipc::LauncherTable& table,
-                            Hooks& hooks) {
+                            HookPrograms& hooks) {
     if (request.op_case() == ipc::LauncherRequest::kHooks) {
         if (request.hooks() == ipc::LauncherRequest::FREEZE) return hooks.freeze();
         if (request.hooks() == ipc::LauncherRequest::THAW) return hooks.thaw();
@@ -103,7 +103,7 @@ Result<ipc::Outcome> answer(const ipc::LauncherRequest& request, const ipc::Laun
     return failure(Errc::kInvalid, "no such row");
 }
 
-Status serve(const ipc::LauncherTable& table, Hooks& hooks) {
+Status serve(const ipc::LauncherTable& table, HookPrograms& hooks) {
     for (;;) {
         ipc::LauncherRequest request;
         const auto got = receive(request, kMaxLauncherRequest);
@@ -127,7 +127,7 @@ int run() {
     ipc::LauncherTable table;
     const auto got = receive(table, kMaxFrame);
     if (!got || !*got) return 1;
-    Hooks hooks(table);
+    HookPrograms hooks(table);
     if (const auto checked = check_table(table, hooks); !checked) {
         ::dprintf(STDERR_FILENO, "sallyport-launcher: a program or hook of the policy: %s\n",
                   text_of(checked.error()).c_str());
@@ -143,8 +143,8 @@ int run() {
 }
 
 }  // namespace
-}  // namespace sallyport::broker
+}  // namespace sallyport::launcher
 
 int main() {
-    return sallyport::broker::run();
+    return sallyport::launcher::run();
 }

@@ -18,7 +18,7 @@
 #include <csignal>
 #include <ctime>
 
-namespace sallyport::broker {
+namespace sallyport::launcher {
 
 namespace {
 
@@ -191,4 +191,4 @@ ipc::Outcome carry_out(const Job& job) {
     return outcome;
 }
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::launcher
