@@ -35,6 +35,12 @@ std::optional<Violation> ignore_if_late(WorkerState& worker, std::uint64_t seq) 
     return std::nullopt;
 }
 
+// THREAT: a clerk still reads for a worker that has ended, into the arena that the next one on its connection shares with it.
+// A worker has one transfer at a time, so what is under way before it begins is not its own.
+Refusal earlier_transfer() {
+    return {.reason = ipc::SYSTEM, .sys_errno = EBUSY, .why = "a transfer of an earlier worker is under way"};
+}
+
 // A part of a transfer, as a clerk is told of it.
 ipc::MoveOrder move_of(const OpenFile& file, std::size_t offset, std::size_t size) {
     ipc::MoveOrder order;
@@ -188,6 +194,7 @@ Answer answer_file_read(Exchange& exchange) {
     if (find_file(exchange, want.handle()) == nullptr) return bad_handle();
     if (count < 0 || count > kMaxReadCount)
         return Refusal{.reason = ipc::BAD_COUNT, .why = "count out of range"};
+    if (exchange.session.files_hand.is_moving()) return earlier_transfer();
     exchange.request.record.bytes = 0;
     exchange.session.worker.read = Read{.request = std::move(exchange.request),
                                         .handle = want.handle(),
@@ -227,6 +234,7 @@ Answer answer_file_write(Exchange& exchange) {
         reply.mutable_file_write();
         return reply;
     }
+    if (exchange.session.files_hand.is_moving()) return earlier_transfer();
     worker.write = Write{.request = std::move(exchange.request),
                          .handle = want.handle(),
                          .wanted = static_cast<std::uint64_t>(count),
@@ -249,12 +257,15 @@ void order_part(const Context& context, Read& read) {
     give(context, read, *file, order);
 }
 
+// THREAT: a write of an earlier worker, or one that was given up, is carried out after this one, and over it.
 void order_part(const Context& context, Write& write) {
-    const OpenFile* file = file_of(context.session, write.handle);
-    if (file == nullptr) return refuse_part(context, write, gone_or_busy());
+    OpenFile* file = file_of(context.session, write.handle);
+    if (file == nullptr || context.session.files_hand.may_be_at_work(file->writer))
+        return refuse_part(context, write, gone_or_busy());
     ipc::FileOrder order;
     *order.mutable_write() = move_of(*file, write.parts.front().offset(), write.part.size);
     give(context, write, *file, order);
+    if (context.session.worker.write && write.part.clerk != 0) file->writer = write.part.clerk;
 }
 
 void refuse_part(const Context& context, Read& read, const Refusal& refusal) {
@@ -295,6 +306,7 @@ void take_part(const Context& context, Write& write, const ClerkReport& said) {
     const std::size_t asked = std::exchange(write.part, {}).size;
     OpenFile* file = file_of(context.session, write.handle);
     const ipc::MovedReport& moved = said.report.moved();
+    if (file != nullptr && said.report.has_moved()) file->writer = 0;
     if (file == nullptr || !said.report.has_moved() || moved.size() > asked)
         return refuse_part(context, write, lost_clerk(context.session, said));
     file->position += moved.size();

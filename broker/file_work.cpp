@@ -193,7 +193,10 @@ Answer begin_work(Exchange& exchange, FileTask task) {
     const bool is_given = task.clerk != 0 && place != session.file_work.end() &&
                           session.files_hand.order(task.clerk, {.order = task.order});
     if (place == session.file_work.end() || (task.clerk != 0 && !is_given)) {
-        if (task.file.is_open()) session.files_hand.close(std::move(task.file));
+        if (task.file.is_open())
+            session.files_hand.close(std::move(task.file));
+        else if (task.order.has_close())
+            session.files_hand.close_kept(task.clerk);
         return place == session.file_work.end() ? too_many_hang() : gone_or_busy();
     }
     *place = FileWork{.request = std::move(exchange.request), .task = std::move(task)};
@@ -225,7 +228,11 @@ bool end_late_work(const Context& context, std::int64_t now_ns) {
 
 void hear_clerks(const Context& context) {
     const std::int64_t now = boottime_ns();
-    while (auto said = context.session.files_hand.hear_clerk(now)) conclude(context, *said);
+    while (auto said = context.session.files_hand.hear_clerk(now)) {
+        conclude(context, *said);
+        // It came with a report that has no file.
+        if (said->file.is_open()) context.session.files_hand.close(std::move(said->file));
+    }
     give_out(context);
 }
 

@@ -44,6 +44,16 @@ std::size_t FilesHand::count_kept() const {
     return static_cast<std::size_t>(std::ranges::count_if(clerks_, &Clerk::keeps));
 }
 
+bool FilesHand::is_moving() const {
+    return std::ranges::any_of(
+        clerks_, [](const Clerk& clerk) { return clerk.due_ns != 0 && clerk.moves && clerk.has_arena; });
+}
+
+bool FilesHand::may_be_at_work(std::uint64_t number) const {
+    const auto is_it = [&](const Clerk& clerk) { return clerk.number == number && clerk.due_ns != 0; };
+    return killed_.contains(number) || std::ranges::any_of(clerks_, is_it);
+}
+
 Status FilesHand::tell(const ipc::FilesRequest& request) {
     ipc::encode(request, bytes_);
     return ipc::send(parent_, bytes_, ipc::WhenFull::kFail);
@@ -62,7 +72,11 @@ bool FilesHand::send(Clerk& clerk, const ipc::FileOrder& order, FdRef file) {
     ipc::encode(order, bytes_);
     const Status sent = file.get() < 0 ? ipc::send(clerk.socket, bytes_, ipc::WhenFull::kFail)
                                        : ipc::give(clerk.socket, bytes_, std::span(&file, 1));
-    if (!sent) give_up(clerk.number);
+    // Somebody waits for the report of one that is at work: it is late at once.
+    if (!sent && clerk.due_ns != 0)
+        clerk.due_ns = 1;
+    else if (!sent)
+        give_up(clerk.number);
     return sent.has_value();
 }
 
@@ -74,8 +88,10 @@ bool FilesHand::order(std::uint64_t number, const Work& work) {
     if (work.arena != nullptr && !clerk->has_arena && !send(*clerk, to_map, work.arena->fd())) return false;
     clerk->has_arena |= work.arena != nullptr;
     clerk->closes = work.order.has_close();
+    clerk->moves = work.order.has_read() || work.order.has_write();
+    if (!send(*clerk, work.order, work.file)) return false;
     clerk->due_ns = boottime_ns() + kFileTimeoutNs;
-    return send(*clerk, work.order, work.file);
+    return true;
 }
 
 std::optional<std::uint64_t> FilesHand::order_any(const Work& work) {
@@ -100,14 +116,22 @@ void FilesHand::close(UniqueFd file) {
 
 void FilesHand::close_waiting() {
     while (!to_close_.empty()) {
-        const auto clerk = order_any({.order = order_to_close(), .file = to_close_.back()});
-        if (!clerk || *clerk == 0) return;
+        UniqueFd file = std::move(to_close_.back());
         to_close_.pop_back();
+        const auto clerk = order_any({.order = order_to_close(), .file = file});
+        if (clerk && *clerk != 0) continue;
+        to_close_.push_back(std::move(file));
+        return;
     }
 }
 
-void FilesHand::close_kept(std::uint64_t clerk) {
-    if (!order(clerk, {.order = order_to_close()})) give_up(clerk);
+// Whoever waits for the report of a clerk that is at work still gets it.
+void FilesHand::close_kept(std::uint64_t number) {
+    Clerk* clerk = find(number);
+    if (clerk != nullptr && clerk->due_ns != 0)
+        clerk->is_unwanted = true;
+    else
+        order(number, {.order = order_to_close()});  // gives up one that does not take it
 }
 
 // What many files needed at once is given back.
@@ -156,7 +180,11 @@ std::optional<ClerkReport> FilesHand::hear_clerk(std::int64_t now_ns) {
         clerk.due_ns = 0;
         // The next open does not wait for the start of a process.
         if (clerk.keeps && free_clerk() == 0) want_clerk();
-        if (what == Said::kReport) return said;
+        if (what == Said::kReport) {
+            if (std::exchange(clerk.is_unwanted, false) && clerk.keeps)
+                order(clerk.number, {.order = order_to_close()});
+            return said;
+        }
         if (said.file.is_open()) to_close_.push_back(std::move(said.file));
         ClerkReport ended{.clerk = clerk.number, .is_late = what == Said::kNothing};
         give_up(ended.clerk);

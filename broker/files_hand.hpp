@@ -59,8 +59,12 @@ public:
     /// Has a file closed by a clerk, now or as soon as one is free.
     void close(UniqueFd file);
     /// Has a clerk close the file that it keeps, and does not wait for that.
-    void close_kept(std::uint64_t clerk);
+    void close_kept(std::uint64_t number);
     [[nodiscard]] std::size_t count_kept() const;
+    /// Whether a clerk is at work on a read or a write with the arena of the present connection.
+    [[nodiscard]] bool is_moving() const;
+    /// Whether that clerk is at work, or was given up and may still be.
+    [[nodiscard]] bool may_be_at_work(std::uint64_t number) const;
 
     /// Takes what the parent says. The error number if it could not start a clerk, else 0. Errors: kClosed, kInvalid (it is not
     /// what we started), kLimit, kSystem.
@@ -75,9 +79,11 @@ private:
     struct Clerk {
         std::uint64_t number = 0;
         UniqueFd socket;
-        std::int64_t due_ns = 0;  // 0: nothing to do
-        bool keeps = false;       // a file
-        bool closes = false;      // what it is at work on
+        std::int64_t due_ns = 0;   // 0: nothing to do
+        bool keeps = false;        // a file
+        bool closes = false;       // what it is at work on,
+        bool moves = false;        // or between a file and the arena
+        bool is_unwanted = false;  // the file that it keeps, once its order is done
         bool has_arena = false;
         bool has_ended = false;
     };

@@ -18,6 +18,7 @@ struct OpenFile {
     UniqueFd fd;                 // not open: a clerk keeps the file,
     std::uint64_t clerk = 0;     // this one
     std::uint64_t position = 0;  // of what we hold
+    std::uint64_t writer = 0;    // the clerk that has not reported its write to it, if there is one
     ipc::OpenedReport::Atime atime = ipc::OpenedReport::ALWAYS;
     std::string_view rule;                  // id of the rule that let it be opened
     std::optional<std::uint64_t> max_size;  // neither read nor written beyond this

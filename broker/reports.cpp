@@ -43,6 +43,8 @@ void stop(Loop& loop, int exit_status, const char* reason, int sys_errno) {
         loop.exit_status = exit_status;
         return;
     }
+    // The first deadline stands, whoever else is lost meanwhile.
+    if (loop.leaving) return;
     // The guard would thaw without us, but then nobody would write down that it did.
     order_thaw(loop.service.session.freezing);
     loop.leaving = exit_status;
@@ -114,7 +116,10 @@ void hear_guard_report(Loop& loop) {
 void hear_launcher_report(Loop& loop) {
     const Session& session = loop.service.session;
     const auto report = hear_launcher(loop.service.launcher);
-    if (!report) return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
+    if (!report) {
+        loop.service.launcher.reset();
+        return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
+    }
     if (!*report) return;
     const bool has_hooks = session.freezing.hooks_are_running();
     if ((!session.launch && !has_hooks) || !(*report)->has_outcome())

@@ -269,12 +269,14 @@ auto sources_of(const Loop& loop) {
         Source{only_if(accepts, service.channel.fd), accept_next},
         Source{service.launcher.get(), hear_launcher_report},
         Source{only_if(stays, service.session.inspector), hear_inspector_reply},
-        Source{service.session.files_hand.parent().get(), hear_files_parent},
+        Source{only_if(stays, service.session.files_hand.parent()), hear_files_parent},
         Source{only_if(stays, service.audit.recorder()), hear_recorder},
     };
 }
 
+// THREAT: somebody has something to say all the time, and what is due is never done.
 void wait_and_hear(Loop& loop) {
+    if (const auto due = next_due(loop); due && boottime_ns() >= *due) return do_what_is_due(loop);
     const auto sources = sources_of(loop);
     std::vector<pollfd>& wanted = loop.wanted;
     wanted.clear();

@@ -79,15 +79,15 @@ void Commands::set_frozen(bool is_frozen) {
     for (const Command& row : kCommands)
         if (is_frozen && row.while_frozen == WhileFrozen::kNo) answered.remove(row.id);
     info_reply_ = info_of(answered);
-    status_reply_.set_value(is_frozen ? schema::FsfreezeStatusReply::FROZEN
-                                      : schema::FsfreezeStatusReply::THAWED);
+    is_frozen_ = is_frozen;
 }
 
-void Commands::answer_of_now(CommandId id, std::string_view request_id, std::string& out) const {
-    if (id == CommandId::kInfo)
-        append_success(out, info_reply_, request_id);
-    else
-        append_success(out, status_reply_, request_id);
+void Commands::answer_of_now(const OfNow& asked, std::string& out) const {
+    if (asked.command == CommandId::kInfo) return append_success(out, info_reply_, asked.id);
+    schema::FsfreezeStatusReply status;
+    status.set_value(is_frozen_ || asked.is_freezing ? schema::FsfreezeStatusReply::FROZEN
+                                                     : schema::FsfreezeStatusReply::THAWED);
+    append_success(out, status, asked.id);
 }
 
 std::optional<HostError> Commands::take_none(std::optional<JsonValue> arguments) {

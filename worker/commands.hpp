@@ -47,8 +47,14 @@ public:
     [[nodiscard]] static bool is_of_now(CommandId id) {
         return id == CommandId::kInfo || id == CommandId::kFsfreezeStatus;
     }
+    struct OfNow {
+        CommandId command = CommandId::kInfo;
+        std::string_view id;  // of the request
+        bool is_freezing =
+            false;  // a freeze is not answered yet: it counts as frozen, whatever the broker has said
+    };
     /// Appends the whole reply of such a command, whose arguments answer() has found good.
-    void answer_of_now(CommandId id, std::string_view request_id, std::string& out) const;
+    void answer_of_now(const OfNow& asked, std::string& out) const;
 
     /// Answers a command that needs no broker: says what is wrong with the arguments, or appends the whole reply unless that is
     /// one of now.
@@ -71,7 +77,7 @@ private:
     schema::Ping ping_;
     schema::PingReply ping_reply_;
     schema::InfoReply info_reply_;
-    schema::FsfreezeStatusReply status_reply_;
+    bool is_frozen_ = false;
 };
 
 }  // namespace sallyport::worker

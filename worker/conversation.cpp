@@ -106,7 +106,10 @@ Status Conversation::answer_next(Pending& next) {
         return {};
     }
     if (next.fate == Fate::kOfNow) {
-        parts_.commands.answer_of_now(next.command, next.id, parts_.output.text());
+        const bool is_freezing = state_ != State::kFree && (work_.command == CommandId::kFsfreezeFreeze ||
+                                                            work_.command == CommandId::kFsfreezeFreezeList);
+        parts_.commands.answer_of_now({.command = next.command, .id = next.id, .is_freezing = is_freezing},
+                                      parts_.output.text());
         return {};
     }
     if (state_ == State::kFree) {

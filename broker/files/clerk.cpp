@@ -5,12 +5,14 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "broker/files/open.hpp"
 #include "broker/files/steady.hpp"
 #include "broker/files/use.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
 
 namespace sallyport::files {
 
@@ -126,6 +128,9 @@ Status Clerk::hand_over(Opened opened) {
     return say(report);
 }
 
+// THREAT: a server answers a read when its clerk was given up long ago, into memory in which the broker has meanwhile put something
+// else. So no file is read into the arena, nor written from it: one that was killed copies nothing any more.
+//
 // THREAT: a file that is not the hand's comes with the order. It is the broker's own, then, and what is done with it the broker could
 // have done; a regular file is asked for, so that no socket or pipe is read here.
 Status Clerk::move(const ipc::FileOrder& order, UniqueFd fd) {
@@ -137,8 +142,13 @@ Status Clerk::move(const ipc::FileOrder& order, UniqueFd fd) {
     const auto bytes = TRY(arena_->extent(what.offset(), what.size()));
     if (fd.is_open() && !TRY(is_steady(fd))) return broken("not a file that was opened for the broker");
     const FdRef file = fd.is_open() ? FdRef(fd) : FdRef(kept_);
+    buffer_.resize(kChunk);
+    if (bytes.size() > buffer_.size()) return broken("more than a chunk");
+    const auto buffer = std::span(buffer_).first(bytes.size());
+    if (!is_read) std::memcpy(buffer.data(), bytes.data(), bytes.size());
     const ipc::FileReport report =
-        is_read ? read(file, bytes, reach_of(what)) : write(file, bytes, reach_of(what));
+        is_read ? read(file, buffer, reach_of(what)) : write(file, buffer, reach_of(what));
+    if (is_read) std::memcpy(bytes.data(), buffer.data(), report.moved().size());
     // Closed before the broker hears of it, which may want to be the last to close it.
     if (fd.is_open()) fd.reset();
     return say(report);

@@ -49,7 +49,8 @@ private:
     const Table& table_;
     ExpiryClock clock_;
     std::optional<ipc::Arena> arena_;
-    UniqueFd kept_;  // the file of this clerk
+    UniqueFd kept_;                  // the file of this clerk
+    std::vector<std::byte> buffer_;  // between a file and the arena
     ipc::Frame frame_;
     std::vector<UniqueFd> fds_;
     std::string bytes_;

@@ -83,7 +83,8 @@ void Guard::list(std::uint32_t row) {
     ipc::GuardReply reply;
     ipc::Listed& listed = *reply.mutable_listed();
     plan_.clear();
-    if (row < rows_.size() && phase_ == Phase::kIdle) (void)make_plan(rows_[row]);
+    listed_ = {};
+    if (row < rows_.size() && phase_ == Phase::kIdle) listed_ = make_plan(rows_[row]);
     for (const Planned& system : plan_) {
         for (const Place& place : system.places) {
             ipc::Listed::Mount& entry = *listed.add_mounts();
@@ -99,11 +100,12 @@ void Guard::list(std::uint32_t row) {
 }
 
 std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error) {
-    if (!freeze.chosen_only()) {
-        if (const auto made = make_plan(row_); !made)
-            error = mount_error(ipc::MountError::PLAN, "",
-                                made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
-    } else {
+    // A list that could not be made is not a list of nothing.
+    const Status made = freeze.chosen_only() ? std::exchange(listed_, {}) : make_plan(row_);
+    if (!made)
+        error = mount_error(ipc::MountError::PLAN, "",
+                            made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
+    if (freeze.chosen_only()) {
         std::vector<Planned> chosen;
         for (const std::uint32_t number : freeze.chosen())
             if (number < plan_.size()) chosen.push_back(std::move(plan_[number]));

@@ -59,6 +59,7 @@ private:
     ipc::FreezeSelection row_;      // of the present freeze
     std::uint64_t freeze_ = 0;      // the broker's number of it
     std::vector<Planned> plan_;     // what would be frozen
+    Status listed_;                 // how the last list was made
     std::optional<Family> family_;  // from the order to freeze to the end of the thaw
     UniqueFd trimmer_;
     Phase phase_ = Phase::kIdle;

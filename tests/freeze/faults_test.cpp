@@ -184,13 +184,15 @@ TEST(FullDisk, OfTheAuditLogDelaysNoThawAndNoLineIsLost) {
             });
             filler.wait();
         }
-        for (int asked = 0; asked < 400; ++asked) EXPECT_EQ(status(host), "frozen");
+        EXPECT_EQ(status(host), "frozen");
+        for (int asked = 0; asked < 400; ++asked)
+            EXPECT_EQ(class_of(ask(host, "guest-fstrim")), "CommandNotFound");
         EXPECT_EQ(thaw(host), 1);
         EXPECT_TRUE(all_are_writable(systems));
         std::filesystem::remove(agent.state() + "/fill");
         EXPECT_EQ(status(host), "thawed");
     }
-    // What the full disk did not take waited for it to have room; polls beyond their rate were counted.
+    // What the full disk did not take waited for it to have room; refusals beyond their rate were counted.
     EXPECT_EQ(first_broken_link(audit_lines(agent.audit_file())), -1);
     EXPECT_EQ(agent.count_audit("what", "guest-fsfreeze-thaw"), 1U);
     EXPECT_EQ(read_file(agent.audit_file()).find("\"lost\":"), std::string::npos);

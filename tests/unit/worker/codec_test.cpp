@@ -28,7 +28,7 @@ std::string taken(std::string_view json, bool preview_names = false) {
     if (pending.fate == Fate::kAnswered) return pending.reply;
     std::string text;
     if (pending.fate == Fate::kOfNow) {
-        commands.answer_of_now(pending.command, pending.id, text);
+        commands.answer_of_now({.command = pending.command, .id = pending.id}, text);
         return text;
     }
     text = pending.request.ShortDebugString();

@@ -39,6 +39,23 @@ TEST(GiveUp, ASyncIsAnsweredWhenItHasWaitedLongEnough) {
     EXPECT_GE(steady_clock::now() - before, std::chrono::milliseconds(kSyncPatienceMs));
 }
 
+TEST(GiveUp, AFreezeThatIsNotAnsweredCountsAsFrozen) {
+    Served served;
+    served.say(request("guest-fsfreeze-freeze"));
+    const ipc::Request asked = served.asked();
+    served.say("\xFF" + kSyncDelimited + request("guest-fsfreeze-status"));
+    EXPECT_EQ(served.line(), kGivenUp);
+    EXPECT_EQ(served.line(), "\xFF{\"return\": 77}");
+    EXPECT_EQ(served.line(), "{\"return\": \"frozen\"}");
+    ipc::Reply refused;
+    refused.set_seq(asked.seq());
+    refused.mutable_error()->set_reason(ipc::DISABLED);
+    served.reply(refused);
+    EXPECT_TRUE(served.asked().has_reply_dropped());
+    served.say(request("guest-fsfreeze-status"));
+    EXPECT_EQ(served.line(), "{\"return\": \"thawed\"}");
+}
+
 TEST(GiveUp, APingHasNoSuchPower) {
     Stuck stuck;
     stuck.served.say(ping());
