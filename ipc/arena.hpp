@@ -1,5 +1,5 @@
-// The arena: sealed shared memory for file contents, mapped by the broker and by the worker.
-// Runs in:  broker, worker
+// The arena: sealed shared memory for file contents, mapped by the broker, the worker and clerks of the files hand.
+// Runs in:  broker, worker, files
 // Input:    each side writes while the other reads; neither believes what it finds
 #pragma once
 

@@ -1,8 +1,8 @@
 // Frames over a SOCK_SEQPACKET socketpair.
 // Runs in:  every process
 // Input:    whatever the peer put into a frame
-// INVARIANT: no descriptor comes with a frame. The calls used here have no place for one; the broker alone gives any, and
-// the nursery alone takes them (ipc/handover.hpp).
+// INVARIANT: no descriptor comes with a frame. The calls used here have no place for one; ipc/handover.hpp says who gives and takes
+// any.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// A frame that comes with descriptors: how the broker hands the nursery what a new worker is to have.
-// Runs in:  broker, which gives; nursery, which takes
-// INVARIANT: descriptors travel in this direction only. sendmsg() is in the broker's table of system calls alone,
-// recvmsg() in the nursery's alone, and a worker has neither.
+// A frame that comes with descriptors: the broker hands the nursery what a new worker is to have, and passes open files to and from
+// the files hand.
+// Runs in:  broker and files, which give and take; nursery, which takes
+// INVARIANT: descriptors travel from broker to nursery, and between broker and files, only. A worker has neither sendmsg() nor
+// recvmsg(). tests/sandbox reads this from the tables.
 #pragma once
 
 #include <span>
