@@ -200,5 +200,76 @@ TEST_F(BrokerLoop, WritesTheLineOfATransferOnceThoughItsWorkerBreaksTheContract)
     stage_.finish();
 }
 
+class BrokerLoopWithFiles : public BrokerLoop {
+protected:
+    /// A file that stays with its clerk. Gives back its handle, and keeps the number of the request.
+    std::int64_t open_kept() {
+        ipc::Request request;
+        request.mutable_file_open()->set_path("/work/c");
+        opened_ = ask_for(request);
+        EXPECT_TRUE(stage_.worker().is_done(opened_));
+        return handles().rbegin()->first;
+    }
+    std::uint64_t ask_for(ipc::Request request) {
+        request.set_seq(stage_.worker().last_seq() + 1);
+        stage_.send(request);
+        return request.seq();
+    }
+    std::uint64_t read(std::int64_t handle) {
+        ipc::Request request;
+        request.mutable_file_read()->set_handle(handle);
+        return ask_for(request);
+    }
+    void files_answer() {
+        stage_.files.is_stuck = false;
+        stage_.settle();
+    }
+    std::uint64_t opened_ = 0;
+};
+
+TEST_F(BrokerLoopWithFiles, AnswersASeekWhoseFileIsDroppedMeanwhile) {
+    const std::int64_t handle = open_kept();
+    stage_.files.is_stuck = true;
+    ipc::Request seek;
+    seek.mutable_file_seek()->set_handle(handle);
+    seek.mutable_file_seek()->mutable_whence()->set_code(0);
+    ask_for(seek);
+    ipc::Request dropped;
+    dropped.mutable_reply_dropped()->set_seq(opened_);
+    stage_.send(dropped);
+    EXPECT_EQ(stage_.worker().unanswered(), 1U);
+    files_answer();
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithFiles, LosesNoClerkWhenAFileIsClosedThatIsStillReadForAnEarlierWorker) {
+    for (std::size_t at = 0; at <= kMaxKeptFiles; ++at) {
+        const std::int64_t handle = open_kept();
+        stage_.files.is_stuck = true;
+        read(handle);
+        replace_worker();
+        ipc::Request close;
+        close.mutable_file_close()->set_handle(handle);
+        ask_for(close);
+        files_answer();
+    }
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithFiles, BeginsNoTransferInAnArenaThatIsStillReadIntoForAnEarlierWorker) {
+    const std::int64_t handle = open_kept();
+    const std::int64_t other = open_kept();
+    stage_.files.is_stuck = true;
+    read(handle);
+    replace_worker();
+    const std::uint64_t refused = read(other);
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    EXPECT_FALSE(stage_.worker().is_done(refused));
+    files_answer();
+    EXPECT_TRUE(stage_.worker().is_done(read(other)));
+    stage_.finish();
+}
+
 }  // namespace
 }  // namespace sallyport::fuzz
