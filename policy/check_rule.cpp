@@ -17,6 +17,12 @@ bool takes(const Rule& rule, Constraint constraint) {
     });
 }
 
+bool are_of_files(CommandSet commands) {
+    for (const Command& row : kCommands)
+        if (row.group == Group::kFile) commands.remove(row.id);
+    return commands.is_empty();
+}
+
 /// What must hold between a rule's commands and what it says of power.
 Status check_power(const Rule& rule) {
     const bool is_allow = rule.effect == Effect::kAllow;
@@ -51,6 +57,8 @@ Status check_constraints(const Rule& rule) {
     const bool takes_files = takes(rule, Constraint::kFiles);
     if (has_files && !takes_files)
         return failure(Errc::kInvalid, "policy: files for commands that take none");
+    if (has_files && rule.effect == Effect::kDeny && !are_of_files(rule.commands))
+        return failure(Errc::kInvalid, "policy: files in a deny rule for other commands, too");
     if (takes_files && !has_files && rule.effect == Effect::kAllow)
         return failure(Errc::kInvalid, "policy: allow rule without files");
     const bool looks = std::ranges::any_of(kCommands, [&](const Command& row) {

@@ -133,6 +133,12 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     if (rule.contains("files") && !takes_files)
         reader.problem(place_of(*rule.get("files")),
                        "'files' means nothing here: no command of " + name_of(to) + " takes a path");
+    CommandSet others = set;
+    others -= commands_of(Group::kFile);
+    if (!is_allow && takes_files && rule.contains("files") && !others.is_empty())
+        reader.problem(
+            place_of(*rule.get("files")),
+            "a deny rule with 'files' can be about @file only; what else is denied needs a rule of its own");
     if (is_allow && takes_files && !rule.contains("files"))
         reader.problem(place_of(*rule.get("commands")),
                        name_of(to) +

@@ -347,6 +347,7 @@ INSTANTIATE_TEST_SUITE_P(Rule, CompileRefuses, testing::Values(
     Mistake{"OpenWithoutFiles",  rule_with("commands = [\"guest-file-open\"]"), "4:12: error: allow rule 'a' allows guest-file-open and must say which files: files = [{ under = \"/DIRECTORY\", access = [\"read\"] }]"},
     Mistake{"GroupWithoutFiles", rule_with("commands = [\"@file\"]"), "4:12: error: allow rule 'a' allows guest-file-open and must say which files: files = [{ under = \"/DIRECTORY\", access = [\"read\"] }]"},
     Mistake{"FilesForSync",      rule_with("commands = [\"@sync\"]\nfiles = [{ under = \"/srv\", access = [\"read\"] }]"), "5:9: error: 'files' means nothing here: no command of allow rule 'a' takes a path"},
+    Mistake{"FilesInAWiderDenial", deny_with("commands = [\"@power\", \"@file\"]\nfiles = [{ under = \"/srv\" }]"), "5:9: error: a deny rule with 'files' can be about @file only; what else is denied needs a rule of its own"},
     Mistake{"ReplyOfSync",       rule_with("commands = [\"@sync\"]\nreply = {}"), "5:9: error: 'reply' means nothing here: no command of this rule is one of @inspect"},
     Mistake{"ReplyKey",          rule_with("commands = [\"@inspect\"]\nreply = { interface = [\"a\"] }"), "5:11: error: unknown key 'interface' in 'reply'; did you mean 'interfaces'?"},
     Mistake{"ReplyMember",       rule_with("commands = [\"@inspect\"]\nreply = { without = [\"seral\"] }"), "5:22: error: unknown word 'seral' for 'without'; did you mean 'serial'?"},

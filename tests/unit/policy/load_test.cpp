@@ -172,6 +172,7 @@ INSTANTIATE_TEST_SUITE_P(, LoadRefuses, testing::Values(
     Broken{"CommandsDescending",   [](Compiled& p) { rule(p, 2).add_commands(0); },                          "policy: commands not ascending"},
     Broken{"OpenWithoutFiles",     [](Compiled& p) { rule(p, 0).clear_files(); },                            "policy: allow rule without files"},
     Broken{"FilesForPing",         [](Compiled& p) { *rule(p, 2).add_files() = file(p); },                   "policy: files for commands that take none"},
+    Broken{"FilesInAWiderDenial",  [](Compiled& p) { rule(p, 1).add_commands(static_cast<std::uint32_t>(CommandId::kSuspendRam)); }, "policy: files in a deny rule for other commands, too"},
     Broken{"ReplyForPing",         [](Compiled& p) { rule(p, 2).mutable_reply(); },                          "policy: reply filter for a rule that shows nothing"},
     Broken{"ReplyWithoutAName",    [](Compiled& p) { rule(p, 2).mutable_reply()->add_users(); },             "policy: bad reply filter"},
     Broken{"ReplyUnknownMember",   [](Compiled& p) { rule(p, 2).mutable_reply()->add_without(ipc::ReplyFilter::Member(20)); }, "policy: bad reply filter"},
