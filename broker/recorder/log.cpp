@@ -236,9 +236,22 @@ Status Log::close_file() {
     return {};
 }
 
+// The first number that no file has; the last if there is none, whose file goes.
+std::uint32_t Log::free_number() const {
+    struct stat info{};
+    const auto is_free = [&](std::uint32_t number) {
+        return ::fstatat(directory_.get(), name_of(number).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 &&
+               errno == ENOENT;
+    };
+    std::uint32_t number = 1;
+    while (number < rotation_.keep && !is_free(number)) ++number;
+    return number;
+}
+
+// A file that cannot be renamed (it is append-only, or a mount) is tried again and again: room is made once only.
 Status Log::rotate() {
     TRY(close_file());
-    for (std::uint32_t number = rotation_.keep; number > 0; --number) {
+    for (std::uint32_t number = rotation_.keep == 0 ? 0 : free_number(); number > 0; --number) {
         const int renamed = ::renameat(directory_.get(), name_of(number - 1).c_str(), directory_.get(),
                                        name_of(number).c_str());
         if (renamed != 0 && errno != ENOENT) return system_error("rename");

@@ -72,6 +72,7 @@ private:
     Status open_file();
     Status resume_chain();
     Status measure();
+    [[nodiscard]] std::uint32_t free_number() const;
     Status rotate();
     Status close_file();
     Status replace_removed();

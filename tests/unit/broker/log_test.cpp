@@ -19,6 +19,19 @@
 
 #include "scratch.hpp"
 
+namespace {
+bool log_is_a_mount = false;
+}  // namespace
+
+// In front of the C library's: the file that is being written cannot be renamed, as one that is append-only, or a mount.
+extern "C" int renameat(int from, const char* name, int to, const char* new_name) noexcept {
+    if (log_is_a_mount && std::string_view(name) == "audit.jsonl") {
+        errno = EBUSY;
+        return -1;
+    }
+    return static_cast<int>(::syscall(SYS_renameat, from, name, to, new_name));
+}
+
 namespace sallyport::recorder {
 namespace {
 
@@ -132,6 +145,30 @@ TEST_F(LogOnDisk, ALineCutOffByACrashIsEndedAndStaysInTheChain) {
     ASSERT_EQ(all.size(), 3U);
     EXPECT_EQ(all[1], "{\"cut o");
     EXPECT_EQ(previous_hash(all[2]), sha256("{\"cut o"));
+}
+
+TEST_F(LogOnDisk, ARotationThatIsTriedAgainDrivesNoFileOut) {
+    constexpr Rotation kRotation{.max_size = kMinLogSize, .keep = 4};
+    for (const char* number : {".1", ".2", ".3", ".4"})
+        scratch_.write(std::string("audit.jsonl") + number, number);
+    auto log = open(kRotation);
+    ASSERT_TRUE(log);
+    const std::string line = "{\"seq\":\"" + std::string(4000, 'x') + "\"}";
+    const auto fill = [&] {
+        while (ring_.put(line))
+            if (!log->write_some(ring_)) return false;
+        return true;
+    };
+    log_is_a_mount = true;
+    EXPECT_FALSE(fill()) << "the rotation fails";
+    for (int again = 0; again < 5; ++again) EXPECT_FALSE(log->write_some(ring_));
+    log_is_a_mount = false;
+    EXPECT_EQ(scratch_.read("audit.jsonl.2"), ".1");
+    EXPECT_EQ(scratch_.read("audit.jsonl.3"), ".2");
+    EXPECT_EQ(scratch_.read("audit.jsonl.4"), ".3");
+    write_all(*log);
+    EXPECT_FALSE(of("audit.jsonl.1").empty());
+    EXPECT_EQ(scratch_.read("audit.jsonl.4"), ".3");
 }
 
 TEST_F(LogOnDisk, IsRotatedBySizeAndTheChainGoesOnOverTheFiles) {
