@@ -112,15 +112,25 @@ private:
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
         if (pid == 0) return become_worker(executable_, given_);
-        if (pid < 0) return kFailed;
-        children_.push_back({.id = id, .process = UniqueFd(process)});
         given_.clear();
+        // No room for a process: the broker tries again later.
+        if (pid < 0) return report(id, kNotStarted, 0) ? std::nullopt : std::optional(kFailed);
+        children_.push_back({.id = id, .process = UniqueFd(process)});
         return std::nullopt;
     }
 
     void kill(std::uint64_t id) {
         for (const Child& child : children_)
             if (child.id == id) ::syscall(SYS_pidfd_send_signal, child.process.get(), SIGKILL, nullptr, 0);
+    }
+
+    bool report(std::uint64_t id, int exit_status, int signal) {
+        ipc::NurseryReply reply;
+        ipc::WorkerEnded& ended = *reply.mutable_worker_ended();
+        ended.set_id(id);
+        ended.set_exit_status(exit_status);
+        ended.set_signal(signal);
+        return send(reply);
     }
 
     bool report_ended() {
@@ -133,13 +143,9 @@ private:
                 continue;
             }
             const bool exited = info.si_code == CLD_EXITED;
-            ipc::NurseryReply reply;
-            ipc::WorkerEnded& ended = *reply.mutable_worker_ended();
-            ended.set_id(children_[at].id);
-            ended.set_exit_status(exited ? info.si_status : -1);
-            ended.set_signal(exited ? 0 : info.si_status);
+            const std::uint64_t id = children_[at].id;
             children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
-            if (!send(reply)) return false;
+            if (!report(id, exited ? info.si_status : -1, exited ? 0 : info.si_status)) return false;
         }
         return true;
     }
