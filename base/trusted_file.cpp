@@ -3,7 +3,9 @@
 // Input:    paths that the admin wrote, and the directories and links on the way
 #include "base/trusted_file.hpp"
 
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,8 +20,18 @@ constexpr int kStep = O_PATH | O_NOFOLLOW | O_CLOEXEC;
 
 enum class Part : std::uint8_t { kOnTheWay, kEnd };
 
+// THREAT: a user mounts a file system of his own on his directory, whose server says that all is root's.
+Status refuse_server_of_a_user(FdRef file) {
+    struct statfs info{};
+    if (::fstatfs(file.get(), &info) != 0) return system_error("fstatfs");
+    if (info.f_type == FUSE_SUPER_MAGIC)
+        return failure(Errc::kProof, "lies on FUSE, where a server says whose a file is");
+    return {};
+}
+
 Result<mode_t> judge(FdRef file, Part part) {
     struct stat info{};
+    TRY(refuse_server_of_a_user(file));
     if (::fstat(file.get(), &info) != 0) return system_error("fstat");
     if (info.st_uid != 0 && info.st_uid != ::geteuid())
         return failure(Errc::kProof,

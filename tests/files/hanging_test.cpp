@@ -38,6 +38,22 @@ void prepare(const Scratch& scratch) {
     scratch.make_folder("slow");
 }
 
+TEST(AServerOfAUser, IsNotBelievedThatAPolicyIsRoots) {
+    Agent agent({.policy = kPolicy, .prepare = prepare});
+    ASSERT_TRUE(agent.is_serving());
+    agent.stop();
+    const std::string slow = agent.scratch().path("slow");
+    const FuseServer server(slow, 0);
+    const Finished ended = run({.words = {build_root() + "/broker/sallyportd", "-m", "unix-listen", "-p",
+                                          agent.socket(), "--policy", slow + "/file", "-t", agent.state()},
+                                .environment = {"QGA_CONF=/nonexistent"},
+                                .output = "",
+                                .before_exec = [] {}});
+    EXPECT_EQ(ended.ending, 1);
+    EXPECT_NE(ended.error.find(slow + "/file (" + slow + "): lies on FUSE"), std::string::npos)
+        << ended.error;
+}
+
 class Hanging : public testing::Test {
 protected:
     Hanging() : agent_({.policy = kPolicy, .prepare = prepare}) {

@@ -27,6 +27,7 @@ ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h
 MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")
 # Types and constants that a file outside those folders cannot do without, with the reason.
 ALSO = {
+    "base/trusted_file.cpp": ("linux/magic.h", "the number of FUSE"),
     "broker/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),
     "broker/spawn.cpp": ("linux/sched.h", "the arguments of clone3(), used before lockdown only"),
 }
