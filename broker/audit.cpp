@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <utility>
 
@@ -51,15 +53,20 @@ std::string hexadecimal(std::string_view bytes) {
     return text;
 }
 
+// By arithmetic: the C library's conversions read the time zone from a file.
 std::string wall_time() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    tm parts{};
-    ::gmtime_r(&now.tv_sec, &parts);
-    std::array<char, 40> text{};
-    const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-    const std::string micros = std::to_string(1'000'000 + now.tv_nsec / 1000);
-    return std::string(text.data(), size) + "." + micros.substr(1) + "Z";
+    const std::chrono::sys_seconds time{std::chrono::seconds{now.tv_sec}};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(time - day);
+    std::array<char, 80> text{};
+    std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06ldZ", int{date.year()},
+                  unsigned{date.month()}, unsigned{date.day()}, static_cast<int>(clock.hours().count()),
+                  static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
+                  now.tv_nsec / 1000);
+    return text.data();
 }
 
 void append_escaped(std::string& text, std::string_view value) {

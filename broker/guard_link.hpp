@@ -16,11 +16,6 @@ Status tell_guard(FdRef guard, const ipc::GuardRequest& request);
 /// What it has to say, if anything. Errors: kClosed (it is gone), kInvalid (unexpected frame), kSystem.
 Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard);
 
-/// Gives the guard the rows of the policy and has it locked down; what it found frozen of an earlier run is in
-/// `freezing`, which must have the socket. Before our own lockdown. `is_marked`: an earlier run left the mark;
-/// `state_directory`: if that is on a frozen file system everything is thawed. Errors: kProof, kLimit, kClosed, kSystem.
-Status set_up_guard(Freezing& freezing, const policy::Policy& policy, bool is_marked, FdRef state_directory);
-
 /// Orders for the guard; what is frozen is freezing.freeze. If the guard is gone hear_guard() says so.
 void order_freeze(const Freezing& freezing);
 void order_trim(const Freezing& freezing, std::uint32_t row, std::uint64_t minimum);

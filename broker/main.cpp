@@ -1,142 +1,111 @@
-// sallyportd: the broker's start-up in one straight line.
+// The broker executable: takes over from the starter, locks itself down, proves that, and serves.
 // Runs in:  broker
-// Input:    the admin's command line and files
-#include <fcntl.h>
-#include <signal.h>
+// Input:    what the starter hands over; afterwards frames
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <cstdio>
-#include <string>
-#include <vector>
 
-#include "base/complaint.hpp"
-#include "broker/configure.hpp"
-#include "broker/start.hpp"
+#include "broker/take_over.hpp"
 #include "ipc/codec.hpp"
+#include "sandbox/lockdown.hpp"
+#include "sandbox/proof.hpp"
 
 namespace sallyport::broker {
 namespace {
 
 constexpr int kFailure = 1;
 
-int complain(const Complaint& complaint, int to = STDERR_FILENO) {
-    ::dprintf(to, "sallyportd: %s\n", text_of(complaint).c_str());
+void complain(const Complaint& complaint, int to) {
+    ::dprintf(to, "sallyport-broker: %s\n", text_of(complaint).c_str());
+}
+
+// Up to the filter of system calls what is wrong is said on the terminal, too.
+Checked<Service> begin(Inheritance& inheritance, const policy::Policy& policy) {
+    Service service = TRY(make_service(inheritance, policy));
+    // While a disk is frozen nothing of ours may have to come from it.
+    if (service.session.freezing.guard.is_open()) TRY(about("broker", sandbox::lock_memory()));
+    const sandbox::Needs needs{.listens = service.channel.listens(),
+                               .asks_files = service.session.files_hand.parent().get() >= 0,
+                               .freezes = service.session.freezing.guard.is_open()};
+    TRY(about("broker", sandbox::lockdown_broker(needs)));
+    return service;
+}
+
+Status prove(FdRef own_status) {
+    const sandbox::Expected expected{
+        .uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = ::geteuid() == 0};
+    return sandbox::compare(expected, TRY(sandbox::read_held(own_status)));
+}
+
+void record_start(Service& service, const Handover& from) {
+    for (const Handover::Missing& missing : from.missing()) {
+        Record record;
+        record.what = "rule-without-directory";
+        record.rule = missing.rule();
+        record.arguments.add("under", missing.under());
+        record.reason = "the directory does not exist now; the rule grants nothing until it does";
+        service.audit.write(record);
+    }
+    Record record;
+    record.what = "start";
+    record.arguments.add("version", SALLYPORT_VERSION);
+    record.arguments.add("policy", from.options().policy());
+    record.arguments.add("channel", policy::compiled::Service::Method_Name(from.options().method()));
+    record.arguments.add("path", from.options().path());
+    service.audit.write(record);
+    const ClockReading clocks = read_clocks();
+    if (service.session.clock.now() <= clocks.wall) return;
+    Record behind;
+    behind.what = "clock-behind";
+    behind.arguments.add("seen", service.session.clock.now());
+    behind.reason = "the clock was later before; rules expire by the latest time that was seen";
+    service.audit.write(behind);
+}
+
+int fail(const Complaint& complaint, const Inheritance& inheritance) {
+    const FdRef terminal = inheritance.look(Handover::TERMINAL);
+    complain(complaint, STDERR_FILENO);
+    if (terminal.get() >= 0 && !inheritance.message().options().logfile().empty())
+        complain(complaint, terminal.get());
+    if (inheritance.message().made_socket()) ::unlink(inheritance.message().options().path().c_str());
     return kFailure;
 }
 
-Status log_to(const std::string& path) {
-    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!file.is_open()) return system_error("log file");
-    if (::dup2(file.get(), STDERR_FILENO) < 0) return system_error("dup2");
-    return {};
+// What the start alone needed. False if nobody waits for us any more.
+bool let_go(Inheritance& inheritance) {
+    inheritance.take(Handover::TERMINAL).reset();
+    inheritance.take(Handover::OWN_STATUS).reset();
+    const UniqueFd parent = inheritance.take(Handover::PARENT);
+    return !parent.is_open() || ::send(parent.get(), "1", 1, MSG_NOSIGNAL) == 1;
 }
 
-// The parent stays until the child serves, so that its exit status tells whether the agent runs.
-Result<UniqueFd> go_to_background() {
-    // A socket: once confined we write to standard error and nothing else.
-    std::array<int, 2> ready{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ready.data()) != 0)
-        return system_error("socketpair");
-    UniqueFd read_end(ready[0]);
-    UniqueFd write_end(ready[1]);
-    const pid_t pid = ::fork();
-    if (pid < 0) return system_error("fork");
-    if (pid > 0) {
-        write_end.reset();
-        char byte = 0;
-        ::_exit(::read(read_end.get(), &byte, 1) == 1 ? 0 : kFailure);
+int run(Inheritance& inheritance) {
+    const auto policy = load_policy(inheritance.message().policy(), inheritance.message().options());
+    if (!policy) return fail({policy.error(), "policy"}, inheritance);
+    auto service = begin(inheritance, *policy);
+    if (!service) return fail(service.error(), inheritance);
+    if (const auto proved = prove(inheritance.look(Handover::OWN_STATUS)); !proved) {
+        complain({proved.error(), "broker"}, STDERR_FILENO);
+        return kFailure;
     }
-    ::umask(077);
-    if (::setsid() < 0) return system_error("setsid");
-    if (::chdir("/") != 0) return system_error("chdir");
-    return write_end;
-}
-
-// The file stays after our end; its lock does not.
-Result<UniqueFd> write_pid_file(const std::string& path) {
-    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!file.is_open()) return system_error("Cannot open pid file");
-    struct flock lock{};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    if (::fcntl(file.get(), F_SETLK, &lock) != 0) return system_error("Cannot lock pid file");
-    const std::string line = std::to_string(::getpid()) + "\n";
-    if (::ftruncate(file.get(), 0) != 0 ||
-        ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
-        return system_error("Failed to write pid file");
-    return file;
-}
-
-Status leave_terminal(bool keeps_stderr) {
-    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null.is_open()) return system_error("/dev/null");
-    for (int standard = 0; standard <= (keeps_stderr ? 1 : 2); ++standard)
-        if (::dup2(null.get(), standard) < 0) return system_error("dup2");
-    return {};
-}
-
-// `parent` stays open also if the rest fails: the parent ends when it is closed, and what failed is said before that.
-Checked<void> enter_background(const policy::compiled::Service& options, UniqueFd& parent,
-                               UniqueFd& pid_file) {
-    parent = TRY(go_to_background());
-    pid_file = TRY(about(options.pidfile(), write_pid_file(options.pidfile())));
-    return {};
-}
-
-int run(const policy::compiled::Service& options, const ReadPolicy& policy) {
-    const auto own = own_paths(options);  // before the working directory changes
-    if (!own) return complain(own.error());
-    UniqueFd parent;
-    UniqueFd pid_file;
-    if (options.daemonize())
-        if (const auto entered = enter_background(options, parent, pid_file); !entered)
-            return complain(entered.error());
-    // A start that fails says so where it was started from, also if there is a log file or it has become a daemon.
-    const UniqueFd terminal(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
-    if (!options.logfile().empty())
-        if (const auto logging = about(options.logfile(), log_to(options.logfile())); !logging)
-            return complain(logging.error());
-    if (options.daemonize())
-        if (const auto left = leave_terminal(!options.logfile().empty()); !left)
-            return complain(left.error());
-    // After start() nothing is opened by name any more.
-    auto service = start(options, policy, *own);
-    if (!service && !options.logfile().empty()) complain(service.error());
-    if (!service) return complain(service.error(), terminal.is_open() ? terminal.get() : STDERR_FILENO);
+    record_start(*service, inheritance.message());
+    sandbox::forget_startup_code();
     service->notify.say("READY=1\nSTATUS=serving\n");
-    if (parent.is_open() && ::send(parent.get(), "1", 1, MSG_NOSIGNAL) != 1) return kFailure;
-    parent.reset();
-    return serve(*service);
+    return let_go(inheritance) ? serve(*service) : kFailure;
 }
 
-// Whoever starts us may have closed what others expect to be open, or may want to hear of no child's end.
-Status begin_process() {
-    for (int standard = 0; standard <= STDERR_FILENO; ++standard)
-        if (::fcntl(standard, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != standard)
-            return system_error("/dev/null");
-    if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return system_error("signal");
-    return {};
-}
-
-int main_of_broker(std::vector<std::string> words) {
+int main_of_broker() {
     ipc::silence_protobuf();
-    if (const auto begun = begin_process(); !begun) return complain(begun.error());
-    const auto options = read_options(std::move(words));
-    if (!options) return complain(options.error());
-    if (options->is_answered()) return 0;
-    const auto policy = read_policy(*options);
-    if (!policy) return complain(policy.error());
-    return run(*options, *policy);
+    auto inheritance = Inheritance::take();
+    if (inheritance) return run(*inheritance);
+    complain({inheritance.error(), "broker"}, STDERR_FILENO);
+    return kFailure;
 }
 
 }  // namespace
 }  // namespace sallyport::broker
 
-int main(int argc, char** argv) {
-    return sallyport::broker::main_of_broker(
-        std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+int main() {
+    return sallyport::broker::main_of_broker();
 }

@@ -1,19 +1,18 @@
 // What a service manager is told: ready, status, stopping.
-// Runs in:  broker; connected before lockdown(), used afterwards
+// Runs in:  broker
 #pragma once
 
 #include <string_view>
+#include <utility>
 
-#include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
 
 namespace sallyport::broker {
 
 class Notify {
 public:
-    /// Connects to the datagram socket that NOTIFY_SOCKET names; without that variable say() does nothing.
-    /// Errors: kSystem, kLimit.
-    static Result<Notify> connect();
+    /// `socket` is connected to the manager; without one say() does nothing.
+    explicit Notify(UniqueFd socket) : socket_(std::move(socket)) {}
 
     /// Sends lines such as "READY=1\nSTATUS=...". Nobody waits for it and nobody learns if it is lost.
     void say(std::string_view lines) const;

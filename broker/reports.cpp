@@ -65,7 +65,7 @@ void close_worker(Loop& loop) {
 void kill(Loop& loop) {
     close_worker(loop);
     loop.was_killed = true;
-    if (const auto killed = kill_worker(loop.service.nursery.socket, loop.worker.number); !killed)
+    if (const auto killed = kill_worker(loop.service.nursery, loop.worker.number); !killed)
         stop(loop, 1, "the nursery cannot be told to end a worker", killed.error().sys_errno);
 }
 

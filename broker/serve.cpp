@@ -40,7 +40,7 @@ bool has_gone(FdRef connection) {
 
 void start_next(Loop& loop) {
     Service& service = loop.service;
-    auto worker = start_worker(service.nursery.socket, loop.next_number, host(loop), service.session.arena);
+    auto worker = start_worker(service.nursery, loop.next_number, host(loop), service.session.arena);
     if (!worker) return stop(loop, 1, worker.error().what, worker.error().sys_errno);
     loop.worker = *std::move(worker);
     loop.started_ns = boottime_ns();
@@ -166,7 +166,7 @@ void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
 }
 
 void hear_nursery_report(Loop& loop) {
-    const auto report = hear_nursery(loop.service.nursery.socket);
+    const auto report = hear_nursery(loop.service.nursery);
     if (!report) return stop(loop, 1, "the nursery is lost", report.error().sys_errno);
     if (!*report) return;
     const bool has_worker = loop.stage == Stage::kRunning || loop.stage == Stage::kEnding;
@@ -265,7 +265,7 @@ auto sources_of(const Loop& loop) {
         Source{service.session.freezing.guard.get(), hear_guard_report},
         Source{only_if(watches, loop.connection), note_gone_host, 0},
         Source{only_if(runs, loop.worker.socket), hear_worker},
-        Source{only_if(stays, service.nursery.socket), hear_nursery_report},
+        Source{only_if(stays, service.nursery), hear_nursery_report},
         Source{only_if(accepts, service.channel.fd), accept_next},
         Source{service.launcher.get(), hear_launcher_report},
         Source{only_if(stays, service.session.inspector), hear_inspector_reply},

@@ -8,7 +8,6 @@
 #include "broker/channel.hpp"
 #include "broker/notify.hpp"
 #include "broker/session.hpp"
-#include "broker/spawn.hpp"
 #include "broker/workers.hpp"
 
 namespace sallyport::broker {
@@ -16,7 +15,7 @@ namespace sallyport::broker {
 struct Service {
     Session session;
     Channel channel;
-    Helper nursery;
+    UniqueFd nursery;   // its socket
     UniqueFd launcher;  // its socket; not open if the policy needs none
     Audit audit;
     Notify notify;

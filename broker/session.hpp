@@ -24,24 +24,18 @@
 
 namespace sallyport::broker {
 
-/// The numbers that open files are known by: from kFirstHandle, never used twice, also over restarts.
+/// The numbers that open files are known by: a block that was reserved for this run, so that none is used twice.
 class HandleCounter {
 public:
-    /// Opens (or makes) sallyport.state, eight bytes in the machine's order, and locks it: one broker per
-    /// state directory. What stands there is the first number of this run; kHandlesPerRun more is written at once, so that no
-    /// disk is waited for later. Errors: kSystem, kInvalid if the content is not a counter of ours, or has run out.
-    static Result<HandleCounter> open(FdRef state_directory);
-
-    /// Whether no other broker has the lock. Only reads: the file may be on a frozen file system. Errors: kSystem.
-    static Result<bool> is_free(FdRef state_directory);
+    /// `lock` is what the block was reserved by: one agent for each state directory. It is kept.
+    HandleCounter(UniqueFd lock, std::int64_t first)
+        : lock_(std::move(lock)), next_(first), end_(first + kHandlesPerRun) {}
 
     /// Takes the next number. Errors: kLimit if those of this run are used up.
     Result<std::int64_t> take();
 
 private:
-    HandleCounter(UniqueFd file, std::int64_t next)
-        : file_(std::move(file)), next_(next), end_(next + kHandlesPerRun) {}
-    UniqueFd file_;  // for its lock
+    UniqueFd lock_;
     std::int64_t next_;
     std::int64_t end_;  // the first of the next run
 };

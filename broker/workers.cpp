@@ -95,8 +95,9 @@ Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {
 
 Status wait_readable(FdRef fd, int deadline_ms) {
     pollfd wanted{.fd = fd.get(), .events = POLLIN, .revents = 0};
-    const int ready = ::poll(&wanted, 1, deadline_ms);
-    if (ready < 0) return system_error("poll");
+    const timespec deadline{.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1'000'000L};
+    const int ready = ::ppoll(&wanted, 1, &deadline, nullptr);
+    if (ready < 0) return system_error("ppoll");
     if (ready == 0) return failure(Errc::kLimit, "no answer in time");
     return {};
 }

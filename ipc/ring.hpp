@@ -46,6 +46,8 @@ public:
 
     [[nodiscard]] RingWords& words() const { return memory_->words; }
     [[nodiscard]] FdRef fd() const { return fd_; }
+    /// For a process that is to map it in our place.
+    [[nodiscard]] UniqueFd release() && { return std::move(fd_); }
 
     /// Puts a line of at most kMaxLogLine bytes; false if there is no room. Broker only.
     bool put(std::string_view line);

@@ -1,5 +1,5 @@
 // The mark in the state directory that file systems may be frozen, for whoever comes after a crash.
-// Runs in:  broker; guard thaw
+// Runs in:  starter, broker; guard thaw
 #pragma once
 
 #include <string>
@@ -19,10 +19,15 @@ public:
     static Result<bool> is_set(FdRef state_directory);
     /// Opens the file to be written, making it. Errors: kSystem.
     static Result<FrozenMark> open(FdRef state_directory);
+    /// One that was opened before, as parts of it were handed on.
+    FrozenMark(UniqueFd file, std::string boot) : file_(std::move(file)), boot_(std::move(boot)) {}
+    [[nodiscard]] const std::string& boot() const { return boot_; }
+    [[nodiscard]] UniqueFd release() && { return std::move(file_); }
     /// Errors: kSystem.
     [[nodiscard]] Status set(bool is_frozen) const;
 
 private:
+    FrozenMark() = default;
     UniqueFd file_;
     std::string boot_;
 };

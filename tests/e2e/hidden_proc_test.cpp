@@ -98,14 +98,7 @@ TEST_P(HiddenProc, ProcessThatIsNotConfinedEndsTheStart) {
           Unconfined{"broker/launcher/launcher", "launcher: permitted capabilities"}}) {
         AgentOptions changed = options();
         const Scratch programs;
-        for (const std::string name :
-             {"broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher",
-              "broker/recorder/recorder", "broker/files/files", "policy/cli/sallyport-policy",
-              "worker/worker", "inspector/inspector"}) {
-            programs.make_folder(name.substr(0, name.rfind('/')));
-            fs::copy_file(build_root() + (name == one.place ? "/tests/e2e/unconfined" : "/" + name),
-                          programs.path(name));
-        }
+        copy_programs(build_root(), programs, "", {one.place, "tests/e2e/unconfined"});
         changed.root = programs.path();
         Agent agent(changed);
         EXPECT_EQ(agent.broker().wait(), 1) << one.place;

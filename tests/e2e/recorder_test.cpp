@@ -276,6 +276,22 @@ TEST_F(Recorder, OfAnEarlierAgentFinishesBeforeTheNextBegins) {
 }
 
 // A local user may lock whatever he may open, if only to read.
+TEST(ALocalUser, WhoMayEnterTheStateDirectoryIsWarnedOf) {
+    Agent agent(options());
+    ASSERT_TRUE(agent.is_serving());
+    agent.stop();
+    EXPECT_EQ(agent.messages().find("read or entered by others"), std::string::npos) << agent.messages();
+    for (const unsigned more : {040U, 010U, 004U, 001U}) {
+        fs::permissions(agent.state(), fs::perms{0700U | more});
+        agent.restart();
+        ASSERT_TRUE(agent.is_serving());
+        agent.stop();
+        EXPECT_NE(agent.messages().find("warning: " + agent.state() + ": can be read or entered by others"),
+                  std::string::npos)
+            << agent.messages();
+    }
+}
+
 TEST(ALocalUser, WhoLocksAllThatHeMayOpenOfTheStateDirectoryStopsNoStart) {
     Agent agent(options());
     ASSERT_TRUE(agent.is_serving());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <string>
@@ -11,6 +12,7 @@
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/terminal.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -194,6 +196,36 @@ TEST_F(Robustness, NurserysEndEndsTheServiceForAManagerToStartAgain) {
     for (const pid_t process : all) EXPECT_TRUE(eventually([&] { return !is_running(process); }));
     agent_.restart();
     EXPECT_EQ(HostClient(agent_.socket()).ask(command("guest-ping")), kPong);
+}
+
+TEST_F(Robustness, NoRoomForAWorkerCostsTheHostTimeOnly) {
+    ASSERT_TRUE(agent_.is_serving());
+    rlimit before{};
+    ASSERT_EQ(::prlimit(agent_.nursery(), RLIMIT_NPROC, nullptr, &before), 0);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::prlimit(agent_.nursery(), RLIMIT_NPROC, &none, nullptr), 0);
+    HostClient host = agent_.connect();
+    EXPECT_TRUE(eventually([&] { return agent_.count_audit("what", "worker-ended") > 1; }));
+    ASSERT_EQ(::prlimit(agent_.nursery(), RLIMIT_NPROC, &before, nullptr), 0);
+    EXPECT_EQ(host.ask(command("guest-ping")), kPong);
+}
+
+TEST(StandardError, OfATerminalThatNobodyReadsHoldsNothingUp) {
+    const Terminal terminal = open_terminal();
+    AgentOptions wanted = options();
+    wanted.policy = std::string(kPolicy) + "[audit]\njournal = \"all\"\n";
+    wanted.before_exec = [&] { ::dup2(terminal.slave.get(), STDERR_FILENO); };
+    Agent agent(wanted);
+    ASSERT_TRUE(agent.is_serving());
+    HostClient host = agent.connect();
+    const std::string open =
+        command("guest-file-open",
+                members({{"path", in_quotes(agent.scratch().path("work/small"))}, {"mode", in_quotes("r")}}));
+    for (int at = 0; at < 300; ++at) {
+        const std::string handle = std::to_string(handle_of(host.ask(open)));
+        ASSERT_EQ(host.ask(command("guest-file-close", members({{"handle", handle}}))), kPong) << at;
+    }
+    EXPECT_EQ(agent.count_audit("what", "guest-file-open"), 300U);
 }
 
 TEST_F(Robustness, BrokersEndEndsAllProcesses) {

@@ -50,22 +50,6 @@ std::string at(const Scratch& scratch, std::string text) {
     return text;
 }
 
-constexpr std::array kPrograms{"broker/sallyportd",
-                               "broker/guard/guard",
-                               "broker/launcher/launcher",
-                               "broker/recorder/recorder",
-                               "broker/files/files",
-                               "policy/cli/sallyport-policy",
-                               "worker/worker",
-                               "inspector/inspector"};
-
-void copy_programs(const Scratch& scratch) {
-    for (const std::string name : kPrograms) {
-        scratch.make_folder("programs/" + name.substr(0, name.rfind('/')));
-        fs::copy_file(build_root() + "/" + name, scratch.path("programs/" + name));
-    }
-}
-
 class StartFails : public testing::TestWithParam<Start> {};
 
 TEST_P(StartFails, AndSaysWhatIsAtFault) {
@@ -74,7 +58,7 @@ TEST_P(StartFails, AndSaysWhatIsAtFault) {
     scratch.write("policy.toml", "schema = 1\n");
     scratch.write("qemu-ga.conf", "[general]\nverbose=true\n");
     scratch.make_folder("state", 0700);
-    if (start.with_copies) copy_programs(scratch);
+    if (start.with_copies) copy_programs(build_root(), scratch, "programs/");
     start.prepare(scratch);
     const std::string root = start.with_copies ? scratch.path("programs") : build_root();
     std::vector<std::string> words{root + "/broker/sallyportd",
@@ -360,7 +344,7 @@ TEST(Start, SocketAppearsWhenAllElseIsDone) {
     const Scratch scratch;
     scratch.write("policy.toml", "schema = 1\n");
     scratch.make_folder("state", 0700);
-    copy_programs(scratch);
+    copy_programs(build_root(), scratch, "programs/");
     // A worker that is never ready: the start goes on waiting for it.
     scratch.write("programs/worker/worker", "#!/bin/sh\nexec sleep 1000\n", 0755);
     Child agent(Program{.words = {scratch.path("programs/broker/sallyportd"), "-m", "unix-listen", "-p",
@@ -416,6 +400,28 @@ const Users kUsers[] = {
     {"WhoseGroupIsRoots", "sallyport:x:990:0::/:/bin/false\n"},
 };
 INSTANTIATE_TEST_SUITE_P(, StartOfRootWithoutTheUser, testing::ValuesIn(kUsers), case_name<Users>);
+
+TEST(Broker, ThatIsRunByHandSaysWhoRunsIt) {
+    const Finished ended = run(
+        {.words = {build_root() + "/broker/broker"}, .environment = {}, .output = "", .before_exec = [] {}});
+    EXPECT_EQ(ended.ending, 1);
+    EXPECT_EQ(
+        ended.error,
+        "sallyport-broker: broker: the starter's setup (is this run by sallyportd?): Bad file descriptor\n");
+}
+
+TEST(Start, TheUmaskOfWhoeverStartsItDoesNotDecideWhoOpensTheState) {
+    for (const mode_t mask : {mode_t{0}, mode_t{0777}}) {
+        Agent agent({.policy = kEveryProcess, .before_exec = [mask] { ::umask(mask); }});
+        ASSERT_TRUE(agent.is_serving());
+        for (const char* name :
+             {"audit.jsonl", "audit.lock", "sallyport.state", "sallyport.clock", "sallyport.frozen"}) {
+            struct stat info{};
+            ASSERT_EQ(::stat((agent.state() + "/" + name).c_str(), &info), 0) << name;
+            EXPECT_EQ(info.st_mode & 07777U, 0600U) << name;
+        }
+    }
+}
 
 TEST(Start, RelativePolicyIsJudgedFromTheRootOn) {
     const Scratch scratch;

@@ -127,6 +127,7 @@ TEST(Restart, FindsWhatWasLeftFrozenAndThawsIt) {
 TEST(Restart, WithItsStateOnAFrozenFileSystemThawsAtOnce) {
     const auto systems = make_systems(1);
     Agent agent({.policy = freeze_policy("mounts = [\"/mnt/fs0\"]"), .prepare = [&](const Scratch& scratch) {
+                     ASSERT_EQ(::chmod(systems[0]->point().c_str(), 0700), 0);
                      ASSERT_EQ(::mount(systems[0]->point().c_str(), scratch.path("state").c_str(), nullptr,
                                        MS_BIND, nullptr),
                                0);
@@ -213,6 +214,24 @@ class Hooks : public testing::Test {
 protected:
     ~Hooks() override { std::filesystem::remove_all("/var/hooks"); }
 };
+
+TEST_F(Hooks, OfARuleAndOthersOfTheOptionEndTheStart) {
+    Agent agent({.policy = R"(schema = 1
+[[allow]]
+id = "all"
+commands = ["guest-fsfreeze-freeze"]
+freeze = { hooks = "/var/hooks" }
+[[allow]]
+id = "some"
+commands = ["guest-fsfreeze-freeze-list"]
+freeze = {}
+)",
+                 .prepare = [](const Scratch&) {},
+                 .words = {"-F/var/hooks/only"}});
+    EXPECT_EQ(agent.broker().wait(), 1);
+    EXPECT_NE(agent.messages().find("a rule's 'hooks' are others than those of -F"), std::string::npos)
+        << agent.messages();
+}
 
 TEST_F(Hooks, RunBeforeTheFreezeAndInReverseAfterTheThaw) {
     const auto systems = make_systems(1);

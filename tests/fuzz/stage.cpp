@@ -101,13 +101,10 @@ broker::Freezing make_freezing(UniqueFd guard) {
 
 std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, UniqueFd guard,
                                               broker::Audit audit) {
-    auto handles = broker::HandleCounter::open(state().fd());
-    auto notify = broker::Notify::connect();
-    promise(handles && notify, "the broker's parts can be made");
     return std::make_unique<broker::Service>(
         broker::Service{.session = broker::Session{.policy = policy,
                                                    .start_directory = "/",
-                                                   .handles = *std::move(handles),
+                                                   .handles = broker::HandleCounter(UniqueFd(), kFirstHandle),
                                                    .clock = ExpiryClock(0, read_clocks()),
                                                    .arena = {},
                                                    .inspector = {},
@@ -120,7 +117,7 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
                         .nursery = {},
                         .launcher = {},
                         .audit = std::move(audit),
-                        .notify = *std::move(notify),
+                        .notify = broker::Notify(UniqueFd()),
                         .signals = {}});
 }
 
@@ -136,7 +133,7 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     service_->session.inspector = inspector.connect();
     service_->session.files_hand = broker::FilesHand(files.connect());
     service_->launcher = launcher.connect();
-    service_->nursery.socket = nursery_.connect();
+    service_->nursery = nursery_.connect();
     auto host = ipc::socket_pair();
     promise(host.has_value(), "a socket pair can be made");
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;

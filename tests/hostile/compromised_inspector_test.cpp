@@ -20,14 +20,8 @@ namespace fs = std::filesystem;
 class Tree {
 public:
     explicit Tree(const char* puppet) {
-        const std::string real = build_root();
-        for (const char* program : {"broker/sallyportd", "broker/recorder/recorder", "broker/files/files",
-                                    "policy/cli/sallyport-policy", "worker/worker"}) {
-            fs::create_directories(fs::path(scratch_.path(program)).parent_path());
-            fs::copy_file(real + "/" + program, scratch_.path(program));
-        }
-        scratch_.make_folder("inspector");
-        fs::copy_file(real + "/tests/hostile/" + puppet, scratch_.path("inspector/inspector"));
+        copy_programs(build_root(), scratch_, "",
+                      {"inspector/inspector", std::string("tests/hostile/") + puppet});
     }
     [[nodiscard]] std::string root() const { return scratch_.path(); }
 

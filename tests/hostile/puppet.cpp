@@ -25,22 +25,7 @@ ipc::Reply parse_reply(const std::string& bytes) {
 }  // namespace
 
 PuppetTree::PuppetTree() {
-    scratch_.make_folder("broker/launcher");
-    scratch_.make_folder("broker/guard");
-    scratch_.make_folder("broker/recorder");
-    scratch_.make_folder("broker/files");
-    scratch_.make_folder("inspector");
-    scratch_.make_folder("worker");
-    scratch_.make_folder("policy/cli");
-    const std::string real = build_root();
-    fs::copy_file(real + "/broker/sallyportd", scratch_.path("broker/sallyportd"));
-    fs::copy_file(real + "/broker/launcher/launcher", scratch_.path("broker/launcher/launcher"));
-    fs::copy_file(real + "/broker/guard/guard", scratch_.path("broker/guard/guard"));
-    fs::copy_file(real + "/broker/recorder/recorder", scratch_.path("broker/recorder/recorder"));
-    fs::copy_file(real + "/broker/files/files", scratch_.path("broker/files/files"));
-    fs::copy_file(real + "/policy/cli/sallyport-policy", scratch_.path("policy/cli/sallyport-policy"));
-    fs::copy_file(real + "/inspector/inspector", scratch_.path("inspector/inspector"));
-    fs::copy_file(real + "/tests/hostile/puppet_worker", scratch_.path("worker/worker"));
+    copy_programs(build_root(), scratch_, "", {"worker/worker", "tests/hostile/puppet_worker"});
 }
 
 Puppet::Puppet(const Agent& agent) : host_(agent.socket()) {

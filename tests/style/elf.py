@@ -10,12 +10,15 @@ import tree
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PROGRAMS = (
-    "broker/sallyportd", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "broker/files/files", "inspector/inspector", "worker/worker",
+    "broker/sallyportd", "broker/broker", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "broker/files/files", "inspector/inspector", "worker/worker",
     "policy/cli/sallyport-policy",
 )
 # The worker's messages are others, under the same names.
 COMPILED_TWICE = {"ipc/codec.cpp"}
-BROKER = "broker/sallyportd"
+STARTER = "broker/sallyportd"
+BROKER = "broker/broker"
+# What starts a process or a program, or connects to one.
+STARTS = r"\b(_?_?(v?fork|clone\d?|exec\w*|fexecve)|posix_spawnp?|system|popen|connect|dlopen|pthread_create|thrd_create)@"
 BROKER_LIBRARIES = {
     "libprotobuf-lite", "libseccomp", "libcap-ng", "libstdc++", "libgcc_s", "libm", "libc", "ld-linux-x86-64",
 }
@@ -152,9 +155,17 @@ def check_the_broker_links_only_named_libraries():
                 yield name
 
 
-def check_the_broker_links_no_text_parser():
+def check_the_broker_and_its_starter_link_no_text_parser():
+    for program in {BROKER, STARTER} & set(built()):
+        yield from sorted(set(re.findall(TEXT_PARSERS, symbols(program, "-C"))))
+
+
+def check_the_broker_has_no_call_that_starts_or_connects():
+    """The names that it takes from the C library; the starter's show that they are looked for in the right way."""
     if BROKER in built():
-        yield from sorted(set(re.findall(TEXT_PARSERS, symbols(BROKER, "-C"))))
+        yield from sorted(set(re.findall(r"\bU (.*)", "\n".join(line for line in symbols(BROKER, "-u").splitlines() if re.search(STARTS, line)))))
+        found = {match[1] for match in re.finditer(STARTS, symbols(STARTER, "-u"))}
+        yield from sorted({"fork", "connect"} - found)
 
 
 def check_no_trusted_process_can_read_what_the_inspector_says():

@@ -13,7 +13,9 @@ MAY_INCLUDE = {
     "policy/compile": {"policy", "ipc", "schema"},
     "policy/cli": {"policy", "policy/compile", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
     "sandbox": {"ipc"},
-    "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/files", "broker/guard"},  # of the guard the mark
+    "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/files", "broker/guard", "broker/start"},  # orders; the mark; what is handed over
+    # The broker's ends of the sockets; what follows from the policy for the files hand.
+    "broker/start": {"base", "policy", "ipc", "sandbox", "schema", "broker", "broker/files", "broker/guard"},
     "broker/files": {"base", "policy", "ipc", "sandbox", "schema"},
     "broker/freeze_plan": {"ipc"},
     "broker/guard": {"broker/freeze_plan", "ipc", "sandbox"},
@@ -21,7 +23,7 @@ MAY_INCLUDE = {
     "broker/recorder": {"ipc", "sandbox"},
     "worker": {"ipc", "sandbox", "schema"},
     "inspector": {"ipc", "sandbox", "schema"},
-    "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "worker", "inspector", "tests"},
+    "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
 MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")
@@ -29,7 +31,8 @@ MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/recorde
 ALSO = {
     "base/trusted_file.cpp": ("linux/magic.h", "the number of FUSE"),
     "broker/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),
-    "broker/spawn.cpp": ("linux/sched.h", "the arguments of clone3(), used before lockdown only"),
+    "broker/start/open_channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),
+    "broker/start/processes.hpp": ("linux/sched.h", "the names of namespaces"),
 }
 # A decision does no I/O and reads no clock: the headers for either are not there to begin with.
 IMPURE_HEADERS = r"#include <(sys/|unistd|fcntl|poll|signal|dirent|netinet|c?time\b|ctime|chrono|[fio]*stream|filesystem|cstdio|stdio|thread|mutex)"

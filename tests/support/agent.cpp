@@ -50,6 +50,16 @@ std::string build_root() {
     return root;
 }
 
+void copy_programs(const std::string& build, const Scratch& scratch, const std::string& folder,
+                   const InPlaceOf& instead) {
+    for (const std::string name : kPrograms) {
+        const std::string place = folder + name;
+        scratch.make_folder(place.substr(0, place.rfind('/')));
+        const bool is_other = name == instead.other;
+        std::filesystem::copy_file(build + "/" + (is_other ? instead.what : name), scratch.path(place));
+    }
+}
+
 Agent::Agent(AgentOptions options) : options_(std::move(options)) {
     scratch_.make_folder("state", 0700);
     std::string policy = options_.policy;
@@ -57,21 +67,13 @@ Agent::Agent(AgentOptions options) : options_(std::move(options)) {
         policy.replace(at, 2, scratch_.path());
     scratch_.write("policy.toml", policy);
     options_.prepare(scratch_);
-    if (options_.user) copy_programs();
+    // Another user may not be let into the folder that this tree lies in.
+    if (options_.user) {
+        copy_programs(options_.root, scratch_, "programs/");
+        options_.root = scratch_.path("programs");
+    }
     if (options_.user) scratch_.give_to(*options_.user);
     start();
-}
-
-// Another user may not be let into the folder that this tree lies in.
-void Agent::copy_programs() {
-    for (const std::string name :
-         {"broker/sallyportd", "broker/launcher/launcher", "broker/recorder/recorder", "broker/files/files",
-          "policy/cli/sallyport-policy", "worker/worker", "inspector/inspector"}) {
-        const std::string place = "programs/" + name;
-        scratch_.make_folder(place.substr(0, place.rfind('/')));
-        std::filesystem::copy_file(options_.root + "/" + name, scratch_.path(place));
-    }
-    options_.root = scratch_.path("programs");
 }
 
 void Agent::start() {
@@ -82,8 +84,8 @@ void Agent::start() {
         .environment = {"NOTIFY_SOCKET=" + scratch_.path("notify"), "QGA_CONF=" + scratch_.path("none")},
         .output = scratch_.path("messages"),
         .before_exec = [user = options_.user, folder = scratch_.path(), more = options_.before_exec] {
-            more();
             ::umask(022);
+            more();
             if (user) become_user(*user);
             if (::chdir(folder.c_str()) != 0) ::_exit(123);
         }};

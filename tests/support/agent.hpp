@@ -1,6 +1,7 @@
 // A running agent with a policy, a state folder and a socket of its own.
 #pragma once
 
+#include <array>
 #include <boost/json/object.hpp>
 #include <functional>
 #include <optional>
@@ -15,6 +16,25 @@ namespace sallyport::test {
 
 /// The build tree that is tested.
 std::string build_root();
+
+/// What an agent consists of, below a build tree.
+inline constexpr std::array kPrograms{"broker/sallyportd",
+                                      "broker/broker",
+                                      "broker/guard/guard",
+                                      "broker/launcher/launcher",
+                                      "broker/recorder/recorder",
+                                      "broker/files/files",
+                                      "inspector/inspector",
+                                      "policy/cli/sallyport-policy",
+                                      "worker/worker"};
+
+/// Copies them from `build` to the same places below `scratch`'s `folder`; in place of `other` if that is named, `what`.
+struct InPlaceOf {
+    std::string other = {};
+    std::string what = {};
+};
+void copy_programs(const std::string& build, const Scratch& scratch, const std::string& folder = "",
+                   const InPlaceOf& instead = {});
 
 struct AgentOptions {
     std::string policy = "schema = 1\n";                                  // $D stands for the scratch folder
@@ -67,7 +87,6 @@ public:
     [[nodiscard]] std::size_t count_audit(std::string_view member, std::string_view text) const;
 
 private:
-    void copy_programs();
     void start();
     void take_notifications();
     AgentOptions options_;

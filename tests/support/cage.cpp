@@ -1,4 +1,5 @@
 #include "tests/support/cage.hpp"
+#include "tests/support/agent.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -34,11 +35,7 @@ constexpr const char* kInside = "SALLYPORT_CAGE";
 constexpr const char* kBuild = "/build";
 constexpr int kLoopNodes = 128;
 
-// Of the build tree, then of the system; what is not there is left out.
-constexpr std::array kBuilt{
-    "broker/sallyportd",          "broker/guard/guard", "broker/launcher/launcher",    "worker/worker",
-    "broker/recorder/recorder",   "broker/files/files", "policy/cli/sallyport-policy", "inspector/inspector",
-    "tests/hostile/puppet_worker"};
+// Of the system; what is not there is left out.
 constexpr std::array kTools{"/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.btrfs",
                             "/usr/sbin/qemu-ga",   "/usr/sbin/losetup",  "/bin/sh",
                             "/usr/bin/sleep",      "/usr/bin/cat"};
@@ -75,7 +72,9 @@ void install(const fs::path& program, const fs::path& root, const fs::path& to) 
 }
 
 void fill(const fs::path& root, const fs::path& build) {
-    for (const char* name : kBuilt) install(build / name, root, fs::path(kBuild) / name);
+    for (const char* name : kPrograms) install(build / name, root, fs::path(kBuild) / name);
+    const char* const puppet = "tests/hostile/puppet_worker";
+    install(build / puppet, root, fs::path(kBuild) / puppet);
     for (const char* tool : kTools) install(tool, root, tool);
     install(fs::canonical("/proc/self/exe"), root, "/test");
     for (const char* name : {"/etc/passwd", "/etc/mke2fs.conf", "/etc/ld.so.cache"})

@@ -1,5 +1,5 @@
 // The latest time in the state directory: what the recorder writes, and what the next start reads.
-#include "broker/kept_time.hpp"
+#include "broker/start/kept_state.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -15,11 +15,11 @@ namespace {
 constexpr policy::WallTime kNoon = 1'800'000'000;
 
 policy::WallTime floor_in(const ScratchDirectory& scratch) {
-    return open_kept_time(scratch.fd())->floor;
+    return starter::open_kept_time(scratch.fd())->floor;
 }
 
 Result<recorder::LatestTime> open_latest(const ScratchDirectory& scratch) {
-    return recorder::LatestTime::open(std::move(open_kept_time(scratch.fd())->file));
+    return recorder::LatestTime::open(std::move(starter::open_kept_time(scratch.fd())->file));
 }
 
 TEST(KeptTime, IsTheFloorOfTheNextStartAndNeverRunsBack) {
@@ -48,7 +48,7 @@ TEST(KeptTime, WhatTheNextStartWouldRefuseIsNotWritten) {
 
 TEST(KeptTime, ThatCannotBeWrittenIsSaid) {
     const ScratchDirectory scratch;
-    ASSERT_TRUE(open_kept_time(scratch.fd()));
+    ASSERT_TRUE(starter::open_kept_time(scratch.fd()));
     auto time = recorder::LatestTime::open(
         UniqueFd(::openat(scratch.fd().get(), "sallyport.clock", O_RDONLY | O_CLOEXEC)));
     EXPECT_EQ(time->keep(kNoon), EBADF);
@@ -64,7 +64,7 @@ TEST(KeptTime, WhatIsNoTimeIsRefused) {
         const UniqueFd file(
             ::openat(scratch.fd().get(), "sallyport.clock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         ASSERT_EQ(::write(file.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
-        EXPECT_FALSE(open_kept_time(scratch.fd())) << content;
+        EXPECT_FALSE(starter::open_kept_time(scratch.fd())) << content;
     }
 }
 

@@ -165,14 +165,13 @@ private:
         policy_.digest = std::string(32, 'd');
     }
     void make_session() {
-        auto handles = HandleCounter::open(scratch_.fd());
         auto mark = guard::FrozenMark::open(scratch_.fd());
         auto arena = ipc::Arena::create();
-        ASSERT_TRUE(handles && mark && arena);
+        ASSERT_TRUE(mark && arena);
         ASSERT_TRUE(mark->set(false));
         session_ = std::make_unique<Session>(Session{.policy = policy_,
                                                      .start_directory = "/",
-                                                     .handles = *std::move(handles),
+                                                     .handles = HandleCounter(UniqueFd(), kFirstHandle),
                                                      .clock = ExpiryClock(0, read_clocks()),
                                                      .arena = *std::move(arena),
                                                      .inspector = connect(inspectors_end_),

@@ -2,16 +2,22 @@
 
 #include <gtest/gtest.h>
 
-#include "broker/serve.hpp"
+#include "broker/start/kept_state.hpp"
+#include "broker/workers.hpp"
 #include "ipc/limits.hpp"
 #include "scratch.hpp"
 
 namespace sallyport::broker {
 namespace {
 
+Result<HandleCounter> open_counter(const ScratchDirectory& scratch) {
+    starter::KeptHandles handles = TRY(starter::reserve_handles(scratch.fd()));
+    return HandleCounter(std::move(handles.lock), handles.first);
+}
+
 TEST(HandleCounter, StartsAtTheFirstHandleAndCountsUp) {
     const ScratchDirectory scratch;
-    auto counter = HandleCounter::open(scratch.fd());
+    auto counter = open_counter(scratch);
     ASSERT_TRUE(counter);
     EXPECT_EQ(counter->take(), kFirstHandle);
     EXPECT_EQ(counter->take(), kFirstHandle + 1);
@@ -19,13 +25,13 @@ TEST(HandleCounter, StartsAtTheFirstHandleAndCountsUp) {
 
 TEST(HandleCounter, ANumberIsNotUsedAgainAfterARestart) {
     const ScratchDirectory scratch;
-    EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle);
-    EXPECT_EQ(HandleCounter::open(scratch.fd())->take(), kFirstHandle + kHandlesPerRun);
+    EXPECT_EQ(open_counter(scratch)->take(), kFirstHandle);
+    EXPECT_EQ(open_counter(scratch)->take(), kFirstHandle + kHandlesPerRun);
 }
 
 TEST(HandleCounter, TakingANumberWritesNothing) {
     const ScratchDirectory scratch;
-    auto counter = HandleCounter::open(scratch.fd());
+    auto counter = open_counter(scratch);
     const std::string before = scratch.read("sallyport.state");
     EXPECT_TRUE(counter->take() && counter->take());
     EXPECT_EQ(scratch.read("sallyport.state"), before);
@@ -33,8 +39,8 @@ TEST(HandleCounter, TakingANumberWritesNothing) {
 
 TEST(HandleCounter, TheStateDirectoryBelongsToOneBroker) {
     const ScratchDirectory scratch;
-    const auto first = HandleCounter::open(scratch.fd());
-    const auto second = HandleCounter::open(scratch.fd());
+    const auto first = open_counter(scratch);
+    const auto second = open_counter(scratch);
     ASSERT_FALSE(second);
     EXPECT_STREQ(second.error().what, "another agent uses this state directory");
 }
@@ -49,7 +55,7 @@ class HandleCounterRefuses : public testing::TestWithParam<BadState> {};
 TEST_P(HandleCounterRefuses, Content) {
     const ScratchDirectory scratch;
     scratch.write("sallyport.state", GetParam().content);
-    EXPECT_FALSE(HandleCounter::open(scratch.fd()));
+    EXPECT_FALSE(open_counter(scratch));
     EXPECT_EQ(scratch.read("sallyport.state"), GetParam().content);
 }
 

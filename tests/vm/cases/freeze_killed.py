@@ -9,7 +9,7 @@ id = "snapshots"
 commands = ["@freeze"]
 freeze = { max_frozen = "60s" }
 """
-VICTIMS = ("sallyportd", "sallyport-nursery", "sallyport-guard")
+VICTIMS = ("sallyport-broker", "sallyport-nursery", "sallyport-guard")
 MOST_SECONDS = 15  # without acceleration; to the thaw a second, the rest is the start of the next agent
 
 

@@ -29,12 +29,12 @@ def play(guest):
     guest.shell.get("mkdir -p /var/lib/reports")
     # The directory of a rule is opened at the start.
     guest.shell.get(f"head -c {SIZE} /dev/urandom > /var/lib/reports/large", 200)
-    guest.shell.get("kill $(pidof sallyportd)")
+    guest.shell.get("kill $(pidof sallyport-broker)")
     guest.host.sync()
     wanted = guest.shell.get("sha256sum /var/lib/reports/large", 200).split()[0]
     for piece in (SIZE, 1 << 20):
         started = time.monotonic()
         assert hashlib.sha256(read_all(guest.host, piece)).hexdigest() == wanted
         guest.note(f"48 MiB in pieces of {piece >> 20} MiB in {time.monotonic() - started:.1f} s")
-    peak = guest.shell.get("for p in $(pidof sallyportd sallyport-worker); do grep VmHWM /proc/$p/status; done")
+    peak = guest.shell.get("for p in $(pidof sallyport-broker sallyport-worker); do grep VmHWM /proc/$p/status; done")
     assert all(int(line.split()[1]) < 16384 for line in peak.splitlines()), peak

@@ -6,9 +6,9 @@ TIMES = 10
 
 def ticks(guest):
     """Processor time of all the agent's processes, and their ids."""
-    lines = guest.shell.get("for p in $(pidof sallyportd sallyport-nursery sallyport-worker); do cat /proc/$p/stat; done")
+    lines = guest.shell.get("for p in $(pidof sallyport-broker sallyport-nursery sallyport-worker); do cat /proc/$p/stat; done")
     fields = [line.rpartition(")")[2].split() for line in lines.splitlines()]
-    return sum(int(f[11]) + int(f[12]) for f in fields), guest.shell.get("pidof sallyportd")
+    return sum(int(f[11]) + int(f[12]) for f in fields), guest.shell.get("pidof sallyport-broker")
 
 
 def play(guest):

@@ -9,7 +9,7 @@ id = "power"
 commands = ["guest-shutdown"]
 modes = ["powerdown"]
 """
-VICTIMS = ("sallyport-worker", "sallyport-nursery", "sallyport-launcher", "sallyportd", "sallyport")
+VICTIMS = ("sallyport-worker", "sallyport-nursery", "sallyport-launcher", "sallyport-broker", "sallyport")
 
 
 def play(guest):

@@ -1,17 +1,17 @@
 // What this installation consists of: whom its processes without privilege run as, and where its programs are.
-// Runs in:  broker, before lockdown()
+// Runs in:  starter
 #pragma once
 
 #include <sys/types.h>
 
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/complaint.hpp"
+#include "broker/start/processes.hpp"
 #include "ipc/unique_fd.hpp"
 
-namespace sallyport::broker {
+namespace sallyport::starter {
 
 /// The ids that processes without privilege run as: the user sallyport if we are root, else our own.
 struct PlainUser {
@@ -23,9 +23,7 @@ struct PlainUser {
 /// nobody, for one, is shared. Errors: kSystem if /etc/passwd has no such user with ids other than root's.
 Result<PlainUser> plain_user();
 
-/// Opens an executable of this installation, found relative to our own: "../libexec/sallyport/worker" and, in
-/// a build tree,
-/// "../worker/worker". `candidates` are tried in order.
+/// Opens the executable of a row, found from our own directory on: the first of its places that is there.
 ///
 /// THREAT: somebody else can write what we are about to run. From the directory of our own executable on, base/trusted_file.hpp
 /// judges the way there; the way to our own executable was taken by whoever started us. Errors: of that file.
@@ -33,9 +31,9 @@ struct Executable {
     UniqueFd file;
     std::string path;
 };
-Checked<Executable> open_helper(std::span<const char* const> candidates);
+Checked<Executable> open_program(const Process& row);
 
 /// Where the programs of this installation are, or would be: absolute paths, normalised. Errors: kSystem.
 Result<std::vector<std::string>> installed_programs();
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::starter

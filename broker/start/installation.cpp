@@ -1,12 +1,11 @@
 // What this installation consists of: whom its processes without privilege run as, and where its programs are.
-// Runs in:  broker, before lockdown()
-#include "broker/installation.hpp"
+// Runs in:  starter
+#include "broker/start/installation.hpp"
 
 #include <fcntl.h>
 #include <pwd.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -16,19 +15,12 @@
 #include "base/trusted_file.hpp"
 #include "policy/guest_path.hpp"
 
-namespace sallyport::broker {
+namespace sallyport::starter {
 
 namespace {
 
 constexpr const char* kNoUser =
     "there is no user sallyport: make it with 'systemd-sysusers', or with 'useradd --system sallyport'";
-
-// From our own directory on; as installed, and in a build tree.
-constexpr std::array kPrograms{"sallyportd",           "../bin/sallyport-policy",
-                               "../libexec/sallyport", "../policy/cli/sallyport-policy",
-                               "../worker/worker",     "../inspector/inspector",
-                               "guard/guard",          "launcher/launcher",
-                               "recorder/recorder",    "files/files"};
 
 Result<std::string> own_directory() {
     std::string path(4096, '\0');
@@ -53,12 +45,12 @@ Result<PlainUser> plain_user() {
     return failure(Errc::kSystem, kNoUser);
 }
 
-Checked<Executable> open_helper(std::span<const char* const> candidates) {
+Checked<Executable> open_program(const Process& row) {
     const std::string directory = TRY(own_directory());
     Checked<UniqueFd> file = failure(Errc::kInvalid, "no place to look for a program");
-    for (const char* candidate : candidates) {
-        file = open_trusted_below(directory, candidate, O_RDONLY);
-        if (file) return Executable{.file = *std::move(file), .path = directory + "/" + candidate};
+    for (const char* place : row.places) {
+        file = open_trusted_below(directory, place, O_RDONLY);
+        if (file) return Executable{.file = *std::move(file), .path = directory + "/" + place};
         if (file.error().error.sys_errno != ENOENT) break;
     }
     return std::unexpected(file.error());
@@ -66,10 +58,12 @@ Checked<Executable> open_helper(std::span<const char* const> candidates) {
 
 Result<std::vector<std::string>> installed_programs() {
     const std::string directory = TRY(own_directory());
+    std::vector<const char*> places{"sallyportd", "../libexec/sallyport"};
+    for (const Process& row : kProcesses) places.insert(places.end(), row.places.begin(), row.places.end());
     std::vector<std::string> paths;
-    for (const char* program : kPrograms)
-        if (const auto path = policy::GuestPath::parse(program, directory)) paths.emplace_back(path->text());
+    for (const char* place : places)
+        if (const auto path = policy::GuestPath::parse(place, directory)) paths.emplace_back(path->text());
     return paths;
 }
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::starter

@@ -1,5 +1,5 @@
-// What the admin wrote down, read for the broker by the policy tool.
-// Runs in:  broker, before lockdown()
+// What the admin wrote down, read by the policy tool.
+// Runs in:  starter
 // Input:    the admin's files; base/trusted_file.hpp judges them
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
 
-namespace sallyport::broker {
+namespace sallyport::starter {
 
 /// Opens a file or directory of the admin's, as base/trusted_file.hpp does. A relative path begins at the working directory,
 /// the way to which is judged too.
@@ -34,4 +34,4 @@ struct ReadPolicy {
 /// Has the policy tool compile the policy, in its sandbox, and checks the result.
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options);
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::starter

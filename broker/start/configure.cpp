@@ -1,7 +1,7 @@
-// What the admin wrote down, read for the broker by the policy tool.
-// Runs in:  broker, before lockdown()
+// What the admin wrote down, read by the policy tool.
+// Runs in:  starter
 // Input:    the admin's files; base/trusted_file.hpp judges them
-#include "broker/configure.hpp"
+#include "broker/start/configure.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,30 +12,15 @@
 #include <cstdlib>
 
 #include "base/trusted_file.hpp"
-#include "broker/spawn.hpp"
+#include "broker/start/spawn.hpp"
+#include "broker/take_over.hpp"
 #include "ipc/limits.hpp"
 
-namespace sallyport::broker {
+namespace sallyport::starter {
 
 namespace {
 
-constexpr std::array kToolPlaces{"../bin/sallyport-policy", "../policy/cli/sallyport-policy"};
 constexpr const char* kDefaultConfig = "/etc/qemu/qemu-ga.conf";
-
-// `input` is what the tool reads for us, as it is called in messages.
-Checked<std::string> ask_tool(const std::string& input, std::vector<std::string> arguments,
-                              std::vector<FdRef> descriptors) {
-    const PlainUser user = TRY(plain_user());
-    const Executable tool = TRY(open_helper(kToolPlaces));
-    auto answer = run_tool({.executable = tool.file,
-                            .arguments = std::move(arguments),
-                            .descriptors = std::move(descriptors),
-                            .user = user,
-                            .limit = kMaxCompiledSize,
-                            .deadline_ms = kCompileDeadlineMs});
-    const bool is_refused = !answer && answer.error().code == Errc::kInvalid;
-    return about(is_refused ? input : tool.path, std::move(answer));
-}
 
 }  // namespace
 
@@ -54,11 +39,12 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     policy::compiled::Service options;
     const auto ask = [&](std::vector<std::string> arguments,
                          std::vector<FdRef> descriptors) -> Checked<void> {
-        arguments.insert(arguments.begin(), {"sallyport-policy", "service", "--output-fd", "3"});
+        arguments.insert(arguments.begin(), {"service", "--output-fd", "3"});
         arguments.emplace_back("--");
         arguments.insert(arguments.end(), words.begin(), words.end());
-        const std::string answer =
-            TRY(ask_tool("command line or configuration", std::move(arguments), std::move(descriptors)));
+        const std::string answer = TRY(run_tool({.input = "command line or configuration",
+                                                 .arguments = std::move(arguments),
+                                                 .descriptors = std::move(descriptors)}));
         if (!options.ParseFromString(answer)) return failure(Errc::kInvalid, "the policy tool's answer");
         return {};
     };
@@ -91,18 +77,13 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
-    std::string compiled = TRY(ask_tool(options.policy(),
-                                        {"sallyport-policy", "compile", "--input-fd", "4", "--name",
-                                         options.policy(), "--output-fd", "3", "--passwd-fd", "5"},
-                                        {file, users}));
-    policy::Policy policy = TRY(about(options.policy(), policy::load(compiled)));
-    // As if each rule that freezes had named it.
-    for (policy::Rule& rule : policy.rules)
-        if (rule.freeze && rule.hooks.empty()) rule.hooks = options.fsfreeze_hook();
-    policy.narrowed_to = {};
-    for (const std::uint32_t number : options.commands())
-        if (const auto command = command_from_number(number)) policy.narrowed_to.add(*command);
+    std::string compiled =
+        TRY(run_tool({.input = options.policy(),
+                      .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd",
+                                    "3", "--passwd-fd", "5"},
+                      .descriptors = {file, users}}));
+    policy::Policy policy = TRY(about(options.policy(), broker::load_policy(compiled, options)));
     return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};
 }
 
-}  // namespace sallyport::broker
+}  // namespace sallyport::starter

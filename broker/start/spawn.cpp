@@ -1,55 +1,45 @@
-// Starting the programs that the broker starts: the policy compiler, the nursery and the helpers that the policy needs.
-// Runs in:  broker, before lockdown(); afterwards no process can be started
+// Starting what the starter starts, by the rows of processes.hpp, and becoming the broker at the end.
+// Runs in:  starter; the broker can start no process
 // Relies on: clone3(2), close_range(2), execveat(2); /proc
-#include "broker/spawn.hpp"
+#include "broker/start/spawn.hpp"
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/sched.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstdio>
-#include <memory>
-#include <string_view>
+#include <optional>
 
-#include "broker/audit.hpp"
+#include "base/clock.hpp"
+#include "broker/start/installation.hpp"
 #include "ipc/channel.hpp"
+#include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
 
-namespace sallyport::broker {
+namespace sallyport::starter {
 
 namespace {
 
-constexpr int kAside = 32;  // above the place of any descriptor that a program is given
-// The inspector sees the guest's mounts, network and host name.
-constexpr std::uint64_t kInspectorNamespaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
-constexpr std::uint64_t kNurseryNamespaces = kInspectorNamespaces | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS;
+constexpr int kAside = 24;  // above the place of any descriptor that a program is given
 
-// One program, and what happens in its process before it is executed.
+// One program, and what its process is before it is executed.
 struct Plan {
+    const Process& row;
     FdRef executable;
     std::vector<std::string> arguments;
     std::vector<FdRef> descriptors;  // become 3, 4, ...
-    Status (*prepare)(const Plan&);
-    PlainUser user = {};
-    std::uint64_t namespaces = 0;  // with a user namespace, `user` is all that is mapped in it
+    PlainUser user;
 };
 
-Status take_nothing(const Plan&) {
-    return {};
-}
-
 // Standard input, output and error.
-Status take_null(const Plan&) {
+Status take_null() {
     const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!null.is_open()) return system_error("/dev/null");
     for (int standard = 0; standard <= 2; ++standard)
@@ -57,13 +47,8 @@ Status take_null(const Plan&) {
     return {};
 }
 
-Status take_null_and_capabilities(const Plan& plan) {
-    TRY(take_null(plan));
-    return sandbox::carry_capabilities_over_exec();
-}
-
-Status take_user(const Plan& plan) {
-    const auto [uid, gid] = plan.user;
+Status take_user(const PlainUser& user) {
+    const auto [uid, gid] = user;
     if (::geteuid() == 0 &&
         (::setgroups(0, nullptr) != 0 || ::setresgid(gid, gid, gid) != 0 || ::setresuid(uid, uid, uid) != 0))
         return system_error(
@@ -72,15 +57,23 @@ Status take_user(const Plan& plan) {
     return {};
 }
 
+// A plain process takes its user here, or by itself, once it has the right to do so in a user namespace of its own.
+Status prepare(const Plan& plan) {
+    if (plan.row.standard == Standard::kNull) TRY(take_null());
+    if (plan.row.runs_as != RunsAs::kPlain) return {};
+    if (plan.row.apart == Apart::kNothing) return take_user(plan.user);
+    return sandbox::carry_capabilities_over_exec();
+}
+
 // Takes the descriptors and the program itself, as the next, into their places, and executes it, which closes all others. Comes
 // back only if that fails.
-Error become(const Plan& plan, char* const* arguments) {
+Error become(std::span<const FdRef> descriptors, FdRef executable, char* const* arguments) {
     // First out of the way, then into place: a descriptor may stand where another belongs.
-    std::array<int, 8> moved{};
-    SALLYPORT_CHECK(plan.descriptors.size() < moved.size());
+    std::array<int, kAside - 3> moved{};
+    SALLYPORT_CHECK(descriptors.size() < moved.size());
     std::size_t count = 0;
-    for (const FdRef fd : plan.descriptors) moved[count++] = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kAside);
-    moved[count++] = ::fcntl(plan.executable.get(), F_DUPFD_CLOEXEC, kAside);
+    for (const FdRef fd : descriptors) moved[count++] = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kAside);
+    moved[count++] = ::fcntl(executable.get(), F_DUPFD_CLOEXEC, kAside);
     int next = 3;
     for (std::size_t at = 0; at < count; ++at)
         if (::dup2(moved[at], next++) < 0) return system_error("dup2").error();
@@ -103,14 +96,14 @@ struct Pipe {
 
 // THREAT: /proc may hide other users' processes, and ours once they cannot be dumped. So each is opened while it is still a copy
 // of us that waits; the descriptors stay good whatever it becomes.
-Result<Helper> look_at(pid_t pid) {
-    Helper helper{.pid = pid, .socket = {}, .proc = {}, .status = {}};
-    helper.proc =
+Result<Running> look_at(pid_t pid) {
+    Running running{.pid = pid, .socket = {}, .proc = {}, .status = {}};
+    running.proc =
         UniqueFd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!helper.proc.is_open()) return system_error("/proc/PID");
-    helper.status = UniqueFd(::openat(helper.proc.get(), "status", O_RDONLY | O_CLOEXEC));
-    if (!helper.status.is_open()) return system_error("/proc/PID/status");
-    return helper;
+    if (!running.proc.is_open()) return system_error("/proc/PID");
+    running.status = UniqueFd(::openat(running.proc.get(), "status", O_RDONLY | O_CLOEXEC));
+    if (!running.status.is_open()) return system_error("/proc/PID/status");
+    return running;
 }
 
 std::vector<char*> argument_pointers(std::vector<std::string>& arguments) {
@@ -160,109 +153,121 @@ Result<std::string> collect(FdRef source, std::size_t limit, int deadline_ms) {
     }
 }
 
-// In the new process, which waits until it has been looked at, and ends if the broker does.
+// In the new process, which waits until it has been looked at, and ends if the starter does.
 [[noreturn]] void carry_out(const Plan& plan, char* const* arguments, Pipe& go, FdRef fault) {
     char word = 0;
     go.in.reset();
     if (::read(go.out.get(), &word, 1) != 1) ::_exit(127);
-    const Status prepared = plan.prepare(plan);
-    const Error error = prepared ? become(plan, arguments) : prepared.error();
+    const Status prepared = prepare(plan);
+    const Error error = prepared ? become(plan.descriptors, plan.executable, arguments) : prepared.error();
     // The same program on both sides: what is a literal here is one there.
     [[maybe_unused]] const ssize_t told = ::write(fault.get(), &error, sizeof error);
     ::_exit(127);
 }
 
 // Starts the program; an error of its process, up to the execution, is ours.
-Result<Helper> start(Plan plan) {
+Result<Running> begin(Plan plan) {
     const std::vector<char*> pointers = argument_pointers(plan.arguments);
     Pipe go = TRY(Pipe::make());
     Pipe fault = TRY(Pipe::make());
-    clone_args how{.flags = plan.namespaces, .exit_signal = SIGCHLD};
+    clone_args how{.flags = namespaces_of(plan.row.apart), .exit_signal = SIGCHLD};
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &how, sizeof how));
-    if (pid < 0 && plan.namespaces == 0) return system_error("clone3");
+    if (pid < 0 && how.flags == 0) return system_error("clone3");
     if (pid < 0)
         return system_error("clone3: new namespaces (are user namespaces switched off on this system?)");
     if (pid == 0) carry_out(plan, pointers.data(), go, fault.in);
     fault.in.reset();
-    Helper helper = TRY(look_at(pid));
-    if (plan.namespaces != 0) TRY(write_id_maps(helper.proc, plan.user));
+    Running running = TRY(look_at(pid));
+    if (how.flags != 0) TRY(write_id_maps(running.proc, plan.user));
     if (::write(go.in.get(), "1", 1) != 1) return system_error("write");
     Error error{};
     if (::read(fault.out.get(), &error, sizeof error) == sizeof error) return std::unexpected(error);
-    return helper;
+    return running;
 }
 
-// The same for a program that speaks with us by a socket, its descriptor 3; others that it is given come behind that.
-Result<Helper> start_peer(Plan plan) {
-    auto [ours, theirs] = TRY(ipc::socket_pair());
-    plan.descriptors.insert(plan.descriptors.begin(), theirs);
-    Helper helper = TRY(start(std::move(plan)));
-    helper.socket = std::move(ours);
-    return helper;
+std::vector<std::string> words_of(const Process& row, const PlainUser& user, const Terms& terms) {
+    std::vector<std::string> words{row.title};
+    if (row.verb != nullptr) words.emplace_back(row.verb);
+    if (row.runs_as == RunsAs::kPlain)
+        words.insert(words.end(), {std::to_string(user.uid), std::to_string(user.gid)});
+    words.insert(words.end(), terms.words.begin(), terms.words.end());
+    return words;
 }
 
-}  // namespace
+std::optional<FdRef> lent(Lent what, const Terms& terms) {
+    switch (what) {
+        case Lent::kNothing:
+            return std::nullopt;
+        case Lent::kState:
+            return terms.state;
+        case Lent::kRing:
+            return terms.ring;
+        case Lent::kClock:
+            return terms.clock;
+        case Lent::kSetup:
+            return terms.setup;
+    }
+    check_failed();
+}
 
-Result<std::string> run_tool(const ToolRun& run) {
-    Pipe answer = TRY(Pipe::make());
-    std::vector<FdRef> descriptors{answer.in};
-    descriptors.insert(descriptors.end(), run.descriptors.begin(), run.descriptors.end());
-    const Helper tool = TRY(start({.executable = run.executable,
-                                   .arguments = run.arguments,
-                                   .descriptors = std::move(descriptors),
-                                   .prepare = take_user,
-                                   .user = run.user}));
+// What the tool answers, and how it ends.
+Result<std::string> take_answer(const Running& tool, Pipe& answer) {
     answer.in.reset();
-    auto text = collect(answer.out, run.limit, run.deadline_ms);
+    auto text = collect(answer.out, kMaxCompiledSize, kCompileDeadlineMs);
     if (!text) ::kill(tool.pid, SIGKILL);
     const auto ended = wait_for_success(tool.pid);
     if (text && !ended) return std::unexpected(ended.error());
     return text;
 }
 
-Result<Helper> start_launcher(FdRef executable) {
-    return start_peer(
-        {.executable = executable, .arguments = {"sallyport-launcher"}, .prepare = take_nothing});
+}  // namespace
+
+Checked<std::string> run_tool(const ToolRun& run) {
+    const Executable program = TRY(open_program(kTool));
+    Pipe answer = TRY(Pipe::make());
+    Plan plan{.row = kTool,
+              .executable = program.file,
+              .arguments = run.arguments,
+              .descriptors = {answer.in},
+              .user = TRY(plain_user())};
+    plan.arguments.insert(plan.arguments.begin(), kTool.title);
+    plan.descriptors.insert(plan.descriptors.end(), run.descriptors.begin(), run.descriptors.end());
+    const Running tool = TRY(about(program.path, begin(std::move(plan))));
+    auto text = take_answer(tool, answer);
+    const bool is_refused = !text && text.error().code == Errc::kInvalid;
+    return about(is_refused ? run.input : program.path, std::move(text));
 }
 
-Result<Helper> start_recorder(FdRef executable, const RecorderFiles& files, const policy::AuditTerms& terms) {
-    return start_peer({.executable = executable,
-                       .arguments = {"sallyport-recorder", std::to_string(terms.max_size),
-                                     std::to_string(terms.keep), terms.goes_on ? "let-go" : "wait"},
-                       .descriptors = {files.state, files.ring, files.clock},
-                       .prepare = take_nothing});
+Checked<Running> start(const Process& row, const Terms& terms) {
+    const Executable program = TRY(open_program(row));
+    auto [ours, theirs] = TRY(ipc::socket_pair());
+    Plan plan{.row = row, .executable = program.file, .descriptors = {theirs}};
+    if (row.runs_as == RunsAs::kPlain) plan.user = TRY(plain_user());
+    plan.arguments = words_of(row, plan.user, terms);
+    for (const Lent what : row.lent)
+        if (const auto fd = lent(what, terms)) plan.descriptors.push_back(*fd);
+    Running running = TRY(about(program.path, begin(std::move(plan))));
+    running.socket = std::move(ours);
+    return running;
 }
 
-Result<Helper> start_files(FdRef executable, FdRef setup, FdRef state) {
-    return start_peer({.executable = executable,
-                       .arguments = {"sallyport-files"},
-                       .descriptors = {setup, state},
-                       .prepare = take_nothing});
+Result<UniqueFd> sealed(std::string_view bytes) {
+    UniqueFd file(::memfd_create("sallyport-setup", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!file.is_open()) return system_error("memfd_create");
+    if (::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+        return system_error("write");
+    if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+        return system_error("F_ADD_SEALS");
+    return file;
 }
 
-Result<Helper> start_nursery(FdRef executable, const PlainUser& user) {
-    return start_peer(
-        {.executable = executable,
-         .arguments = {"sallyport-nursery", "nursery", std::to_string(user.uid), std::to_string(user.gid)},
-         .prepare = take_null_and_capabilities,
-         .user = user,
-         .namespaces = kNurseryNamespaces});
+Complaint execute_broker(FdRef setup, std::span<const UniqueFd> others) {
+    const auto program = open_program(kBroker);
+    if (!program) return program.error();
+    std::vector<FdRef> descriptors{setup};
+    descriptors.insert(descriptors.end(), others.begin(), others.end());
+    std::vector<std::string> words{kBroker.title};
+    return {become(descriptors, program->file, argument_pointers(words).data()), program->path};
 }
 
-Result<Helper> start_inspector(FdRef executable, const PlainUser& user, CommandSet commands) {
-    std::array<char, 20> bits{};
-    std::to_chars(bits.begin(), bits.end(), commands.bits(), 16);
-    return start_peer({.executable = executable,
-                       .arguments = {"sallyport-inspector", std::to_string(user.uid),
-                                     std::to_string(user.gid), bits.data()},
-                       .prepare = take_null_and_capabilities,
-                       .user = user,
-                       .namespaces = kInspectorNamespaces});
-}
-
-Result<Helper> start_guard(FdRef executable) {
-    return start_peer(
-        {.executable = executable, .arguments = {"sallyport-guard", "serve"}, .prepare = take_null});
-}
-
-}  // namespace sallyport::broker
+}  // namespace sallyport::starter

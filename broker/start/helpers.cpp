@@ -1,0 +1,149 @@
+// The other processes of the agent: started, told what follows from the policy, and proved while we can still look at them.
+// Runs in:  starter
+#include "broker/start/helpers.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <charconv>
+
+#include "broker/files/needs.hpp"
+#include "broker/guard/mark.hpp"
+#include "broker/guard_link.hpp"
+#include "broker/launch.hpp"
+#include "broker/start/kept_state.hpp"
+#include "broker/start/prove.hpp"
+#include "broker/workers.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+#include "sandbox/lockdown.hpp"
+
+namespace sallyport::starter {
+
+namespace {
+
+// Gives the guard its rows, and has it locked down. `is_marked`: an earlier run left the mark.
+Status tell_rows(FdRef guard, const policy::Policy& policy, bool is_marked, FdRef state) {
+    ipc::GuardRequest request;
+    std::size_t rows = 0;
+    for (const policy::Rule& rule : policy.rules) {
+        if (!rule.freeze) continue;
+        if (rows++ == kMaxFreezeRows) return failure(Errc::kLimit, "more than 64 rules with 'freeze'");
+        *request.mutable_add_row()->mutable_selection() = *rule.freeze;
+        TRY(broker::tell_guard(guard, request));
+    }
+    struct statx info{};
+    if (::statx(state.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &info) != 0) return system_error("statx");
+    request.mutable_lock()->set_take_over(is_marked);
+    request.mutable_lock()->set_state_mount(info.stx_mnt_id);
+    return broker::tell_guard(guard, request);
+}
+
+Result<ipc::GuardReply> decoded(std::string_view frame) {
+    ipc::GuardReply reply;
+    std::string scratch;
+    TRY(ipc::decode(frame, reply, scratch));
+    return reply;
+}
+
+// Whether file systems are still frozen. If the state directory is on one of them they are thawed first.
+Result<bool> is_still_frozen(FdRef guard, std::string_view said) {
+    const ipc::GuardReady ready = TRY(decoded(said)).ready();
+    if (!ready.thaws()) return ready.frozen() > 0;
+    const std::string next = TRY(await_frame(guard));
+    const ipc::GuardReply reply = TRY(decoded(next));
+    if (!reply.has_thawed() || reply.thawed().left() > 0)
+        return failure(Errc::kInvalid, "the state directory's file system cannot be thawed");
+    return false;
+}
+
+// What the inspector gets of the policy: of each rule that shows something, what.
+ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
+    ipc::ReplyRules rules;
+    for (const policy::Rule& rule : policy.rules) {
+        CommandSet shown = rule.commands;
+        shown &= commands;
+        if (rule.effect != policy::Effect::kAllow || shown.is_empty()) continue;
+        ipc::ReplyRule& row = *rules.add_rules();
+        for (const Command& command : kCommands)
+            if (shown.has(command.id)) row.add_commands(static_cast<std::uint32_t>(command.id));
+        if (rule.expires) row.set_expires(*rule.expires);
+        if (rule.reply) *row.mutable_filter() = *rule.reply;
+    }
+    return rules;
+}
+
+}  // namespace
+
+Checked<Guard> start_guard(const policy::Policy& policy, FdRef state) {
+    const bool is_marked = TRY(guard::FrozenMark::is_set(state));
+    if (!is_marked && !policy::needs_guard(policy)) return Guard();
+    if (!TRY(is_free(state))) return failure(Errc::kInvalid, "another agent uses this state directory");
+    Running guard = TRY(start(kGuard, {}));
+    TRY(of(kGuard, tell_rows(guard.socket, policy, is_marked, state)));
+    const std::string said = TRY(prove(kGuard, guard, bits_of(sandbox::guard_capabilities())));
+    const bool is_frozen = TRY(of(kGuard, is_still_frozen(guard.socket, said)));
+    return Guard{.socket = std::move(guard.socket), .is_frozen = is_frozen};
+}
+
+Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const RecorderFiles& files) {
+    Running recorder =
+        TRY(start(kRecorder, {.words = {std::to_string(terms.max_size), std::to_string(terms.keep),
+                                        terms.goes_on ? "let-go" : "wait"},
+                              .state = files.state,
+                              .ring = files.ring,
+                              .clock = files.clock}));
+    TRY(prove(kRecorder, recorder, 0));
+    return std::move(recorder.socket);
+}
+
+Checked<UniqueFd> start_files(const FilesTerms& terms, FdRef state) {
+    if (!policy::allowed_commands(terms.policy).has(CommandId::kFileOpen)) return UniqueFd();
+    std::vector<UniqueFd> trees;
+    const sandbox::FilesNeeds needs = TRY(files::needs_of(terms.policy, trees));
+    ipc::FilesSetup setup;
+    setup.set_policy(terms.compiled);
+    for (const std::string& path : terms.own) setup.add_own(path);
+    setup.set_floor(terms.floor);
+    std::string bytes;
+    ipc::encode(setup, bytes);
+    const UniqueFd memory = TRY(about(kFiles.name, sealed(bytes)));
+    Running files = TRY(start(kFiles, {.state = state, .setup = memory}));
+    TRY(prove(kFiles, files, bits_of(sandbox::files_capabilities(needs))));
+    return std::move(files.socket);
+}
+
+Checked<UniqueFd> start_nursery() {
+    Running nursery = TRY(start(kNursery, {}));
+    TRY(prove(kNursery, nursery, 0));
+    TRY(rehearse(nursery));
+    return std::move(nursery.socket);
+}
+
+Checked<UniqueFd> start_launcher(const policy::Policy& policy) {
+    ipc::LauncherTable table = broker::power_rows(policy);
+    for (const policy::Rule& rule : policy.rules)
+        if (!rule.hooks.empty() && table.hooks().empty()) table.add_hooks(rule.hooks);
+    table.set_hook_deadline_ms(kHookDeadlineMs);
+    if (table.rows().empty() && table.hooks().empty()) return UniqueFd();
+    Running launcher = TRY(start(kLauncher, {}));
+    TRY(of(kLauncher, broker::tell_launcher(launcher.socket, table)));
+    TRY(prove(kLauncher, launcher, bits_of(sandbox::launcher_capabilities(table.asks_kernel()))));
+    return std::move(launcher.socket);
+}
+
+Checked<UniqueFd> start_inspector(const policy::Policy& policy) {
+    CommandSet commands = policy::allowed_commands(policy);
+    for (const Command& row : kCommands)
+        if (row.answered_by != AnsweredBy::kInspector) commands.remove(row.id);
+    if (commands.is_empty()) return UniqueFd();
+    std::array<char, 20> bits{};
+    std::to_chars(bits.begin(), bits.end(), commands.bits(), 16);
+    Running inspector = TRY(start(kInspector, {.words = {bits.data()}}));
+    TRY(of(kInspector, broker::tell_inspector(inspector.socket, reply_rules(policy, commands))));
+    TRY(prove(kInspector, inspector, 0));
+    return std::move(inspector.socket);
+}
+
+}  // namespace sallyport::starter

@@ -1,0 +1,51 @@
+// The other processes of the agent: started, told what follows from the policy, and proved while we can still look at them.
+// Runs in:  starter
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/complaint.hpp"
+#include "ipc/unique_fd.hpp"
+#include "policy/decide.hpp"
+
+namespace sallyport::starter {
+
+// Each gives back our end of the process's socket, or none if the policy does not make it necessary. Errors: of every step, about
+// the process.
+
+/// The guard, if a rule lets file systems be frozen or an earlier run left some frozen. To be called before anything is
+/// opened to be written: the state directory may lie on one of those.
+struct Guard {
+    UniqueFd socket;
+    bool is_frozen = false;  // still, what an earlier run has frozen
+};
+Checked<Guard> start_guard(const policy::Policy& policy, FdRef state);
+
+/// The recorder.
+struct RecorderFiles {
+    FdRef state;
+    FdRef ring;
+    FdRef clock;
+};
+Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const RecorderFiles& files);
+
+/// The files hand, if a rule lets files be opened.
+struct FilesTerms {
+    const policy::Policy& policy;
+    const std::string& compiled;   // the same
+    std::vector<std::string> own;  // paths that no rule opens
+    policy::WallTime floor = 0;
+};
+Checked<UniqueFd> start_files(const FilesTerms& terms, FdRef state);
+
+/// The nursery, and a rehearsal worker.
+Checked<UniqueFd> start_nursery();
+
+/// The launcher, if the policy names something that may be started.
+Checked<UniqueFd> start_launcher(const policy::Policy& policy);
+
+/// The inspector, if the policy allows a command that it answers.
+Checked<UniqueFd> start_inspector(const policy::Policy& policy);
+
+}  // namespace sallyport::starter

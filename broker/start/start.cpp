@@ -1,0 +1,197 @@
+// What is done between the command line and the first host byte: everything is opened, started and proved.
+// Runs in:  starter
+// Input:    the admin's files; base/trusted_file.hpp judges them
+#include "broker/start/start.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/clock.hpp"
+#include "broker/files/kernel.hpp"
+#include "broker/files/needs.hpp"
+#include "broker/guard/mark.hpp"
+#include "broker/start/helpers.hpp"
+#include "broker/start/installation.hpp"
+#include "broker/start/kept_state.hpp"
+#include "broker/start/open_channel.hpp"
+#include "broker/start/spawn.hpp"
+#include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
+#include "ipc/ring.hpp"
+
+namespace sallyport::starter {
+
+namespace {
+
+using broker::Handover;
+using policy::compiled::Service;
+
+constexpr rlim_t kLeastDescriptors = kMaxOpenFiles + 128;  // those of the host, and ours
+static_assert(kLeastDescriptors == 640, "as the message says");
+
+// Blocked signals are read from a descriptor, so that nothing is interrupted; SIGPIPE is an errno to us.
+Result<UniqueFd> take_signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGTERM);
+    ::sigaddset(&set, SIGINT);
+    ::sigaddset(&set, SIGHUP);
+    if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return system_error("sigprocmask");
+    if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return system_error("signal");
+    UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd.is_open()) return system_error("signalfd");
+    return fd;
+}
+
+Status prepare_process() {
+    // A file that may grow no more is an error to whoever writes it.
+    if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return system_error("signal");
+    // Groups of whoever started us would be the nursery's, too, and it cannot drop them itself.
+    if (::geteuid() == 0 && ::setgroups(0, nullptr) != 0)
+        return system_error("groups cannot be dropped (is this a user namespace with one user?)");
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("getrlimit");
+    if (files.rlim_max < kLeastDescriptors)
+        return failure(Errc::kLimit,
+                       "fewer than the 640 descriptors that are needed: raise the hard limit "
+                       "(LimitNOFILE=, ulimit -Hn)");
+    files.rlim_cur = files.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("setrlimit");
+    // For those whose memory is locked. Where it may not be raised, less of their memory is.
+    const rlimit memory{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    [[maybe_unused]] const int raised = ::setrlimit(RLIMIT_MEMLOCK, &memory);
+    return {};
+}
+
+// THREAT: a local user who may list the state directory holds its lock while he does, and the log cannot be rotated. Whose directory that is
+// besides is the admin's to know.
+void warn_of_open_state(const std::string& path, FdRef state) {
+    struct stat info{};
+    if (::fstat(state.get(), &info) != 0 || (info.st_mode & 077U) == 0) return;
+    const Error error{Errc::kProof,
+                      "can be read or entered by others, who could hold up the audit log: take that from "
+                      "them (chmod go-rwx)"};
+    ::dprintf(STDERR_FILENO, "sallyportd: warning: %s\n", text_of({error, path}).c_str());
+}
+
+// THREAT: whoever reads our standard error, a terminal or a pipe, stops doing so, and the broker waits in write(). It gets a description
+// of its own that never waits. Where there can be none (a socket, a file, somebody else's terminal) it has what we have.
+void do_not_wait_for_standard_error() {
+    struct stat info{};
+    if (::fstat(STDERR_FILENO, &info) != 0 || (!S_ISCHR(info.st_mode) && !S_ISFIFO(info.st_mode))) return;
+    const UniqueFd own(::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (own.is_open()) ::dup2(own.get(), STDERR_FILENO);
+}
+
+// A directory that a rule allows may be made, or mounted, later: no error, but more often a mistake.
+void note_missing_directories(const policy::Policy& policy, Handover& handover) {
+    for (const policy::Rule& rule : policy.rules) {
+        for (const policy::FileRule& file : rule.files) {
+            if (rule.effect == policy::Effect::kDeny || files::find_path(file.under, O_DIRECTORY)) continue;
+            Handover::Missing& missing = *handover.add_missing();
+            missing.set_rule(rule.id);
+            missing.set_under(file.under);
+        }
+    }
+}
+
+// Where there is a guard: the mark says from now on what is so.
+Status open_mark(bool is_frozen, FdRef state, Outfit& outfit) {
+    auto mark = TRY(guard::FrozenMark::open(state));
+    TRY(mark.set(is_frozen));
+    outfit.message.set_boot(mark.boot());
+    outfit.message.set_is_frozen(is_frozen);
+    outfit.add(Handover::FROZEN_MARK, std::move(mark).release());
+    return {};
+}
+
+// The guard comes first, and then what is kept in the state directory: the guard may have to thaw that. Gives back the latest time
+// that is known.
+Checked<policy::WallTime> use_state(const policy::Policy& policy, const Service& options, FdRef state,
+                                    Outfit& outfit) {
+    Guard guard = TRY(start_guard(policy, state));
+    KeptHandles handles = TRY(about(options.statedir(), reserve_handles(state)));
+    outfit.message.set_first_handle(handles.first);
+    outfit.add(Handover::STATE_LOCK, std::move(handles.lock));
+    const KeptTime kept_time = TRY(about(options.statedir(), open_kept_time(state)));
+    outfit.message.set_floor(kept_time.floor);
+    auto ring = TRY(about("recorder", ipc::Ring::create()));
+    outfit.add(Handover::RECORDER, TRY(start_recorder(policy.audit, {state, ring.fd(), kept_time.file})));
+    outfit.add(Handover::RING, std::move(ring).release());
+    if (guard.socket.is_open()) TRY(about(options.statedir(), open_mark(guard.is_frozen, state, outfit)));
+    outfit.add(Handover::GUARD, std::move(guard.socket));
+    return ExpiryClock(kept_time.floor, read_clocks()).now();
+}
+
+}  // namespace
+
+void Outfit::add(Handover::Descriptor what, UniqueFd descriptor) {
+    if (!descriptor.is_open()) return;
+    message.add_descriptors(what);
+    descriptors.push_back(std::move(descriptor));
+}
+
+Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options) {
+    const std::string directory = TRY(about("working directory", working_directory()));
+    std::vector<std::string> paths = TRY(installed_programs());
+    for (const std::string& raw : {options.statedir(), options.statedir() + "/audit.jsonl", options.logfile(),
+                                   options.pidfile(), options.policy(), options.config()})
+        if (const auto path = policy::GuestPath::parse(raw, directory)) paths.emplace_back(path->text());
+    return paths;
+}
+
+Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const std::vector<std::string>& own) {
+    const policy::Policy& policy = read.policy;
+    TRY(prepare_process());
+    const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
+    warn_of_open_state(options.statedir(), state);
+    std::vector<std::string> untouched = own;
+    // What is in a folder of hooks is started by root.
+    for (const policy::Rule& rule : policy.rules)
+        if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
+    TRY(files::refuse_links(policy));
+    Outfit outfit;
+    outfit.message.set_policy(read.compiled);
+    *outfit.message.mutable_options() = options;
+    outfit.message.set_directory(TRY(about("working directory", working_directory())));
+    const policy::WallTime floor = TRY(use_state(policy, options, state, outfit));
+    outfit.add(Handover::NOTIFY, TRY(connect_to_manager()));
+    outfit.channel = TRY(about(options.path(), open_channel(options)));
+    outfit.add(Handover::NURSERY, TRY(start_nursery()));
+    outfit.add(Handover::LAUNCHER, TRY(start_launcher(policy)));
+    outfit.add(Handover::INSPECTOR, TRY(start_inspector(policy)));
+    const FilesTerms terms{
+        .policy = policy, .compiled = read.compiled, .own = std::move(untouched), .floor = floor};
+    outfit.add(Handover::FILES, TRY(start_files(terms, state)));
+    note_missing_directories(policy, outfit.message);
+    outfit.add(Handover::SIGNALS, TRY(take_signals()));
+    do_not_wait_for_standard_error();
+    outfit.add(Handover::OWN_STATUS, UniqueFd(::open("/proc/self/status", O_RDONLY | O_CLOEXEC)));
+    return outfit;
+}
+
+Complaint become_broker(Outfit& outfit, const policy::Policy& policy) {
+    const Service& options = outfit.message.options();
+    const bool makes_socket = outfit.channel.kind == Service::UNIX_LISTEN && !outfit.channel.fd.is_open();
+    if (const auto listening = start_listening(outfit.channel, options, policy); !listening)
+        return {listening.error(), options.path()};
+    outfit.message.set_channel(outfit.channel.kind);
+    outfit.message.set_made_socket(makes_socket);
+    outfit.add(Handover::CHANNEL, std::move(outfit.channel.fd));
+    std::string bytes;
+    ipc::encode(outfit.message, bytes);
+    const auto setup = sealed(bytes);
+    Complaint failed =
+        setup ? execute_broker(*setup, outfit.descriptors) : Complaint(setup.error(), "broker");
+    if (makes_socket) ::unlink(options.path().c_str());
+    return failed;
+}
+
+}  // namespace sallyport::starter
