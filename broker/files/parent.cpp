@@ -71,14 +71,17 @@ Parent::End Parent::hear() {
 
 // By the raw call: the filter lets through these flags and nothing else.
 Parent::End Parent::start_clerk() {
-    // An honest broker asks for no more.
-    if (children_.size() >= kMaxClerks || count_killed() >= kMaxHungClerks) return kFailed;
     ipc::FilesReply reply;
+    // An honest broker asks for no more. One that does is told no: it gains nothing by that, and others keep their files.
+    if (children_.size() >= kMaxClerks || count_killed() >= kMaxHungClerks) {
+        reply.mutable_clerk_not_started()->set_sys_errno(EAGAIN);
+        return say(reply) ? std::nullopt : End(kFailed);
+    }
     int process = -1;
     auto sockets = ipc::socket_pair();
     const long pid =
         sockets ? ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr) : -1;
-    if (pid == 0) return become_clerk(std::move(sockets->second));
+    if (pid == 0) return become_clerk(*std::move(sockets));
     if (pid < 0) {
         reply.mutable_clerk_not_started()->set_sys_errno(sockets ? errno : sockets.error().sys_errno);
         return say(reply) ? std::nullopt : End(kFailed);
@@ -90,12 +93,13 @@ Parent::End Parent::start_clerk() {
     return ipc::give(broker_, bytes_, std::span(&given, 1)) ? std::nullopt : End(kFailed);
 }
 
-// Nothing of the parent and of other clerks is left to it.
-int Parent::become_clerk(UniqueFd socket) {
+// Nothing of the parent and of other clerks is left to it, nor the broker's end of its socket, or it would not see that closed.
+int Parent::become_clerk(std::pair<UniqueFd, UniqueFd> sockets) {
     children_.clear();
     broker_.reset();
+    sockets.first.reset();
     if (!hand_.table.enter_process() || !sandbox::lockdown_clerk(hand_.parent, hand_.needs)) return kFailed;
-    return Clerk(std::move(socket), hand_.table, hand_.clock).run();
+    return Clerk(std::move(sockets.second), hand_.table, hand_.clock).run();
 }
 
 bool Parent::kill_clerk(std::uint64_t number) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -46,7 +47,7 @@ private:
     bool wait() const;
     End hear();
     End start_clerk();
-    int become_clerk(UniqueFd socket);
+    int become_clerk(std::pair<UniqueFd, UniqueFd> sockets);
     bool kill_clerk(std::uint64_t number);
     bool bury();
     bool say(const ipc::FilesReply& reply);

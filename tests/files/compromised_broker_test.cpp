@@ -355,8 +355,30 @@ TEST_F(CompromisedBroker, CannotHaveMoreClerksThanThereMayBe) {
     for (std::size_t at = 1; at < kMaxClerks; ++at) clerks.push_back(start_clerk());
     ipc::FilesRequest request;
     request.mutable_new_clerk();
-    parent_.say(request);
-    expect_hand_ends();
+    for (int times = 0; times < 3; ++times) {
+        parent_.say(request);
+        const auto said = parent_.hear<ipc::FilesReply>();
+        ASSERT_TRUE(said);
+        EXPECT_EQ(said->message.clerk_not_started().sys_errno(), EAGAIN);
+        EXPECT_TRUE(said->fds.empty());
+        EXPECT_EQ(children_of(hand_->pid()).size(), kMaxClerks);
+    }
+    EXPECT_TRUE(opened(path("read/file"), Mode::READ).is_open()) << "the others go on";
+    clerks.pop_back();
+    const auto ended = parent_.hear<ipc::FilesReply>();
+    ASSERT_TRUE(ended && ended->message.has_clerk_ended());
+    clerks.push_back(start_clerk());
+    EXPECT_EQ(children_of(hand_->pid()).size(), kMaxClerks);
+}
+
+TEST_F(CompromisedBroker, LetsAClerkGoByClosingItsSocketAndTheOthersGoOn) {
+    Peer other = std::exchange(clerk_, start_clerk());
+    clerk_ = Peer();
+    const auto said = parent_.hear<ipc::FilesReply>();
+    ASSERT_TRUE(said);
+    EXPECT_EQ(said->message.clerk_ended().clerk(), 2U);
+    clerk_ = std::move(other);
+    EXPECT_TRUE(opened(path("read/file"), Mode::READ).is_open());
 }
 
 TEST_F(CompromisedBroker, CannotHaveAnythingKilledButClerks) {
