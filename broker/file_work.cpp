@@ -110,15 +110,14 @@ void take_failed(const Context& context, Place& place, const ipc::FailedReport& 
 void take_work(const Context& context, Place& place, ClerkReport& said) {
     const auto& [clerk, report, file, is_late] = said;
     if (report.has_failed()) return take_failed(context, place, report.failed());
-    if (report.has_opened() && place->task.order.has_open()) return take_opened(context, place, said);
+    if (report.has_opened()) return take_opened(context, place, said);
     Reply reply;
-    if (report.has_sought() && place->task.order.has_seek()) {
+    if (report.has_sought()) {
         reply.mutable_file_seek()->set_position(report.sought().position());
-    } else if (report.has_closed() && place->task.order.has_close()) {
+    } else if (report.has_closed()) {
         reply.mutable_file_close();
     } else {
         const Refusal lost = lost_work(*place, said);
-        close_opened(context.session, said);
         if (!place->task.order.has_open()) lost_clerk(context.session, said);
         return take_back(place).refuse(context, lost);
     }
@@ -228,11 +227,7 @@ bool end_late_work(const Context& context, std::int64_t now_ns) {
 
 void hear_clerks(const Context& context) {
     const std::int64_t now = boottime_ns();
-    while (auto said = context.session.files_hand.hear_clerk(now)) {
-        conclude(context, *said);
-        // It came with a report that has no file.
-        if (said->file.is_open()) context.session.files_hand.close(std::move(said->file));
-    }
+    while (auto said = context.session.files_hand.hear_clerk(now)) conclude(context, *said);
     give_out(context);
 }
 

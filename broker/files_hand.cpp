@@ -22,6 +22,23 @@ ipc::FileOrder order_to_close() {
     return order;
 }
 
+/// What a report about each order is called.
+ipc::FileReport::OpCase answer_to(ipc::FileOrder::OpCase order) {
+    switch (order) {
+        case ipc::FileOrder::kOpen:
+            return ipc::FileReport::kOpened;
+        case ipc::FileOrder::kRead:
+        case ipc::FileOrder::kWrite:
+            return ipc::FileReport::kMoved;
+        case ipc::FileOrder::kSeek:
+            return ipc::FileReport::kSought;
+        case ipc::FileOrder::kClose:
+            return ipc::FileReport::kClosed;
+        default:
+            return ipc::FileReport::OP_NOT_SET;
+    }
+}
+
 }  // namespace
 
 FilesHand::Clerk* FilesHand::find(std::uint64_t number) {
@@ -46,7 +63,7 @@ std::size_t FilesHand::count_kept() const {
 
 bool FilesHand::is_moving() const {
     return std::ranges::any_of(
-        clerks_, [](const Clerk& clerk) { return clerk.due_ns != 0 && clerk.moves && clerk.has_arena; });
+        clerks_, [](const Clerk& clerk) { return clerk.due_ns != 0 && clerk.moves() && clerk.has_arena; });
 }
 
 bool FilesHand::may_be_at_work(std::uint64_t number) const {
@@ -59,9 +76,11 @@ Status FilesHand::tell(const ipc::FilesRequest& request) {
     return ipc::send(parent_, bytes_, ipc::WhenFull::kFail);
 }
 
+// Those that are let go end at once, and then there is room again.
 bool FilesHand::want_clerk() {
     if (is_coming_) return true;
-    if (killed_.size() >= kMaxHungClerks || clerks_.size() + killed_.size() >= kMaxClerks) return false;
+    if (killed_.size() >= kMaxHungClerks) return false;
+    if (clerks_.size() + killed_.size() + let_go_.size() >= kMaxClerks) return !let_go_.empty();
     ipc::FilesRequest request;
     request.mutable_new_clerk();
     is_coming_ = tell(request).has_value();
@@ -87,8 +106,8 @@ bool FilesHand::order(std::uint64_t number, const Work& work) {
     to_map.mutable_arena();
     if (work.arena != nullptr && !clerk->has_arena && !send(*clerk, to_map, work.arena->fd())) return false;
     clerk->has_arena |= work.arena != nullptr;
-    clerk->closes = work.order.has_close();
-    clerk->moves = work.order.has_read() || work.order.has_write();
+    clerk->at_work = work.order.op_case();
+    clerk->most = work.order.has_read() ? work.order.read().size() : work.order.write().size();
     if (!send(*clerk, work.order, work.file)) return false;
     clerk->due_ns = boottime_ns() + kFileTimeoutNs;
     return true;
@@ -138,7 +157,9 @@ void FilesHand::close_kept(std::uint64_t number) {
 void FilesHand::let_extra_go() {
     std::size_t free = 0;
     std::erase_if(clerks_, [&](const Clerk& clerk) {
-        return clerk.due_ns == 0 && !clerk.keeps && ++free > kMaxFreeClerks;
+        const bool is_extra = clerk.due_ns == 0 && !clerk.keeps && ++free > kMaxFreeClerks;
+        if (is_extra) let_go_.insert(clerk.number);
+        return is_extra;
     });
 }
 
@@ -155,8 +176,20 @@ void FilesHand::give_up(std::uint64_t number) {
     if (ignored.file.is_open()) to_close_.push_back(std::move(ignored.file));
     ipc::FilesRequest request;
     request.mutable_kill_clerk()->set_clerk(number);
-    if (!clerk->has_ended && tell(request)) killed_.insert(number);
+    if (!clerk->has_ended) {
+        (void)tell(request);
+        killed_.insert(number);
+    }
     forget(number);
+}
+
+// THREAT: a clerk that was taken over, or is confused, says something else than what it was asked for, and keeps a file that nobody
+// knows of. Whatever is not about its order is no report.
+bool FilesHand::is_answer(const Clerk& clerk, const ClerkReport& said) {
+    const ipc::FileReport& report = said.report;
+    if (said.file.is_open() && !report.has_opened()) return false;
+    if (report.has_failed()) return clerk.at_work != ipc::FileOrder::kWrite;
+    return report.op_case() == answer_to(clerk.at_work) && report.moved().size() <= clerk.most;
 }
 
 FilesHand::Said FilesHand::hear(Clerk& clerk, ClerkReport& said) {
@@ -166,8 +199,10 @@ FilesHand::Said FilesHand::hear(Clerk& clerk, ClerkReport& said) {
     if (!fds_.empty()) said.file = std::move(fds_[0]);
     for (UniqueFd& more : fds_)
         if (more.is_open()) to_close_.push_back(std::move(more));
-    if (!got || fds_.size() > 1 || !ipc::decode(frame_.bytes, said.report, bytes_)) return Said::kFault;
-    clerk.keeps = said.report.has_opened() ? !said.file.is_open() : clerk.keeps && !clerk.closes;
+    if (!got || fds_.size() > 1 || !ipc::decode(frame_.bytes, said.report, bytes_) || !is_answer(clerk, said))
+        return Said::kFault;
+    clerk.keeps = said.report.has_opened() ? !said.file.is_open()
+                                           : clerk.keeps && clerk.at_work != ipc::FileOrder::kClose;
     return Said::kReport;
 }
 
@@ -222,6 +257,7 @@ Result<int> FilesHand::hear_parent() {
     if (!reply.has_clerk_ended()) return failure(Errc::kInvalid, "files: unexpected frame");
     const std::uint64_t ended = reply.clerk_ended().clerk();
     killed_.erase(ended);
+    let_go_.erase(ended);
     // Of one that is at work the end is heard where its report would be.
     Clerk* clerk = find(ended);
     if (clerk != nullptr) clerk->has_ended = true;

@@ -20,7 +20,8 @@
 
 namespace sallyport::broker {
 
-/// What a clerk has said; its file, if one came with that. Nothing (OP_NOT_SET): it has ended, broke its contract, or is late.
+/// What a clerk has said about its order; its file, if that was to open one. Nothing (OP_NOT_SET): it has ended, said something
+/// else, or is late, and is given up.
 struct ClerkReport {
     std::uint64_t clerk = 0;
     ipc::FileReport report;
@@ -79,13 +80,16 @@ private:
     struct Clerk {
         std::uint64_t number = 0;
         UniqueFd socket;
-        std::int64_t due_ns = 0;   // 0: nothing to do
-        bool keeps = false;        // a file
-        bool closes = false;       // what it is at work on,
-        bool moves = false;        // or between a file and the arena
+        std::int64_t due_ns = 0;                                      // 0: nothing to do
+        bool keeps = false;                                           // a file
+        ipc::FileOrder::OpCase at_work = ipc::FileOrder::OP_NOT_SET;  // on this; or was, last
+        std::size_t most = 0;                                         // bytes that this is about
         bool is_unwanted = false;  // the file that it keeps, once its order is done
         bool has_arena = false;
         bool has_ended = false;
+        [[nodiscard]] bool moves() const {
+            return at_work == ipc::FileOrder::kRead || at_work == ipc::FileOrder::kWrite;
+        }
     };
     Clerk* find(std::uint64_t number);
     [[nodiscard]] std::uint64_t free_clerk() const;
@@ -93,6 +97,7 @@ private:
     bool send(Clerk& clerk, const ipc::FileOrder& order, FdRef file);
     enum class Said : std::uint8_t { kNothing, kReport, kFault };
     Said hear(Clerk& clerk, ClerkReport& said);
+    static bool is_answer(const Clerk& clerk, const ClerkReport& said);
     void give_up(std::uint64_t number);
     void forget(std::uint64_t number);
     void close_waiting();
@@ -101,6 +106,7 @@ private:
     UniqueFd parent_;
     std::vector<Clerk> clerks_;
     std::set<std::uint64_t> killed_;  // that have not ended
+    std::set<std::uint64_t> let_go_;  // the same; they have nothing to do
     std::vector<UniqueFd> to_close_;
     bool is_coming_ = false;  // a clerk
     std::uint64_t last_ = 0;

@@ -139,7 +139,8 @@ void PlayedFiles::carry_out(Clerk& clerk, const ipc::FileOrder& order, const Uni
     } else {
         promise(!file.is_open(), "nothing comes with other orders");
     }
-    if (const int fault = std::exchange(fault_, 0)) return fail(clerk, fault);
+    if (const int fault = std::exchange(fault_, 0))
+        return order.has_write() ? stop_writing(clerk, fault) : fail(clerk, fault);
     if (order.has_open()) return open(clerk, order.open());
     if (order.has_seek()) return seek(clerk, order.seek());
     if (!order.has_close()) return move(clerk, order, file);
@@ -161,6 +162,12 @@ void PlayedFiles::tell(const Clerk& clerk, const ipc::FileReport& report, FdRef 
     if (file.get() < 0)
         (void)ipc::send(clerk.socket, bytes, ipc::WhenFull::kFail);
     else
+void PlayedFiles::stop_writing(const Clerk& clerk, int sys_errno) {
+    ipc::FileReport report;
+    report.mutable_moved()->set_sys_errno(sys_errno);
+    tell(clerk, report);
+}
+
         (void)ipc::give(clerk.socket, bytes, std::span(&file, 1));
 }
 

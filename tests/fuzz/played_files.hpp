@@ -43,6 +43,7 @@ private:
     static void tell(const Clerk& clerk, const ipc::FileReport& report, FdRef file = FdRef(-1));
     [[nodiscard]] std::string name_of(FdRef file) const;
     void make(const std::string& name, std::uint64_t size);
+    static void stop_writing(const Clerk& clerk, int sys_errno);
 
     std::map<std::string, UniqueFd> files_;
     std::vector<Clerk> clerks_;
