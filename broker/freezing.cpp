@@ -120,6 +120,8 @@ void hear_thawed(const Context& context, const ipc::Thawed& thawed) {
 void hear_trimmed(const Context& context, const ipc::Trimmed& trimmed) {
     std::optional<Trim>& trim = context.session.freezing.trim;
     if (!trim) return;
+    if (trimmed.last() && trimmed.has_error())
+        return take_back(trim).refuse(context, refusal_of(trimmed.error()));
     if (trimmed.last()) {
         Reply reply;
         reply.mutable_fstrim()->Swap(&trim->reply);

@@ -39,6 +39,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(getdents64),      kAny, kAny,                        kA, "directories of /sys"},
     SyscallRule{SCMP_SYS(pread64),         kAny, kAny,                        kA, "the list of mounts; files of /sys"},
     SyscallRule{SCMP_SYS(clone),           is_int(0, CLONE_PIDFD | SIGCHLD), kAny, kG, "freezer, spare, helpers; no thread, no namespace"},
+    SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,        kG, "kill a planner at its deadline"},
     SyscallRule{SCMP_SYS(mlockall),        kAny, kAny,                        kG, "a child's memory"},
     SyscallRule{SCMP_SYS(fstatfs),         kAny, kAny,                        kG, "whether it is of the kind that the policy means"},
     SyscallRule{SCMP_SYS(capset),          kAny, kAny,                        kG, "the planner, a new child, drops what it has"},

@@ -30,6 +30,10 @@ ipc::MountError mount_error(ipc::MountError::Step step, const std::string& point
     return error;
 }
 
+ipc::MountError plan_error(const Error& error) {
+    return mount_error(ipc::MountError::PLAN, "", error.sys_errno == 0 ? EIO : error.sys_errno);
+}
+
 // By the first of its mount points that can be opened. One that is covered, or a file, is no error: then nothing.
 std::optional<Held> open_system(const Planned& system, const ipc::FreezeSelection& selection,
                                 std::optional<ipc::MountError>& error) {
@@ -102,9 +106,7 @@ void Guard::list(std::uint32_t row) {
 std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error) {
     // A list that could not be made is not a list of nothing.
     const Status made = freeze.chosen_only() ? std::exchange(listed_, {}) : make_plan(row_);
-    if (!made)
-        error = mount_error(ipc::MountError::PLAN, "",
-                            made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
+    if (!made) error = plan_error(made.error());
     if (freeze.chosen_only()) {
         std::vector<Planned> chosen;
         for (const std::uint32_t number : freeze.chosen())
@@ -184,12 +186,15 @@ Result<std::uint32_t> Guard::thaw_everything() {
 
 // In a child, since it can take hours; it tells the broker itself, and its end is the end.
 void Guard::trim(const ipc::Trim& trim) {
-    ipc::GuardReply last;
-    last.mutable_trimmed()->set_last(true);
-    std::optional<ipc::MountError> unopened;
-    if (trim.row() >= rows_.size() || phase_ != Phase::kIdle || trimmer_.is_open() ||
-        !make_plan(rows_[trim.row()]))
-        return send(last);
+    const auto refuse = [this](const ipc::MountError& error) {
+        ipc::GuardReply reply;
+        reply.mutable_trimmed()->set_last(true);
+        *reply.mutable_trimmed()->mutable_error() = error;
+        send(reply);
+    };
+    if (trim.row() >= rows_.size() || phase_ != Phase::kIdle || trimmer_.is_open())
+        return refuse(mount_error(ipc::MountError::TRIM, "", EBUSY));
+    if (const Status made = make_plan(rows_[trim.row()]); !made) return refuse(plan_error(made.error()));
     const auto body = [&] {
         for (const Planned& system : plan_) {
             std::optional<ipc::MountError> error;
@@ -205,7 +210,7 @@ void Guard::trim(const ipc::Trim& trim) {
     };
     auto child = fork_child(body);
     plan_.clear();
-    if (!child) return send(last);
+    if (!child) return refuse(mount_error(ipc::MountError::TRIM, "", child.error().sys_errno));
     trimmer_ = *std::move(child);
 }
 

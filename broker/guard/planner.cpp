@@ -4,9 +4,12 @@
 #include "broker/guard/planner.hpp"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 #include "broker/freeze_plan/plan.hpp"
 #include "broker/guard/spawn.hpp"
@@ -23,6 +26,8 @@ constexpr std::size_t kPart = 32 << 10U;  // bytes of one frame, and less than a
 constexpr std::size_t kMaxPlaces = 65'536;
 constexpr std::size_t kMaxPlan = std::size_t{16} << 20U;  // bytes of all its frames
 constexpr std::int64_t kPatience = 5'000'000'000;         // ns
+constexpr std::int64_t kDeathPatience =
+    500'000'000;  // ns: one that is killed has ended then, unless it waits for a disk
 
 Result<std::vector<freeze_plan::FileSystem>> make(FdRef mounts_file, const freeze_plan::BlockGraph& graph,
                                                   const ipc::FreezeSelection& selection) {
@@ -133,10 +138,21 @@ Result<std::vector<Planned>> Planner::plan(const ipc::FreezeSelection& selection
     }));
     theirs.reset();
     auto plan = hear(ours, due_ns);
-    // Nobody but the guard and its family is there when the first file system is frozen.
     ours.reset();
-    TRY(wait_for(process_, due_ns));
+    const Status ended = end_process(plan ? due_ns : now_ns());
+    if (plan && !ended) return std::unexpected(ended.error());
     return plan;
+}
+
+// Nobody but the guard and its family is there when the first file system is frozen.
+//
+// THREAT: a read of /sys, or of the list of mounts, never ends. One planner is killed for that, and not each order after it refused.
+Status Planner::end_process(std::int64_t due_ns) {
+    const Status ended = wait_for(process_, due_ns);
+    if (ended) return {};
+    ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+    (void)wait_for(process_, now_ns() + kDeathPatience);
+    return ended;
 }
 
 }  // namespace sallyport::guard

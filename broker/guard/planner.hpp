@@ -39,7 +39,7 @@ public:
     static Result<Planner> open();
 
     /// What `selection` selects, in the order of freezing. The child has ended when this returns; it has none of the
-    /// descriptors `kept_from_it`. Errors: kLimit if it takes too long, kSystem, those of add_part().
+    /// descriptors `kept_from_it`. Errors: kLimit if it takes too long and is killed, kSystem, those of add_part().
     Result<std::vector<Planned>> plan(const ipc::FreezeSelection& selection,
                                       std::span<const int> kept_from_it);
 
@@ -47,10 +47,12 @@ public:
 
 private:
     void tell(FdRef guard, const ipc::FreezeSelection& selection) const;  // in the child
+    /// Waits for its end until then, and kills it after that. Errors: kLimit if it had to be killed.
+    Status end_process(std::int64_t due_ns);
 
     UniqueFd mounts_;
     freeze_plan::BlockGraph graph_;
-    UniqueFd process_;  // of the last; one that does not end is not followed by another
+    UniqueFd process_;  // of the last; one that cannot be killed is not followed by another
 };
 
 }  // namespace sallyport::guard

@@ -154,6 +154,89 @@ TEST(Planner, HoldsNoCapabilityAndNoSocketButItsOwn) {
     EXPECT_TRUE(eventually([&] { return !is_running(planner); }));
 }
 
+class PlannerThat : public testing::Test {
+protected:
+    /// Gives the order, and the planner that is forked for it `act`s when it is about to say something.
+    void give(const ipc::GuardRequest& order, void (*act)(pid_t planner)) {
+        ASSERT_EQ(trace(PTRACE_SEIZE, guard_.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
+        guard_.say(order);
+        planner_ = hold_planner(guard_.pid());
+        act(planner_);
+        trace(PTRACE_DETACH, guard_.pid(), 0, 0);
+    }
+    static void die(pid_t planner) {
+        int status = 0;
+        ::kill(planner, SIGKILL);
+        EXPECT_EQ(::waitpid(planner, &status, __WALL), planner);
+    }
+    /// As in a read of /sys that does not end.
+    static void hang(pid_t planner) { trace(PTRACE_DETACH, planner, 0, SIGSTOP); }
+    static ipc::GuardRequest list() {
+        ipc::GuardRequest order;
+        order.mutable_list();
+        return order;
+    }
+    static ipc::GuardRequest freeze(bool chosen_only) {
+        ipc::GuardRequest order;
+        order.mutable_freeze()->set_freeze(1);
+        order.mutable_freeze()->set_chosen_only(chosen_only);
+        return order;
+    }
+    static ipc::GuardRequest trim() {
+        ipc::GuardRequest order;
+        order.mutable_trim();
+        return order;
+    }
+    static void expect_unplanned(const ipc::MountError& error, int sys_errno) {
+        EXPECT_EQ(error.step(), ipc::MountError::PLAN);
+        EXPECT_EQ(error.sys_errno(), sys_errno);
+    }
+    /// That the next order is carried out as if nothing had been.
+    void expect_that_it_goes_on() {
+        EXPECT_EQ(guard_.freeze(guard_.list("/mnt/fs0")), 1U);
+        guard_.thaw();
+        guard_.say(trim());
+        ipc::GuardReply reply = guard_.hear();
+        while (!reply.trimmed().last()) reply = guard_.hear();
+        EXPECT_FALSE(reply.trimmed().has_error());
+    }
+
+    std::vector<std::unique_ptr<LoopFs>> systems_ = make_systems(1);
+    GuardAlone guard_;
+    pid_t planner_ = -1;
+};
+
+TEST_F(PlannerThat, DiesHasListedNothingSoThatAFreezeByThatListFails) {
+    give(list(), die);
+    EXPECT_EQ(guard_.hear().listed().mounts_size(), 0);
+    guard_.say(freeze(true));
+    expect_unplanned(guard_.hear().freeze_failed().error(), EIO);
+    expect_that_it_goes_on();
+}
+
+TEST_F(PlannerThat, DiesFailsTheFreeze) {
+    give(freeze(false), die);
+    expect_unplanned(guard_.hear().freeze_failed().error(), EIO);
+    expect_that_it_goes_on();
+}
+
+TEST_F(PlannerThat, DiesFailsTheTrim) {
+    give(trim(), die);
+    const ipc::GuardReply reply = guard_.hear();
+    EXPECT_TRUE(reply.trimmed().last());
+    expect_unplanned(reply.trimmed().error(), EIO);
+    expect_that_it_goes_on();
+}
+
+TEST_F(PlannerThat, HangsIsKilledAndTheNextIsStarted) {
+    give(trim(), hang);
+    const ipc::GuardReply reply = guard_.hear();
+    EXPECT_TRUE(reply.trimmed().last());
+    expect_unplanned(reply.trimmed().error(), ETIMEDOUT);
+    EXPECT_FALSE(is_running(planner_));
+    expect_that_it_goes_on();
+}
+
 TEST(BetweenListAndFreeze, NothingHappenedAndTheChosenFileSystemIsFrozen) {
     const auto systems = make_systems(2);
     const GuardAlone guard;

@@ -335,9 +335,10 @@ TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
 TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
     const auto rows = installed({"", Process::kGuard, {}});
     for (const SyscallRule& row : rows)
-        for (const int call : {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SYS_fork, SYS_vfork,
-                               SYS_socketpair, SYS_recvfrom, SYS_capset, SYS_seccomp,
-                               SYS_landlock_restrict_self, SYS_prctl, SYS_shutdown, SYS_statx, SYS_fstatfs})
+        for (const int call :
+             {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_socketpair, SYS_recvfrom,
+              SYS_capset, SYS_seccomp, SYS_landlock_restrict_self, SYS_prctl, SYS_shutdown, SYS_statx,
+              SYS_fstatfs, SYS_pidfd_send_signal})
             EXPECT_NE(row.call, call) << row.reason;
     // A filter on top of another takes away only: what the planner needs the guard has.
     const auto guard = installed({"", Process::kGuard, {.forks = true}});

@@ -166,6 +166,23 @@ TEST_F(FreezingRequests, AReportAboutAnEarlierThawDoesNotEndATrim) {
     EXPECT_TRUE(reply().has_fstrim());
 }
 
+TEST_F(FreezingRequests, ATrimOfWhatCannotBeFoundOutIsNoTrimOfNothing) {
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    ipc::GuardReply last;
+    last.mutable_trimmed()->set_last(true);
+    last.mutable_trimmed()->mutable_error()->set_step(ipc::MountError::PLAN);
+    last.mutable_trimmed()->mutable_error()->set_sys_errno(EIO);
+    guard_says(last);
+    const Reply said = reply();
+    EXPECT_FALSE(said.has_fstrim());
+    EXPECT_EQ(said.error().reason(), ipc::SYSTEM);
+    EXPECT_EQ(said.error().sys_errno(), EIO);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("verdict":"fail")")) << log[0];
+    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+}
+
 TEST_F(FreezingRequests, AFreezeWhoseWorkerEndsIsRecordedAndTheNextIsNotAnsweredForIt) {
     ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
     expect_told(true);
