@@ -17,7 +17,7 @@ constexpr std::uint64_t kProcfsRoot = 1;  // its inode number, in every procfs
 constexpr std::string_view kDeleted = " (deleted)";
 
 Result<UniqueFd> above(FdRef directory) {
-    return open_at(directory, "..", {.flags = O_PATH | O_DIRECTORY});
+    return open_at(directory, "..", O_PATH | O_DIRECTORY);
 }
 
 bool is_kind_accepted(std::uint32_t mode, const policy::Kinds& kinds) {

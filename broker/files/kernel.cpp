@@ -48,20 +48,17 @@ Result<std::string> read_link(FdRef directory, const char* name) {
 
 }  // namespace
 
-Result<UniqueFd> open_at(FdRef directory, const std::string& name, const How& how) {
-    open_how asked = {.flags = static_cast<unsigned>(how.flags | O_CLOEXEC),
-                      .mode = how.bits,
-                      .resolve = how.resolve | std::uint64_t{RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS}};
-    for (int tries = 0;; ++tries) {
-        UniqueFd fd(
-            static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &asked, sizeof asked)));
-        if (fd.is_open()) return fd;
-        if (errno != EAGAIN || tries == 16) return system_error("openat2");
-    }
+Result<UniqueFd> open_at(FdRef directory, const std::string& name, int flags) {
+    // No link, and so no magic link. One name, or an absolute path: there is nothing for RESOLVE_BENEATH to hold.
+    open_how asked = {.flags = static_cast<unsigned>(flags | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS};
+    UniqueFd fd(
+        static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &asked, sizeof asked)));
+    if (!fd.is_open()) return system_error("openat2");
+    return fd;
 }
 
 Result<UniqueFd> find_path(const std::string& path, int flags) {
-    return open_at(FdRef(AT_FDCWD), path, {.flags = O_PATH | flags});
+    return open_at(FdRef(AT_FDCWD), path, O_PATH | flags);
 }
 
 Result<Facts> look_at(FdRef found) {
@@ -94,7 +91,7 @@ Status wait_for_changes(FdRef directory) {
     std::uint64_t random = 0;
     if (::getrandom(&random, sizeof random, 0) != sizeof random) return system_error("getrandom");
     // That it is not there is what is expected.
-    (void)open_at(directory, ".sallyport-" + std::to_string(random), {.flags = O_PATH});
+    (void)open_at(directory, ".sallyport-" + std::to_string(random), O_PATH);
     return {};
 }
 

@@ -30,18 +30,11 @@ struct Facts {
     std::uint64_t size = 0;
 };
 
-/// An openat2(2): the flags, the permission bits of a new file, and what the kernel refuses on the way.
-struct How {
-    int flags = 0;
-    std::uint32_t bits = 0;
-    std::uint64_t resolve = 0;
-};
-
-/// Opens `name` at `directory`. No magic link is ever followed, and no link unless `how` says so.
+/// Opens `name` at `directory`: one name, or "..", which is the directory above it. A new file has no permission bits. A link is ELOOP.
 ///
-/// THREAT: directories are swapped while the kernel looks. It checks each step itself, so there is no check of ours to race
-/// against; when a rename makes its own check inconclusive it is asked again. Errors: kSystem.
-Result<UniqueFd> open_at(FdRef directory, const std::string& name, const How& how);
+/// THREAT: a link takes the name's place while we look. The kernel refuses it itself, so there is no check of ours to race against.
+/// Errors: kSystem.
+Result<UniqueFd> open_at(FdRef directory, const std::string& name, int flags);
 
 /// Opens the absolute `path` for nothing (O_PATH): neither read nor woken up. A link anywhere is ELOOP. Errors: kSystem.
 Result<UniqueFd> find_path(const std::string& path, int flags = 0);

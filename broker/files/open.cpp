@@ -3,7 +3,6 @@
 #include "broker/files/open.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -94,7 +93,7 @@ Status give_mode(FdRef made, std::uint32_t bits) {
 // Nothing is left of a file that could not be made as the rule says. Unless somebody has put another in its place.
 void take_back(const Place& place, FdRef made) {
     const auto ours = look_at(made);
-    const auto found = open_at(place.parent, place.name, {.flags = O_PATH, .resolve = RESOLVE_BENEATH});
+    const auto found = open_at(place.parent, place.name, O_PATH);
     const auto theirs = found ? look_at(*found) : std::unexpected(found.error());
     if (ours && theirs && ours->id == theirs->id) ::unlinkat(place.parent.get(), place.name.c_str(), 0);
 }
@@ -103,7 +102,7 @@ void take_back(const Place& place, FdRef made) {
 // bit gives the file to another group. Made with no permission at all first, so that nobody opens it in between.
 Outcome<UniqueFd> make(const Place& place, const OpenMode& mode, std::uint32_t bits) {
     const int flags = use_flags(mode) | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-    UniqueFd made = TRY(open_at(place.parent, place.name, {.flags = flags, .resolve = RESOLVE_BENEATH}));
+    UniqueFd made = TRY(open_at(place.parent, place.name, flags));
     if (auto owned = give_mode(made, bits); !owned) {
         take_back(place, made);
         return std::unexpected(owned.error());
@@ -113,7 +112,7 @@ Outcome<UniqueFd> make(const Place& place, const OpenMode& mode, std::uint32_t b
 
 Outcome<UniqueFd> create(const Attempt& attempt, const Place& place) {
     const auto& [table, order, rule, forbidden] = attempt;
-    const UniqueFd above = TRY(open_at(place.parent, "..", {.flags = O_PATH | O_DIRECTORY}));
+    const UniqueFd above = TRY(open_at(place.parent, "..", O_PATH | O_DIRECTORY));
     TRY(judge_procfs(attempt, place.parent, above, rule));
     if (!order.mode.may_create) return std::unexpected(Unopened("nothing has that name", ENOENT));
     if (!rule.access.create) return refused("the rule does not let files be created");

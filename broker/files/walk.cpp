@@ -3,7 +3,6 @@
 #include "broker/files/walk.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -45,7 +44,7 @@ void add_names(Walk& walk, std::string_view path) {
 }
 
 Outcome<Place> place_of_directory(UniqueFd directory) {
-    UniqueFd parent = TRY(open_at(directory, "..", {.flags = O_PATH | O_DIRECTORY}));
+    UniqueFd parent = TRY(open_at(directory, "..", O_PATH | O_DIRECTORY));
     return Place{.parent = std::move(parent), .name = ".", .found = std::move(directory)};
 }
 
@@ -71,16 +70,16 @@ May may(const Walk& walk, const policy::GuestPath& here) {
 Result<UniqueFd> look_up(const Walk& walk, const std::string& name) {
     const int flags = O_PATH | O_NOFOLLOW;
     if (!walk.rest.empty()) {
-        auto directory = open_at(walk.at, name, {.flags = flags | O_DIRECTORY, .resolve = RESOLVE_BENEATH});
+        auto directory = open_at(walk.at, name, flags | O_DIRECTORY);
         if (directory || directory.error().sys_errno != ENOTDIR) return directory;
     }
-    return open_at(walk.at, name, {.flags = flags, .resolve = RESOLVE_BENEATH});
+    return open_at(walk.at, name, flags);
 }
 
 // THREAT: a local user sets a link of a thousand steps up from a deep directory. Each costs a look at all above it.
 Outcome<void> go_up(Walk& walk) {
     if (++walk.ups > kMaxUps) return std::unexpected(Unopened("too many steps up", ELOOP));
-    walk.at = TRY(open_at(walk.at, "..", {.flags = O_PATH | O_DIRECTORY}));
+    walk.at = TRY(open_at(walk.at, "..", O_PATH | O_DIRECTORY));
     walk.text.resize(walk.text.empty() ? 0 : walk.text.rfind('/'));
     // It may have been moved since we came through its parent.
     return judge_way(walk.at, walk.attempt.forbidden);
@@ -156,7 +155,7 @@ Outcome<Place> find(const Attempt& attempt) {
     // What is wrong may lie behind something denied, and then it is not told.
     if (!parent) return walk_by_hand(attempt);
     const std::string name(path.substr(slash + 1));
-    auto found = open_at(*parent, name, {.flags = O_PATH, .resolve = RESOLVE_BENEATH});
+    auto found = open_at(*parent, name, O_PATH);
     if (!found && found.error().sys_errno != ENOENT) return walk_by_hand(attempt);
     return Place{.parent = *std::move(parent), .name = name, .found = found ? *std::move(found) : UniqueFd()};
 }
