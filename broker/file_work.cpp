@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "broker/files/order.hpp"
 #include "broker/under_way.hpp"
 #include "ipc/limits.hpp"
 
@@ -29,15 +30,27 @@ Refusal refusal_of(const ipc::FailedReport& failed) {
     return {.reason = ipc::SYSTEM, .sys_errno = failed.sys_errno(), .why = failed.why().c_str()};
 }
 
-bool is_granted(const FileWork& work, const ipc::OpenedReport& opened) {
-    return std::ranges::any_of(work.task.grants, [&](const policy::Grant& grant) {
-        return grant.rule == opened.rule() && grant.file == opened.file();
-    });
+// The grants for where the file lies: what was decided, or, if a link led elsewhere, what is decided now.
+std::vector<policy::Grant> grants_for(const Session& session, const FileWork& work,
+                                      const ipc::OpenedReport& opened) {
+    if (opened.place().empty()) return work.task.grants;
+    const auto place = policy::GuestPath::parse(opened.place(), "/");
+    const auto mode = files::to_open_mode(work.task.order.open().mode());
+    if (!place || place->text() != opened.place() || !mode) return {};
+    return policy::decide_file_open(session.policy, *place, mode->wanted, session.clock.now()).grants;
+}
+
+// The one by which a clerk says that it has opened a file. Nothing if the policy does not agree.
+std::optional<policy::Grant> grant_of(const Session& session, const FileWork& work,
+                                      const ipc::OpenedReport& opened) {
+    for (const policy::Grant& grant : grants_for(session, work, opened))
+        if (grant.rule == opened.rule() && grant.file == opened.file()) return grant;
+    return std::nullopt;
 }
 
 // What is wrong with a file that was opened; its reason is unspecified if nothing is.
-Refusal fault_of(const Session& session, const FileWork& work, const ClerkReport& said) {
-    if (!is_granted(work, said.report.opened()))
+Refusal fault_of(const Session& session, bool is_granted) {
+    if (!is_granted)
         return {.reason = ipc::REFUSED, .why = "no allow rule covers this path and mode any more"};
     if (session.files_hand.count_kept() > kMaxKeptFiles)
         return {
@@ -47,27 +60,25 @@ Refusal fault_of(const Session& session, const FileWork& work, const ClerkReport
     return {};
 }
 
-void keep(const Context& context, Place& place, ClerkReport& said) {
+void keep(const Context& context, Place& place, ClerkReport& said, const policy::Grant& grant) {
     Session& session = context.session;
     const ipc::OpenedReport& opened = said.report.opened();
-    const policy::Rule& rule = session.policy.rules[opened.rule()];
     const auto handle = session.handles.take();
     if (!handle) {
         close_opened(session, said);
         return take_back(place).refuse(context, {.reason = ipc::STATE_NOT_SAVED, .why = "state"});
     }
     const bool is_held = said.file.is_open();
-    session.files[*handle] =
-        OpenFile{.fd = std::move(said.file),
-                 .clerk = is_held ? 0 : said.clerk,
-                 .atime = opened.atime(),
-                 .rule = rule.id,
-                 .max_size = opened.is_regular() ? rule.files[opened.file()].max_size : std::nullopt,
-                 .expires = rule.expires,
-                 .appends = place->task.order.open().mode() == ipc::OpenOrder::APPEND ||
-                            place->task.order.open().mode() == ipc::OpenOrder::EXTEND,
-                 .opened_by = place->request.worker(),
-                 .opened_seq = place->request.seq()};
+    session.files[*handle] = OpenFile{.fd = std::move(said.file),
+                                      .clerk = is_held ? 0 : said.clerk,
+                                      .atime = opened.atime(),
+                                      .rule = session.policy.rules[grant.rule].id,
+                                      .max_size = opened.is_regular() ? grant.terms.max_size : std::nullopt,
+                                      .expires = grant.terms.expires,
+                                      .appends = place->task.order.open().mode() == ipc::OpenOrder::APPEND ||
+                                                 place->task.order.open().mode() == ipc::OpenOrder::EXTEND,
+                                      .opened_by = place->request.worker(),
+                                      .opened_seq = place->request.seq()};
     place->request.record.arguments.add("handle", *handle);
     Reply reply;
     reply.mutable_file_open()->set_handle(*handle);
@@ -78,11 +89,11 @@ void keep(const Context& context, Place& place, ClerkReport& said) {
 void take_opened(const Context& context, Place& place, ClerkReport& said) {
     Session& session = context.session;
     Request& request = place->request;
-    const Refusal fault = fault_of(session, *place, said);
-    if (is_granted(*place, said.report.opened()))
-        request.record.rule = session.policy.rules[said.report.opened().rule()].id;
+    const auto grant = grant_of(session, *place, said.report.opened());
+    const Refusal fault = fault_of(session, grant.has_value());
+    if (grant) request.record.rule = session.policy.rules[grant->rule].id;
     const bool is_wanted = session.worker.number == request.worker();
-    if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, place, said);
+    if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, place, said, *grant);
     close_opened(session, said);
     if (is_wanted) return take_back(place).refuse(context, fault);
     take_back(place).abandon(context.audit, "opened, and closed again: the worker had ended");

@@ -73,7 +73,8 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
         if (rule.effect == Effect::kDeny) continue;
         for (std::size_t file = 0; file < rule.files.size(); ++file)
             if (rule.files[file].access.covers(wanted) && path.is_within(rule.files[file].under))
-                grants.push_back({.rule = at, .file = file});
+                grants.push_back(
+                    {.rule = at, .file = file, .terms = {rule.files[file].max_size, rule.expires}});
     }
     if (grants.empty()) return {.why = Why::kNoRuleMatches};
     // Directories that hold the same path lie within each other, so the longest text is the deepest.

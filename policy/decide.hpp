@@ -117,10 +117,17 @@ enum class Why : std::uint8_t {
     kNoRuleMatches,  // no allow rule matches
 };
 
+/// What holds as long as a file is open.
+struct Terms {
+    std::optional<std::uint64_t> max_size;  // neither read nor written beyond this, if it is a regular file
+    std::optional<WallTime> expires;
+};
+
 /// One file rule of one allow rule under which a file may be opened, if the file's inode agrees.
 struct Grant {
     std::size_t rule = kNoRule;
     std::size_t file = 0;
+    Terms terms = {};
 };
 
 struct Decision {

@@ -123,6 +123,7 @@ Status Clerk::hand_over(Opened opened) {
     what.set_file(static_cast<std::uint32_t>(opened.grant.file));
     what.set_is_regular(opened.is_regular);
     what.set_atime(*atime);
+    what.set_place(opened.place);
     if (*steady) return say(report, opened.fd);
     kept_ = std::move(opened.fd);
     return say(report);

@@ -30,7 +30,7 @@ int use_flags(const OpenMode& mode) {
 // is about devices.
 Outcome<void> judge_device(const Attempt& attempt, const Facts& facts, const policy::FileRule& rule) {
     if (!S_ISBLK(facts.mode) || rule.under == "/dev" || rule.under.starts_with("/dev/")) return {};
-    const auto& [table, order, of_attempt, forbidden] = attempt;
+    const auto& [table, order, grant, of_attempt, forbidden] = attempt;
     if (policy::denials(table.policy(), order.mode.wanted, order.now).empty()) return {};
     return refused("a block device, beside a deny rule about files");
 }
@@ -45,25 +45,29 @@ Outcome<void> judge_procfs(const Attempt& attempt, FdRef found, FdRef parent, co
     return {};
 }
 
-// The rule by which a file at `path` may be opened for `wanted`: the attempt's own, if that is where the host said. Else the path is
+// Where a file lies, and the grant by which it may be opened there.
+struct Judged {
+    policy::Grant grant;
+    std::string place;  // empty: where the host said
+};
+
+// The grant by which a file at `path` may be opened for `wanted`: the attempt's own, if that is where the host said. Else the path is
 // judged as if the host had named it, and a rule that covers it must accept what is there.
-Outcome<const policy::FileRule*> rule_for(const Attempt& attempt, const std::string& path,
-                                          policy::Access wanted, const Facts* facts) {
-    const auto& [table, order, rule, forbidden] = attempt;
+Outcome<Judged> grant_for(const Attempt& attempt, const std::string& path, policy::Access wanted,
+                          const Facts* facts) {
+    const auto& [table, order, own_grant, rule, forbidden] = attempt;
     const auto real = policy::GuestPath::parse(path, "/");
-    if (!real || real->text() != path || table.is_own(*real))
-        return refused("it lies where nothing is opened");
+    if (!real || table.is_own(*real)) return refused("it lies where nothing is opened");
     const auto decision = policy::decide_file_open(table.policy(), *real, wanted, order.now);
     if (!decision.is_allowed()) return refused("a deny rule, or no allow rule, is about where it lies");
-    if (real->text() == order.path.text()) return &rule;
-    for (const policy::Grant& grant : decision.grants) {
-        const policy::FileRule& other = table.policy().rules[grant.rule].files[grant.file];
-        if (facts == nullptr || is_acceptable(*facts, other)) return &other;
-    }
+    if (real->text() == order.path.text()) return Judged{own_grant, {}};
+    for (const policy::Grant& grant : decision.grants)
+        if (facts == nullptr || is_acceptable(*facts, table.rule_of(grant)))
+            return Judged{grant, std::string(real->text())};
     return refused("the rule for the place where a link leads does not accept it");
 }
 
-Outcome<UniqueFd> open_existing(const Attempt& attempt, const Place& place) {
+Outcome<Opened> open_existing(const Attempt& attempt, const Place& place) {
     const OpenMode& mode = attempt.order.mode;
     const FdRef proc_self_fd = attempt.table.proc_self_fd();
     const Facts facts = TRY(look_at(place.found));
@@ -74,12 +78,17 @@ Outcome<UniqueFd> open_existing(const Attempt& attempt, const Place& place) {
     TRY(wait_for_changes(place.parent));
     const std::string path = TRY(path_of(proc_self_fd, place.found));
     if (is_deleted(path, place.name)) return refused("the name was taken away meanwhile");
-    const policy::FileRule* rule = TRY(rule_for(attempt, path, mode.wanted, &facts));
-    TRY(judge_procfs(attempt, place.found, place.parent, *rule));
-    TRY(judge_device(attempt, facts, *rule));
+    Judged judged = TRY(grant_for(attempt, path, mode.wanted, &facts));
+    const policy::FileRule& rule = attempt.table.rule_of(judged.grant);
+    TRY(judge_procfs(attempt, place.found, place.parent, rule));
+    TRY(judge_device(attempt, facts, rule));
     if (attempt.order.names_directory && !S_ISDIR(facts.mode))
         return std::unexpected(Unopened("not a directory", ENOTDIR));
-    return TRY(reopen(proc_self_fd, place.found, use_flags(mode) | (mode.truncate ? O_TRUNC : 0)));
+    UniqueFd fd = TRY(reopen(proc_self_fd, place.found, use_flags(mode) | (mode.truncate ? O_TRUNC : 0)));
+    return Opened{.fd = std::move(fd),
+                  .grant = judged.grant,
+                  .place = std::move(judged.place),
+                  .is_regular = S_ISREG(facts.mode)};
 }
 
 Status give_mode(FdRef made, std::uint32_t bits) {
@@ -110,8 +119,8 @@ Outcome<UniqueFd> make(const Place& place, const OpenMode& mode, std::uint32_t b
     return made;
 }
 
-Outcome<UniqueFd> create(const Attempt& attempt, const Place& place) {
-    const auto& [table, order, rule, forbidden] = attempt;
+Outcome<Opened> create(const Attempt& attempt, const Place& place) {
+    const auto& [table, order, grant, rule, forbidden] = attempt;
     const UniqueFd above = TRY(open_at(place.parent, "..", O_PATH | O_DIRECTORY));
     TRY(judge_procfs(attempt, place.parent, above, rule));
     if (!order.mode.may_create) return std::unexpected(Unopened("nothing has that name", ENOENT));
@@ -121,14 +130,16 @@ Outcome<UniqueFd> create(const Attempt& attempt, const Place& place) {
     TRY(judge_way(place.parent, table.forbidden(wanted, order.now)));
     std::string path = TRY(path_of(table.proc_self_fd(), place.parent));
     if (!path.ends_with('/')) path += '/';
-    const policy::FileRule* where = TRY(rule_for(attempt, path + place.name, wanted, nullptr));
+    Judged judged = TRY(grant_for(attempt, path + place.name, wanted, nullptr));
     if (order.names_directory) return std::unexpected(Unopened("a new file is no directory", EISDIR));
     // As fopen() with O_EXCL, which is qemu-ga's way.
     if (place.is_dangling) return std::unexpected(Unopened("a link to nothing", ENOENT));
-    return make(place, order.mode, where->create_mode);
+    UniqueFd fd = TRY(make(place, order.mode, table.rule_of(judged.grant).create_mode));
+    return Opened{
+        .fd = std::move(fd), .grant = judged.grant, .place = std::move(judged.place), .is_regular = true};
 }
 
-Outcome<UniqueFd> try_open(const Attempt& attempt) {
+Outcome<Opened> try_open(const Attempt& attempt) {
     const Place place = TRY(find(attempt));
     TRY(judge_way(place.parent, attempt.forbidden));
     if (attempt.order.names_directory && attempt.order.mode.may_create && place.found.is_open())
@@ -136,8 +147,8 @@ Outcome<UniqueFd> try_open(const Attempt& attempt) {
     return place.found.is_open() ? open_existing(attempt, place) : create(attempt, place);
 }
 
-Outcome<UniqueFd> open_under(const Attempt& attempt) {
-    Outcome<UniqueFd> opened = try_open(attempt);
+Outcome<Opened> open_under(const Attempt& attempt) {
+    Outcome<Opened> opened = try_open(attempt);
     for (int tries = 1; !opened && opened.error().sys_errno == EEXIST && tries < kTries; ++tries)
         opened = try_open(attempt);
     return opened;
@@ -151,12 +162,8 @@ Outcome<Opened> open(const Table& table, const Order& order) {
     const std::vector<Forbidden> forbidden = table.forbidden(order.mode.wanted, order.now);
     std::optional<Unopened> first;
     for (const policy::Grant& grant : order.grants) {
-        const policy::FileRule& rule = table.policy().rules[grant.rule].files[grant.file];
-        auto opened = open_under({table, order, rule, forbidden});
-        if (opened) {
-            const Facts facts = TRY(look_at(*opened));
-            return Opened{.fd = *std::move(opened), .grant = grant, .is_regular = S_ISREG(facts.mode)};
-        }
+        auto opened = open_under({table, order, grant, table.rule_of(grant), forbidden});
+        if (opened) return opened;
         if (!first) first = opened.error();
     }
     return std::unexpected(*first);

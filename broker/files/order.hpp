@@ -5,6 +5,7 @@
 #include <expected>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "ipc/files.pb.h"
 #include "ipc/result.hpp"
@@ -50,10 +51,11 @@ struct Order {
     bool names_directory = false;  // the host wrote a slash at the end
 };
 
-/// What was opened, and under which grant.
+/// What was opened, and under which grant: the one for where it lies.
 struct Opened {
     UniqueFd fd;
     policy::Grant grant;
+    std::string place;  // where that is, if a link led there
     bool is_regular = false;
 };
 

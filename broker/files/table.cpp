@@ -65,7 +65,7 @@ std::vector<Forbidden> Table::forbidden(policy::Access wanted, policy::WallTime 
     };
     for (const Own& one : own_) add(one.at_start, id_of(one.path), policy::kNoRule);
     for (const policy::Grant& denial : policy::denials(*policy_, wanted, now)) {
-        const std::string& under = policy_->rules[denial.rule].files[denial.file].under;
+        const std::string& under = rule_of(denial).under;
         const auto& [at_start, is_behind_link] = denied_[denial.rule][denial.file];
         add(at_start, is_behind_link ? id_of(under) : id_without_links(under), denial.rule);
     }

@@ -32,6 +32,9 @@ public:
     Status enter_process();
 
     [[nodiscard]] const policy::Policy& policy() const { return *policy_; }
+    [[nodiscard]] const policy::FileRule& rule_of(const policy::Grant& grant) const {
+        return policy_->rules[grant.rule].files[grant.file];
+    }
     [[nodiscard]] FdRef proc_self_fd() const { return proc_self_fd_; }
 
     /// Whether the path is the agent's, or lies below what is.

@@ -49,7 +49,7 @@ Outcome<Place> place_of_directory(UniqueFd directory) {
 }
 
 May may(const Walk& walk, const policy::GuestPath& here) {
-    const auto& [table, order, rule, forbidden] = walk.attempt;
+    const auto& [table, order, grant, rule, forbidden] = walk.attempt;
     if (table.is_own(here)) return May::kNothing;
     // No link yet: these are the directories of the host's path itself.
     if (walk.links == 0 && !here.is_within(rule.under)) return May::kPassThrough;
@@ -57,9 +57,7 @@ May may(const Walk& walk, const policy::GuestPath& here) {
     if (decision.why == policy::Why::kDenied) return May::kNothing;
     if (here.is_within(rule.under)) return rule.follow_symlinks ? May::kFollow : May::kLookAt;
     if (decision.is_allowed()) {
-        const auto follows = [&](const policy::Grant& grant) {
-            return table.policy().rules[grant.rule].files[grant.file].follow_symlinks;
-        };
+        const auto follows = [&](const policy::Grant& one) { return table.rule_of(one).follow_symlinks; };
         return std::ranges::any_of(decision.grants, follows) ? May::kFollow : May::kLookAt;
     }
     const bool leads_on = policy::leads_to_allowed(table.policy(), here, order.mode.wanted, order.now);

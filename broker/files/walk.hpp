@@ -19,10 +19,11 @@ struct Place {
     bool is_dangling = false;  // and it is where a link leads that was the path's last name
 };
 
-/// One attempt to carry out an order, under one file rule.
+/// One attempt to carry out an order, under one grant, which is for that rule.
 struct Attempt {
     const Table& table;
     const Order& order;
+    const policy::Grant& grant;
     const policy::FileRule& rule;
     const std::vector<Forbidden>& forbidden;
 };

@@ -249,6 +249,25 @@ TEST_F(BrokerLoopWithFiles, LosesNoClerkWhenAFileIsClosedThatIsStillReadForAnEar
         stage_.pass_time(120 * Stage::kNsPerSecond);
         const std::int64_t handle = open_kept();
         stage_.files.is_stuck = true;
+TEST_F(BrokerLoopWithFiles, KeepsAFileBehindALinkWhereThePolicyAllowsThePlaceAndNoOther) {
+    ipc::Request request;
+    request.mutable_file_open()->set_path("/work/a");
+    for (const char* place : {"/work/b", "/work/deep/er"}) {
+        stage_.files.told_place = place;
+        EXPECT_TRUE(stage_.worker().is_done(ask_for(request))) << place;
+    }
+    const std::size_t kept = handles().size();
+    for (const char* place :
+         {"/elsewhere", "/work/denied/key", "/", "work/b", "/work/../work/b", "/work//b"}) {
+        stage_.files.told_place = place;
+        const std::uint64_t refused = ask_for(request);
+        EXPECT_FALSE(stage_.worker().is_done(refused)) << place;
+        EXPECT_EQ(stage_.worker().unanswered(), 0U) << place;
+    }
+    EXPECT_EQ(handles().size(), kept);
+    stage_.finish();
+}
+
         read(handle);
         replace_worker();
         ipc::Request close;

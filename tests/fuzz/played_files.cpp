@@ -193,6 +193,7 @@ void PlayedFiles::open(Clerk& clerk, const ipc::OpenOrder& order) {
     clerk.appends = mode->append;
     tell(clerk, report);
 }
+    report.mutable_opened()->set_place(told_place);
 
 void PlayedFiles::move(Clerk& clerk, const ipc::FileOrder& order, const UniqueFd& file) {
     const ipc::MoveOrder& what = order.has_read() ? order.read() : order.write();

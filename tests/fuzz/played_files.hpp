@@ -20,7 +20,9 @@ public:
     bool act();
     /// The next order is not carried out, for this reason.
     void fail_next(int sys_errno) { fault_ = sys_errno; }
-    bool is_stuck = false;  // no file answers
+    bool is_stuck = false;        // no file answers
+    bool outlives_kills = false;  // a clerk that is killed waits for a disk
+    std::string told_place;       // where each file is said to lie, if not where it was looked for
 
 private:
     struct Clerk {

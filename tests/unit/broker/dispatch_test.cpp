@@ -1,5 +1,7 @@
 #include "broker/dispatch.hpp"
 
+#include <filesystem>
+
 #include "room.hpp"
 
 namespace sallyport::broker {
@@ -9,9 +11,9 @@ using Op = ipc::Request;
 
 class Dispatch : public Room {
 protected:
-    std::int64_t open(const char* mode) {
+    std::int64_t open(const char* mode, const char* name = "file") {
         Op request;
-        request.mutable_file_open()->set_path(scratch_.path() / "file");
+        request.mutable_file_open()->set_path(scratch_.path() / name);
         request.mutable_file_open()->set_mode(mode);
         EXPECT_FALSE(ask(request));
         const Reply opened = reply();
@@ -82,6 +84,33 @@ TEST_F(Dispatch, AnotherRequestDuringATransferIsAViolation) {
     close.mutable_file_close()->set_handle(handle);
     EXPECT_TRUE(ask(close));
     EXPECT_TRUE(session_->files.contains(handle));
+}
+
+TEST_F(Dispatch, AFileBehindALinkIsKeptUnderTheTermsOfWhereItLies) {
+    constexpr std::int64_t kFarOff = std::int64_t{1} << 40U;
+    policy::Rule other{.id = "other", .effect = policy::Effect::kAllow, .expires = kFarOff};
+    other.commands.add(CommandId::kFileOpen);
+    policy::FileRule files = policy_.rules[0].files[0];
+    files.under = scratch_.path() / "other";
+    files.max_size = 4;
+    other.files.push_back(files);
+    policy_.rules[0].files[0].follow_symlinks = true;
+    policy_.rules.push_back(other);
+    std::filesystem::create_directory(scratch_.path() / "other");
+    scratch_.write("other/file", "file");
+    std::filesystem::create_symlink("other/file", scratch_.path() / "link");
+    const std::int64_t handle = open("r+", "link");
+    ASSERT_TRUE(session_->files.contains(handle));
+    const OpenFile& file = session_->files.at(handle);
+    EXPECT_EQ(file.rule, "other");
+    EXPECT_EQ(file.max_size, 4U);
+    EXPECT_EQ(file.expires, kFarOff);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("rule":"other")")) << log[0];
+    const std::int64_t plain = open("w");
+    EXPECT_EQ(session_->files.at(plain).max_size, std::nullopt);
+    EXPECT_EQ(session_->files.at(plain).rule, "all");
 }
 
 TEST_F(Dispatch, AFrameOutOfOrderChangesNothing) {

@@ -145,6 +145,44 @@ TEST_F(Tree, TheRuleForThePlaceWhereALinkLeadsMustAcceptTheFileToo) {
 TEST_F(Tree, ALinkOnTheWayToARulesDirectoryStopsTheStartAndIsNamedWithItsRule) {
     link("way", "in");
     allow("way/deep");
+TEST_F(Tree, TheRuleOfALinkMustAcceptTheFileToo) {
+    policy::FileRule& rule = allow("in");
+    rule.follow_symlinks = true;
+    rule.max_size = 3;
+    allow("other");
+    link("in/l", path("other/file"));
+    EXPECT_EQ(open("in/l"), "refused");
+    EXPECT_EQ(open("other/file"), "=of the other tree");
+}
+
+TEST_F(Tree, TheRuleForThePlaceWhereALinkLeadsGivesTheTerms) {
+    policy::FileRule& rule = allow("in", kAll);
+    rule.follow_symlinks = true;
+    rule.max_size = 1000;
+    policy_.rules.back().expires = 5000;
+    allow("other", kAll).max_size = 100;
+    policy_.rules.back().expires = 4000;
+    link("in/l", path("other/file"));
+    link("in/folder", "../other");
+    for (const auto& [asked, mode, place] :
+         {std::array{"in/l", "r", "other/file"}, std::array{"in/folder/file", "r+", "other/file"},
+          std::array{"in/folder/new", "w", "other/new"}}) {
+        const auto opened = ask(asked, mode);
+        ASSERT_TRUE(opened) << asked;
+        EXPECT_EQ(opened->grant.rule, 1U) << asked;
+        EXPECT_EQ(opened->grant.terms.max_size, 100U) << asked;
+        EXPECT_EQ(opened->grant.terms.expires, 4000) << asked;
+        EXPECT_EQ(opened->place, path(place)) << asked;
+        EXPECT_TRUE(opened->is_regular) << asked;
+    }
+    const auto opened = ask("in/file", "r");
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->grant.rule, 0U);
+    EXPECT_EQ(opened->grant.terms.max_size, 1000U);
+    EXPECT_EQ(opened->grant.terms.expires, 5000);
+    EXPECT_EQ(opened->place, "");
+}
+
     const auto started = start();
     ASSERT_FALSE(started);
     EXPECT_EQ(text_of(started.error()).find("policy.toml:1: rule 'rule-1': " + path("way/deep")), 0U)
