@@ -23,10 +23,12 @@ Request end_transfer(WorkerState& worker, std::optional<Transfer>& transfer, std
     return take_back(transfer);
 }
 
-// No file is closed while a transfer uses it, unless its clerk has ended.
-OpenFile* file_of(Session& session, std::int64_t handle) {
+// INVARIANT: no file is closed while a transfer uses it. What closes one is in order in no transfer (dispatch.cpp), and a clerk that is
+// lost with its file ends the transfer.
+OpenFile& file_of(Session& session, std::int64_t handle) {
     const auto at = session.files.find(handle);
-    return at == session.files.end() ? nullptr : &at->second;
+    SALLYPORT_CHECK(at != session.files.end());
+    return at->second;
 }
 
 std::optional<Violation> ignore_if_late(WorkerState& worker, std::uint64_t seq) {
@@ -164,12 +166,11 @@ void take_read(const Context& context, OpenFile& file, const ReadPart& got) {
 void send_file_part(const Context& context) {
     Session& session = context.session;
     Read& read = *session.worker.read;
-    OpenFile* file = file_of(session, read.handle);
-    if (file == nullptr) return refuse_part(context, read, gone_or_busy());
+    OpenFile& file = file_of(session, read.handle);
     const auto chunk =
         session.arena.chunk(read.next_chunk).first(std::min<std::uint64_t>(kChunk, read.wanted));
-    const auto cached = chunk.empty() ? ReadPart{} : read_cached(*file, chunk);
-    if (cached) return take_read(context, *file, *cached);
+    const auto cached = chunk.empty() ? ReadPart{} : read_cached(file, chunk);
+    if (cached) return take_read(context, file, *cached);
     read.part = {.is_wanted = true, .size = chunk.size()};
     order_part(context, read);
 }
@@ -250,31 +251,29 @@ std::optional<Violation> hear_chunk_filled(const Context& context, const ipc::Re
 }
 
 void order_part(const Context& context, Read& read) {
-    const OpenFile* file = file_of(context.session, read.handle);
-    if (file == nullptr) return refuse_part(context, read, gone_or_busy());
+    const OpenFile& file = file_of(context.session, read.handle);
     ipc::FileOrder order;
-    *order.mutable_read() = move_of(*file, read.next_chunk * kChunk, read.part.size);
-    give(context, read, *file, order);
+    *order.mutable_read() = move_of(file, read.next_chunk * kChunk, read.part.size);
+    give(context, read, file, order);
 }
 
 // THREAT: a write of an earlier worker, or one that was given up, is carried out after this one, and over it.
 void order_part(const Context& context, Write& write) {
-    OpenFile* file = file_of(context.session, write.handle);
-    if (file == nullptr || context.session.files_hand.may_be_at_work(file->writer))
+    OpenFile& file = file_of(context.session, write.handle);
+    if (context.session.files_hand.may_be_at_work(file.writer))
         return refuse_part(context, write, gone_or_busy());
     ipc::FileOrder order;
-    *order.mutable_write() = move_of(*file, write.parts.front().offset(), write.part.size);
-    give(context, write, *file, order);
-    if (context.session.worker.write && write.part.clerk != 0) file->writer = write.part.clerk;
+    *order.mutable_write() = move_of(file, write.parts.front().offset(), write.part.size);
+    give(context, write, file, order);
+    if (context.session.worker.write && write.part.clerk != 0) file.writer = write.part.clerk;
 }
 
 void refuse_part(const Context& context, Read& read, const Refusal& refusal) {
     WorkerState& worker = context.session.worker;
     read.part = {};
-    const OpenFile* file = file_of(context.session, read.handle);
-    // What was read before stays a legal reply, as a short read.
-    if (read.done > 0 && file != nullptr)
-        return take_read(context, *file_of(context.session, read.handle), {});
+    // What was read before stays a legal reply, as a short read, unless the file is gone with its clerk.
+    if (read.done > 0 && context.session.files.contains(read.handle))
+        return take_read(context, file_of(context.session, read.handle), {});
     end_transfer(worker, worker.read, read.in_flight).refuse(context, refusal);
 }
 
@@ -285,8 +284,7 @@ void refuse_part(const Context& context, Write& write, const Refusal& refusal) {
 }
 
 void take_part(const Context& context, Read& read, const ClerkReport& said) {
-    const std::size_t asked = std::exchange(read.part, {}).size;
-    OpenFile* file = file_of(context.session, read.handle);
+    read.part = {};
     const ipc::FileReport& report = said.report;
     if (report.has_failed()) {
         const int error = report.failed().sys_errno();
@@ -294,24 +292,24 @@ void take_part(const Context& context, Read& read, const ClerkReport& said) {
                     {.reason = error == EFBIG ? ipc::REFUSED : ipc::SYSTEM,
                      .sys_errno = error,
                      .why = report.failed().why().c_str()});
-    } else if (file == nullptr || !report.has_moved() || report.moved().size() > asked) {
+    } else if (!report.has_moved()) {
         refuse_part(context, read, lost_clerk(context.session, said));
     } else {
-        take_read(context, *file, {.size = report.moved().size(), .eof = report.moved().eof()});
+        take_read(context, file_of(context.session, read.handle),
+                  {.size = report.moved().size(), .eof = report.moved().eof()});
     }
     send_parts(context);
 }
 
 void take_part(const Context& context, Write& write, const ClerkReport& said) {
     const std::size_t asked = std::exchange(write.part, {}).size;
-    OpenFile* file = file_of(context.session, write.handle);
+    if (!said.report.has_moved()) return refuse_part(context, write, lost_clerk(context.session, said));
+    OpenFile& file = file_of(context.session, write.handle);
     const ipc::MovedReport& moved = said.report.moved();
-    if (file != nullptr && said.report.has_moved()) file->writer = 0;
-    if (file == nullptr || !said.report.has_moved() || moved.size() > asked)
-        return refuse_part(context, write, lost_clerk(context.session, said));
-    file->position += moved.size();
+    file.writer = 0;
+    file.position += moved.size();
     // Where it really lies now, only the file knows.
-    if (file->appends && file->fd.is_open()) (void)seek(*file, 0, 2);
+    if (file.appends && file.fd.is_open()) (void)seek(file, 0, 2);
     if (moved.size() == asked) {
         use_part(context, asked);
         return write_parts(context);
@@ -319,7 +317,7 @@ void take_part(const Context& context, Write& write, const ClerkReport& said) {
     write.done += moved.size();
     write.request.record.bytes = write.done;
     const int error = moved.sys_errno() == 0 ? EIO : moved.sys_errno();
-    if (error == EFBIG && file->max_size)
+    if (error == EFBIG && file.max_size)
         return refuse_part(
             context, write,
             {.reason = ipc::REFUSED, .why = "the file would become larger than the rule accepts"});

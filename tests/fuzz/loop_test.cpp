@@ -278,6 +278,23 @@ TEST_F(BrokerLoopWithFiles, KeepsAFileBehindALinkWhereThePolicyAllowsThePlaceAnd
     stage_.finish();
 }
 
+TEST_F(BrokerLoopWithFiles, EndsAReadWithAnErrorWhoseFileIsLostInTheMiddle) {
+    ipc::Request request;
+    request.mutable_file_read()->set_handle(open_kept());
+    request.mutable_file_read()->set_count(6 * kChunk);
+    const std::uint64_t seq = ask_for(request);
+    stage_.files.is_stuck = true;
+    ipc::Request used;
+    used.set_seq(seq);
+    used.mutable_chunk_used();
+    stage_.send(used);
+    EXPECT_EQ(stage_.worker().unanswered(), 1U);
+    stage_.pass_time(2 * kFileTimeoutNs);
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    EXPECT_FALSE(stage_.worker().is_done(seq));
+    stage_.finish();
+}
+
 TEST_F(BrokerLoopWithFiles, BeginsNoTransferInAnArenaThatIsStillReadIntoForAnEarlierWorker) {
     const std::int64_t handle = open_kept();
     const std::int64_t other = open_kept();
