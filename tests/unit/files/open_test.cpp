@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -142,9 +141,6 @@ TEST_F(Tree, TheRuleForThePlaceWhereALinkLeadsMustAcceptTheFileToo) {
     EXPECT_EQ(open("in/l"), "refused");
 }
 
-TEST_F(Tree, ALinkOnTheWayToARulesDirectoryStopsTheStartAndIsNamedWithItsRule) {
-    link("way", "in");
-    allow("way/deep");
 TEST_F(Tree, TheRuleOfALinkMustAcceptTheFileToo) {
     policy::FileRule& rule = allow("in");
     rule.follow_symlinks = true;
@@ -183,6 +179,9 @@ TEST_F(Tree, TheRuleForThePlaceWhereALinkLeadsGivesTheTerms) {
     EXPECT_EQ(opened->place, "");
 }
 
+TEST_F(Tree, ALinkOnTheWayToARulesDirectoryStopsTheStartAndIsNamedWithItsRule) {
+    link("way", "in");
+    allow("way/deep");
     const auto started = start();
     ASSERT_FALSE(started);
     EXPECT_EQ(text_of(started.error()).find("policy.toml:1: rule 'rule-1': " + path("way/deep")), 0U)
@@ -389,19 +388,6 @@ TEST_F(Tree, WhatIsTheAgentsOwnAndIsNotThereYetIsNotToldToBeMissing) {
     EXPECT_FALSE(fs::exists(path("in/own")));
 }
 
-TEST_F(Tree, ASlashAtTheEndAsksForADirectory) {
-    allow("in", kAll).kinds.directory = true;
-    EXPECT_EQ(open("in/new/", "w"), "EISDIR");
-    EXPECT_EQ(open("in/file/", "w"), "EISDIR");
-    EXPECT_EQ(open("in/file/", "a"), "EISDIR");
-    EXPECT_EQ(open("in/none/new/", "w"), "ENOENT");
-    EXPECT_EQ(open("in/file/", "r"), "ENOTDIR");
-    EXPECT_EQ(open("in/none/", "r"), "ENOENT");
-    EXPECT_EQ(open("in/deep/", "r"), "opened");
-    EXPECT_FALSE(fs::exists(path("in/new")));
-    EXPECT_EQ(test::read_file(path("in/file")), "file");
-}
-
 TEST_F(Tree, ADanglingLinkIsNoPlaceForANewFileAlsoWhereLinksAreFollowed) {
     allow("in", kAll).follow_symlinks = true;
     allow("other", kAll);
@@ -468,43 +454,6 @@ TEST_F(Tree, ADanglingLinkIsNoPlaceForANewFileWhereLinksAreRefused) {
     link("in/here", "deep/made");
     EXPECT_EQ(open("in/here", "w"), "refused");
     EXPECT_FALSE(fs::exists(path("in/deep/made")));
-}
-
-TEST_F(Tree, ANewFileHasExactlyTheBitsOfTheRuleWhateverTheUmask) {
-    allow("in", kAll).create_mode = 0640;
-    const mode_t before = ::umask(0777);
-    EXPECT_EQ(open("in/new", "w"), "opened");
-    ::umask(before);
-    EXPECT_EQ(fs::status(path("in/new")).permissions(), fs::perms(0640));
-}
-
-TEST_F(Tree, ANewFileBelowASetGroupIdDirectoryIsOfTheAgentsGroup) {
-    allow("in", kAll).create_mode = 0660;
-    ASSERT_EQ(::chown(path("in").c_str(), 0, kSomebody), 0);
-    ASSERT_EQ(::chmod(path("in").c_str(), 02775), 0);
-    EXPECT_EQ(open("in/new", "w"), "opened");
-    struct stat info{};
-    ASSERT_EQ(::stat(path("in/new").c_str(), &info), 0);
-    EXPECT_EQ(info.st_gid, ::getegid());
-    EXPECT_EQ(info.st_mode & 07777U, 0660U);
-}
-
-TEST_F(Tree, ANewFileBelowADefaultAccessListHasNone) {
-    // Version 2: the owner and group rwx, user 12345 rwx, mask rwx, others rwx.
-    struct Entry {
-        std::uint16_t tag, bits;
-        std::uint32_t id;
-    };
-    struct {
-        std::uint32_t version = 2;
-        std::array<Entry, 5> entries{
-            {{1, 7, ~0U}, {2, 7, kSomebody}, {4, 7, ~0U}, {16, 7, ~0U}, {32, 7, ~0U}}};
-    } list;
-    ASSERT_EQ(::setxattr(path("in").c_str(), "system.posix_acl_default", &list, sizeof list, 0), 0);
-    allow("in", kAll).create_mode = 0660;
-    EXPECT_EQ(open("in/new", "w"), "opened");
-    EXPECT_EQ(::getxattr(path("in/new").c_str(), "system.posix_acl_access", nullptr, 0), -1);
-    EXPECT_EQ(fs::status(path("in/new")).permissions(), fs::perms(0660));
 }
 
 TEST_F(Tree, AFileThatGrowsIsReadUpToItsRulesSizeAndWhatIsBehindIsRefused) {
