@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ipc/limits.hpp"
+#include "tests/fuzz/played_time.hpp"
 #include "tests/fuzz/stage.hpp"
 
 namespace sallyport::fuzz {
@@ -51,6 +52,20 @@ protected:
         Draw draw(kSecondChoice);
         stage_.launcher.act(draw);
         stage_.settle();
+    }
+    void freeze() {
+        ask(&ipc::Request::mutable_fsfreeze_freeze);
+        guard_acts();
+        guard_acts();
+        ASSERT_TRUE(stage_.worker().knows_frozen());
+    }
+    /// With status 1, and the reason is in the log, once.
+    void expect_ended_for(const std::string& reason) {
+        EXPECT_EQ(stage_.exit_status(), 1);
+        stage_.finish();
+        EXPECT_EQ(lines_about("stop"), 1);
+        EXPECT_NE(stage_.recorder.log().find("\"reason\":\"" + reason + "\""), std::string::npos)
+            << stage_.recorder.log();
     }
     void replace_worker() {
         stage_.end_worker(true);
@@ -220,12 +235,38 @@ protected:
         request.mutable_file_read()->set_handle(handle);
         return ask_for(request);
     }
+    std::uint64_t write(std::int64_t handle) {
+        ipc::Request request;
+        request.mutable_file_write()->set_handle(handle);
+        request.mutable_bulk()->set_total(3);
+        request.mutable_bulk()->mutable_first()->set_size(3);
+        return ask_for(request);
+    }
     void files_answer() {
         stage_.files.is_stuck = false;
         stage_.settle();
     }
     std::uint64_t opened_ = 0;
 };
+
+TEST_F(BrokerLoopWithFiles, KeepsAFileBehindALinkWhereThePolicyAllowsThePlaceAndNoOther) {
+    ipc::Request request;
+    request.mutable_file_open()->set_path("/work/a");
+    for (const char* place : {"/work/b", "/work/deep/er"}) {
+        stage_.files.told_place = place;
+        EXPECT_TRUE(stage_.worker().is_done(ask_for(request))) << place;
+    }
+    const std::size_t kept = handles().size();
+    for (const char* place :
+         {"/elsewhere", "/work/denied/key", "/", "work/b", "/work/../work/b", "/work//b"}) {
+        stage_.files.told_place = place;
+        const std::uint64_t refused = ask_for(request);
+        EXPECT_FALSE(stage_.worker().is_done(refused)) << place;
+        EXPECT_EQ(stage_.worker().unanswered(), 0U) << place;
+    }
+    EXPECT_EQ(handles().size(), kept);
+    stage_.finish();
+}
 
 TEST_F(BrokerLoopWithFiles, AnswersASeekWhoseFileIsDroppedMeanwhile) {
     const std::int64_t handle = open_kept();
@@ -249,25 +290,6 @@ TEST_F(BrokerLoopWithFiles, LosesNoClerkWhenAFileIsClosedThatIsStillReadForAnEar
         stage_.pass_time(120 * Stage::kNsPerSecond);
         const std::int64_t handle = open_kept();
         stage_.files.is_stuck = true;
-TEST_F(BrokerLoopWithFiles, KeepsAFileBehindALinkWhereThePolicyAllowsThePlaceAndNoOther) {
-    ipc::Request request;
-    request.mutable_file_open()->set_path("/work/a");
-    for (const char* place : {"/work/b", "/work/deep/er"}) {
-        stage_.files.told_place = place;
-        EXPECT_TRUE(stage_.worker().is_done(ask_for(request))) << place;
-    }
-    const std::size_t kept = handles().size();
-    for (const char* place :
-         {"/elsewhere", "/work/denied/key", "/", "work/b", "/work/../work/b", "/work//b"}) {
-        stage_.files.told_place = place;
-        const std::uint64_t refused = ask_for(request);
-        EXPECT_FALSE(stage_.worker().is_done(refused)) << place;
-        EXPECT_EQ(stage_.worker().unanswered(), 0U) << place;
-    }
-    EXPECT_EQ(handles().size(), kept);
-    stage_.finish();
-}
-
         read(handle);
         replace_worker();
         ipc::Request close;
@@ -275,6 +297,41 @@ TEST_F(BrokerLoopWithFiles, KeepsAFileBehindALinkWhereThePolicyAllowsThePlaceAnd
         ask_for(close);
         files_answer();
     }
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithFiles, WritesNothingToAFileBesideAWriteThatWasGivenUpAndMayStillBeCarriedOut) {
+    ipc::Request request;
+    request.mutable_file_open()->set_path("/work/b");
+    request.mutable_file_open()->set_mode("r+");
+    ASSERT_TRUE(stage_.worker().is_done(ask_for(request)));
+    const std::int64_t handle = handles().rbegin()->first;
+    stage_.files.is_stuck = true;
+    stage_.files.outlives_kills = true;
+    const std::uint64_t given_up = write(handle);
+    EXPECT_EQ(stage_.worker().unanswered(), 1U);
+    stage_.pass_time(2 * kFileTimeoutNs);
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    EXPECT_FALSE(stage_.worker().is_done(given_up));
+    files_answer();
+    const std::uint64_t refused = write(handle);
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    EXPECT_FALSE(stage_.worker().is_done(refused));
+    stage_.files.outlives_kills = false;
+    stage_.settle();
+    EXPECT_TRUE(stage_.worker().is_done(write(handle))) << "now it cannot come any more";
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithFiles, DoesWhatIsDueThoughItsWorkerHasSomethingToSayAllTheTime) {
+    const std::int64_t handle = open_kept();
+    stage_.files.is_stuck = true;
+    read(handle);
+    pass_ns(2 * kFileTimeoutNs);
+    ask(&ipc::Request::mutable_fsfreeze_thaw);
+    EXPECT_EQ(lines_about("guest-file-read"), 1);
+    stage_.settle();
+    EXPECT_EQ(lines_about("guest-fsfreeze-thaw"), 1);
     stage_.finish();
 }
 
@@ -293,6 +350,68 @@ TEST_F(BrokerLoopWithFiles, EndsAReadWithAnErrorWhoseFileIsLostInTheMiddle) {
     EXPECT_EQ(stage_.worker().unanswered(), 0U);
     EXPECT_FALSE(stage_.worker().is_done(seq));
     stage_.finish();
+}
+
+TEST_F(BrokerLoopWithFiles, EndsWhenTheFilesHandIsLost) {
+    stage_.files.socket.reset();
+    stage_.settle();
+    expect_ended_for("the files hand is lost");
+}
+
+TEST_F(BrokerLoopWithFiles, LeavesWhenAllIsThawedThoughTheFilesHandIsLostBeforeThat) {
+    freeze();
+    stage_.stop();
+    stage_.files.socket.reset();
+    stage_.settle();
+    EXPECT_EQ(stage_.exit_status(), std::nullopt);
+    guard_acts();
+    EXPECT_EQ(stage_.exit_status(), 0);
+    stage_.finish();
+    EXPECT_EQ(lines_about("stop"), 1);
+}
+
+TEST_F(BrokerLoop, HasAWorkerKilledThatClosesItsSocketAndDoesNotEnd) {
+    stage_.let_worker_linger();
+    EXPECT_FALSE(stage_.is_worker_to_be_killed()) << "an honest one is about to end";
+    stage_.pass_time(Stage::kNsPerSecond);
+    EXPECT_TRUE(stage_.is_worker_to_be_killed());
+    stage_.finish();
+}
+
+TEST_F(BrokerLoop, EndsWhenTheLauncherIsLost) {
+    stage_.launcher.socket.reset();
+    stage_.settle();
+    expect_ended_for("the launcher is lost");
+}
+
+TEST_F(BrokerLoop, LeavesWhenAllIsThawedIfTheLauncherIsLostWhileFrozen) {
+    freeze();
+    stage_.launcher.socket.reset();
+    stage_.settle();
+    EXPECT_EQ(stage_.exit_status(), std::nullopt) << "the guard thaws, and that is written down";
+    guard_acts();
+    expect_ended_for("the launcher is lost");
+}
+
+TEST_F(BrokerLoop, LeavesByItsFirstDeadlineWhoeverElseIsLostMeanwhile) {
+    freeze();
+    stage_.stop();
+    stage_.pass_time(Stage::kNsPerSecond);
+    stage_.launcher.socket.reset();
+    stage_.settle();
+    EXPECT_EQ(stage_.exit_status(), std::nullopt);
+    stage_.pass_time(Stage::kNsPerSecond);
+    EXPECT_EQ(stage_.exit_status(), 0);
+    guard_acts();
+}
+
+TEST_F(BrokerLoop, LeavesInTimeThoughNobodyThawsAndTheLauncherIsLost) {
+    freeze();
+    stage_.launcher.socket.reset();
+    stage_.settle();
+    stage_.pass_time();
+    EXPECT_EQ(stage_.exit_status(), 1);
+    guard_acts();
 }
 
 TEST_F(BrokerLoopWithFiles, BeginsNoTransferInAnArenaThatIsStillReadIntoForAnEarlierWorker) {

@@ -73,9 +73,15 @@ bool PlayedFiles::obey_parent() {
         if (order->has_new_clerk())
             start_clerk();
         else
-            bury(order->kill_clerk().clerk());
+            killed_.push_back(order->kill_clerk().clerk());
     }
-    return has_said;
+    return bury_killed() || has_said;
+}
+
+bool PlayedFiles::bury_killed() {
+    if (outlives_kills || killed_.empty()) return false;
+    for (const std::uint64_t number : std::exchange(killed_, {})) bury(number);
+    return true;
 }
 
 void PlayedFiles::start_clerk() {
@@ -104,7 +110,7 @@ void PlayedFiles::bury(std::uint64_t number) {
 
 // One order; false if there is none, or files do not answer.
 bool PlayedFiles::serve(Clerk& clerk) {
-    if (is_stuck) return false;
+    if (is_stuck || std::ranges::find(killed_, clerk.number) != killed_.end()) return false;
     const auto got = ipc::take(clerk.socket, frame, given_);
     if (!got) {
         bury(clerk.number);
@@ -156,18 +162,18 @@ void PlayedFiles::fail(const Clerk& clerk, int sys_errno) {
     tell(clerk, report);
 }
 
-void PlayedFiles::tell(const Clerk& clerk, const ipc::FileReport& report, FdRef file) {
-    std::string bytes;
-    ipc::encode(report, bytes);
-    if (file.get() < 0)
-        (void)ipc::send(clerk.socket, bytes, ipc::WhenFull::kFail);
-    else
 void PlayedFiles::stop_writing(const Clerk& clerk, int sys_errno) {
     ipc::FileReport report;
     report.mutable_moved()->set_sys_errno(sys_errno);
     tell(clerk, report);
 }
 
+void PlayedFiles::tell(const Clerk& clerk, const ipc::FileReport& report, FdRef file) {
+    std::string bytes;
+    ipc::encode(report, bytes);
+    if (file.get() < 0)
+        (void)ipc::send(clerk.socket, bytes, ipc::WhenFull::kFail);
+    else
         (void)ipc::give(clerk.socket, bytes, std::span(&file, 1));
 }
 
@@ -187,13 +193,13 @@ void PlayedFiles::open(Clerk& clerk, const ipc::OpenOrder& order) {
     ipc::FileReport report;
     report.mutable_opened()->set_is_regular(true);
     report.mutable_opened()->set_atime(ipc::OpenedReport::NEVER);
+    report.mutable_opened()->set_place(told_place);
     if (!is_kept(name)) return tell(clerk, report, files_[name]);
     clerk.kept = name;
     clerk.position = 0;
     clerk.appends = mode->append;
     tell(clerk, report);
 }
-    report.mutable_opened()->set_place(told_place);
 
 void PlayedFiles::move(Clerk& clerk, const ipc::FileOrder& order, const UniqueFd& file) {
     const ipc::MoveOrder& what = order.has_read() ? order.read() : order.write();

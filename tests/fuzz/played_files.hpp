@@ -36,21 +36,23 @@ private:
     bool obey_parent();
     void start_clerk();
     void bury(std::uint64_t number);
+    bool bury_killed();
     bool serve(Clerk& clerk);
     void carry_out(Clerk& clerk, const ipc::FileOrder& order, const UniqueFd& file);
     void open(Clerk& clerk, const ipc::OpenOrder& order);
     void move(Clerk& clerk, const ipc::FileOrder& order, const UniqueFd& file);
     void seek(Clerk& clerk, const ipc::SeekOrder& order);
     static void fail(const Clerk& clerk, int sys_errno);
+    static void stop_writing(const Clerk& clerk, int sys_errno);
     static void tell(const Clerk& clerk, const ipc::FileReport& report, FdRef file = FdRef(-1));
     [[nodiscard]] std::string name_of(FdRef file) const;
     void make(const std::string& name, std::uint64_t size);
-    static void stop_writing(const Clerk& clerk, int sys_errno);
 
     std::map<std::string, UniqueFd> files_;
     std::vector<Clerk> clerks_;
     std::uint64_t last_ = 0;
     int fault_ = 0;
+    std::vector<std::uint64_t> killed_;  // and not ended
     std::vector<UniqueFd> given_;
 };
 

@@ -26,6 +26,8 @@ namespace sallyport::fuzz {
 
 namespace {
 
+constexpr int kManyTurns = 10'000;
+
 /// A state directory in memory, for all runs of this process.
 class StateDirectory {
 public:
@@ -199,6 +201,11 @@ void Stage::end_worker(bool closes_first) {
     settle();
 }
 
+void Stage::let_worker_linger() {
+    nursery_.worker_socket.reset();
+    settle();
+}
+
 void Stage::pass_time(std::int64_t ns) {
     pass_ns(ns);
     settle();
@@ -224,7 +231,9 @@ void Stage::turn() {
 }
 
 void Stage::settle() {
+    int turns = 0;
     do {
+        promise(++turns < kManyTurns, "the broker comes to rest");
         turn();
         hear_all();
     } while (!loop_->exit_status && !found_nothing());

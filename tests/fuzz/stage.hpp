@@ -34,6 +34,9 @@ public:
     void mute() { is_muted_ = view_->is_greeted(); }
     /// The worker ends by itself: closes its socket, or dies so that the nursery's report comes first.
     void end_worker(bool closes_first);
+    /// The worker closes its socket, and does not end.
+    void let_worker_linger();
+    [[nodiscard]] bool is_worker_to_be_killed() const { return nursery_.is_told_to_kill; }
     /// What waits for a moment happens: a successor starts, a query is too old.
     void pass_time(std::int64_t ns = 5 * kNsPerSecond);
     static constexpr std::int64_t kNsPerSecond = 1'000'000'000;
@@ -41,6 +44,8 @@ public:
     void send_signal(int number);
     /// The service manager tells the broker to stop.
     void stop();
+    /// What the broker ended with, if it has.
+    [[nodiscard]] std::optional<int> exit_status() const { return loop_->exit_status; }
     /// Lets the broker hear what its peers have said.
     void settle();
     /// The part of the arena's data that the worker fills.
