@@ -195,6 +195,14 @@ Status lockdown_inspector_child(const InspectorNeeds& needs) {
     return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink});
 }
 
+Status restrict_recorder(FdRef directory) {
+    const std::array grants{
+        landlock::Grant{.fd = directory.get(),
+                        .rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE}};
+    return landlock::restrict_to(grants);
+}
+
 Status lockdown_recorder(FdRef directory) {
     // Limits.
     if (const auto limits = set_limits(Process::kRecorder); !limits) return limits;
@@ -204,12 +212,8 @@ Status lockdown_recorder(FdRef directory) {
     if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
     // No other process of the same user may read its memory; no core files.
     if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
-    // Files: the log's directory. Nothing is truncated there.
-    const std::array grants{
-        landlock::Grant{.fd = directory.get(),
-                        .rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE}};
-    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    // Files: the log's directory.
+    if (const auto restricted = restrict_recorder(directory); !restricted) return restricted;
     if (const auto proved = prove_mkdir_refused(directory); !proved) return proved;
     if (const auto proved = prove_root_refused(); !proved) return proved;
     // System calls.

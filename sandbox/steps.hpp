@@ -37,6 +37,9 @@ Status set_process(int option, unsigned long value, const char* what);
 /// otherwise.
 Status prove_root_refused();
 
+/// The recorder's Landlock rules: the log's directory, in which nothing is truncated, and nothing made but files.
+Status restrict_recorder(FdRef directory);
+
 /// Sets the resource limits of a kind of process, soft and hard.
 Status set_limits(Process process);
 

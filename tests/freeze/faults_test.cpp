@@ -124,6 +124,23 @@ TEST(Restart, FindsWhatWasLeftFrozenAndThawsIt) {
     EXPECT_EQ(status(host), "thawed");
 }
 
+TEST(Restart, ThawsWhatWasLeftFrozenByItselfWhenTheTimeOfItsRuleIsUp) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy("max_frozen = \"2s\"")});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    {
+        HostClient host = agent.connect();
+        ASSERT_EQ(freeze(host), 1);
+    }
+    kill_all(agent);
+    agent.restart();
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_TRUE(eventually([&] { return status(host) == "thawed"; }));
+    EXPECT_TRUE(all_are_writable(systems));
+    EXPECT_EQ(agent.count_audit("what", "thawed"), 1U);
+}
+
 TEST(Restart, WithItsStateOnAFrozenFileSystemThawsAtOnce) {
     const auto systems = make_systems(1);
     Agent agent({.policy = freeze_policy("mounts = [\"/mnt/fs0\"]"), .prepare = [&](const Scratch& scratch) {

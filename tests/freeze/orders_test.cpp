@@ -1,6 +1,7 @@
 // The guard by itself, with a broker that this test plays: mount points that are covered, or exchanged for links, after the guard has
 // read the list of mounts and before it opens them. That is the moment between its two orders for a freeze by list. And its planner.
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/ptrace.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,9 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <utility>
 
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
@@ -118,6 +121,32 @@ pid_t hold_planner(pid_t guard) {
         trace(PTRACE_SYSCALL, planner, 0, 0);
     }
     throw std::runtime_error("the planner says nothing");
+}
+
+// Follows the guard and its children until they have frozen `wanted` file systems. The exit status: how many calls to write one out came
+// before the first was frozen.
+int count_writes_before_freezing(pid_t guard, int wanted, int ready) {
+    constexpr long kOptions = PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD;
+    if (trace(PTRACE_SEIZE, guard, 0, kOptions) != 0 || trace(PTRACE_INTERRUPT, guard, 0, 0) != 0) return 100;
+    int written = 0;
+    bool is_told = false;
+    for (int frozen = 0; frozen < wanted;) {
+        int status = 0;
+        const pid_t process = ::waitpid(-1, &status, __WALL);
+        if (process < 0) return 101;
+        if (!WIFSTOPPED(status)) continue;
+        if (!std::exchange(is_told, true) && ::write(ready, "", 1) != 1) return 102;
+        ptrace_syscall_info info{};
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80) &&
+            trace(PTRACE_GET_SYSCALL_INFO, process, sizeof info, &info) > 0 &&
+            info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+            if (info.entry.nr == SYS_ioctl && info.entry.args[1] == FIFREEZE) ++frozen;
+            if (info.entry.nr == SYS_syncfs && frozen == 0) ++written;
+        }
+        const bool is_signal = status >> 16 == 0 && WSTOPSIG(status) != (SIGTRAP | 0x80);
+        trace(PTRACE_SYSCALL, process, 0, is_signal ? WSTOPSIG(status) : 0);
+    }
+    return written;
 }
 
 std::map<std::string, std::string> status_of(pid_t process) {
@@ -235,6 +264,28 @@ TEST_F(PlannerThat, HangsIsKilledAndTheNextIsStarted) {
     expect_unplanned(reply.trimmed().error(), ETIMEDOUT);
     EXPECT_FALSE(is_running(planner_));
     expect_that_it_goes_on();
+}
+
+TEST(AFreeze, WritesEverythingOutBeforeTheFirstFileSystemIsFrozen) {
+    const auto systems = make_systems(3);
+    const GuardAlone guard;
+    std::array<int, 2> ready{};
+    ASSERT_EQ(::pipe2(ready.data(), O_CLOEXEC), 0);
+    const UniqueFd is_followed(ready[0]);
+    UniqueFd follows(ready[1]);
+    Child tracer([&] { return count_writes_before_freezing(guard.pid(), 3, follows.get()); });
+    follows.reset();
+    ASSERT_TRUE(wait_for(is_followed.get(), POLLIN, Deadline()));
+    ipc::GuardRequest request;
+    request.mutable_freeze()->set_freeze(1);
+    guard.say(request);
+    EXPECT_EQ(guard.hear().frozen().count(), 3U);
+    const auto written = tracer.wait();
+    ASSERT_TRUE(written);
+    EXPECT_GE(*written, 3);
+    EXPECT_LT(*written, 100);
+    guard.thaw();
+    EXPECT_TRUE(all_are_writable(systems));
 }
 
 TEST(BetweenListAndFreeze, NothingHappenedAndTheChosenFileSystemIsFrozen) {

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 
 #include "sandbox/planner.hpp"
 #include "sandbox/proof.hpp"
+#include "sandbox/steps.hpp"
 #include "tests/sandbox/confined.hpp"
 
 namespace sallyport::sandbox::testing {
@@ -161,6 +163,29 @@ TEST_F(RecorderProcess, CannotCutOffWhatIsWritten) {
     EXPECT_TRUE(run([&] { return ::open(log.c_str(), O_RDWR | O_CLOEXEC); }).killed_by_filter());
     EXPECT_TRUE(
         run([&] { return ::pwrite(to_append(log).get(), "x", 1, 0) == 1 ? 0 : 1; }).killed_by_filter());
+}
+
+// Behind the filter nobody would see these.
+TEST_F(RecorderProcess, IsRefusedByItsFileRulesAloneWhatItHasNoCallsFor) {
+    const std::string log = scratch_.path("log/audit.jsonl");
+    scratch_.file("log/audit.jsonl", "line");
+    EXPECT_TRUE(in_child([&] {
+                    const UniqueFd directory(
+                        ::open(scratch_.path("log").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+                    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 20;
+                    if (const int failed = report(restrict_recorder(directory)); failed != 0) return failed;
+                    const auto is_refused = [](int result) { return result != 0 && errno == EACCES; };
+                    // Only since version 3 can cutting off be refused.
+                    const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1);
+                    if (version >= 3 && !is_refused(::truncate(log.c_str(), 0))) return 21;
+                    const int at = directory.get();
+                    if (!is_refused(::symlinkat("/etc", at, "link"))) return 22;
+                    if (!is_refused(::mkdirat(at, "folder", 0700))) return 23;
+                    for (const mode_t kind :
+                         {mode_t{S_IFIFO}, mode_t{S_IFSOCK}, mode_t{S_IFCHR}, mode_t{S_IFBLK}})
+                        if (!is_refused(::mknodat(at, "special", kind | 0600U, 0))) return 24;
+                    return to_append(log).is_open() ? 0 : 25;
+                }).exited());
 }
 
 // A scratch directory with the trees of a policy and a state directory, and the files hand locked down to them.

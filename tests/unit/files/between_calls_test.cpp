@@ -212,6 +212,26 @@ const Attack kAttacks[] = {
 INSTANTIATE_TEST_SUITE_P(, BetweenCalls, testing::ValuesIn(kAttacks),
                          [](const auto& one) { return std::string(one.param.name); });
 
+using AgentsOwn = Room;
+
+// Nothing lies there yet when the agent starts and when the open begins: only the place where the file is found tells.
+TEST_F(AgentsOwn, IsNotOpenedWhereAFileComesToLieThereMeanwhile) {
+    allow("in", kAll);
+    int refused = 0;
+    std::size_t calls = 1;
+    for (std::size_t at = 0; at < calls; ++at) {
+        fs::remove_all(path("in"));
+        scratch_.write("in/deep/file", "file");
+        table_.reset();
+        const test::Stepped stepped = test::step_through(
+            [this] { EXPECT_TRUE(start({path("in/hooks")})); }, [this] { return open("in/deep/file"); },
+            {{at, [this] { rename(scratch_, "in/deep", "in/hooks"); }}});
+        if (stepped.answer == "refused") ++refused;
+        calls = stepped.calls;
+    }
+    EXPECT_GT(refused, 0);
+}
+
 using Race = Room;
 
 TEST_F(Race, ASecondNameThatComesAndGoesIsNeverOpened) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "broker/files/use.hpp"
+#include "tests/support/process.hpp"
 #include "tests/unit/files/room.hpp"
 
 namespace sallyport::files {
@@ -120,6 +121,9 @@ TEST_F(Tree, WhereEverythingIsAllowedNoLinkOfAProcfsIsFollowed) {
     EXPECT_EQ(open("in/passwd").substr(0, 5), "=root");
     EXPECT_EQ(open("/proc/self/root/etc/passwd"), "refused");
     EXPECT_EQ(open("/proc/mounts"), "refused");
+    const auto link_itself = ask("/proc/self", "r");
+    ASSERT_FALSE(link_itself);
+    EXPECT_STREQ(link_itself.error().why, "a link of a procfs") << "it is not walked on";
     EXPECT_EQ(open("/dev/fd/0"), "refused");
 }
 
@@ -479,6 +483,13 @@ TEST_F(Tree, FindingAFifoDoesNotOpenIt) {
     allow("in");
     ASSERT_EQ(::mkfifo(path("in/fifo").c_str(), 0600), 0);
     EXPECT_EQ(open("in/fifo"), "refused");
+}
+
+TEST_F(Tree, AFifoThatTheRuleAcceptsIsOpenedThoughNobodyIsAtItsOtherEnd) {
+    allow("in", kChange).kinds = {.fifo = true};
+    ASSERT_EQ(::mkfifo(path("in/fifo").c_str(), 0600), 0);
+    test::Child opener([this] { return open("in/fifo") == "=" ? 0 : 1; });
+    EXPECT_EQ(opener.wait(), 0) << "it waits, or is refused";
 }
 
 TEST_F(Tree, AFileWhoseNameEndsAsADeletedOnesIsOpened) {
