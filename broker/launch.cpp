@@ -117,13 +117,15 @@ std::uint32_t power_row(ipc::Request::CommandCase action, Mode mode, Method meth
 ipc::LauncherTable power_rows(const policy::Policy& policy) {
     ipc::LauncherTable table;
     table.set_deadline_ms(kPowerDeadlineMs);
+    const policy::Reach reach = policy::reach_of(policy);
     for (const policy::Rule& rule : policy.rules) {
         if (rule.effect == policy::Effect::kDeny) continue;
         const auto is_wanted = [&](CommandId command) {
-            return rule.commands.has(command) && policy.narrowed_to.has(command);
+            return rule.commands.has(command) && reach.commands.has(command);
         };
+        const auto modes = rule.modes & reach.modes;
         for (const Mode mode : {Mode::kHalt, Mode::kPowerdown, Mode::kReboot})
-            if (is_wanted(CommandId::kShutdown) && rule.modes.test(static_cast<std::size_t>(mode)))
+            if (is_wanted(CommandId::kShutdown) && modes.test(static_cast<std::size_t>(mode)))
                 add_row(power_row(Op::kShutdown, mode, rule.method), true, table);
         for (const auto& [command, action] : kSuspends)
             if (is_wanted(command)) add_row(power_row(action, Mode::kNone, rule.method), false, table);

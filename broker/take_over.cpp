@@ -40,11 +40,9 @@ ipc::Welcome::Channel wire_kind(ChannelKind kind) {
 Freezing take_freezing(Inheritance& from, const policy::Policy& policy) {
     Freezing freezing;
     freezing.guard = from.take(Handover::GUARD);
+    freezing.rows.resize(policy.rules.size());
     std::uint32_t row = 0;
-    for (const policy::Rule& rule : policy.rules) {
-        freezing.rows.push_back(row);
-        if (rule.freeze) ++row;
-    }
+    for (const std::size_t at : policy::freeze_rules(policy)) freezing.rows[at] = row++;
     if (freezing.guard.is_open())
         freezing.mark.emplace(from.take(Handover::FROZEN_MARK), from.message().boot());
     freezing.is_frozen = from.message().is_frozen();

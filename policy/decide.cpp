@@ -34,20 +34,56 @@ bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
            std::ranges::any_of(rule.files, [&](const FileRule& file) { return denies(file, path, wanted); });
 }
 
+/// What the rules that count allow.
+Reach reach(const Policy& policy, const auto& counts) {
+    Reach allowed;
+    Reach denied;
+    for (const Rule& rule : policy.rules) {
+        if (!counts(rule)) continue;
+        Reach& to = rule.effect == Effect::kAllow ? allowed : denied;
+        to.modes |= rule.modes;
+        if (rule.effect == Effect::kAllow || denies_whole_command(rule)) to.commands |= rule.commands;
+    }
+    allowed.commands -= denied.commands;
+    allowed.commands &= policy.narrowed_to;
+    allowed.modes &= ~denied.modes;
+    if (!allowed.commands.has(CommandId::kShutdown)) allowed.modes.reset();
+    if (allowed.modes.none()) allowed.commands.remove(CommandId::kShutdown);
+    return allowed;
+}
+
+Decision decide_any_mode(const Policy& policy, WallTime now) {
+    Decision decision{.why = Why::kNoRuleMatches};
+    for (const Mode mode : {Mode::kHalt, Mode::kPowerdown, Mode::kReboot}) {
+        const Decision one = decide_shutdown(policy, mode, now);
+        if (one.is_allowed()) return one;
+        if (one.why == Why::kDenied) decision = one;
+    }
+    return decision;
+}
+
 }  // namespace
 
-CommandSet allowed_commands(const Policy& policy) {
-    CommandSet commands;
-    for (const Rule& rule : policy.rules)
-        if (rule.effect == Effect::kAllow) commands |= rule.commands;
-    for (const Rule& rule : policy.rules)
-        if (denies_whole_command(rule) && !rule.expires) commands -= rule.commands;
-    commands &= policy.narrowed_to;
-    return commands;
+Reach reach_of(const Policy& policy) {
+    return reach(policy, [](const Rule& rule) { return rule.effect == Effect::kAllow || !rule.expires; });
+}
+
+std::vector<std::size_t> freeze_rules(const Policy& policy) {
+    const CommandSet reached = reach_of(policy).commands;
+    std::vector<std::size_t> rules;
+    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
+        const Rule& rule = policy.rules[at];
+        const auto is_by = [&](const Command& row) {
+            return row.constraint == Constraint::kFreeze && rule.commands.has(row.id) && reached.has(row.id);
+        };
+        if (rule.freeze && std::ranges::any_of(kCommands, is_by)) rules.push_back(at);
+    }
+    return rules;
 }
 
 Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
     if (!policy.narrowed_to.has(command)) return {.why = Why::kNarrowed};
+    if (command == CommandId::kShutdown) return decide_any_mode(policy, now);
     const bool is_floor = floor_commands().has(command);
     std::size_t allowing = kNoRule;
     for (std::size_t at = 0; at < policy.rules.size(); ++at) {
@@ -106,10 +142,6 @@ bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted
     });
 }
 
-bool needs_guard(const Policy& policy) {
-    return std::ranges::any_of(policy.rules, [](const Rule& rule) { return rule.freeze.has_value(); });
-}
-
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now) {
     if (!policy.narrowed_to.has(CommandId::kShutdown)) return {.why = Why::kNarrowed};
     std::size_t allowing = kNoRule;
@@ -124,14 +156,7 @@ Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now) {
 }
 
 CommandSet enabled_commands(const Policy& policy, WallTime now) {
-    CommandSet allowed;
-    CommandSet denied;
-    for (const Rule& rule : policy.rules) {
-        if (!is_live(rule, now)) continue;
-        if (rule.effect == Effect::kAllow) allowed |= rule.commands;
-        if (denies_whole_command(rule)) denied |= rule.commands;
-    }
-    allowed -= denied;
+    CommandSet allowed = reach(policy, [now](const Rule& rule) { return is_live(rule, now); }).commands;
     allowed |= floor_commands();
     allowed &= policy.narrowed_to;
     return allowed;

@@ -137,11 +137,9 @@ struct Decision {
     [[nodiscard]] bool is_allowed() const { return why == Why::kAllowed; }
 };
 
-/// Whether `command` may be used at all at that moment, whatever its arguments: guest-info's `enabled`.
+/// Whether `command` may be used at all at that moment, whatever its arguments: guest-info's `enabled`. guest-shutdown may if it
+/// may in some mode.
 Decision decide_command(const Policy& policy, CommandId command, WallTime now);
-
-/// Whether any rule, live or not yet, can let file systems be frozen or trimmed: the agent then needs a guard.
-bool needs_guard(const Policy& policy);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
@@ -155,8 +153,19 @@ bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted
 /// Whether guest-shutdown may be carried out in that mode.
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
 
-/// The commands that may be allowed at some time; what a process holds follows from them.
-CommandSet allowed_commands(const Policy& policy);
+/// Commands, and modes of guest-shutdown, which is among the commands only if it has a mode.
+struct Reach {
+    CommandSet commands;
+    std::bitset<4> modes;  // by Mode
+};
+
+/// What may be allowed at some time: what each process holds, and is told of the policy, follows from it. A deny rule that
+/// expires takes nothing away.
+Reach reach_of(const Policy& policy);
+
+/// The rules, by number, by which file systems may be frozen or trimmed at some time: the guard's rows, in their order. Without
+/// any the agent needs no guard.
+std::vector<std::size_t> freeze_rules(const Policy& policy);
 
 /// The commands that decide_command() allows.
 CommandSet enabled_commands(const Policy& policy, WallTime now);

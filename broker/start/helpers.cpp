@@ -26,11 +26,10 @@ namespace {
 // Gives the guard its rows, and has it locked down. `is_marked`: an earlier run left the mark.
 Status tell_rows(FdRef guard, const policy::Policy& policy, bool is_marked, FdRef state) {
     ipc::GuardRequest request;
-    std::size_t rows = 0;
-    for (const policy::Rule& rule : policy.rules) {
-        if (!rule.freeze) continue;
-        if (rows++ == kMaxFreezeRows) return failure(Errc::kLimit, "more than 64 rules with 'freeze'");
-        *request.mutable_add_row()->mutable_selection() = *rule.freeze;
+    const auto rules = policy::freeze_rules(policy);
+    if (rules.size() > kMaxFreezeRows) return failure(Errc::kLimit, "more than 64 rules with 'freeze'");
+    for (const std::size_t at : rules) {
+        *request.mutable_add_row()->mutable_selection() = *policy.rules[at].freeze;
         TRY(broker::tell_guard(guard, request));
     }
     struct statx info{};
@@ -78,7 +77,7 @@ ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
 
 Checked<Guard> start_guard(const policy::Policy& policy, FdRef state) {
     const bool is_marked = TRY(guard::FrozenMark::is_set(state));
-    if (!is_marked && !policy::needs_guard(policy)) return Guard();
+    if (!is_marked && policy::freeze_rules(policy).empty()) return Guard();
     if (!TRY(is_free(state))) return failure(Errc::kInvalid, "another agent uses this state directory");
     Running guard = TRY(start(kGuard, {}));
     TRY(of(kGuard, tell_rows(guard.socket, policy, is_marked, state)));
@@ -99,7 +98,7 @@ Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const Recorder
 }
 
 Checked<UniqueFd> start_files(const FilesTerms& terms, FdRef state) {
-    if (!policy::allowed_commands(terms.policy).has(CommandId::kFileOpen)) return UniqueFd();
+    if (!policy::reach_of(terms.policy).commands.has(CommandId::kFileOpen)) return UniqueFd();
     std::vector<UniqueFd> trees;
     const sandbox::FilesNeeds needs = TRY(files::needs_of(terms.policy, trees));
     ipc::FilesSetup setup;
@@ -123,8 +122,9 @@ Checked<UniqueFd> start_nursery() {
 
 Checked<UniqueFd> start_launcher(const policy::Policy& policy) {
     ipc::LauncherTable table = broker::power_rows(policy);
-    for (const policy::Rule& rule : policy.rules)
-        if (!rule.hooks.empty() && table.hooks().empty()) table.add_hooks(rule.hooks);
+    for (const std::size_t at : policy::freeze_rules(policy))
+        if (const std::string& hooks = policy.rules[at].hooks; !hooks.empty() && table.hooks().empty())
+            table.add_hooks(hooks);
     table.set_hook_deadline_ms(kHookDeadlineMs);
     if (table.rows().empty() && table.hooks().empty()) return UniqueFd();
     Running launcher = TRY(start(kLauncher, {}));
@@ -134,7 +134,7 @@ Checked<UniqueFd> start_launcher(const policy::Policy& policy) {
 }
 
 Checked<UniqueFd> start_inspector(const policy::Policy& policy) {
-    CommandSet commands = policy::allowed_commands(policy);
+    CommandSet commands = policy::reach_of(policy).commands;
     for (const Command& row : kCommands)
         if (row.answered_by != AnsweredBy::kInspector) commands.remove(row.id);
     if (commands.is_empty()) return UniqueFd();

@@ -59,13 +59,12 @@ int run_freeze_plan(const std::string& path, const std::string& mounts_path) {
     const auto graph = freeze_plan::BlockGraph::open();
     if (!graph) return fail("/sys", graph.error());
     const auto backing = [&](const freeze_plan::Mount& mount) { return graph->backing_files(mount); };
-    bool is_any = false;
-    for (const Rule& rule : policy->rules) {
-        if (!rule.freeze) continue;
-        is_any = true;
+    const auto rules = freeze_rules(*policy);
+    for (const std::size_t at : rules) {
+        const Rule& rule = policy->rules[at];
         print(plan_of(rule, freeze_plan::plan(*mounts, *rule.freeze, backing)));
     }
-    if (!is_any) print("no rule lets anything be frozen\n");
+    if (rules.empty()) print("no rule lets anything be frozen\n");
     return kSuccess;
 }
 

@@ -66,6 +66,42 @@ TEST(Confinement, WorkerHasOnlyItsTwoSocketsAndWhatItMade) {
     EXPECT_EQ(sockets, 2U) << "the host's channel and the broker's socket";
 }
 
+// Every process of the agent runs.
+constexpr const char* kEverything = R"(schema = 1
+[[allow]]
+id = "all"
+commands = ["@file", "@freeze", "@inspect", "@power"]
+files = [{ under = "/nonexistent", access = ["read"] }]
+freeze = { mounts = ["/nonexistent"] }
+modes = ["powerdown"]
+)";
+
+std::set<std::string> names_of(const std::vector<pid_t>& processes) {
+    std::set<std::string> names;
+    for (const pid_t process : processes) names.insert(name_of(process));
+    return names;
+}
+
+TEST(Confinement, WhatIsDeniedForEverHasNoProcess) {
+    const std::string denied = R"([[deny]]
+id = "no-modes"
+commands = ["guest-shutdown"]
+modes = ["powerdown"]
+[[deny]]
+id = "never"
+commands = ["guest-suspend-ram", "guest-suspend-disk", "guest-suspend-hybrid", "guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fstrim"]
+)";
+    Agent agent({.policy = kEverything + denied});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    const auto names = names_of(agent.processes());
+    EXPECT_TRUE(names.contains("sallyport-files"));
+    EXPECT_FALSE(names.contains("sallyport-guard"));
+    EXPECT_FALSE(names.contains("sallyport-launcher"));
+    HostClient host = agent.connect();
+    EXPECT_EQ(host.ask(command("guest-fsfreeze-status")), "{\"return\": \"thawed\"}");
+    EXPECT_NE(host.ask(command("guest-shutdown")).find("\"CommandNotFound\""), std::string::npos);
+}
+
 // The hard limit, as /proc shows it.
 std::string limit_of(pid_t process, const std::string& what) {
     std::istringstream lines(read_file("/proc/" + std::to_string(process) + "/limits"));

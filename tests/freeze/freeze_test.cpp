@@ -70,6 +70,34 @@ TEST(Freezing, OfFiftyFileSystemsCountsThemAll) {
     EXPECT_TRUE(all_are_writable(systems, milliseconds(10'000)));
 }
 
+// What is denied for ever has no row with the guard; the rules behind it have theirs all the same.
+TEST(Freezing, IsByTheRuleThatAllowsItThoughARuleInFrontIsDeniedForEver) {
+    const auto systems = make_systems(3);
+    const auto rule = [](const std::string& id, const std::string& command, const std::string& point) {
+        return "[[allow]]\nid = \"" + id + "\"\ncommands = [\"" + command + "\"]\nfreeze = { mounts = [\"" +
+               point + "\"] }\n";
+    };
+    Agent agent({.policy = "schema = 1\n" + rule("trim", "guest-fstrim", "/mnt/fs0") +
+                           rule("list", "guest-fsfreeze-freeze-list", "/mnt/fs1") +
+                           rule("freeze", "guest-fsfreeze-freeze", "/mnt/fs2") +
+                           "[[deny]]\nid = \"no-trim\"\ncommands = [\"guest-fstrim\"]\n"});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    EXPECT_EQ(class_of(ask(host, "guest-fstrim")), "CommandNotFound");
+    const auto expect_frozen = [&](std::size_t frozen) {
+        std::unique_ptr<Child> writer;
+        EXPECT_TRUE(blocks_writers(systems[frozen]->point(), writer));
+        for (std::size_t at = 0; at < systems.size(); ++at)
+            EXPECT_TRUE(at == frozen || is_writable(systems[at]->point())) << at;
+        EXPECT_EQ(thaw(host), 1);
+        EXPECT_EQ(writer->wait(), 0);
+    };
+    EXPECT_EQ(freeze(host), 1);
+    expect_frozen(2);
+    ask(host, "guest-fsfreeze-freeze-list", "{\"mountpoints\":[\"/mnt/fs0\",\"/mnt/fs1\",\"/mnt/fs2\"]}");
+    expect_frozen(1);
+}
+
 TEST(Freezing, OfAListTakesThoseThatItNamesAndThatThePolicyAllows) {
     const auto systems = make_systems(3);
     Agent agent({.policy = freeze_policy("exclude = [\"/mnt/fs2\"]")});

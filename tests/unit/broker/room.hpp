@@ -157,6 +157,7 @@ private:
         rule.files.push_back(files);
         rule.freeze.emplace();
         rule.hooks = hooks;
+        rule.modes.set(static_cast<std::size_t>(policy::Mode::kPowerdown));
         for (const Command& row : kCommands) {
             policy_.narrowed_to.add(row.id);
             if (row.id != CommandId::kGetLoad) rule.commands.add(row.id);

@@ -225,15 +225,57 @@ Rule looking() {
     return rule;
 }
 
-TEST(Allowed, CommandsThatMayComeAreThere) {
+TEST(Reach, HasTheCommandsThatMayCome) {
+    const auto reaches = [](const std::vector<Rule>& rules) {
+        return reach_of(policy_of(rules)).commands.has(CommandId::kGetUsers);
+    };
     Rule expiring = looking();
     expiring.expires = kNow - 1;
-    EXPECT_TRUE(allowed_commands(policy_of({expiring})).has(CommandId::kGetUsers));
+    EXPECT_TRUE(reaches({expiring}));
     Rule denial = deny({});
     denial.commands = set_of({CommandId::kGetUsers});
-    EXPECT_FALSE(allowed_commands(policy_of({looking(), denial})).has(CommandId::kGetUsers));
+    EXPECT_FALSE(reaches({looking(), denial}));
     denial.expires = kNow;
-    EXPECT_TRUE(allowed_commands(policy_of({looking(), denial})).has(CommandId::kGetUsers));
+    EXPECT_TRUE(reaches({looking(), denial}));
+}
+
+// The guard's rows.
+
+Rule freezing(std::initializer_list<CommandId> commands) {
+    Rule rule = looking();
+    rule.commands = set_of(commands);
+    rule.freeze.emplace();
+    return rule;
+}
+Rule without(CommandId command) {
+    Rule rule = looking();
+    rule.effect = Effect::kDeny;
+    rule.commands = set_of({command});
+    return rule;
+}
+constexpr CommandId kFreeze = CommandId::kFsfreezeFreeze;
+constexpr CommandId kTrim = CommandId::kFstrim;
+using Numbers = std::vector<std::size_t>;
+
+TEST(FreezeRules, AreThoseThatFreezeOrTrimInTheirOrder) {
+    EXPECT_EQ(freeze_rules(policy_of({looking(), freezing({kFreeze}), looking(), freezing({kTrim})})),
+              (Numbers{1, 3}));
+    EXPECT_EQ(freeze_rules(policy_of({looking()})), Numbers{});
+}
+
+TEST(FreezeRules, LoseWhatIsDeniedForEver) {
+    const Rule both = freezing({kFreeze, kTrim});
+    EXPECT_EQ(freeze_rules(policy_of({freezing({kFreeze}), both, without(kFreeze)})), Numbers{1});
+    EXPECT_EQ(freeze_rules(policy_of({both, without(kFreeze), without(kTrim)})), Numbers{});
+    Rule for_now = without(kFreeze);
+    for_now.expires = kNow - 1;
+    EXPECT_EQ(freeze_rules(policy_of({freezing({kFreeze}), for_now})), Numbers{0});
+}
+
+TEST(FreezeRules, LoseWhatAnOptionTakesAway) {
+    Policy policy = policy_of({freezing({kFreeze}), freezing({kTrim})});
+    policy.narrowed_to.remove(kFreeze);
+    EXPECT_EQ(freeze_rules(policy), Numbers{1});
 }
 
 }  // namespace

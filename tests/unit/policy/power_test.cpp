@@ -78,6 +78,56 @@ TEST(DecideShutdown, DenialOfAModeLeavesTheCommandEnabled) {
     EXPECT_FALSE(enabled_commands(policy_of(kAll + kNever), kBefore).has(CommandId::kShutdown));
 }
 
+std::string denial(const std::string& mode, const std::string& more = "") {
+    return "[[deny]]\nid = \"no-" + mode + "\"\ncommands = [\"guest-shutdown\"]\nmodes = [\"" + mode +
+           "\"]\n" + more;
+}
+const std::string kUntil2030 = "expires = 2030-01-01T00:00:00Z\n";
+
+TEST(DecideShutdown, DenialOfEachModeThatIsAllowedTakesTheCommandAway) {
+    const Policy policy =
+        policy_of(kAll + denial("halt") + denial("reboot") + denial("powerdown", kUntil2030));
+    EXPECT_EQ(decide_command(policy, CommandId::kShutdown, kBefore).why, Why::kDenied);
+    EXPECT_FALSE(enabled_commands(policy, kBefore).has(CommandId::kShutdown));
+    EXPECT_TRUE(decide_command(policy, CommandId::kShutdown, kAfter).is_allowed());
+    EXPECT_TRUE(enabled_commands(policy, kAfter).has(CommandId::kShutdown));
+}
+
+// By Mode: halt, powerdown, reboot.
+std::bitset<4> modes(bool halt, bool powerdown, bool reboot) {
+    return std::bitset<4>((halt ? 2U : 0U) | (powerdown ? 4U : 0U) | (reboot ? 8U : 0U));
+}
+
+TEST(Reach, HasTheModesThatNoDenialTakesAwayForEver) {
+    EXPECT_EQ(reach_of(policy_of(kDown)).modes, modes(false, true, false))
+        << "an allow rule that expires counts";
+    EXPECT_EQ(reach_of(policy_of(kAll + kNoHalt)).modes, modes(false, true, true));
+    EXPECT_EQ(reach_of(policy_of(kAll + kNoHalt + kUntil2030)).modes, modes(true, true, true));
+    EXPECT_EQ(reach_of(policy_of(kAll + kNever)).modes, modes(false, false, false));
+}
+
+TEST(Reach, HasShutdownOnlyWithAMode) {
+    EXPECT_TRUE(reach_of(policy_of(kAll + kNoHalt)).commands.has(CommandId::kShutdown));
+    EXPECT_FALSE(reach_of(policy_of(kHaltByKernel + kNoHalt)).commands.has(CommandId::kShutdown));
+    const CommandSet others = reach_of(policy_of(kAll + kNever)).commands;
+    EXPECT_FALSE(others.has(CommandId::kShutdown));
+    EXPECT_TRUE(others.has(CommandId::kSuspendRam));
+}
+
+TEST(Reach, HasWhateverIsDecidedAllowedAtSomeTime) {
+    for (const std::string& rules :
+         {kDown, kAll, kAll + kNoHalt, kNoHalt + kDown + kHaltByKernel, kAll + kNever + kUntil2030,
+          kAll + denial("reboot", kUntil2030) + kNoHalt, kHaltByKernel + kNoHalt + kUntil2030}) {
+        const Policy policy = policy_of(rules);
+        const Reach reach = reach_of(policy);
+        for (const Mode mode : {Mode::kHalt, Mode::kPowerdown, Mode::kReboot}) {
+            const bool is_ever = decide_shutdown(policy, mode, kBefore).is_allowed() ||
+                                 decide_shutdown(policy, mode, kAfter).is_allowed();
+            EXPECT_EQ(reach.modes.test(static_cast<std::size_t>(mode)), is_ever) << rules;
+        }
+    }
+}
+
 TEST(PowerRule, KeepsItsMethod) {
     EXPECT_EQ(policy_of(kAll).rules[0].method, Method::kKernel);
     EXPECT_EQ(policy_of(kDown).rules[0].method, Method::kAny);
