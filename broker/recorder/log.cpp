@@ -14,6 +14,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/lock_file.hpp"
+
 namespace sallyport::recorder {
 
 namespace {
@@ -42,16 +44,20 @@ bool is_object(std::string_view line) {
            std::ranges::all_of(line, [](char byte) { return byte >= 0x20 && byte < 0x7f; });
 }
 
-// THREAT: a local user locks what he may only read, and no recorder starts. The state directory may be readable; this file is not.
+// The state directory may be readable to others, who could lock it; this file is not.
 Result<UniqueFd> lock_alone(FdRef directory) {
     UniqueFd lock(
         ::openat(directory.get(), kLockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (!lock.is_open()) return system_error(kLockName);
+    TRY(close_to_others(lock));
     for (int tries = 0; ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
         if (errno != EWOULDBLOCK) return system_error("flock");
         if (tries == kLockTries)
-            return failure(Errc::kLimit,
-                           "the recorder of an earlier agent still has lines to write; is the disk full?");
+            return failure(
+                Errc::kLimit,
+                "the recorder of an earlier agent still has lines to write (is the disk full?), or somebody "
+                "who could open audit.lock has locked it: `fuser -v audit.lock` in the state directory says "
+                "who");
         ::poll(nullptr, 0, kLockPauseMs);
     }
     return lock;

@@ -78,7 +78,7 @@ ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
 Checked<Guard> start_guard(const policy::Policy& policy, FdRef state) {
     const bool is_marked = TRY(guard::FrozenMark::is_set(state));
     if (!is_marked && policy::freeze_rules(policy).empty()) return Guard();
-    if (!TRY(is_free(state))) return failure(Errc::kInvalid, "another agent uses this state directory");
+    TRY(refuse_used(state));
     Running guard = TRY(start(kGuard, {}));
     TRY(of(kGuard, tell_rows(guard.socket, policy, is_marked, state)));
     const std::string said = TRY(prove(kGuard, guard, bits_of(sandbox::guard_capabilities())));

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "base/lock_file.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::starter {
@@ -16,6 +17,15 @@ namespace {
 
 constexpr const char* kTime = "sallyport.clock";
 constexpr const char* kHandles = "sallyport.state";
+
+Status lock(FdRef file) {
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return {};
+    if (errno != EWOULDBLOCK) return system_error("flock");
+    return failure(
+        Errc::kInvalid,
+        "another agent uses this state directory, or somebody who could open sallyport.state has locked it: "
+        "`fuser -v sallyport.state` there says who");
+}
 
 }  // namespace
 
@@ -37,10 +47,8 @@ Result<KeptHandles> reserve_handles(FdRef state_directory) {
     // What is kept for its lock cannot be written.
     UniqueFd file(::openat(state_directory.get(), kHandles, O_RDONLY | O_CREAT | kFlags, 0600));
     if (!file.is_open()) return system_error(kHandles);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) return failure(Errc::kInvalid, "another agent uses this state directory");
-        return system_error("flock");
-    }
+    TRY(close_to_others(file));
+    TRY(lock(file));
     std::int64_t next = 0;
     const ssize_t got = ::pread(file.get(), &next, sizeof next, 0);
     if (got < 0) return system_error(kHandles);
@@ -53,11 +61,9 @@ Result<KeptHandles> reserve_handles(FdRef state_directory) {
     return KeptHandles{.lock = std::move(file), .first = next};
 }
 
-Result<bool> is_free(FdRef state_directory) {
+Status refuse_used(FdRef state_directory) {
     const UniqueFd file(::openat(state_directory.get(), kHandles, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!file.is_open() || ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno == EWOULDBLOCK) return false;
-    return system_error("flock");
+    return file.is_open() ? lock(file) : Status();
 }
 
 }  // namespace sallyport::starter

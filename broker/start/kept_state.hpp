@@ -27,11 +27,11 @@ struct KeptHandles {
 };
 
 /// Opens (or makes) sallyport.state, eight bytes in the machine's order, and locks it: one agent for each state directory. The
-/// numbers of this run are reserved at once, so that no disk is waited for later. Errors: kSystem, kInvalid if the content is
-/// not a counter of ours, or has run out.
+/// numbers of this run are reserved at once, so that no disk is waited for later. Errors: kSystem, kInvalid if the file is locked,
+/// or its content is not a counter of ours, or has run out.
 Result<KeptHandles> reserve_handles(FdRef state_directory);
 
-/// Whether no other agent has the lock. Only reads: the file may be on a frozen file system. Errors: kSystem.
-Result<bool> is_free(FdRef state_directory);
+/// Fails if another agent has the lock. Only reads: the file may be on a frozen file system. Errors: kSystem, kInvalid.
+Status refuse_used(FdRef state_directory);
 
 }  // namespace sallyport::starter

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/complaint.hpp"
+#include "base/lock_file.hpp"
 #include "broker/start/configure.hpp"
 #include "broker/start/start.hpp"
 #include "ipc/codec.hpp"
@@ -60,10 +61,12 @@ Result<UniqueFd> go_to_background() {
 Result<UniqueFd> write_pid_file(const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file.is_open()) return system_error("Cannot open pid file");
+    TRY(close_to_others(file));
     struct flock lock{};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
-    if (::fcntl(file.get(), F_OFD_SETLK, &lock) != 0) return system_error("Cannot lock pid file");
+    if (::fcntl(file.get(), F_OFD_SETLK, &lock) != 0)
+        return system_error("Cannot lock pid file (`fuser -v` says who has)");
     const std::string line = std::to_string(::getpid()) + "\n";
     if (::ftruncate(file.get(), 0) != 0 ||
         ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))

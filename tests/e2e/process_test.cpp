@@ -442,6 +442,44 @@ TEST(Daemon, GoesToTheBackgroundAndKeepsAPidFile) {
     EXPECT_TRUE(can_lock(pid_file)) << "the lock outlived the process";
 }
 
+TEST(Daemon, ClosesAPidFileThatOthersCanOpenBeforeItIsLocked) {
+    const Scratch scratch;
+    scratch.make_folder("state", 0700);
+    const std::string policy = scratch.write("policy.toml", "schema = 1\n");
+    const std::string pid_file = scratch.write("pid", "1\n");
+    fs::permissions(pid_file, fs::perms(0644));
+    const std::vector<std::string> words{"-d",
+                                         "-f",
+                                         pid_file,
+                                         "-m",
+                                         "unix-listen",
+                                         "-p",
+                                         scratch.path("host.sock"),
+                                         "--policy",
+                                         policy,
+                                         "-t",
+                                         scratch.path("state")};
+    {
+        const UniqueFd reader(::open(pid_file.c_str(), O_RDONLY | O_CLOEXEC));
+        struct flock lock{};
+        lock.l_type = F_RDLCK;
+        lock.l_whence = SEEK_SET;
+        ASSERT_EQ(::fcntl(reader.get(), F_OFD_SETLK, &lock), 0);
+        const Finished refused = run_daemon(words);
+        EXPECT_EQ(refused.ending, 1);
+        EXPECT_NE(refused.error.find(pid_file + ": Cannot lock pid file (`fuser -v` says who has)"),
+                  std::string::npos)
+            << refused.error;
+    }
+    EXPECT_EQ(fs::status(pid_file).permissions(), fs::perms(0600));
+    const Finished parent = run_daemon(words);
+    EXPECT_EQ(parent.ending, 0) << parent.error;
+    const pid_t daemon = read_pid_file(pid_file);
+    ASSERT_GT(daemon, 1);
+    ASSERT_TRUE(send_signal(daemon, SIGTERM));
+    EXPECT_TRUE(eventually([&] { return !is_running(daemon); }));
+}
+
 TEST(Daemon, ThatCannotStartSaysSoToItsParent) {
     const Scratch scratch;
     scratch.make_folder("state", 0700);

@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <ostream>
 
 #include "tests/support/agent.hpp"
@@ -275,8 +276,7 @@ TEST_F(Recorder, OfAnEarlierAgentFinishesBeforeTheNextBegins) {
     expect_whole(lines);
 }
 
-// A local user may lock whatever he may open, if only to read.
-TEST(ALocalUser, WhoMayEnterTheStateDirectoryIsWarnedOf) {
+TEST(StateDirectory, ThatOthersMayEnterIsWarnedOf) {
     Agent agent(options());
     ASSERT_TRUE(agent.is_serving());
     agent.stop();
@@ -292,30 +292,81 @@ TEST(ALocalUser, WhoMayEnterTheStateDirectoryIsWarnedOf) {
     }
 }
 
-TEST(ALocalUser, WhoLocksAllThatHeMayOpenOfTheStateDirectoryStopsNoStart) {
-    Agent agent(options());
-    ASSERT_TRUE(agent.is_serving());
-    agent.stop();
-    fs::permissions(agent.state(), fs::perms{0755});
-    std::array<int, 2> locked{};
-    ASSERT_EQ(::pipe2(locked.data(), O_CLOEXEC), 0);
-    const UniqueFd read_end(locked[0]), write_end(locked[1]);
-    const Child user([&] {
-        if (::setgroups(0, nullptr) != 0 || ::setresuid(12346, 12346, 12346) != 0) return 1;
-        if (::flock(::open(agent.state().c_str(), O_RDONLY | O_CLOEXEC), LOCK_EX | LOCK_NB) != 0) return 2;
-        for (const auto& entry : fs::directory_iterator(agent.state())) {
-            const int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
-            if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) != 0) return 3;
-        }
-        if (::write(write_end.get(), "1", 1) != 1) return 4;
-        ::pause();
-        return 0;
-    });
-    char byte = 0;
-    ASSERT_TRUE(wait_for(read_end.get(), POLLIN, Deadline()));
-    ASSERT_EQ(::read(read_end.get(), &byte, 1), 1);
-    agent.restart();
-    EXPECT_TRUE(agent.is_serving()) << agent.messages();
+// A local user may lock whatever he may open, if only to read.
+class ALocalUser : public testing::Test {
+protected:
+    ALocalUser() {
+        EXPECT_TRUE(agent_.is_serving());
+        agent_.stop();
+        fs::permissions(agent_.state(), fs::perms{0755});
+    }
+    /// He keeps his locks until the test ends. How many files he could lock.
+    int lock_all() {
+        std::array<int, 2> locked{};
+        EXPECT_EQ(::pipe2(locked.data(), O_CLOEXEC), 0);
+        const UniqueFd read_end(locked[0]), write_end(locked[1]);
+        user_.emplace([&] {
+            if (::setgroups(0, nullptr) != 0 || ::setresuid(12346, 12346, 12346) != 0) return 1;
+            if (::flock(::open(agent_.state().c_str(), O_RDONLY | O_CLOEXEC), LOCK_EX | LOCK_NB) != 0)
+                return 2;
+            char count = 0;
+            for (const auto& entry : fs::directory_iterator(agent_.state())) {
+                const int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+                if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) != 0) return 3;
+                if (fd >= 0) ++count;
+            }
+            if (::write(write_end.get(), &count, 1) != 1) return 4;
+            ::pause();
+            return 0;
+        });
+        char count = -1;
+        EXPECT_TRUE(wait_for(read_end.get(), POLLIN, Deadline()));
+        EXPECT_EQ(::read(read_end.get(), &count, 1), 1);
+        return count;
+    }
+    void open_to_all(const std::string& name) {
+        fs::permissions(agent_.state() + "/" + name, fs::perms{0644});
+    }
+    /// The start fails, and says this.
+    void expect_no_start(const std::string& said) {
+        agent_.restart();
+        EXPECT_EQ(agent_.broker().wait(), 1);
+        EXPECT_NE(agent_.messages().find(said), std::string::npos) << agent_.messages();
+    }
+    Agent agent_{options()};
+    std::optional<Child> user_;
+};
+
+TEST_F(ALocalUser, WhoLocksAllThatHeMayOpenOfTheStateDirectoryStopsNoStart) {
+    lock_all();
+    agent_.restart();
+    EXPECT_TRUE(agent_.is_serving()) << agent_.messages();
+}
+
+// As after a backup was put back.
+TEST_F(ALocalUser, CanOpenNoFileThatIsLockedOnceAnAgentHasStarted) {
+    for (const char* name : {"audit.lock", "sallyport.state"}) open_to_all(name);
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    agent_.stop();
+    EXPECT_EQ(lock_all(), 0);
+    agent_.restart();
+    EXPECT_TRUE(agent_.is_serving()) << agent_.messages();
+}
+
+TEST_F(ALocalUser, WhoHadLockedTheStateBeforeItWasClosedToHimIsToldOf) {
+    open_to_all("sallyport.state");
+    EXPECT_EQ(lock_all(), 1);
+    expect_no_start("somebody who could open sallyport.state has locked it: `fuser -v sallyport.state`");
+    user_.reset();
+    agent_.restart();
+    EXPECT_TRUE(agent_.is_serving()) << agent_.messages();
+}
+
+TEST_F(ALocalUser, WhoHadLockedTheLogBeforeItWasClosedToHimIsToldOf) {
+    open_to_all("audit.lock");
+    EXPECT_EQ(lock_all(), 1);
+    expect_no_start("somebody who could open audit.lock has locked it: `fuser -v audit.lock`");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "broker/freeze_plan": {"ipc"},
     "broker/guard": {"broker/freeze_plan", "ipc", "sandbox"},
     "broker/launcher": {"base", "ipc", "sandbox"},
-    "broker/recorder": {"ipc", "sandbox"},
+    "broker/recorder": {"base", "ipc", "sandbox"},
     "worker": {"ipc", "sandbox", "schema"},
     "inspector": {"ipc", "sandbox", "schema"},
     "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "worker", "inspector", "tests"},

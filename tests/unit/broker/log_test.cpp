@@ -301,6 +301,14 @@ TEST_F(LogOnDisk, IsLockedByAFileThatOnlyItsOwnerCanOpen) {
     EXPECT_EQ(::flock(other.get(), LOCK_EX | LOCK_NB), -1) << "two may write at once";
 }
 
+TEST_F(LogOnDisk, IsLockedByAFileThatIsClosedToOthersIfTheyCouldOpenIt) {
+    scratch_.write("audit.lock", "");
+    const auto lock = scratch_.path() / "audit.lock";
+    std::filesystem::permissions(lock, std::filesystem::perms{0644});
+    ASSERT_TRUE(open());
+    EXPECT_EQ(std::filesystem::status(lock).permissions(), std::filesystem::perms{0600});
+}
+
 TEST_F(LogOnDisk, AnEmptyFileGoesOnWithTheChainOfTheOneBefore) {
     scratch_.write("audit.jsonl.1", "{\"last\":1}\n");
     auto log = open();

@@ -42,7 +42,16 @@ TEST(HandleCounter, TheStateDirectoryBelongsToOneBroker) {
     const auto first = open_counter(scratch);
     const auto second = open_counter(scratch);
     ASSERT_FALSE(second);
-    EXPECT_STREQ(second.error().what, "another agent uses this state directory");
+    EXPECT_TRUE(std::string_view(second.error().what).starts_with("another agent uses this state directory"));
+}
+
+TEST(HandleCounter, AFileThatOthersCanOpenIsClosedToThemBeforeItIsLocked) {
+    const ScratchDirectory scratch;
+    scratch.write("sallyport.state", "");
+    const auto state = scratch.path() / "sallyport.state";
+    std::filesystem::permissions(state, std::filesystem::perms{0664});
+    ASSERT_TRUE(open_counter(scratch));
+    EXPECT_EQ(std::filesystem::status(state).permissions(), std::filesystem::perms{0600});
 }
 
 struct BadState {
