@@ -17,8 +17,8 @@ namespace sallyport::test {
 namespace {
 
 using ipc::Outcome;
-constexpr unsigned kShortMs = 300;    // for what is to pass it
-constexpr unsigned kLongMs = 10'000;  // for what is not
+constexpr unsigned kEnoughToForkMs = 2'000;  // for what is to pass it, with a child
+constexpr unsigned kLongMs = 10'000;         // for what is not
 
 // A folder whose whole way from the root belongs to root: the usual scratch folders lie in /tmp, which anybody can write.
 class Safe {
@@ -186,13 +186,16 @@ TEST(Hooks, EndOfTheBrokerStartsTheThawThatIsOwed) {
 
 TEST(Hooks, OneThatHangsIsKilledWithItsChildrenAtItsDeadline) {
     const Safe safe;
-    safe.script("d/1", "[ \"$1\" = thaw ] || { sleep 1000 & echo $! > \"${0%/*}/../pid\"; sleep 1000; }");
+    safe.script("d/1",
+                "[ \"$1\" = thaw ] || { sleep 1000 & echo $! > " + safe.path("pid") + "; sleep 1000; }");
     safe.script("d/2", "");
     ipc::LauncherTable table = hooks_of(safe, {"d"});
-    table.set_hook_deadline_ms(kShortMs);
+    table.set_hook_deadline_ms(kEnoughToForkMs);
     Launcher launcher(table);
     ASSERT_TRUE(launcher.is_ready());
     EXPECT_EQ(launcher.hooks(ipc::LauncherRequest::FREEZE).kind(), Outcome::LATE);
+    const pid_t child = std::stoi(read_file(safe.path("pid")));
+    EXPECT_TRUE(eventually([&] { return !is_running(child); }));
     launcher.hooks(ipc::LauncherRequest::THAW);
     EXPECT_FALSE(safe.calls().find("d/2") != std::string::npos) << safe.calls();
 }
