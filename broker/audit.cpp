@@ -96,6 +96,7 @@ std::int64_t nanoseconds(clockid_t clock) {
 Frequency frequency_of(const Record& record) {
     if (record.what == "connect-refused") return Frequency::kStranger;
     if (record.what == "connect" || record.what == "worker-ended") return Frequency::kConnection;
+    if (record.what == "worker-alone") return Frequency::kRefusal;
     if (record.verdict == Verdict::kNote || record.bytes.value_or(0) != 0) return Frequency::kAlways;
     const auto command = find_command(record.what);
     if (record.verdict == Verdict::kFailed && !command) return Frequency::kAlways;

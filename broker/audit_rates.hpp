@@ -28,7 +28,7 @@ private:
 /// Which of the rates an event has.
 enum class Frequency : std::uint8_t {
     kAlways,      // is always written
-    kRefusal,     // refused, failed, given up; nothing was changed or read
+    kRefusal,     // refused, failed, given up, a worker that breaks its contract; nothing was changed or read
     kConnection,  // of somebody who may connect
     kStranger,    // of somebody who may not
 };

@@ -105,6 +105,16 @@ TEST_F(Composed, WhatIsNotWrittenForItsRateIsCountedInTheNextLineByName) {
     EXPECT_NE(taken().at(0).find("\"unwritten\":{\"connect-refused\":999}"), std::string::npos);
 }
 
+// What a worker that was taken over can do again and again under any policy.
+TEST_F(Composed, AWorkerThatGoesOnAloneAgainAndAgainIsCounted) {
+    for (int at = 0; at < 1000; ++at) audit_->write(named("worker-alone", Verdict::kNote));
+    const std::size_t written = taken().size();
+    EXPECT_LE(written, 61U);
+    audit_->write(named("start", Verdict::kNote));
+    EXPECT_NE(taken().at(0).find("\"unwritten\":{\"worker-alone\":" + std::to_string(1000 - written) + "}"),
+              std::string::npos);
+}
+
 TEST_F(Composed, ALineThatIsTooLongForTheLogIsShortened) {
     Record record = named("launch-ended", Verdict::kNote);
     record.arguments.add("output", std::string(10'000, '\n'));
