@@ -25,12 +25,14 @@ files = [{ under = "$D/keys" }]
 void prepare(const Scratch& scratch) {
     scratch.write("keys/key", "key");
     scratch.write("work/file", "file");
+    scratch.write("work/conf", "[general]\nverbose=true\n");
+    scratch.write("work/pid", "1\n");
 }
 
 class DeniedThings : public testing::Test {
 protected:
-    explicit DeniedThings(const std::string& policy = kOpenPolicy)
-        : agent_(AgentOptions{.policy = policy, .prepare = prepare}) {
+    explicit DeniedThings(const std::string& policy = kOpenPolicy, const std::vector<std::string>& words = {})
+        : agent_(AgentOptions{.policy = policy, .prepare = prepare, .words = words}) {
         if (!agent_.is_serving()) throw std::runtime_error(agent_.messages());
     }
     std::string open(const std::string& path, const std::string& mode) {
@@ -78,6 +80,24 @@ TEST_F(DeniedThings, FilesOfTheAgent) {
     EXPECT_TRUE(read_file(agent_.audit_file()).starts_with(log));
     EXPECT_NE(desc_of(open(agent_.audit_file(), "w")).find("Operation not permitted"), std::string::npos);
     EXPECT_TRUE(read_file(agent_.audit_file()).starts_with(log));
+}
+
+// The agent's working directory is the scratch folder.
+struct AgentOfOptions : DeniedThings {
+    AgentOfOptions() : DeniedThings(kOpenPolicy, {"-c", "work/conf", "-l", "work/log", "-f", "work/pid"}) {}
+};
+
+TEST_F(AgentOfOptions, ConfigurationLogFileAndPidFile) {
+    const std::string log = read_file(path("work/log"));
+    EXPECT_NE(log, "");
+    for (const std::string name : {"work/conf", "work/log", "work/pid"}) {
+        expect_denied(path(name));
+        fs::create_hard_link(path(name), path(name + "-too"));
+        expect_denied(path(name + "-too"));
+        EXPECT_NE(desc_of(open(path(name), "w")).find("Operation not permitted"), std::string::npos);
+        EXPECT_NE(read_file(path(name)), "");
+    }
+    EXPECT_EQ(desc_of(open(path("work/file"), "r")), "");
 }
 
 TEST(HooksOfTheAgent, AreNotMadeByAHost) {
