@@ -1,4 +1,4 @@
-// Broker and policy compiler as wholes, and what happens when a step of a lockdown fails.
+// Guard, recorder, files hand, broker and policy compiler as wholes.
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -6,9 +6,7 @@
 #include <linux/capability.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
-#include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -408,64 +406,6 @@ TEST(Compiler, HoldsNothing) {
         const uid_t uid = held->uid[0];
         const auto same = compare({.uid = uid, .gid = held->gid[0], .bounding_is_ours = uid == 0}, *held);
         EXPECT_TRUE(same) << same.error().what;
-    }
-}
-
-// Each step may fail, on another kernel or under another limit: then the lockdown says so.
-
-struct Step {
-    const char* name;
-    int call;
-    std::int64_t option;  // the first argument, or -1 for any
-};
-
-void PrintTo(const Step& step, std::ostream* out) {
-    *out << step.name;
-}
-
-class FailedStep : public ::testing::TestWithParam<Step> {};
-
-INSTANTIATE_TEST_SUITE_P(, FailedStep,
-                         ::testing::Values(Step{"Limits", SCMP_SYS(prlimit64), -1},
-                                           Step{"Capabilities", SCMP_SYS(capset), -1},
-                                           Step{"NoNewPrivileges", SCMP_SYS(prctl), PR_SET_NO_NEW_PRIVS},
-                                           Step{"NotDumpable", SCMP_SYS(prctl), PR_SET_DUMPABLE},
-                                           Step{"LandlockRules", SCMP_SYS(landlock_create_ruleset), -1},
-                                           Step{"Landlock", SCMP_SYS(landlock_restrict_self), -1},
-                                           Step{"Filter", SCMP_SYS(seccomp), -1}),
-                         [](const auto& step) { return std::string(step.param.name); });
-
-// Makes the kernel answer ENOSYS to the call of a step.
-bool make_fail(const Step& step) {
-    const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW),
-                                                                   seccomp_release);
-    const scmp_arg_cmp option{
-        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = static_cast<scmp_datum_t>(step.option), .datum_b = 0};
-    return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), step.call, step.option < 0 ? 0 : 1,
-                                  &option) == 0 &&
-           seccomp_load(filter.get()) == 0;
-}
-
-TEST_P(FailedStep, EndsTheLockdown) {
-    const Scratch scratch;
-    const UniqueFd state = scratch.directory("state");
-    const std::vector<std::function<Status()>> lockdowns{
-        [&] { return lockdown_broker({}); },
-        [] { return lockdown_compiler(); },
-        [] { return lockdown_worker(); },
-        [&] { return lockdown_files({}, state); },
-    };
-    for (std::size_t at = 0; at < lockdowns.size(); ++at) {
-        // The nursery has done these for its workers.
-        const std::string name = GetParam().name;
-        if (at == 2 && (name == "Capabilities" || name == "NoNewPrivileges")) continue;
-        const Ended ended = in_child([&] {
-            if (!make_fail(GetParam())) return 100;
-            const auto locked = lockdowns[at]();
-            return !locked && locked.error().code == Errc::kSystem && locked.error().sys_errno == ENOSYS ? 0
-                                                                                                         : 1;
-        });
-        EXPECT_TRUE(ended.exited()) << at << ": " << ended.code << " " << ended.status;
     }
 }
 
