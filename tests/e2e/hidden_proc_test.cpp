@@ -95,7 +95,8 @@ TEST_P(HiddenProc, ProcessThatIsNotConfinedEndsTheStart) {
           Unconfined{"inspector/inspector", "inspector: user id"},
           Unconfined{"broker/guard/guard", "guard: permitted capabilities"},
           Unconfined{"broker/files/files", "files: permitted capabilities"},
-          Unconfined{"broker/launcher/launcher", "launcher: permitted capabilities"}}) {
+          Unconfined{"broker/launcher/launcher", "launcher: permitted capabilities"},
+          Unconfined{"broker/recorder/recorder", "recorder: permitted capabilities"}}) {
         AgentOptions changed = options();
         const Scratch programs;
         copy_programs(build_root(), programs, "", {one.place, "tests/e2e/unconfined"});
