@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <ostream>
+#include <span>
 #include <string>
 
 #include "sandbox/proof.hpp"
@@ -155,10 +156,10 @@ public:
     Apart(const Apart&) = delete;
     Apart& operator=(const Apart&) = delete;
 
-    [[nodiscard]] std::string difference() const {
+    [[nodiscard]] std::string difference(Status (*prove)(FdRef) = prove_apart) const {
         const UniqueFd process(
             ::open(("/proc/" + std::to_string(pid_)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        const auto apart = prove_apart(process);
+        const auto apart = prove(process);
         return apart ? "none" : apart.error().what;
     }
 
@@ -166,28 +167,44 @@ private:
     pid_t pid_ = -1;
 };
 
-TEST(ProofOfSeparation, EachSharedNamespaceIsNamed) {
-    struct Row {
-        std::uint64_t flag;
-        const char* what;
-    };
-    constexpr std::array kRows{
-        Row{CLONE_NEWUSER, "user namespace: shared"},     Row{CLONE_NEWNS, "mount namespace: shared"},
-        Row{CLONE_NEWNET, "network namespace: shared"},   Row{CLONE_NEWIPC, "IPC namespace: shared"},
-        Row{CLONE_NEWUTS, "UTS namespace: shared"},       Row{CLONE_NEWPID, "pid namespace: shared"},
-        Row{CLONE_NEWCGROUP, "cgroup namespace: shared"},
-    };
+struct Row {
+    std::uint64_t flag;
+    const char* what;
+};
+// The first four are the inspector's.
+constexpr std::array kRows{
+    Row{CLONE_NEWUSER, "user namespace: shared"}, Row{CLONE_NEWIPC, "IPC namespace: shared"},
+    Row{CLONE_NEWPID, "pid namespace: shared"},   Row{CLONE_NEWCGROUP, "cgroup namespace: shared"},
+    Row{CLONE_NEWNS, "mount namespace: shared"},  Row{CLONE_NEWNET, "network namespace: shared"},
+    Row{CLONE_NEWUTS, "UTS namespace: shared"},
+};
+
+std::uint64_t all_of(std::span<const Row> rows) {
     std::uint64_t all = 0;
-    for (const Row& row : kRows) all |= row.flag;
+    for (const Row& row : rows) all |= row.flag;
+    return all;
+}
+
+void expect_each_is_named(std::span<const Row> rows, Status (*prove)(FdRef)) {
     const Ended ended = in_child([&] {
-        for (const Row& row : kRows) {
+        for (const Row& row : rows) {
             // Without a new user namespace the others take root.
             if (row.flag == CLONE_NEWUSER && ::geteuid() != 0) continue;
-            EXPECT_EQ(Apart(all & ~row.flag).difference(), row.what);
+            EXPECT_EQ(Apart(all_of(rows) & ~row.flag).difference(prove), row.what);
         }
         return ::testing::Test::HasFailure() ? 1 : 0;
     });
     EXPECT_TRUE(ended.exited());
+}
+
+TEST(ProofOfSeparation, EachSharedNamespaceIsNamed) {
+    expect_each_is_named(kRows, prove_apart);
+}
+
+TEST(ProofOfSeparation, OfTheInspectorEachOfItsFourNamespacesIsNamedAndTheOthersMayBeShared) {
+    const auto its = std::span(kRows).first(4);
+    expect_each_is_named(its, prove_processes_apart);
+    EXPECT_EQ(Apart(all_of(its)).difference(prove_processes_apart), "none");
 }
 
 TEST(ProofOfSeparation, ARootDirectoryWithContentsIsNoProof) {
