@@ -33,8 +33,9 @@ Checked<Service> begin(Inheritance& inheritance, const policy::Policy& policy) {
 }
 
 Status prove(FdRef own_status) {
+    const bool is_root = ::geteuid() == 0;
     const sandbox::Expected expected{
-        .uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = ::geteuid() == 0};
+        .uid = ::geteuid(), .gid = ::getegid(), .groups_are_ours = is_root, .bounding_is_ours = is_root};
     return sandbox::compare(expected, TRY(sandbox::read_held(own_status)));
 }
 

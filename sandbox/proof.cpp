@@ -40,6 +40,17 @@ bool take_line(std::string_view text, std::string_view name, int base, std::span
     return line.empty();
 }
 
+// The line "Groups:\tNUMBER NUMBER ...", which may have none.
+bool take_groups(std::string_view text, bool& has_groups) {
+    constexpr std::string_view kName = "\nGroups:\t";
+    const std::size_t at = text.find(kName);
+    if (at == text.npos) return false;
+    std::string_view line = text.substr(at + kName.size());
+    line = line.substr(0, line.find('\n'));
+    has_groups = line.find_first_not_of(' ') != line.npos;
+    return line.find_first_not_of(" 0123456789") == line.npos;
+}
+
 // In one piece: the kernel makes the text when it is read from the beginning.
 Result<std::string> read_whole(FdRef file) {
     std::string text(kMaxStatus, '\0');
@@ -84,7 +95,8 @@ Result<Held> read_held(FdRef status) {
     static constexpr std::array kSets{"\nCapInh:", "\nCapPrm:", "\nCapEff:", "\nCapBnd:", "\nCapAmb:"};
     static constexpr std::array kSmall{"\nNoNewPrivs:", "\nSeccomp:", "\nSeccomp_filters:"};
     bool complete = take_line(*text, "\nUid:", 10, std::span<uid_t>(held.uid)) &&
-                    take_line(*text, "\nGid:", 10, std::span<gid_t>(held.gid));
+                    take_line(*text, "\nGid:", 10, std::span<gid_t>(held.gid)) &&
+                    take_groups(*text, held.has_groups);
     for (std::size_t set = 0; set < kSets.size(); ++set)
         complete = complete && take_line(*text, kSets[set], 16, std::span(&held.capabilities[set], 1));
     for (std::size_t at = 0; at < kSmall.size(); ++at)
@@ -105,6 +117,7 @@ Status compare(const Expected& expected, const Held& held) {
     const std::array checks{
         Check{std::ranges::all_of(held.uid, [&](uid_t one) { return one == expected.uid; }), "user id"},
         Check{std::ranges::all_of(held.gid, [&](gid_t one) { return one == expected.gid; }), "group id"},
+        Check{!expected.groups_are_ours || !held.has_groups, "supplementary groups"},
         Check{sets[0] == 0, "inheritable capabilities"},
         Check{sets[1] == expected.capabilities, "permitted capabilities"},
         Check{sets[2] == expected.capabilities, "effective capabilities"},

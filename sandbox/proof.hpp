@@ -18,6 +18,7 @@ namespace sallyport::sandbox {
 struct Held {
     uid_t uid[4] = {};  // real, effective, saved, file system
     gid_t gid[4] = {};
+    bool has_groups = false;             // supplementary ones
     std::uint64_t capabilities[5] = {};  // inheritable, permitted, effective, bounding, ambient
     bool no_new_privileges = false;
     int seccomp_mode = 0;
@@ -32,6 +33,7 @@ Result<Held> read_held(FdRef status);
 struct Expected {
     uid_t uid = 0;
     gid_t gid = 0;
+    bool groups_are_ours = false;    // there must be no supplementary ones; an ordinary user cannot drop his
     std::uint64_t capabilities = 0;  // permitted and effective; inheritable and ambient must be 0
     bool bounding_is_ours = true;  // an ordinary user outside a user namespace cannot empty its bounding set
     std::uint64_t bounding = 0;

@@ -48,6 +48,7 @@ sandbox::Expected expected_of(const Process& row, std::uint64_t capabilities, co
     const bool is_plain = row.runs_as == RunsAs::kPlain;
     return {.uid = is_plain ? user.uid : ::geteuid(),
             .gid = is_plain ? user.gid : ::getegid(),
+            .groups_are_ours = is_root,
             .capabilities = is_root ? capabilities : 0,
             // An ordinary user cannot empty it; what is started without a filter gives it to programs.
             .bounding_is_ours = is_plain || (is_root && row.filters > 0),

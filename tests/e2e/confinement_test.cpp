@@ -1,9 +1,11 @@
 // What the kernel shows of each process while it serves.
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -80,6 +82,21 @@ std::set<std::string> names_of(const std::vector<pid_t>& processes) {
     std::set<std::string> names;
     for (const pid_t process : processes) names.insert(name_of(process));
     return names;
+}
+
+TEST(Confinement, NoProcessOfRootHasTheGroupsOfWhoStartedIt) {
+    Agent agent({.policy = kEverything, .before_exec = [] {
+                     constexpr std::array<gid_t, 2> kGroups{27, 42};
+                     if (::setgroups(kGroups.size(), kGroups.data()) != 0) ::_exit(122);
+                 }});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-ping")), kPong);
+    const auto processes = agent.processes();
+    for (const pid_t process : processes)
+        EXPECT_EQ(status_field(process, "Groups").find_first_of("0123456789"), std::string::npos)
+            << name_of(process);
+    EXPECT_EQ(names_of(processes).size(), 8U)
+        << "broker, files, guard, inspector, launcher, nursery, recorder, worker";
 }
 
 TEST(Confinement, WhatIsDeniedForEverHasNoProcess) {

@@ -38,7 +38,7 @@ constexpr const char* kStatus =
     "Seccomp_filters:\t1\n"
     "Speculation_Store_Bypass:\tthread vulnerable\n";
 
-constexpr Expected kExpected{.uid = 990, .gid = 991, .capabilities = 4};
+constexpr Expected kExpected{.uid = 990, .gid = 991, .groups_are_ours = true, .capabilities = 4};
 
 UniqueFd file_of(const std::string& text) {
     UniqueFd file(::memfd_create("status", MFD_CLOEXEC));
@@ -77,6 +77,8 @@ INSTANTIATE_TEST_SUITE_P(, ProofOf, ::testing::Values(
     Difference{"RealUser",        "Uid:\t990\t990",               "Uid:\t0\t990",                "user id"},
     Difference{"FileSystemUser",  "990\t990\n",                   "990\t0\n",                    "user id"},
     Difference{"Group",           "Gid:\t991",                    "Gid:\t0",                     "group id"},
+    Difference{"SupplementaryGroups", "Groups:\t ",              "Groups:\t27 42 ",             "supplementary groups"},
+    Difference{"SupplementaryRoot", "Groups:\t ",                "Groups:\t0 ",                 "supplementary groups"},
     Difference{"Inheritable",     "CapInh:\t0000000000000000",    "CapInh:\t0000000000000001",   "inheritable capabilities"},
     Difference{"OneMorePermitted", "CapPrm:\t0000000000000004",   "CapPrm:\t0000000000000006",   "permitted capabilities"},
     Difference{"OneLessPermitted", "CapPrm:\t0000000000000004",   "CapPrm:\t0000000000000000",   "permitted capabilities"},
@@ -113,6 +115,14 @@ TEST(Proof, BoundingSetOfAnOrdinaryUserIsNotJudged) {
     EXPECT_TRUE(compare(expected, *held));
 }
 
+TEST(Proof, GroupsOfAnOrdinaryUserAreNotJudged) {
+    const auto held = read_held(file_of(with("Groups:\t ", "Groups:\t27 42 ")));
+    ASSERT_TRUE(held);
+    Expected expected = kExpected;
+    expected.groups_are_ours = false;
+    EXPECT_TRUE(compare(expected, *held));
+}
+
 TEST(Proof, AMissingOrBrokenLineIsNoProof) {
     for (const char* name : {"Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
                              "Seccomp", "Seccomp_filters"}) {
@@ -123,6 +133,8 @@ TEST(Proof, AMissingOrBrokenLineIsNoProof) {
             EXPECT_EQ(held.error().code, Errc::kProof);
         }
     }
+    EXPECT_FALSE(read_held(file_of(with("\nGroups:\t", "\nX:\t"))));
+    EXPECT_FALSE(read_held(file_of(with("\nGroups:\t", "\nGroups:\tx"))));
     EXPECT_FALSE(read_held(file_of("")));
 }
 
