@@ -14,6 +14,7 @@
 #include <fstream>
 #include <optional>
 #include <ostream>
+#include <set>
 
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
@@ -108,11 +109,37 @@ TEST_F(Recorder, HoldsNoCapabilityAndNothingButTheLog) {
     }
 }
 
-TEST_F(Recorder, IsTheOnlyOneWithADescriptorOfTheLog) {
-    for (const std::string& link : list_descriptors(agent_.broker().pid())) {
-        EXPECT_EQ(link.find("audit.jsonl"), std::string::npos) << link;
-        EXPECT_NE(link, agent_.state());
+// Every process of the agent runs.
+constexpr const char* kEverything = R"(schema = 1
+[[allow]]
+id = "all"
+commands = ["@file", "@freeze", "@inspect", "@power"]
+files = [{ under = "$D/work", access = ["read", "write"] }]
+freeze = { mounts = ["/nonexistent"] }
+modes = ["powerdown"]
+)";
+
+TEST(RecorderOfAnyPolicy, IsTheOnlyOneWithADescriptorOfTheLog) {
+    Agent agent(
+        {.policy = kEverything, .prepare = [](const Scratch& scratch) { scratch.make_folder("work"); }});
+    HostClient host = agent.connect();
+    ASSERT_EQ(host.ask(command("guest-fsfreeze-status")), "{\"return\": \"thawed\"}");
+    EXPECT_EQ(host.ask(command("guest-get-time")).find("error"), std::string::npos);
+    const auto recorders = recorders_of(agent.state());
+    EXPECT_EQ(recorders.size(), 2U);
+    std::set<std::string> names;
+    for (const pid_t process : agent.processes()) {
+        if (std::ranges::find(recorders, process) != recorders.end()) continue;
+        names.insert(name_of(process));
+        for (const std::string& link : list_descriptors(process)) {
+            EXPECT_EQ(link.find("audit.jsonl"), std::string::npos) << name_of(process);
+            EXPECT_NE(link, agent.state()) << name_of(process);
+        }
     }
+    for (const char* name :
+         {"sallyport-broker", "sallyport-guard", "sallyport-launcher", "sallyport-inspector",
+          "sallyport-files", "sallyport-nursery", "sallyport-worker"})
+        EXPECT_TRUE(names.contains(name)) << name;
 }
 
 TEST_F(Recorder, RotatesBySizeAndTheChainGoesOnOverTheFiles) {
