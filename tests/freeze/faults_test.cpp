@@ -94,6 +94,22 @@ TEST(GuardProcess, KilledWhileFrozenIsSurvivedByThoseWhoThawAndSaySo) {
     EXPECT_EQ(status(again), "thawed");
 }
 
+// Locks of memory are not inherited: each of them has its own.
+TEST(Memory, OfThoseWhoAreNeededForAThawStaysWhileFrozen) {
+    const auto systems = make_systems(1);
+    Agent agent({.policy = freeze_policy()});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    ASSERT_EQ(freeze(host), 1);
+    std::vector<pid_t> needed = family_of(agent);
+    ASSERT_EQ(needed.size(), 2U);
+    needed.push_back(guard_of(agent));
+    needed.push_back(agent.broker().pid());
+    for (const pid_t process : needed)
+        EXPECT_GT(std::stol(status_field(process, "VmLck")), 0) << name_of(process) << " " << process;
+    EXPECT_EQ(thaw(host), 1);
+}
+
 // Broker, guard and its children at once, as by a service manager that kills the whole group: nobody is left to thaw.
 void kill_all(Agent& agent) {
     std::vector<pid_t> all = agent.processes();
