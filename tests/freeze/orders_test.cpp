@@ -105,22 +105,63 @@ long trace(int request, pid_t process, More... more) {
     return ::syscall(SYS_ptrace, request, process, more...);
 }
 
-// The guard's next child, held where it is about to say something; the guard is held where it has just made it.
-pid_t hold_planner(pid_t guard) {
+// The call that a process is stopped at the beginning of; -1 if it is stopped elsewhere.
+long call_begun(pid_t process, ptrace_syscall_info& info) {
+    const bool begins = trace(PTRACE_GET_SYSCALL_INFO, process, sizeof info, &info) > 0 &&
+                        info.op == PTRACE_SYSCALL_INFO_ENTRY;
+    return begins ? static_cast<long>(info.entry.nr) : -1;
+}
+
+// Holds it where it is about to make that call.
+void hold_at(pid_t process, long call) {
+    int status = 0;
+    while (::waitpid(process, &status, __WALL) == process && WIFSTOPPED(status)) {
+        ptrace_syscall_info info{};
+        if (call_begun(process, info) == call) return;
+        trace(PTRACE_SYSCALL, process, 0, 0);
+    }
+    throw std::runtime_error("it ended before that call");
+}
+
+// The child that it has just made.
+pid_t child_of_fork(pid_t process) {
+    unsigned long child = 0;
+    trace(PTRACE_GETEVENTMSG, process, 0, &child);
+    return static_cast<pid_t>(child);
+}
+
+// The guard's next child; the guard is held where it has just made it.
+pid_t next_child(pid_t guard) {
     int status = 0;
     while (::waitpid(guard, &status, __WALL) == guard && status >> 16 != PTRACE_EVENT_FORK)
         trace(PTRACE_CONT, guard, 0, 0);
-    unsigned long child = 0;
-    trace(PTRACE_GETEVENTMSG, guard, 0, &child);
-    const auto planner = static_cast<pid_t>(child);
-    while (::waitpid(planner, &status, __WALL) == planner && WIFSTOPPED(status)) {
+    return child_of_fork(guard);
+}
+
+// The guard's next child, held where it is about to say something.
+pid_t hold_planner(pid_t guard) {
+    const pid_t planner = next_child(guard);
+    hold_at(planner, SYS_sendto);
+    return planner;
+}
+
+// What the guard, which is held, does first: begins to wait for the end of a process (true), or makes another.
+bool waits_before_it_forks(pid_t guard) {
+    int status = 0;
+    trace(PTRACE_SYSCALL, guard, 0, 0);
+    while (::waitpid(guard, &status, __WALL) == guard && WIFSTOPPED(status)) {
+        if (status >> 16 == PTRACE_EVENT_FORK) return false;
         ptrace_syscall_info info{};
-        if (trace(PTRACE_GET_SYSCALL_INFO, planner, sizeof info, &info) > 0 &&
-            info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_sendto)
-            return planner;
-        trace(PTRACE_SYSCALL, planner, 0, 0);
+        long polled = 0;
+        if (call_begun(guard, info) == SYS_ppoll &&
+            trace(PTRACE_PEEKDATA, guard, info.entry.args[0], &polled) == 0) {
+            const auto fd = std::to_string(static_cast<int>(polled));
+            const auto what = fs::read_symlink("/proc/" + std::to_string(guard) + "/fd/" + fd);
+            if (what == "anon_inode:[pidfd]") return true;
+        }
+        trace(PTRACE_SYSCALL, guard, 0, 0);
     }
-    throw std::runtime_error("the planner says nothing");
+    throw std::runtime_error("the guard has ended");
 }
 
 // Follows the guard and its children until they have frozen `wanted` file systems. The exit status: how many calls to write one out came
@@ -284,8 +325,57 @@ TEST(AFreeze, WritesEverythingOutBeforeTheFirstFileSystemIsFrozen) {
     ASSERT_TRUE(written);
     EXPECT_GE(*written, 3);
     EXPECT_LT(*written, 100);
+}
+
+// The planner is held as long as the guard lets it live.
+TEST(Planner, HasEndedBeforeThereIsAnybodyWhoFreezes) {
+    const auto systems = make_systems(1);
+    const GuardAlone guard;
+    ASSERT_EQ(trace(PTRACE_SEIZE, guard.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
+    ipc::GuardRequest request;
+    request.mutable_freeze()->set_freeze(1);
+    guard.say(request);
+    const pid_t planner = next_child(guard.pid());
+    hold_at(planner, SYS_exit_group);
+    const bool waits = waits_before_it_forks(guard.pid());
+    EXPECT_TRUE(waits) << "another process is there beside the planner";
+    trace(PTRACE_DETACH, planner, 0, 0);
+    if (waits) trace(PTRACE_CONT, guard.pid(), 0, 0);
+    const pid_t freezer = waits ? next_child(guard.pid()) : child_of_fork(guard.pid());
+    EXPECT_FALSE(waits && is_running(planner));
+    int status = 0;
+    ASSERT_EQ(::waitpid(freezer, &status, __WALL), freezer);
+    trace(PTRACE_DETACH, freezer, 0, 0);
+    trace(PTRACE_DETACH, guard.pid(), 0, 0);
+    EXPECT_EQ(guard.hear().frozen().count(), 1U);
     guard.thaw();
     EXPECT_TRUE(all_are_writable(systems));
+}
+
+// A service manager starts this guard with all that root has.
+TEST(Planner, OfAThawAfterTheServiceHoldsNoCapabilityEither) {
+    const Scratch scratch;
+    scratch.write("sallyport.frozen", read_file("/proc/sys/kernel/random/boot_id"));
+    Child thaw(Program{.words = {build_root() + "/broker/guard/guard", "thaw", scratch.path()},
+                       .environment = {},
+                       .output = {},
+                       .before_exec = [] { trace(PTRACE_TRACEME, 0, 0, 0); }});
+    int begun = 0;
+    ASSERT_EQ(::waitpid(thaw.pid(), &begun, __WALL), thaw.pid());
+    ASSERT_EQ(trace(PTRACE_SETOPTIONS, thaw.pid(), 0,
+                    PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
+              0);
+    trace(PTRACE_CONT, thaw.pid(), 0, 0);
+    const pid_t planner = hold_planner(thaw.pid());
+    auto status = status_of(planner);
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
+        EXPECT_EQ(status[set], "0000000000000000") << set;
+    EXPECT_EQ(status["NoNewPrivs"], "1");
+    EXPECT_EQ(status["Seccomp"], "2");
+    EXPECT_NE(status_of(thaw.pid())["CapEff"], "0000000000000000") << "there is nothing to be dropped";
+    trace(PTRACE_DETACH, planner, 0, 0);
+    trace(PTRACE_DETACH, thaw.pid(), 0, 0);
+    EXPECT_EQ(thaw.wait(), 0);
 }
 
 TEST(BetweenListAndFreeze, NothingHappenedAndTheChosenFileSystemIsFrozen) {
