@@ -215,6 +215,79 @@ TEST_F(BrokerLoop, WritesTheLineOfATransferOnceThoughItsWorkerBreaksTheContract)
     stage_.finish();
 }
 
+// How it ends: by what its peers say, or do not say any more. Each time with status 1, and its reason in the log.
+class EndOfTheBroker : public BrokerLoop {
+protected:
+    void TearDown() override {
+        EXPECT_EQ(stage_.exit_status(), 1);
+        stage_.finish();
+        const std::string line = "\"what\":\"stop\",\"reason\":\"" + reason_ + "\"";
+        EXPECT_NE(stage_.recorder.log().find(line), std::string::npos) << stage_.recorder.log();
+        EXPECT_EQ(lines_about("stop"), 1);
+    }
+    static ipc::NurseryReply end_of(std::uint64_t worker) {
+        ipc::NurseryReply report;
+        report.mutable_worker_ended()->set_id(worker);
+        return report;
+    }
+    std::string reason_;
+};
+
+TEST_F(EndOfTheBroker, ComesWithTheNurserys) {
+    reason_ = "the nursery is lost";
+    stage_.lose_nursery();
+}
+
+TEST_F(EndOfTheBroker, ComesWhenTheNurseryReportsTheEndOfAWorkerThatIsNone) {
+    reason_ = "the nursery broke its contract";
+    stage_.say_as_nursery(end_of(stage_.worker().number() + 1));
+}
+
+TEST_F(EndOfTheBroker, ComesWhenTheNurserySaysTwiceThatItIsReady) {
+    reason_ = "the nursery broke its contract";
+    ipc::NurseryReply ready;
+    ready.mutable_nursery_ready();
+    stage_.say_as_nursery(ready);
+}
+
+TEST_F(EndOfTheBroker, ComesWithTheLaunchers) {
+    reason_ = "the launcher is lost";
+    stage_.launcher.socket.reset();
+    stage_.settle();
+}
+
+TEST_F(EndOfTheBroker, ComesWhenTheLauncherSaysTwiceThatItIsReady) {
+    reason_ = "the launcher broke its contract";
+    ask(&ipc::Request::mutable_suspend_ram);
+    ipc::LauncherReply ready;
+    ready.mutable_launcher_ready();
+    stage_.launcher.say(ready);
+    stage_.settle();
+}
+
+TEST_F(EndOfTheBroker, ComesWhenTheLauncherReportsTheEndOfNothing) {
+    reason_ = "the launcher broke its contract";
+    ipc::LauncherReply outcome;
+    outcome.mutable_outcome()->set_kind(ipc::Outcome::DONE);
+    stage_.launcher.say(outcome);
+    stage_.settle();
+}
+
+TEST_F(EndOfTheBroker, ComesWhenThreeWorkersInARowHaveLostTheChannel) {
+    constexpr int kLost = 3;
+    reason_ = "the channel is lost";
+    stage_.end_worker(false, kLost);
+    stage_.worker();
+    stage_.end_worker(false, kLost);
+    stage_.worker();
+    stage_.end_worker(false, 0);  // it was there once more
+    for (int at = 0; at < 3; ++at) {
+        stage_.worker();
+        EXPECT_FALSE(stage_.is_over());
+        stage_.end_worker(false, kLost);
+    }
+}
+
 class BrokerLoopWithFiles : public BrokerLoop {
 protected:
     /// A file that stays with its clerk. Gives back its handle, and keeps the number of the request.
@@ -376,12 +449,6 @@ TEST_F(BrokerLoop, HasAWorkerKilledThatClosesItsSocketAndDoesNotEnd) {
     stage_.pass_time(Stage::kNsPerSecond);
     EXPECT_TRUE(stage_.is_worker_to_be_killed());
     stage_.finish();
-}
-
-TEST_F(BrokerLoop, EndsWhenTheLauncherIsLost) {
-    stage_.launcher.socket.reset();
-    stage_.settle();
-    expect_ended_for("the launcher is lost");
 }
 
 TEST_F(BrokerLoop, LeavesWhenAllIsThawedIfTheLauncherIsLostWhileFrozen) {

@@ -185,7 +185,7 @@ void Stage::send_bytes(std::string_view bytes) {
     hear_all();
 }
 
-void Stage::end_worker(bool closes_first) {
+void Stage::end_worker(bool closes_first, int exit_status) {
     if (nursery_.started == 0) return;
     if (closes_first) {
         nursery_.worker_socket.reset();
@@ -194,7 +194,7 @@ void Stage::end_worker(bool closes_first) {
     ipc::NurseryReply report;
     ipc::WorkerEnded& ended = *report.mutable_worker_ended();
     ended.set_id(std::exchange(nursery_.started, 0));
-    ended.set_exit_status(nursery_.is_told_to_kill ? -1 : 0);
+    ended.set_exit_status(nursery_.is_told_to_kill ? -1 : exit_status);
     ended.set_signal(nursery_.is_told_to_kill ? 9 : 0);
     nursery_.say(report);
     const UniqueFd closed_last = std::move(nursery_.worker_socket);
@@ -203,6 +203,16 @@ void Stage::end_worker(bool closes_first) {
 
 void Stage::let_worker_linger() {
     nursery_.worker_socket.reset();
+    settle();
+}
+
+void Stage::say_as_nursery(const ipc::NurseryReply& report) {
+    nursery_.say(report);
+    settle();
+}
+
+void Stage::lose_nursery() {
+    nursery_.socket.reset();
     settle();
 }
 

@@ -33,10 +33,13 @@ public:
     /// A worker that is muted does not read what it is told.
     void mute() { is_muted_ = view_->is_greeted(); }
     /// The worker ends by itself: closes its socket, or dies so that the nursery's report comes first.
-    void end_worker(bool closes_first);
+    void end_worker(bool closes_first, int exit_status = 0);
     /// The worker closes its socket, and does not end.
     void let_worker_linger();
     [[nodiscard]] bool is_worker_to_be_killed() const { return nursery_.is_told_to_kill; }
+    /// The nursery says this, or is gone.
+    void say_as_nursery(const ipc::NurseryReply& report);
+    void lose_nursery();
     /// What waits for a moment happens: a successor starts, a query is too old.
     void pass_time(std::int64_t ns = 5 * kNsPerSecond);
     static constexpr std::int64_t kNsPerSecond = 1'000'000'000;
