@@ -64,6 +64,12 @@ protected:
         puppet_.send(wire::seq(1) + wire::bytes(2, wire::bulk(total, offset, size)) +
                      wire::bytes(24, in_frame));
     }
+    // The next reply to a request.
+    ipc::Reply result() {
+        ipc::Reply reply = puppet_.hear();
+        while (reply.has_frozen_state()) reply = puppet_.hear();
+        return reply;
+    }
     void expect_violation() {
         EXPECT_TRUE(puppet_.is_replaced());
         EXPECT_FALSE(puppet_.welcome().welcome().frozen());
@@ -71,6 +77,7 @@ protected:
         EXPECT_TRUE(all_are_writable(systems_));
     }
 
+    static constexpr std::size_t kRounds = 50;
     PuppetTree tree_;
     std::vector<std::unique_ptr<LoopFs>> systems_;
     Agent agent_;
@@ -86,6 +93,37 @@ TEST_F(ListInTheArena, IsTakenInItsOneForm) {
     puppet_.send(frame(2, 25));
     EXPECT_FALSE(puppet_.hear().frozen_state().frozen());
     EXPECT_EQ(puppet_.hear().fsfreeze_thaw().count(), 1);
+}
+
+// One byte of it changes all the time between two lists that are both in order, of which one names what can be frozen. What is
+// frozen is what the log says, and a list that is in order is no violation.
+TEST_F(ListInTheArena, IsCopiedBeforeItIsRead) {
+    std::string items = wire::bytes(1, "/mnt/fs0");
+    const std::size_t place = wire::bytes(1, "").size() + items.size() + 1;
+    while (items.size() + 100 < kMaxMountList) items += wire::bytes(1, "/mnt/none");
+    const std::string list = wire::bytes(1, items);
+    const auto changing = static_cast<std::uint32_t>(list.find("fs0") + 2);
+    EXPECT_LT(changing, place + 4);
+    puppet_.write_arena(0, list);
+    std::vector<bool> was_frozen;
+    for (std::uint64_t seq = 1; seq <= 2 * kRounds; seq += 2) {
+        puppet_.send(wire::seq(seq) + wire::bytes(2, wire::bulk(list.size(), 0, list.size())) +
+                     wire::bytes(24, ""));
+        puppet_.flip_arena(changing, 1'000'000, "10");
+        was_frozen.push_back(result().fsfreeze_freeze_list().count() == 1);
+        puppet_.send(frame(seq + 1, ipc::Request::kFsfreezeThaw));
+        EXPECT_TRUE(result().has_fsfreeze_thaw());
+    }
+    EXPECT_TRUE(all_are_writable(systems_));
+    std::size_t at = 0;
+    for (const auto& line : agent_.audit()) {
+        EXPECT_NE(line.at("verdict").as_string(), "violation");
+        if (line.at("what").as_string() != "guest-fsfreeze-freeze-list") continue;
+        const auto& points = line.at("arguments").at("mountpoints").as_string();
+        EXPECT_TRUE(points.starts_with(was_frozen.at(at++) ? "/mnt/fs0 /mnt/none " : "/mnt/fs1 /mnt/none "))
+            << points;
+    }
+    EXPECT_EQ(at, kRounds);
 }
 
 TEST_F(ListInTheArena, ThatIsNoMessageEndsTheWorker) {

@@ -74,6 +74,10 @@ void Puppet::write_arena(std::uint32_t offset, std::string_view bytes) {
     pull(Pull::kWriteArena, four_bytes(offset) + std::string(bytes));
 }
 
+void Puppet::flip_arena(std::uint32_t offset, std::uint32_t count, std::string_view bytes) {
+    pull(Pull::kFlipArena, four_bytes(offset) + four_bytes(count) + std::string(bytes));
+}
+
 std::string Puppet::read_arena(std::uint32_t offset, std::uint32_t size) {
     pull(Pull::kReadArena, four_bytes(offset) + four_bytes(size));
     const Message message = next();

@@ -38,6 +38,8 @@ public:
     /// Asks for so many flushes without waiting for a reply; from request 1 on.
     void flood(std::uint32_t count);
     void write_arena(std::uint32_t offset, std::string_view bytes);
+    /// Has the worker write these two bytes there in turn, so many times.
+    void flip_arena(std::uint32_t offset, std::uint32_t count, std::string_view bytes);
     std::string read_arena(std::uint32_t offset, std::uint32_t size);
     void mute() { pull(Pull::kMute, ""); }
     void exit(char status) { pull(Pull::kExit, std::string_view(&status, 1)); }

@@ -10,7 +10,9 @@ enum class Pull : char {
     kSend = 's',   // payload: one frame for the broker
     kCall = 'd',   // payload: the number of a system call and its six arguments (eight bytes each)
     kFlood = 'n',  // payload: a count (four bytes); so many flushes are asked for and no reply is waited for
-    kWriteArena = 'w',   // payload: offset (four bytes), then bytes
+    kWriteArena = 'w',  // payload: offset (four bytes), then bytes
+    kFlipArena =
+        'F',  // payload: offset, count (four bytes each), two bytes; writes one and the other in turn
     kReadArena = 'r',    // payload: offset, size (four bytes each)
     kMute = 'm',         // from now on no reply of the broker is read
     kExit = 'x',         // payload: the status

@@ -129,6 +129,8 @@ private:
                 return flood(number_at(payload, 0));
             case Pull::kWriteArena:
                 return write_arena(number_at(payload, 0), payload.substr(4));
+            case Pull::kFlipArena:
+                return flip_arena(number_at(payload, 0), number_at(payload, 4), payload.substr(8));
             case Pull::kReadArena:
                 return read_arena(number_at(payload, 0), number_at(payload, 4));
             case Pull::kMute:
@@ -180,6 +182,13 @@ private:
         const auto memory = arena_.extent(offset, static_cast<std::uint32_t>(bytes.size()));
         if (!memory) ::_exit(kFailure);
         std::memcpy(memory->data(), bytes.data(), bytes.size());
+    }
+
+    void flip_arena(std::uint32_t offset, std::uint32_t count, std::string_view bytes) {
+        const auto memory = arena_.extent(offset, 1);
+        if (!memory) ::_exit(kFailure);
+        auto* const place = reinterpret_cast<volatile char*>(memory->data());
+        for (std::uint32_t at = 0; at < count; ++at) *place = bytes[at % bytes.size()];
     }
 
     void read_arena(std::uint32_t offset, std::uint32_t size) {
