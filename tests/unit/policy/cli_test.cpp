@@ -207,6 +207,28 @@ TEST_F(VerifyLog, LineThatWasTakenOutIsNamed) {
     EXPECT_EQ(run({"verify-log", file}).output, file + ":5: does not follow the line before it\n");
 }
 
+TEST_F(VerifyLog, LineThatWasPutInIsNamed) {
+    const std::string before = add(4);
+    const std::string last = last_;
+    // It follows the line before it, and is well made; the next does not follow it.
+    const std::string put_in = add(1);
+    last_ = last;
+    const std::string file = write("log", before + put_in + add(4));
+    const Outcome outcome = run({"verify-log", file});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.output, file + ":6: does not follow the line before it\n");
+}
+
+TEST_F(VerifyLog, LinesThatChangedPlacesAreNamed) {
+    const std::string before = add(4);
+    const std::string first = add(1);
+    const std::string second = add(1);
+    const std::string file = write("log", before + second + first + add(4));
+    const Outcome outcome = run({"verify-log", file});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.output, file + ":5: does not follow the line before it\n");
+}
+
 TEST_F(VerifyLog, FileThatIsMissingOrCutOffAtItsEndIsNoticedAtTheNext) {
     const std::string first = write("1", add(5));
     add(3);
