@@ -234,7 +234,8 @@ void Audit::note_progress() {
 bool Audit::is_recording() {
     note_progress();
     const bool is_stuck = nanoseconds(CLOCK_MONOTONIC) - progress_ns_ > kLogPatienceNs;
-    return terms_.goes_on || (!is_stuck && ring_.has_room());
+    const bool is_waiting = ring_.words().is_waiting != 0;
+    return terms_.goes_on || (!is_stuck && !is_waiting && ring_.has_room());
 }
 
 // The frame says nothing but that there is something to be seen. One that finds no room is one of many.

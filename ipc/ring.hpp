@@ -33,7 +33,8 @@ struct RingWords {
     std::atomic<std::uint64_t> synced;  // and on the disk
     std::atomic<std::int32_t>
         time_fault;  // errno of the last time that could not be kept; the broker takes it back
-    std::atomic<std::uint32_t> is_asleep;  // it wants a frame when a line comes; the broker takes this back
+    std::atomic<std::uint32_t> is_waiting;  // for an earlier recorder, whose log it still is
+    std::atomic<std::uint32_t> is_asleep;   // it wants a frame when a line comes; the broker takes this back
 };
 
 class Ring {

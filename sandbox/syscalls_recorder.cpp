@@ -1,6 +1,7 @@
 // The system calls of the recorder, which writes the audit log.
 // Runs in:  recorder
 #include <linux/sched.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -25,6 +26,8 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(pwrite64),        is_int(0, kRecordersClock), is_null(3), kA, "the latest time, over the one before, in its own file"},
     SyscallRule{SCMP_SYS(openat),          kToAppend, kAny,                      kA, "the log, made anew after a rename"},
     SyscallRule{SCMP_SYS(openat),          kReadOnly, kAny,                      kA, "the log, to bring it to the disk"},
+    SyscallRule{SCMP_SYS(flock),           is_int(1, LOCK_EX | LOCK_NB), kAny,   kA, "the log, when an earlier recorder has ended"},
+    SyscallRule{SCMP_SYS(pread64),         kAny, kAny,                           kA, "the last line of that one, whose hash the next has"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,                           kA, "its size, and whether it is still the same file"},
     SyscallRule{SCMP_SYS(newfstatat),      kAny, kAny,                           kA, "the same, by other C libraries; what the log's name stands for"},
     SyscallRule{SCMP_SYS(renameat),        kAny, kAny,                           kA, "a file that is full becomes the first of the kept ones"},

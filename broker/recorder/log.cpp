@@ -26,7 +26,7 @@ constexpr std::string_view kLastLine = R"({"verdict":"note","what":"log-closed"}
 constexpr std::string_view kRemovedLine = R"({"verdict":"note","what":"log-removed"})";
 constexpr std::size_t kChainPart = 84;                 // what chained() adds, and the LF
 constexpr std::size_t kTail = std::size_t{64} << 10U;  // in which the last line of a file begins
-constexpr int kLockTries = 160, kLockPauseMs = 50;     // an earlier recorder may have lines to write
+constexpr int kLockTries = 40, kLockPauseMs = 50;      // an earlier recorder may have lines to write
 static_assert(kMaxLogLine + kChainPart < kTail && kMinLogSize > 2 * kLogBatch);
 
 std::string name_of(std::uint32_t number) {
@@ -44,22 +44,12 @@ bool is_object(std::string_view line) {
            std::ranges::all_of(line, [](char byte) { return byte >= 0x20 && byte < 0x7f; });
 }
 
-// The state directory may be readable to others, who could lock it; this file is not.
-Result<UniqueFd> lock_alone(FdRef directory) {
+// THREAT: a local user locks what he may only read, and no recorder starts. The state directory may be readable; this file is not.
+Result<UniqueFd> open_lock(FdRef directory) {
     UniqueFd lock(
         ::openat(directory.get(), kLockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (!lock.is_open()) return system_error(kLockName);
     TRY(close_to_others(lock));
-    for (int tries = 0; ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
-        if (errno != EWOULDBLOCK) return system_error("flock");
-        if (tries == kLockTries)
-            return failure(
-                Errc::kLimit,
-                "the recorder of an earlier agent still has lines to write (is the disk full?), or somebody "
-                "who could open audit.lock has locked it: `fuser -v audit.lock` in the state directory says "
-                "who");
-        ::poll(nullptr, 0, kLockPauseMs);
-    }
     return lock;
 }
 
@@ -108,13 +98,25 @@ Result<Log> Log::open(FdRef directory, Rotation rotation) {
     log.rotation_ = rotation;
     log.directory_ = UniqueFd(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!log.directory_.is_open()) return system_error("the state directory");
-    log.lock_ = TRY(lock_alone(log.directory_));
+    log.lock_ = TRY(open_lock(log.directory_));
     void* memory = ::mmap(nullptr, sizeof(Chain), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return system_error("mmap");
     log.chain_.reset(static_cast<Chain*>(memory));
-    TRY(log.open_file());
-    TRY(log.resume_chain());
+    for (int tries = 0; !TRY(log.acquire()) && tries < kLockTries; ++tries) ::poll(nullptr, 0, kLockPauseMs);
     return log;
+}
+
+// Both processes hold the lock, since they share the open file: whoever goes on asks for what he has.
+Result<bool> Log::acquire() {
+    if (is_ours()) return true;
+    if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return false;
+        return system_error("flock");
+    }
+    TRY(open_file());
+    TRY(resume_chain());
+    chain_->is_ours = true;
+    return true;
 }
 
 Status Log::open_file() {
@@ -195,6 +197,8 @@ Status Log::write_out() {
 }
 
 Result<bool> Log::write_some(const ipc::Ring& ring) {
+    if (!TRY(acquire())) return failure(Errc::kLimit, "an earlier recorder still has lines to write");
+    ring.words().is_waiting = 0;
     if (chain_->size == 0) ring.words().taken = chain_->taken;
     if (is_complete(ring)) return false;
     TRY(measure());
@@ -279,6 +283,7 @@ Status Log::reopen() {
 
 // The last write of the other process may have done a part of its work without our hearing of it; the file's size tells.
 Status Log::take_over() {
+    if (!is_ours()) return {};
     const std::uint64_t inode = chain_->inode;
     TRY(open_file());
     TRY(measure());

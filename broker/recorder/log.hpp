@@ -35,6 +35,7 @@ struct Chain {
     std::uint64_t taken;  // in the ring, everything before it is in the file
     bool is_torn;         // the file ends in a part of a line, from a crash of the machine
     std::uint64_t inode;  // of the file
+    bool is_ours;         // the lock is held, and what stands above is known
 
     // The batch under way: what follows is one more write, begun anew or finished by whoever goes on.
     std::atomic<std::size_t> size;  // of `text`; 0: there is none
@@ -48,11 +49,14 @@ struct Chain {
 class Log {
 public:
     /// Opens (or makes) audit.jsonl in `directory`, alone, and goes on with its chain; where it is empty, with that of
-    /// audit.jsonl.1. Errors: kSystem, kInvalid if it is not a regular file, kLimit if another recorder is still at work.
+    /// audit.jsonl.1. If another recorder is still at work after two seconds, the log is not ours yet, and write_some() tries
+    /// again. Errors: kSystem, kInvalid if it is not a regular file.
     static Result<Log> open(FdRef directory, Rotation rotation);
+    [[nodiscard]] bool is_ours() const { return chain_->is_ours; }
 
     /// Puts the next lines of the ring into the file; false if there are none. If the file was removed, into a new one, whose first
-    /// line says so. Errors: kInvalid for a line that is none; kSystem if the disk does not take them, which can be tried again.
+    /// line says so. Errors: kInvalid for a line that is none; kSystem if the disk does not take them, and kLimit while the log is
+    /// another recorder's, which can be tried again.
     Result<bool> write_some(const ipc::Ring& ring);
     [[nodiscard]] bool is_complete(const ipc::Ring& ring) const;
 
@@ -69,6 +73,7 @@ private:
     struct Unmap {
         void operator()(Chain* chain) const;
     };
+    Result<bool> acquire();
     Status open_file();
     Status resume_chain();
     Status measure();

@@ -48,6 +48,15 @@ Result<recorder::Recorder> start(const recorder::Rotation& rotation, recorder::L
     ipc::Ring ring = TRY(ipc::Ring::map(UniqueFd(kRing)));
     recorder::LatestTime time = TRY(recorder::LatestTime::open(UniqueFd(kClock)));
     recorder::Log log = TRY(recorder::Log::open(directory, rotation));
+    ring.words().is_waiting = log.is_ours() ? 0 : 1;
+    if (!log.is_ours())
+        std::fputs(
+            "sallyport-recorder: the recorder of an earlier agent still has lines to write (is the disk "
+            "full?), or "
+            "somebody who could open audit.lock has locked it: `fuser -v audit.lock` in the state directory "
+            "says "
+            "who; nothing is recorded until then\n",
+            stderr);
     TRY(sandbox::lockdown_recorder(directory));
     if (::send(broker.get(), "r", 1, MSG_NOSIGNAL) != 1) return system_error("send");
     return recorder::Recorder(std::move(broker), std::move(ring), {std::move(log), std::move(time)},

@@ -87,9 +87,11 @@ Result<bool> Recorder::write_all() {
     return has_written;
 }
 
-// Where the directory was removed, or the file may grow no more: that does not pass, and nobody is left to be told.
-bool Recorder::is_worth_waiting(int fault) const {
-    return last_lines_ == LastLines::kWait && fault != ENOENT && fault != EFBIG;
+// Where the directory was removed, or the file may grow no more: that does not pass, and nobody is left to be told. Where the log
+// is still another recorder's, nothing was carried out that had to be recorded; as many as there were starts would wait for it.
+bool Recorder::is_worth_waiting(const Error& error) const {
+    return last_lines_ == LastLines::kWait && error.code != Errc::kLimit && error.sys_errno != ENOENT &&
+           error.sys_errno != EFBIG;
 }
 
 // One turn of the writer: everything that can be written now, then wait for more.
@@ -106,7 +108,7 @@ void Recorder::write() {
     const auto written = held ? Result<bool>(false) : write_all();
     if (!written && written.error().code == Errc::kInvalid) return end(1);
     const bool is_done = written && !*written && !held;
-    if (!broker_.is_open() && !written && !is_worth_waiting(written.error().sys_errno)) return end(1);
+    if (!broker_.is_open() && !written && !is_worth_waiting(written.error())) return end(1);
     if (!peer_.is_open()) start_keeper();
     if (is_keeper_) return;
     // The keeper waits without a deadline only while all that is written is on the disk.

@@ -44,7 +44,7 @@ private:
     /// Whether no disk may be touched. When the broker is gone the guard thaws, and a write waits for that at most.
     [[nodiscard]] bool is_held() const { return ring_.words().is_held != 0 && broker_.is_open(); }
     Result<bool> write_all();
-    [[nodiscard]] bool is_worth_waiting(int fault) const;
+    [[nodiscard]] bool is_worth_waiting(const Error& error) const;
 
     UniqueFd broker_;  // not open: it is gone
     ipc::Ring ring_;

@@ -1,10 +1,14 @@
 // What is not a death: deadlines, hosts that go away, violations, full disks, hooks that hang; and a restart.
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "tests/freeze/freezing.hpp"
 #include "tests/support/audit.hpp"
@@ -233,6 +237,102 @@ TEST(FullDisk, OfTheAuditLogDelaysNoThawAndNoLineIsLost) {
     EXPECT_NE(read_file(agent.audit_file()).find("\"unwritten\":"), std::string::npos);
     EXPECT_EQ(agent.stop(), 0);
     EXPECT_EQ(::umount2(agent.state().c_str(), 0), 0);
+}
+
+// An agent whose log is on a disk of its own.
+class FullDiskOfTheLog : public testing::Test {
+protected:
+    FullDiskOfTheLog()
+        : disk_({.name = "log"}),
+          agent_({.policy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read"] }]
+)",
+                  .prepare = [this](const Scratch& scratch) {
+                      scratch.write("work/file", "contents");
+                      ::chmod(disk_.point().c_str(), 0700);
+                      state_.emplace(disk_.point(), scratch.path("state"));
+                  }}) {}
+    // Before the scratch folder goes, which it lies in.
+    void TearDown() override { state_.reset(); }
+    [[nodiscard]] std::string open() const {
+        return command("guest-file-open", members({{"path", in_quotes(agent_.scratch().path("work/file"))}}));
+    }
+    static bool is_unrecorded(const std::string& reply) {
+        return desc_of(reply).ends_with("the guest's audit log cannot be written");
+    }
+    void fill() {
+        Child filler([&] {
+            const UniqueFd file(::open(disk_.path("fill").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+            const std::string block(4096, 'x');
+            for (const std::size_t size : {block.size(), std::size_t{1}})
+                while (::write(file.get(), block.data(), size) > 0) {
+                }
+            return ::fsync(file.get());
+        });
+        EXPECT_EQ(filler.wait(), 0);
+    }
+    /// How many reads were answered before one was refused.
+    static std::size_t read_until_refused(HostClient& host) {
+        std::size_t answered = 0;
+        EXPECT_TRUE(eventually([&] {
+            const std::string reply = host.ask(command("guest-file-read", R"({"handle":1000,"count":1})"));
+            answered += desc_of(reply).empty() ? 1U : 0U;
+            return is_unrecorded(reply);
+        }));
+        return answered;
+    }
+    void kill_broker() {
+        agent_.broker().signal(SIGKILL);
+        EXPECT_EQ(agent_.broker().wait(), -SIGKILL);
+    }
+    void expect_start_that_refuses() {
+        agent_.restart();
+        ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+        HostClient host = agent_.connect();
+        EXPECT_TRUE(is_unrecorded(host.ask(open())));
+        EXPECT_EQ(host.ask(command("guest-ping")), "{\"return\": {}}");
+        EXPECT_EQ(status(host), "thawed");
+        EXPECT_EQ(thaw(host), 0);
+        EXPECT_NE(agent_.messages().find("is the disk full?"), std::string::npos) << agent_.messages();
+    }
+    LoopFs disk_;
+    std::optional<BindMount> state_;
+    Agent agent_;
+};
+
+// The recorder of the agent that was killed has lines that the disk does not take.
+TEST_F(FullDiskOfTheLog, AfterAKillTheNextStartRefusesUntilThereIsRoomAndNoLineIsLost) {
+    std::size_t answered = 0;
+    {
+        HostClient host = agent_.connect();
+        EXPECT_EQ(host.ask(open()), "{\"return\": 1000}");
+        fill();
+        answered = read_until_refused(host);
+    }
+    kill_broker();
+    const auto first = recorders_of(agent_.state());
+    ASSERT_EQ(first.size(), 2U);
+    expect_start_that_refuses();
+    kill_broker();
+    EXPECT_TRUE(eventually([&] { return recorders_of(agent_.state()) == first; }))
+        << "each start leaves its recorder waiting";
+    expect_start_that_refuses();
+    std::filesystem::remove(disk_.path("fill"));
+    HostClient host = agent_.connect();
+    EXPECT_TRUE(eventually([&] { return desc_of(host.ask(open())).empty(); }));
+    EXPECT_EQ(agent_.stop(), 0);
+    EXPECT_EQ(first_broken_link(audit_lines(agent_.audit_file())), -1);
+    const auto records = agent_.audit();
+    EXPECT_EQ(std::ranges::count_if(records,
+                                    [](const auto& record) {
+                                        return text_of(record, "what") == "guest-file-read" &&
+                                               text_of(record, "verdict") == "allow";
+                                    }),
+              static_cast<std::ptrdiff_t>(answered));
+    EXPECT_EQ(agent_.count_audit("what", "start"), 2U) << "the start that recorded nothing has no line";
 }
 
 // Nobody but root may be able to change a hook or a folder above it; a scratch folder lies in one for all.

@@ -23,7 +23,8 @@ import tree
 # recorder/ took the log's chain and file out of broker/, which has instead: what to do when a line cannot be recorded, a power
 # order that waits for the disk, rates, the journal's selection (240 lines). The ring in ipc/ (200) is what lets a line outlive
 # whoever is killed; two processes that go on for each other are a third of recorder/. A file that is removed under it, a lock that no
-# local user can hold, and lines that are let go so that the next agent starts, took 40 more; that the broker hears it a bit at a time 5.
+# local user can hold, and lines that are let go so that the next agent starts, took 40 more; that the broker hears it a bit at a time 5;
+# a log that is waited for, so that an agent starts on a full disk, 20.
 # The files hand: no disk, server or lock of a local user holds up the broker, which has no capability and opens nothing. files/ took the
 # parent, the clerks and their start (620 lines, 60 of them needs.* from table.*); broker/ its end of it: clerks and deadlines (310), requests
 # that wait for a clerk (290, and 15 so that what was given up touches neither arena nor file any more), what can be done with an open file without waiting (110), one more process to start and prove. The time by which rules

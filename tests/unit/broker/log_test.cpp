@@ -309,6 +309,33 @@ TEST_F(LogOnDisk, IsLockedByAFileThatIsClosedToOthersIfTheyCouldOpenIt) {
     EXPECT_EQ(std::filesystem::status(lock).permissions(), std::filesystem::perms{0600});
 }
 
+TEST_F(LogOnDisk, OfAnotherRecorderTakesNothingUntilThatHasEndedAndGoesOnBehindItsLastLine) {
+    ipc::Ring ring_before = *ipc::Ring::create();
+    auto before = open();
+    ASSERT_TRUE(before && before->is_ours());
+    auto log = open();
+    ASSERT_TRUE(log);
+    EXPECT_FALSE(log->is_ours());
+    ring_.words().is_waiting = 1;
+    ring_.put("{\"after\":1}");
+    for (int tries = 0; tries < 2; ++tries) {
+        const auto written = log->write_some(ring_);
+        ASSERT_FALSE(written);
+        EXPECT_EQ(written.error().code, Errc::kLimit);
+        EXPECT_TRUE(log->take_over()) << "the other process goes on, and finds the same";
+    }
+    EXPECT_EQ(ring_.words().taken, 0U);
+    EXPECT_EQ(ring_.words().is_waiting, 1U);
+    ring_before.put("{\"before\":1}");
+    EXPECT_TRUE(before->write_some(ring_before).value_or(false));
+    before = failure(Errc::kClosed, "it has ended");
+    write_all(*log);
+    EXPECT_TRUE(log->is_ours());
+    EXPECT_EQ(ring_.words().is_waiting, 0U);
+    EXPECT_EQ(of("audit.jsonl").size(), 2U);
+    expect_chain(of("audit.jsonl"));
+}
+
 TEST_F(LogOnDisk, AnEmptyFileGoesOnWithTheChainOfTheOneBefore) {
     scratch_.write("audit.jsonl.1", "{\"last\":1}\n");
     auto log = open();
