@@ -257,11 +257,14 @@ void order_part(const Context& context, Read& read) {
     give(context, read, file, order);
 }
 
-// THREAT: a write of an earlier worker, or one that was given up, is carried out after this one, and over it.
+// THREAT: a write of an earlier worker, or one that was given up, is carried out after this one, and over it. A host writes to a file that
+// was opened to be read: where no rule lets anything be written, each of that would end a clerk, which has no call for it.
 void order_part(const Context& context, Write& write) {
     OpenFile& file = file_of(context.session, write.handle);
     if (context.session.files_hand.may_be_at_work(file.writer))
         return refuse_part(context, write, gone_or_busy());
+    if (!file.writes)
+        return refuse_part(context, write, {.reason = ipc::SYSTEM, .sys_errno = EBADF, .why = "write"});
     ipc::FileOrder order;
     *order.mutable_write() = move_of(file, write.parts.front().offset(), write.part.size);
     give(context, write, file, order);

@@ -69,16 +69,18 @@ void keep(const Context& context, Place& place, ClerkReport& said, const policy:
         return take_back(place).refuse(context, {.reason = ipc::STATE_NOT_SAVED, .why = "state"});
     }
     const bool is_held = said.file.is_open();
-    session.files[*handle] = OpenFile{.fd = std::move(said.file),
-                                      .clerk = is_held ? 0 : said.clerk,
-                                      .atime = opened.atime(),
-                                      .rule = session.policy.rules[grant.rule].id,
-                                      .max_size = opened.is_regular() ? grant.terms.max_size : std::nullopt,
-                                      .expires = grant.terms.expires,
-                                      .appends = place->task.order.open().mode() == ipc::OpenOrder::APPEND ||
-                                                 place->task.order.open().mode() == ipc::OpenOrder::EXTEND,
-                                      .opened_by = place->request.worker(),
-                                      .opened_seq = place->request.seq()};
+    const auto mode = place->task.order.open().mode();
+    session.files[*handle] =
+        OpenFile{.fd = std::move(said.file),
+                 .clerk = is_held ? 0 : said.clerk,
+                 .atime = opened.atime(),
+                 .rule = session.policy.rules[grant.rule].id,
+                 .max_size = opened.is_regular() ? grant.terms.max_size : std::nullopt,
+                 .expires = grant.terms.expires,
+                 .writes = mode != ipc::OpenOrder::READ,
+                 .appends = mode == ipc::OpenOrder::APPEND || mode == ipc::OpenOrder::EXTEND,
+                 .opened_by = place->request.worker(),
+                 .opened_seq = place->request.seq()};
     place->request.record.arguments.add("handle", *handle);
     Reply reply;
     reply.mutable_file_open()->set_handle(*handle);

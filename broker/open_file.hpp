@@ -23,6 +23,7 @@ struct OpenFile {
     std::string_view rule;                  // id of the rule that let it be opened
     std::optional<std::uint64_t> max_size;  // neither read nor written beyond this
     std::optional<std::int64_t> expires;    // with its rule
+    bool writes = false;                    // its mode lets it be written
     bool appends = false;
     std::uint64_t opened_by = 0;   // worker number and
     std::uint64_t opened_seq = 0;  // request, in case the host never learns the handle

@@ -331,5 +331,56 @@ TEST_F(FilePolicy, WrittenTextIsReadBack) {
     close(handle);
 }
 
+std::vector<pid_t> clerks_of(Agent& agent) {
+    for (const pid_t child : children_of(agent.broker().pid()))
+        if (name_of(child) == "sallyport-files") return children_of(child);
+    return {};
+}
+
+// A file in /proc has a clerk of its own, who ends when it is closed and others have nothing to do either.
+TEST(FilesThatClerksKeep, OpenedAndClosedManyAtOnceAgainAndAgainAreAllServed) {
+    Agent agent({.policy = "schema = 1\n[[allow]]\nid = \"read\"\ncommands = [\"@file\"]\nfiles = [{ under = "
+                           "\"/proc\", access = [\"read\"] }]\n"});
+    HostClient host = agent.connect();
+    constexpr int kMany = 30;
+    for (int round = 0; round < 20; ++round) {
+        std::string opens, closes;
+        for (int at = 0; at < kMany; ++at) opens += command("guest-file-open", R"({"path":"/proc/version"})");
+        host.send(opens);
+        for (int at = 0; at < kMany; ++at)
+            closes +=
+                command("guest-file-close", "{\"handle\":" + std::to_string(handle_of(host.line())) + "}");
+        host.send(closes);
+        for (int at = 0; at < kMany; ++at) ASSERT_EQ(host.line(), "{\"return\": {}}");
+    }
+    EXPECT_TRUE(eventually([&] { return clerks_of(agent).size() == 1; })) << clerks_of(agent).size();
+    EXPECT_EQ(agent.stop(), 0);
+}
+
+// Where no rule lets anything be written, no clerk has a call that writes. The file in /proc is kept by the clerk that opened it.
+TEST(PolicyThatOnlyReads, AnswersAWriteAsTheKernelWouldAndLosesNoClerk) {
+    Agent agent({.policy =
+                     "schema = 1\n[[allow]]\nid = \"read\"\ncommands = [\"@file\"]\nfiles = [{ under = "
+                     "\"$D/read\", access = [\"read\"] }, { under = \"/proc\", access = [\"read\"] }]\n",
+                 .prepare = [](const Scratch& scratch) { scratch.write("read/file", "contents"); }});
+    HostClient host = agent.connect();
+    const auto ask = [&](const std::string& what, std::int64_t handle, const std::string& more = "") {
+        return host.ask(command("guest-file-" + what, "{\"handle\":" + std::to_string(handle) + more + "}"));
+    };
+    for (const std::string& path : {agent.scratch().path("read/file"), std::string("/proc/version")}) {
+        const auto handle =
+            handle_of(host.ask(command("guest-file-open", members({{"path", in_quotes(path)}}))));
+        const auto before = clerks_of(agent);
+        for (int times = 0; times < 3; ++times)
+            EXPECT_EQ(desc_of(ask("write", handle, ",\"buf-b64\":\"YQ==\"")),
+                      "failed to write to file: Bad file descriptor");
+        for (const pid_t clerk : before) EXPECT_TRUE(is_running(clerk));
+        EXPECT_EQ(desc_of(ask("flush", handle)), "");
+        EXPECT_EQ(from_base64(result_of(ask("read", handle)).at("buf-b64").as_string().c_str()),
+                  read_file(path));
+        EXPECT_EQ(ask("close", handle), "{\"return\": {}}");
+    }
+}
+
 }  // namespace
 }  // namespace sallyport::test
