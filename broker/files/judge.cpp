@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <span>
 
 #include "ipc/limits.hpp"
 
@@ -18,6 +19,22 @@ constexpr std::string_view kDeleted = " (deleted)";
 
 Result<UniqueFd> above(FdRef directory) {
     return open_at(directory, "..", O_PATH | O_DIRECTORY);
+}
+
+// The directory and all above it.
+Outcome<std::vector<Id>> way_up(FdRef directory) {
+    const auto root = look_at_path("/");
+    std::vector<Id> way;
+    UniqueFd held;
+    // No path is deeper than it is long.
+    for (std::size_t depth = 0; root && depth < kMaxPath; ++depth) {
+        const Facts facts = TRY(look_at(directory));
+        way.push_back(facts.id);
+        if (facts.id == root->id && facts.mount == root->mount) return way;
+        held = TRY(above(directory));
+        directory = held;
+    }
+    return refused("it does not lie below the root directory");
 }
 
 bool is_kind_accepted(std::uint32_t mode, const policy::Kinds& kinds) {
@@ -41,24 +58,21 @@ bool is_kind_accepted(std::uint32_t mode, const policy::Kinds& kinds) {
 
 }  // namespace
 
-Outcome<void> refuse_forbidden(const Id& id, const std::vector<Forbidden>& forbidden) {
-    const auto found = std::ranges::find(forbidden, id, &Forbidden::id);
-    if (found == forbidden.end()) return {};
-    return refused("it is, or lies in, something that is denied", found->rule);
+Outcome<void> refuse_forbidden(const Id& id, Forbidden& forbidden) {
+    forbidden.meet(std::span(&id.device, 1));
+    const auto rule = forbidden.rule_against(id);
+    if (!rule) return {};
+    return refused("it is, or lies in, something that is denied", *rule);
 }
 
-Outcome<void> judge_way(FdRef directory, const std::vector<Forbidden>& forbidden) {
-    const auto root = look_at_path("/");
-    UniqueFd held;
-    // No path is deeper than it is long.
-    for (std::size_t depth = 0; root && depth < kMaxPath; ++depth) {
-        const Facts facts = TRY(look_at(directory));
-        TRY(refuse_forbidden(facts.id, forbidden));
-        if (facts.id == root->id && facts.mount == root->mount) return {};
-        held = TRY(above(directory));
-        directory = held;
-    }
-    return refused("it does not lie below the root directory");
+// What is forbidden is looked up when the file systems on the way are known, and so after the way.
+Outcome<void> judge_way(FdRef directory, Forbidden& forbidden) {
+    std::vector<std::uint64_t> devices;
+    const std::vector<Id> way = TRY(way_up(directory));
+    for (const Id& id : way) devices.push_back(id.device);
+    forbidden.meet(devices);
+    for (const Id& id : way) TRY(refuse_forbidden(id, forbidden));
+    return {};
 }
 
 Outcome<void> refuse_processes(FdRef proc_self_fd, FdRef found, FdRef parent) {

@@ -13,14 +13,14 @@
 
 namespace sallyport::files {
 
-/// Refuses what is forbidden, in the name of the rule that says so.
-Outcome<void> refuse_forbidden(const Id& id, const std::vector<Forbidden>& forbidden);
+/// Refuses what is forbidden, in the name of the rule that says so. What lies above it has been met.
+Outcome<void> refuse_forbidden(const Id& id, Forbidden& forbidden);
 
 /// Refuses if `directory`, or any directory above it up to the root, is forbidden.
 ///
 /// THREAT: what is denied was renamed, or mounted elsewhere. The way up is the tree's own: ".." from inode to inode, through mounts.
 /// Errors: a refusal, or the system's error.
-Outcome<void> judge_way(FdRef directory, const std::vector<Forbidden>& forbidden);
+Outcome<void> judge_way(FdRef directory, Forbidden& forbidden);
 
 /// Refuses what belongs to a process, such as its memory: all below a process's directory of a procfs, by whichever mount or name.
 /// `found` lies in the directory `parent`; what is not on a procfs is not refused.

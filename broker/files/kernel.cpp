@@ -27,14 +27,23 @@ struct FdName {
     explicit FdName(FdRef fd) { std::to_chars(text.data(), text.data() + text.size() - 1, fd.get()); }
 };
 
+std::uint64_t device_of(const struct statx& info) {
+    return std::uint64_t{info.stx_dev_major} << 32U | info.stx_dev_minor;
+}
+
 Facts facts_of(const struct statx& info) {
-    return {.id = {.device = std::uint64_t{info.stx_dev_major} << 32U | info.stx_dev_minor,
-                   .inode = info.stx_ino},
+    return {.id = {.device = device_of(info), .inode = info.stx_ino},
             .mount = info.stx_mnt_id,
             .mode = info.stx_mode,
             .owner = info.stx_uid,
             .links = info.stx_nlink,
             .size = info.stx_size};
+}
+
+Result<bool> is_of_kind(FdRef found, std::uint64_t magic) {
+    struct statfs info{};
+    if (::fstatfs(found.get(), &info) != 0) return system_error("fstatfs");
+    return static_cast<std::uint64_t>(info.f_type) == magic;
 }
 
 Result<std::string> read_link(FdRef directory, const char* name) {
@@ -73,10 +82,28 @@ std::optional<Facts> look_at_path(const std::string& path) {
     return facts_of(info);
 }
 
+Result<UniqueFd> peek_at(FdRef directory, const std::string& name, std::uint64_t resolve) {
+    open_how asked = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+    if ((resolve & RESOLVE_CACHED) == 0) asked.flags |= O_NOFOLLOW;
+    UniqueFd fd(
+        static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &asked, sizeof asked)));
+    if (!fd.is_open()) return system_error("openat2");
+    return fd;
+}
+
+Result<Glance> glance_at(FdRef found) {
+    struct statx info{};
+    constexpr int kAskNobody = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+    if (::statx(found.get(), "", kAskNobody, STATX_TYPE, &info) != 0) return system_error("statx");
+    return Glance{.device = device_of(info), .mode = info.stx_mode};
+}
+
+Result<bool> is_on_autofs(FdRef found) {
+    return is_of_kind(found, AUTOFS_SUPER_MAGIC);
+}
+
 Result<bool> is_on_procfs(FdRef found) {
-    struct statfs info{};
-    if (::fstatfs(found.get(), &info) != 0) return system_error("fstatfs");
-    return info.f_type == PROC_SUPER_MAGIC;
+    return is_of_kind(found, PROC_SUPER_MAGIC);
 }
 
 Result<std::string> text_of_link(FdRef link) {

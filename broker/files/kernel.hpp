@@ -45,6 +45,21 @@ Result<Facts> look_at(FdRef found);
 /// What `path` names now, links followed; nothing if there is no such thing, or it cannot be looked at.
 std::optional<Facts> look_at_path(const std::string& path);
 
+/// Opens `name` at `directory` for nothing (O_PATH), without setting off an automounter that is found there. `resolve` is
+/// openat2(2)'s; a link itself is opened where it is not refused. EAGAIN under RESOLVE_CACHED: the kernel does not know without asking
+/// the file system. Errors: kSystem.
+Result<UniqueFd> peek_at(FdRef directory, const std::string& name, std::uint64_t resolve);
+
+/// What the kernel knows of an inode without asking its file system. Errors: kSystem.
+struct Glance {
+    std::uint64_t device = 0;
+    std::uint32_t mode = 0;  // its kind alone
+};
+Result<Glance> glance_at(FdRef found);
+
+/// Whether the inode belongs to an automounter. Errors: kSystem.
+Result<bool> is_on_autofs(FdRef found);
+
 /// Whether the inode belongs to a procfs, wherever that is mounted. Errors: kSystem.
 Result<bool> is_on_procfs(FdRef found);
 

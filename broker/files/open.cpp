@@ -127,7 +127,8 @@ Outcome<Opened> create(const Attempt& attempt, const Place& place) {
     if (!rule.access.create) return refused("the rule does not let files be created");
     // A deny rule may be about new files only.
     const policy::Access wanted = creating(order.mode);
-    TRY(judge_way(place.parent, table.forbidden(wanted, order.now)));
+    Forbidden denied_to_create = table.forbidden(wanted, order.now);
+    TRY(judge_way(place.parent, denied_to_create));
     std::string path = TRY(path_of(table.proc_self_fd(), place.parent));
     if (!path.ends_with('/')) path += '/';
     Judged judged = TRY(grant_for(attempt, path + place.name, wanted, nullptr));
@@ -159,7 +160,7 @@ Outcome<Opened> open_under(const Attempt& attempt) {
 Outcome<Opened> open(const Table& table, const Order& order) {
     SALLYPORT_CHECK(!order.grants.empty());
     if (table.is_own(order.path)) return refused("a file of the agent's own");
-    const std::vector<Forbidden> forbidden = table.forbidden(order.mode.wanted, order.now);
+    Forbidden forbidden = table.forbidden(order.mode.wanted, order.now);
     std::optional<Unopened> first;
     for (const policy::Grant& grant : order.grants) {
         auto opened = open_under({table, order, grant, table.rule_of(grant), forbidden});

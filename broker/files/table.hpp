@@ -4,19 +4,43 @@
 #pragma once
 
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/files/kernel.hpp"
+#include "broker/files/lookup.hpp"
 #include "policy/decide.hpp"
 
 namespace sallyport::files {
 
-/// Something that is not opened, nor anything below it, and the deny rule which says so; kNoRule: it is the agent's own.
-struct Forbidden {
-    Id id;
-    std::size_t rule = policy::kNoRule;
+/// What must not be on the way to one file that is opened, and the deny rule that says so; kNoRule: it is the agent's own.
+///
+/// THREAT: the name of a denied thing leads through a server that does not answer, and each open waits for it. So a name is looked up
+/// when something has been found, and only file systems are asked on which something was.
+class Forbidden {
+public:
+    struct Thing {
+        const std::string* path = nullptr;
+        Links links = Links::kRefused;
+        std::optional<Id> at_start = {};
+        std::size_t rule = policy::kNoRule;
+        std::optional<Id> today = {};
+        bool is_settled = false;  // `today` is known, whatever else is found
+    };
+    explicit Forbidden(std::vector<Thing> things);
+
+    /// Takes note that something was found on these file systems, and looks up what may lie there.
+    void meet(std::span<const std::uint64_t> devices);
+    /// The rule against that thing, if there is one.
+    [[nodiscard]] std::optional<std::size_t> rule_against(const Id& id) const;
+
+private:
+    std::vector<Thing> things_;
+    std::set<std::uint64_t> met_;  // devices
+    bool has_looked_ = false;
 };
 
 /// THREAT: a deny rule compares text, but the file can be reached by another name: its directory was renamed, mounted elsewhere, is
@@ -40,8 +64,8 @@ public:
     /// Whether the path is the agent's, or lies below what is.
     [[nodiscard]] bool is_own(const policy::GuestPath& path) const;
 
-    /// Everything that must not be on the way to a file that is opened for `wanted`. Looked up anew at each call.
-    [[nodiscard]] std::vector<Forbidden> forbidden(policy::Access wanted, policy::WallTime now) const;
+    /// Everything that must not be on the way to a file that is opened for `wanted`. Looked up anew after each call.
+    [[nodiscard]] Forbidden forbidden(policy::Access wanted, policy::WallTime now) const;
 
 private:
     explicit Table(const policy::Policy& policy) : policy_(&policy) {}

@@ -25,7 +25,7 @@ struct Attempt {
     const Order& order;
     const policy::Grant& grant;
     const policy::FileRule& rule;
-    const std::vector<Forbidden>& forbidden;
+    Forbidden& forbidden;
 };
 
 /// Walks the path of the order. No descriptor of an earlier walk is used, so mounts and directories that came or went meanwhile are

@@ -239,10 +239,15 @@ std::vector<std::string> kinds_of_automount() {
 }
 
 // The rule is about a directory that the automounter makes, or about where it mounts; both were there at the start.
+constexpr const char* kDenial = R"([[deny]]
+id = "keys"
+files = [{ under = "$D/in/other/keys" }]
+)";
+
 class Automounts : public Mounts, public testing::WithParamInterface<std::string> {
 protected:
     Automounts()
-        : Mounts({.policy = kPolicy, .prepare = [](const Scratch& scratch) {
+        : Mounts({.policy = std::string(kPolicy) + kDenial, .prepare = [](const Scratch& scratch) {
                       scratch.make_folder("in");
                       scratch.make_folder("in/nothing");
                   }}) {}
@@ -272,6 +277,13 @@ TEST_P(Automounts, AppearForANewFileToo) {
     make(folder_ + "/new", "new");
     EXPECT_EQ(read_file(path(folder_ + "/new")), "new");
     EXPECT_EQ(read_file(path(folder_ + "/file")), "automounted");
+}
+
+TEST_P(Automounts, OfWhatIsDeniedAreNotSetOffByAnOpenBesideIt) {
+    start(Automounter::Answers::kByMounting);
+    EXPECT_EQ(contents(folder_ + "/file"), "automounted");
+    make(folder_ + "/new", "new");
+    for (const auto& entry : fs::directory_iterator(path("in"))) EXPECT_NE(entry.path().filename(), "other");
 }
 
 TEST_P(Automounts, ThatCannotBeMountedAreAnErrorAndTheAgentGoesOn) {

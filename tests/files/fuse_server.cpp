@@ -155,6 +155,11 @@ bool FuseServer::is_waited_for() const {
     return ::poll(&wanted, 1, static_cast<int>(kPatience.count())) == 1;
 }
 
+bool FuseServer::has_been_asked() const {
+    pollfd wanted{.fd = noted_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&wanted, 1, 0) == 1;
+}
+
 void FuseServer::release() {
     if (!server_) return;
     server_->signal(SIGKILL);

@@ -21,6 +21,8 @@ public:
 
     /// Whether a request of that kind has come, which waits from now on.
     [[nodiscard]] bool is_waited_for() const;
+    /// Whether one has come already.
+    [[nodiscard]] bool has_been_asked() const;
     /// Ends the server, and with it every wait, and unmounts.
     void release();
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,12 +32,49 @@ id = "work"
 commands = ["@file"]
 files = [{ under = "$D/work", access = ["read", "write", "create"] },
          { under = "$D/slow", access = ["read", "write", "create"] }]
+[[deny]]
+id = "keys"
+files = [{ under = "$D/user/config/keys" }]
 )";
 
 void prepare(const Scratch& scratch) {
     scratch.write("work/file", "contents");
     scratch.make_folder("slow");
+    scratch.make_folder("user/config/keys");
 }
+
+// Mounts on demand, and never does.
+class DeadAutomounter {
+public:
+    DeadAutomounter(std::string point, const std::string& kind) : point_(std::move(point)) {
+        std::array<int, 2> pipe{};
+        if (::pipe2(pipe.data(), O_DIRECT) != 0) throw std::runtime_error("pipe2");
+        reads_ = UniqueFd(pipe[0]);
+        writes_ = UniqueFd(pipe[1]);
+        ::setpgid(process_.pid(), process_.pid());
+        const std::string options = "fd=" + std::to_string(writes_.get()) +
+                                    ",pgrp=" + std::to_string(process_.pid()) + ",minproto=5,maxproto=5," +
+                                    kind;
+        if (::mount("test", point_.c_str(), "autofs", 0, options.c_str()) != 0)
+            throw std::runtime_error("mount autofs");
+    }
+    DeadAutomounter(const DeadAutomounter&) = delete;
+    DeadAutomounter& operator=(const DeadAutomounter&) = delete;
+    ~DeadAutomounter() {
+        writes_.reset();
+        EXPECT_EQ(::umount2(point_.c_str(), MNT_DETACH), 0);
+    }
+    [[nodiscard]] bool has_been_asked() const {
+        pollfd wanted{.fd = reads_.get(), .events = POLLIN, .revents = 0};
+        return ::poll(&wanted, 1, 0) == 1;
+    }
+
+private:
+    std::string point_;
+    Child process_{[] { return ::pause(); }};
+    UniqueFd reads_;
+    UniqueFd writes_;
+};
 
 TEST(AServerOfAUser, IsNotBelievedThatAPolicyIsRoots) {
     Agent agent({.policy = kPolicy, .prepare = prepare});
@@ -209,25 +247,56 @@ TEST_F(Hanging, TheLockOfADirectoryHoldsUpNobody) {
 }
 
 TEST_F(Hanging, AnAutomounterThatDoesNotMountHoldsUpNobody) {
-    std::array<int, 2> pipe{};
-    ASSERT_EQ(::pipe2(pipe.data(), O_DIRECT), 0);
-    const UniqueFd reads(pipe[0]);
-    UniqueFd writes(pipe[1]);
-    const Child automounter([] { return ::pause(); });
-    ::setpgid(automounter.pid(), automounter.pid());
-    const std::string options = "fd=" + std::to_string(writes.get()) +
-                                ",pgrp=" + std::to_string(automounter.pid()) +
-                                ",minproto=5,maxproto=5,indirect";
-    ASSERT_EQ(::mount("test", path("slow").c_str(), "autofs", 0, options.c_str()), 0);
     {
+        const DeadAutomounter automounter(path("slow"), "indirect");
         HostClient host = agent_.connect();
         EXPECT_NE(desc_of(host.ask(open("slow/there/file"), kDeadline)), "");
         EXPECT_EQ(host.ask(command("guest-fsfreeze-status")), "{\"return\": \"thawed\"}");
         EXPECT_EQ(desc_of(host.ask(open("work/file"))), "");
     }
-    writes.reset();
-    EXPECT_EQ(::umount2(path("slow").c_str(), MNT_DETACH), 0);
     expect_nothing_is_left();
+}
+
+// What a deny rule names lies behind whoever does not answer, and something else is opened.
+class DeniedAt : public HangingAt {};
+
+INSTANTIATE_TEST_SUITE_P(, DeniedAt,
+                         testing::Values(Wait{"Lookup", FUSE_LOOKUP}, Wait{"Getattr", FUSE_GETATTR},
+                                         Wait{"Statfs", FUSE_STATFS}, Wait{"Access", FUSE_ACCESS}),
+                         case_name<Wait>);
+
+TEST_P(DeniedAt, AServerThatHangsIsNotAskedWhereSomethingElseIsOpened) {
+    for (const char* place : {"user", "user/config"}) {
+        const FuseServer server(path(place), GetParam().at);
+        HostClient host = agent_.connect();
+        EXPECT_EQ(desc_of(host.ask(open("work/file"))), "");
+        EXPECT_EQ(desc_of(host.ask(open("work/new", "w"))), "");
+        EXPECT_NE(desc_of(host.ask(open("work/none"))).find("No such file"), std::string::npos);
+        EXPECT_FALSE(server.has_been_asked());
+    }
+    expect_nothing_is_left();
+}
+
+TEST_F(Hanging, AnAutomounterOfADeniedPathIsNotSetOffWhereSomethingElseIsOpened) {
+    for (const char* place : {"user", "user/config"}) {
+        for (const char* kind : {"indirect", "direct"}) {
+            const DeadAutomounter automounter(path(place), kind);
+            HostClient host = agent_.connect();
+            EXPECT_EQ(desc_of(host.ask(open("work/file"))), "") << place << " " << kind;
+            EXPECT_EQ(desc_of(host.ask(open("work/new", "w"))), "") << place << " " << kind;
+            EXPECT_FALSE(automounter.has_been_asked()) << place << " " << kind;
+        }
+    }
+}
+
+// The lock of the directory in which the denied name would have to be looked up.
+TEST_F(Hanging, TheLockOfADirectoryOnTheWayToADeniedPathHoldsUpNobody) {
+    FuseServer server(path("user"), FUSE_MKDIR);
+    const Child user([&] { return ::mkdir(path("user/new").c_str(), 0755); });
+    ASSERT_TRUE(server.is_waited_for());
+    HostClient host = agent_.connect();
+    EXPECT_EQ(desc_of(host.ask(open("work/file"))), "");
+    server.release();
 }
 
 TEST_F(Hanging, ALeaseOfALocalUserIsAnErrorAtOnce) {

@@ -104,15 +104,29 @@ TEST_F(Mounts, ADeniedDirectoryThatIsMountedLaterIsDeniedElsewhereToo) {
     EXPECT_EQ(open("in/empty/none"), "refused");
 }
 
+TEST_F(Mounts, ADeniedNameThatLeadsThroughAnotherDiskAndBackIsFoundToo) {
+    allow("in");
+    deny("in/keys/deep");
+    ASSERT_TRUE(start());
+    mount("disk", "in/keys", "tmpfs");
+    scratch_.make_folder("in/keys/deep");
+    scratch_.write("in/back/file", "denied now");
+    bind(path("in/back"), "in/keys/deep");
+    EXPECT_EQ(open("in/back/file"), "refused");
+    EXPECT_EQ(open("in/back/none"), "refused");
+    EXPECT_EQ(open("in/file"), "=file");
+}
+
 TEST_F(Mounts, WhatLiesBelowTheRootNoMoreIsRefused) {
     allow("in");
     ASSERT_TRUE(start());
     mount("disk", "in", "tmpfs");
     scratch_.make_folder("in/deep");
     const UniqueFd deep = *find_path(path("in/deep"), O_DIRECTORY);
-    EXPECT_TRUE(judge_way(deep, {}));
+    Forbidden nothing({});
+    EXPECT_TRUE(judge_way(deep, nothing));
     ASSERT_EQ(::umount2(path("in").c_str(), MNT_DETACH), 0);
-    const auto judged = judge_way(deep, {});
+    const auto judged = judge_way(deep, nothing);
     ASSERT_FALSE(judged);
     EXPECT_EQ(judged.error().sys_errno, 0) << "a refusal";
 }

@@ -1,0 +1,116 @@
+// What the path of a deny rule names, without waiting for anybody who has nothing to do with the file that is to be opened.
+// Runs in:  files: before lockdown() in a child that may be left behind, and in a clerk
+#include "broker/files/lookup.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "broker/files/kernel.hpp"
+
+namespace sallyport::files {
+
+namespace {
+
+constexpr int kMaxLinks = 40;  // as the kernel's
+constexpr int kTries = 4;      // a rename at this moment makes the cache useless
+
+enum class Step : std::uint8_t { kTaken, kNothing, kLink, kUnknown };
+
+struct Search {
+    const MayAsk& may_ask;
+    Links links;
+    UniqueFd at;
+    std::vector<std::string> rest = {};  // names still to walk, the next one last
+    int followed = 0;
+};
+
+void add_names(Search& search, std::string_view path) {
+    std::vector<std::string> names;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        if (end > at) names.emplace_back(path.substr(at, end - at));
+        at = end + 1;
+    }
+    search.rest.insert(search.rest.end(), names.rbegin(), names.rend());
+}
+
+Result<UniqueFd> find_cached(FdRef at, const std::string& name, Links links) {
+    const std::uint64_t resolve = RESOLVE_CACHED | (links == Links::kRefused ? RESOLVE_NO_SYMLINKS : 0);
+    for (int tries = 1;; ++tries) {
+        auto found = peek_at(at, name, resolve);
+        if (found || found.error().sys_errno != EAGAIN || tries == kTries) return found;
+    }
+}
+
+Step failed(const Error& error) {
+    return error.sys_errno == ELOOP ? Step::kLink : Step::kNothing;
+}
+
+// An automounter mounts when a name is looked up in it, and waits for that.
+bool may_be_asked(const Search& search, FdRef directory) {
+    const auto seen = glance_at(directory);
+    if (!seen || !search.may_ask(seen->device)) return false;
+    const auto is_automounter = is_on_autofs(directory);
+    return is_automounter && !*is_automounter;
+}
+
+Step follow(Search& search, FdRef link) {
+    if (search.links == Links::kRefused) return Step::kLink;
+    const auto target = text_of_link(link);
+    if (!target || ++search.followed > kMaxLinks) return Step::kNothing;
+    if (target->starts_with('/')) {
+        auto root = peek_at(FdRef(AT_FDCWD), "/", 0);
+        if (!root) return Step::kNothing;
+        search.at = *std::move(root);
+    }
+    add_names(search, *target);
+    return Step::kTaken;
+}
+
+Step step(Search& search) {
+    const std::string name = std::move(search.rest.back());
+    search.rest.pop_back();
+    auto found = find_cached(search.at, name, search.links);
+    if (!found && found.error().sys_errno != EAGAIN) return failed(found.error());
+    if (!found) {
+        if (!may_be_asked(search, search.at)) return Step::kUnknown;
+        found = peek_at(search.at, name, 0);
+        if (!found) return failed(found.error());
+        const auto seen = glance_at(*found);
+        if (!seen) return Step::kUnknown;
+        if (S_ISLNK(seen->mode)) return follow(search, *found);
+    }
+    search.at = *std::move(found);
+    return Step::kTaken;
+}
+
+}  // namespace
+
+Named look_up_name(const std::string& path, Links links, const MayAsk& may_ask) {
+    auto root = peek_at(FdRef(AT_FDCWD), "/", 0);
+    if (!root) return {};
+    Search search{.may_ask = may_ask, .links = links, .at = *std::move(root)};
+    // All at once, if the cache has all.
+    if (auto found = find_cached(search.at, path, links); found)
+        search.at = *std::move(found);
+    else
+        add_names(search, path);
+    while (!search.rest.empty()) {
+        const Step taken = step(search);
+        if (taken != Step::kTaken)
+            return {.is_known = taken != Step::kUnknown, .met_link = taken == Step::kLink};
+    }
+    // What it is can be asked of its own file system alone.
+    const auto seen = glance_at(search.at);
+    if (!seen || !may_ask(seen->device)) return {};
+    return {.is_known = true, .found = std::move(search.at)};
+}
+
+}  // namespace sallyport::files
