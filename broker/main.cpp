@@ -39,13 +39,27 @@ Status prove(FdRef own_status) {
     return sandbox::compare(expected, TRY(sandbox::read_held(own_status)));
 }
 
+// What is so from now on.
+const char* reason_of(Handover::Missing::Why why) {
+    switch (why) {
+        case Handover::Missing::NO_ANSWER:
+            return "nobody told in time what is at this path; each open looks for links on the way to it";
+        case Handover::Missing::DENIED_NO_ANSWER:
+            return "nobody told in time what is at this path; it is denied by name, and as what the name "
+                   "means at each open";
+        default:
+            return "the directory does not exist now; the rule grants nothing until it does";
+    }
+}
+
 void record_start(Service& service, const Handover& from) {
     for (const Handover::Missing& missing : from.missing()) {
         Record record;
-        record.what = "rule-without-directory";
+        const bool is_known = missing.why() == Handover::Missing::NOT_THERE;
+        record.what = is_known ? "rule-without-directory" : "rule-without-answer";
         record.rule = missing.rule();
         record.arguments.add("under", missing.under());
-        record.reason = "the directory does not exist now; the rule grants nothing until it does";
+        record.reason = reason_of(missing.why());
         service.audit.write(record);
     }
     Record record;

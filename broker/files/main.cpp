@@ -50,11 +50,13 @@ Checked<int> run() {
     UniqueFd state(kStateDirectory);
     const ipc::FilesSetup setup = TRY(read_setup());
     const policy::Policy policy = TRY(policy::load(setup.policy()));
+    const std::vector<ipc::SeenPath> seen(setup.seen().begin(), setup.seen().end());
     std::vector<UniqueFd> trees;  // until Landlock knows them
     Hand hand{.table = TRY(Table::build(policy, {setup.own().begin(), setup.own().end()})),
               .clock = ExpiryClock(setup.floor(), read_clocks()),
-              .needs = TRY(needs_of(policy, trees)),
+              .needs = needs_of(policy, seen),
               .parent = ::getpid()};
+    TRY(open_trees(hand.needs, trees));
     TRY(sandbox::lockdown_files(hand.needs, state));
     hand.needs.trees.clear();
     trees.clear();

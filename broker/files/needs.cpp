@@ -1,5 +1,5 @@
-// What the files hand must be able to do, which follows from the policy.
-// Runs in:  broker, before lockdown(), which compares; files, before lockdown()
+// What the files hand must be able to do, which follows from the policy, and from what is there when the agent starts.
+// Runs in:  starter, which looks and compares; files, before lockdown()
 #include "broker/files/needs.hpp"
 
 #include <fcntl.h>
@@ -8,8 +8,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "broker/files/kernel.hpp"
+#include "broker/files/survey.hpp"
+#include "ipc/codec.hpp"
 
 namespace sallyport::files {
 
@@ -21,13 +26,13 @@ constexpr std::array<std::string_view, 18> kOfTheSystem{"bin",   "boot",  "dev",
                                                         "lib64", "media", "opt", "proc", "root", "run",
                                                         "sbin",  "srv",   "sys", "tmp",  "usr",  "var"};
 
-std::string granted_directory(const std::string& under) {
+// The directory of the system that `under` lies in; nothing if it lies in none.
+std::optional<std::string> system_directory(const std::string& under) {
     const std::size_t end = under.find('/', 1);
-    if (end == under.npos) return "/";
+    if (end == under.npos) return std::nullopt;
     const std::string_view top = std::string_view(under).substr(1, end - 1);
-    const bool stays = std::ranges::find(kOfTheSystem, top) != kOfTheSystem.end();
-    const std::string directory = under.substr(0, end);
-    return stays && look_at_path(directory) ? directory : "/";
+    if (std::ranges::find(kOfTheSystem, top) == kOfTheSystem.end()) return std::nullopt;
+    return under.substr(0, end);
 }
 
 // Whether we can go through each directory above `path` by our user number alone.
@@ -41,44 +46,72 @@ bool can_be_reached(const std::string& path) {
     return true;
 }
 
-Checked<void> refuse_link(const policy::Rule& rule, const policy::FileRule& file) {
-    const auto found = find_path(file.under);
-    if (found || found.error().sys_errno != ELOOP) return {};
-    return complaint(Errc::kInvalid,
-                     "a symbolic link is on the way to this directory; write where it leads to",
-                     rule.where + ": rule '" + rule.id + "': " + file.under);
+// In a child, which may wait for ever. Where a rule allows something, an automounter on the way mounts it.
+Answer look_at_rule(const std::string& under) {
+    ipc::SeenPath seen;
+    seen.set_is_known(true);
+    seen.set_is_closed(!can_be_reached(under));
+    const auto found = find_path(under);
+    seen.set_is_behind_link(!found && found.error().sys_errno == ELOOP);
+    seen.set_is_directory(find_path(under, O_DIRECTORY).has_value());
+    const auto system = system_directory(under);
+    seen.set_is_in_tree(system && find_path(*system, O_DIRECTORY));
+    Answer answer;
+    ipc::encode(seen, answer.bytes);
+    return answer;
 }
 
 }  // namespace
 
-Checked<sandbox::FilesNeeds> needs_of(const policy::Policy& policy, std::vector<UniqueFd>& kept) {
-    sandbox::FilesNeeds needs;
-    for (const policy::Rule& rule : policy.rules) {
-        for (const policy::FileRule& file : rule.files) {
-            needs.others_directories |= !can_be_reached(file.under);
-            if (rule.effect == policy::Effect::kDeny) continue;
-            needs.reads_files |= file.access.read;
-            needs.writes_files |= file.access.write;
-            needs.creates_files |= file.access.create;
-            needs.others_files |= file.owners != std::vector{static_cast<std::uint32_t>(::geteuid())};
-            std::string directory = granted_directory(file.under);
-            kept.push_back(TRY(about(directory, find_path(directory, O_DIRECTORY))));
-            needs.trees.push_back({.path = std::move(directory),
-                                   .fd = kept.back().get(),
-                                   .read = file.access.read,
-                                   .write = file.access.write,
-                                   .create = file.access.create,
-                                   .list = file.kinds.directory});
-        }
+Result<std::vector<ipc::SeenPath>> look_at_rules(const policy::Policy& policy) {
+    std::vector<const std::string*> paths;
+    for (const policy::Rule& rule : policy.rules)
+        for (const policy::FileRule& file : rule.files) paths.push_back(&file.under);
+    const auto answers = TRY(survey(paths.size(), [&](std::size_t at) { return look_at_rule(*paths[at]); }));
+    std::vector<ipc::SeenPath> all;
+    std::string scratch;
+    for (const auto& answer : answers) {
+        ipc::SeenPath& seen = all.emplace_back();
+        if (answer) TRY(ipc::decode(answer->bytes, seen, scratch));
     }
+    return all;
+}
+
+sandbox::FilesNeeds needs_of(const policy::Policy& policy, const std::vector<ipc::SeenPath>& seen) {
+    sandbox::FilesNeeds needs;
+    for_each_seen(policy, seen, [&](const auto& rule, const auto& file, const ipc::SeenPath& path) {
+        needs.others_directories |= path.is_closed();
+        if (rule.effect == policy::Effect::kDeny) return;
+        needs.reads_files |= file.access.read;
+        needs.writes_files |= file.access.write;
+        needs.creates_files |= file.access.create;
+        needs.others_files |= file.owners != std::vector{static_cast<std::uint32_t>(::geteuid())};
+        needs.trees.push_back({.path = path.is_in_tree() ? system_directory(file.under).value_or("/") : "/",
+                               .read = file.access.read,
+                               .write = file.access.write,
+                               .create = file.access.create,
+                               .list = file.kinds.directory});
+    });
     return needs;
 }
 
-Checked<void> refuse_links(const policy::Policy& policy) {
-    for (const policy::Rule& rule : policy.rules)
-        for (const policy::FileRule& file : rule.files)
-            if (rule.effect != policy::Effect::kDeny) TRY(refuse_link(rule, file));
+Checked<void> open_trees(sandbox::FilesNeeds& needs, std::vector<UniqueFd>& kept) {
+    for (sandbox::FilesNeeds::Tree& tree : needs.trees) {
+        kept.push_back(TRY(about(tree.path, find_path(tree.path))));
+        tree.fd = kept.back().get();
+    }
     return {};
+}
+
+Checked<void> refuse_links(const policy::Policy& policy, const std::vector<ipc::SeenPath>& seen) {
+    Checked<void> judged;
+    for_each_seen(policy, seen, [&](const auto& rule, const auto& file, const ipc::SeenPath& path) {
+        if (!judged || rule.effect == policy::Effect::kDeny || !path.is_behind_link()) return;
+        judged = complaint(Errc::kInvalid,
+                           "a symbolic link is on the way to this directory; write where it leads to",
+                           rule.where + ": rule '" + rule.id + "': " + file.under);
+    });
+    return judged;
 }
 
 }  // namespace sallyport::files

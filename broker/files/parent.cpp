@@ -34,6 +34,11 @@ pollfd readable(FdRef fd) {
 
 int Parent::run() {
     ipc::FilesReply ready;
+    for (const policy::Grant& one : hand_.table.unseen()) {
+        ipc::FilesReady::Unseen& unseen = *ready.mutable_files_ready()->add_unseen();
+        unseen.set_rule(static_cast<std::uint32_t>(one.rule));
+        unseen.set_file(static_cast<std::uint32_t>(one.file));
+    }
     ready.mutable_files_ready();
     if (!say(ready)) return kFailed;
     for (;;) {

@@ -5,7 +5,10 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
+
+#include "broker/files/survey.hpp"
 
 namespace sallyport::files {
 
@@ -13,18 +16,51 @@ namespace {
 
 // What a path named when the agent started.
 struct Seen {
-    std::optional<Id> id;
+    bool is_known = false;
+    bool is_there = false;
     bool is_behind_link = false;
+    Id id;
 };
 
-Seen look_at_start(const std::string& path) {
+// In a child, which may wait for ever.
+Answer look_at_start(const std::string& path) {
     const MayAsk everybody = [](std::uint64_t) { return true; };
+    Seen seen;
     Named named = look_up_name(path, Links::kRefused, everybody);
-    const bool is_behind_link = named.met_link;
-    if (is_behind_link) named = look_up_name(path, Links::kFollowed, everybody);
-    const auto facts = named.found.is_open() ? std::optional(look_at(named.found)) : std::nullopt;
-    return {.id = facts && *facts ? std::optional((*facts)->id) : std::nullopt,
-            .is_behind_link = is_behind_link};
+    seen.is_behind_link = named.met_link;
+    if (named.met_link) named = look_up_name(path, Links::kFollowed, everybody);
+    seen.is_known = named.is_known;
+    if (named.found.is_open()) {
+        const auto facts = look_at(named.found);
+        seen.is_there = facts.has_value();
+        if (facts) seen.id = facts->id;
+    }
+    std::string bytes(sizeof seen, '\0');
+    std::memcpy(bytes.data(), &seen, sizeof seen);
+    return {.bytes = std::move(bytes), .fd = {}};
+}
+
+Seen seen_in(const std::optional<Answer>& answer) {
+    Seen seen;
+    if (answer && answer->bytes.size() == sizeof seen) std::memcpy(&seen, answer->bytes.data(), sizeof seen);
+    return seen;
+}
+
+// Paths of deny rules, and by which.
+struct DeniedPath {
+    policy::Grant rule;
+    const std::string* path;
+};
+
+std::vector<DeniedPath> denied_paths(const policy::Policy& policy) {
+    std::vector<DeniedPath> paths;
+    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
+        const policy::Rule& rule = policy.rules[at];
+        if (rule.effect != policy::Effect::kDeny) continue;
+        for (std::size_t file = 0; file < rule.files.size(); ++file)
+            paths.push_back({.rule = {.rule = at, .file = file}, .path = &rule.files[file].under});
+    }
+    return paths;
 }
 
 }  // namespace
@@ -59,15 +95,23 @@ std::optional<std::size_t> Forbidden::rule_against(const Id& id) const {
 Result<Table> Table::build(const policy::Policy& policy, const std::vector<std::string>& own) {
     Table table(policy);
     TRY(table.enter_process());
-    for (const std::string& path : own)
-        table.own_.push_back({.path = path, .at_start = look_at_start(path).id});
-    for (const policy::Rule& rule : policy.rules) {
-        std::vector<Denied>& of_rule = table.denied_.emplace_back(rule.files.size());
-        if (rule.effect != policy::Effect::kDeny) continue;
-        for (std::size_t file = 0; file < rule.files.size(); ++file) {
-            const auto [id, is_behind_link] = look_at_start(rule.files[file].under);
-            of_rule[file] = {.at_start = id, .is_behind_link = is_behind_link};
+    const std::vector<DeniedPath> denied = denied_paths(policy);
+    const auto path_at = [&](std::size_t at) -> const std::string& {
+        return at < own.size() ? own[at] : *denied[at - own.size()].path;
+    };
+    const auto answers =
+        TRY(survey(own.size() + denied.size(), [&](std::size_t at) { return look_at_start(path_at(at)); }));
+    for (const policy::Rule& rule : policy.rules) table.denied_.emplace_back(rule.files.size());
+    for (std::size_t at = 0; at < answers.size(); ++at) {
+        const Seen seen = seen_in(answers[at]);
+        const std::optional<Id> id = seen.is_there ? std::optional(seen.id) : std::nullopt;
+        if (at < own.size()) {
+            table.own_.push_back({.path = own[at], .at_start = id});
+            continue;
         }
+        const policy::Grant& rule = denied[at - own.size()].rule;
+        table.denied_[rule.rule][rule.file] = {.at_start = id, .is_behind_link = seen.is_behind_link};
+        if (!seen.is_known) table.unseen_.push_back(rule);
     }
     return table;
 }

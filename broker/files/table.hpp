@@ -46,6 +46,8 @@ private:
 /// THREAT: a deny rule compares text, but the file can be reached by another name: its directory was renamed, mounted elsewhere, is
 /// behind a link, or the file system takes upper for lower case. So what is denied is the thing: the inode that the path named
 /// when the agent started, and the one that it names at the moment of the open.
+///
+/// THREAT: a path never answers. It is looked at by a child; where nothing was seen in time, only what the path names later is known.
 class Table {
 public:
     /// `policy` must outlive the table. `own` are absolute paths of the agent's files and directories, which no rule opens.
@@ -67,6 +69,9 @@ public:
     /// Everything that must not be on the way to a file that is opened for `wanted`. Looked up anew after each call.
     [[nodiscard]] Forbidden forbidden(policy::Access wanted, policy::WallTime now) const;
 
+    /// Which file rules that deny something could not be looked at when the table was built.
+    [[nodiscard]] const std::vector<policy::Grant>& unseen() const { return unseen_; }
+
 private:
     explicit Table(const policy::Policy& policy) : policy_(&policy) {}
     const policy::Policy* policy_;
@@ -81,6 +86,7 @@ private:
         bool is_behind_link = false;  // the admin's rule names it by one
     };
     std::vector<std::vector<Denied>> denied_;  // by rule, by file rule
+    std::vector<policy::Grant> unseen_;
 };
 
 }  // namespace sallyport::files

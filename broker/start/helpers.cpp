@@ -73,6 +73,20 @@ ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
     return rules;
 }
 
+// The file rules that the hand names in its first frame.
+Result<std::vector<policy::Grant>> unseen_of(std::string_view said, const policy::Policy& policy) {
+    ipc::FilesReply reply;
+    std::string scratch;
+    TRY(ipc::decode(said, reply, scratch));
+    std::vector<policy::Grant> unseen;
+    for (const auto& one : reply.files_ready().unseen()) {
+        if (one.rule() >= policy.rules.size() || one.file() >= policy.rules[one.rule()].files.size())
+            return failure(Errc::kInvalid, "it names a rule that there is not");
+        unseen.push_back({.rule = one.rule(), .file = one.file()});
+    }
+    return unseen;
+}
+
 }  // namespace
 
 Checked<Guard> start_guard(const policy::Policy& policy, FdRef state) {
@@ -97,20 +111,21 @@ Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const Recorder
     return std::move(recorder.socket);
 }
 
-Checked<UniqueFd> start_files(const FilesTerms& terms, FdRef state) {
-    if (!policy::reach_of(terms.policy).commands.has(CommandId::kFileOpen)) return UniqueFd();
-    std::vector<UniqueFd> trees;
-    const sandbox::FilesNeeds needs = TRY(files::needs_of(terms.policy, trees));
+Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state) {
+    if (!policy::reach_of(terms.policy).commands.has(CommandId::kFileOpen)) return FilesHand();
+    const sandbox::FilesNeeds needs = files::needs_of(terms.policy, terms.seen);
     ipc::FilesSetup setup;
     setup.set_policy(terms.compiled);
     for (const std::string& path : terms.own) setup.add_own(path);
     setup.set_floor(terms.floor);
+    for (const ipc::SeenPath& seen : terms.seen) *setup.add_seen() = seen;
     std::string bytes;
     ipc::encode(setup, bytes);
     const UniqueFd memory = TRY(about(kFiles.name, sealed(bytes)));
     Running files = TRY(start(kFiles, {.state = state, .setup = memory}));
-    TRY(prove(kFiles, files, bits_of(sandbox::files_capabilities(needs))));
-    return std::move(files.socket);
+    const std::string said = TRY(prove(kFiles, files, bits_of(sandbox::files_capabilities(needs))));
+    return FilesHand{.socket = std::move(files.socket),
+                     .unseen = TRY(of(kFiles, unseen_of(said, terms.policy)))};
 }
 
 Checked<UniqueFd> start_nursery() {

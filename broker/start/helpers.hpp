@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/complaint.hpp"
+#include "ipc/files.pb.h"
 #include "ipc/unique_fd.hpp"
 #include "policy/decide.hpp"
 
@@ -35,9 +36,14 @@ struct FilesTerms {
     const policy::Policy& policy;
     const std::string& compiled;   // the same
     std::vector<std::string> own;  // paths that no rule opens
+    const std::vector<ipc::SeenPath>& seen;
     policy::WallTime floor = 0;
 };
-Checked<UniqueFd> start_files(const FilesTerms& terms, FdRef state);
+struct FilesHand {
+    UniqueFd socket;
+    std::vector<policy::Grant> unseen;  // what is denied and could not be looked at
+};
+Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
 
 /// The nursery, and a rehearsal worker.
 Checked<UniqueFd> start_nursery();

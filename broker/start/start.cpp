@@ -14,7 +14,6 @@
 #include <cstdio>
 
 #include "base/clock.hpp"
-#include "broker/files/kernel.hpp"
 #include "broker/files/needs.hpp"
 #include "broker/guard/mark.hpp"
 #include "broker/start/helpers.hpp"
@@ -90,15 +89,30 @@ void do_not_wait_for_standard_error() {
     if (own.is_open()) ::dup2(own.get(), STDERR_FILENO);
 }
 
-// A directory that a rule allows may be made, or mounted, later: no error, but more often a mistake.
-void note_missing_directories(const policy::Policy& policy, Handover& handover) {
-    for (const policy::Rule& rule : policy.rules) {
-        for (const policy::FileRule& file : rule.files) {
-            if (rule.effect == policy::Effect::kDeny || files::find_path(file.under, O_DIRECTORY)) continue;
-            Handover::Missing& missing = *handover.add_missing();
-            missing.set_rule(rule.id);
-            missing.set_under(file.under);
-        }
+void note(const policy::Rule& rule, const std::string& under, Handover::Missing::Why why,
+          Handover& handover) {
+    Handover::Missing& missing = *handover.add_missing();
+    missing.set_rule(rule.id);
+    missing.set_under(under);
+    missing.set_why(why);
+}
+
+// A directory that a rule allows may be made, or mounted, later: no error, but more often a mistake. One that does not answer may
+// answer later.
+void note_missing_directories(const policy::Policy& policy, const std::vector<ipc::SeenPath>& seen,
+                              Handover& handover) {
+    files::for_each_seen(policy, seen, [&](const auto& rule, const auto& file, const ipc::SeenPath& path) {
+        if (rule.effect == policy::Effect::kDeny || (path.is_known() && path.is_directory())) return;
+        note(rule, file.under, path.is_known() ? Handover::Missing::NOT_THERE : Handover::Missing::NO_ANSWER,
+             handover);
+    });
+}
+
+// The files hand looks at what is denied by itself.
+void note_unseen(const policy::Policy& policy, const std::vector<policy::Grant>& unseen, Handover& handover) {
+    for (const policy::Grant& one : unseen) {
+        const policy::Rule& rule = policy.rules[one.rule];
+        note(rule, rule.files[one.file].under, Handover::Missing::DENIED_NO_ANSWER, handover);
     }
 }
 
@@ -156,7 +170,8 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     // What is in a folder of hooks is started by root.
     for (const policy::Rule& rule : policy.rules)
         if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
-    TRY(files::refuse_links(policy));
+    const std::vector<ipc::SeenPath> seen = TRY(about(kFiles.name, files::look_at_rules(policy)));
+    TRY(files::refuse_links(policy, seen));
     Outfit outfit;
     outfit.message.set_policy(read.compiled);
     *outfit.message.mutable_options() = options;
@@ -167,10 +182,15 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     outfit.add(Handover::NURSERY, TRY(start_nursery()));
     outfit.add(Handover::LAUNCHER, TRY(start_launcher(policy)));
     outfit.add(Handover::INSPECTOR, TRY(start_inspector(policy)));
-    const FilesTerms terms{
-        .policy = policy, .compiled = read.compiled, .own = std::move(untouched), .floor = floor};
-    outfit.add(Handover::FILES, TRY(start_files(terms, state)));
-    note_missing_directories(policy, outfit.message);
+    const FilesTerms terms{.policy = policy,
+                           .compiled = read.compiled,
+                           .own = std::move(untouched),
+                           .seen = seen,
+                           .floor = floor};
+    FilesHand hand = TRY(start_files(terms, state));
+    outfit.add(Handover::FILES, std::move(hand.socket));
+    note_missing_directories(policy, seen, outfit.message);
+    note_unseen(policy, hand.unseen, outfit.message);
     outfit.add(Handover::SIGNALS, TRY(take_signals()));
     do_not_wait_for_standard_error();
     outfit.add(Handover::OWN_STATUS, UniqueFd(::open("/proc/self/status", O_RDONLY | O_CLOEXEC)));

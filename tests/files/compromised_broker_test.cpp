@@ -135,6 +135,12 @@ protected:
         ipc::FilesSetup setup;
         ipc::encode(policy, *setup.mutable_policy());
         setup.add_own(scratch_.path("own"));
+        for (const compiled::Rule& rule : policy.rules())
+            for (int file = 0; file < rule.files_size(); ++file) {
+                ipc::SeenPath& seen = *setup.add_seen();
+                seen.set_is_known(true);
+                seen.set_is_in_tree(true);
+            }
         std::string bytes;
         ipc::encode(setup, bytes);
         return bytes;

@@ -12,6 +12,7 @@
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <memory>
 
 #include "ipc/limits.hpp"
 #include "tests/files/fuse_server.hpp"
@@ -297,6 +298,63 @@ TEST_F(Hanging, TheLockOfADirectoryOnTheWayToADeniedPathHoldsUpNobody) {
     HostClient host = agent_.connect();
     EXPECT_EQ(desc_of(host.ask(open("work/file"))), "");
     server.release();
+}
+
+// The server is there before the agent is: on the way to what a rule allows, or to what one denies.
+struct Place {
+    const char* name;
+    const char* mounted;
+    const char* rule;  // that is not known
+};
+
+class StartBesideAServerThatHangs : public testing::TestWithParam<Place> {
+protected:
+    static constexpr const char* kRules = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read", "write", "create"] }]
+[[allow]]
+id = "theirs"
+commands = ["@file"]
+files = [{ under = "$D/theirs/of/a/user", access = ["read"] }]
+[[deny]]
+id = "keys"
+files = [{ under = "$D/work/keys" }, { under = "$D/user/config/keys" }]
+)";
+    std::unique_ptr<FuseServer> server_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, StartBesideAServerThatHangs,
+                         testing::Values(Place{"Allowed", "theirs/of", "theirs"},
+                                         Place{"Denied", "user/config", "keys"}),
+                         case_name<Place>);
+
+TEST_P(StartBesideAServerThatHangs, IsMadeAndSaysWhatIsNotKnown) {
+    Agent agent({.policy = kRules, .prepare = [this](const Scratch& scratch) {
+                     scratch.write("work/file", "contents");
+                     scratch.write("work/keys/key", "key");
+                     scratch.make_folder("theirs/of/a/user");
+                     scratch.make_folder("user/config/keys");
+                     server_ = std::make_unique<FuseServer>(scratch.path(GetParam().mounted), FUSE_LOOKUP);
+                 }});
+    ASSERT_TRUE(agent.is_notified("READY=1", 3 * kDeadline)) << agent.messages();
+    EXPECT_TRUE(server_->has_been_asked());
+    std::vector<std::string> unknown;
+    for (const auto& record : agent.audit())
+        if (text_of(record, "what") == "rule-without-answer") unknown.push_back(text_of(record, "rule"));
+    EXPECT_EQ(unknown, std::vector<std::string>{GetParam().rule});
+    HostClient host = agent.connect();
+    const auto open = [&](const std::string& name) {
+        return desc_of(
+            host.ask(command("guest-file-open", members({{"path", in_quotes(agent.scratch().path(name))}}))));
+    };
+    EXPECT_EQ(open("work/file"), "");
+    // What was known of the other paths is known.
+    std::filesystem::rename(agent.scratch().path("work/keys"), agent.scratch().path("work/renamed"));
+    EXPECT_NE(open("work/renamed/key").find("not permitted"), std::string::npos);
+    server_->release();
+    EXPECT_EQ(agent.stop(), 0);
 }
 
 TEST_F(Hanging, ALeaseOfALocalUserIsAnErrorAtOnce) {

@@ -329,19 +329,17 @@ TEST_F(Tree, WhatIsGrantedLiesAboveTheRulesDirectoryWhereNothingIsMountedLater) 
     for (const char* under : {"/var/lib/some/where", "/var", "/mnt/disk", "/nowhere/at/all", "/"})
         allow(under);
     ASSERT_TRUE(start());
+    sandbox::FilesNeeds needs = needs_of(policy_, *look_at_rules(policy_));
     std::vector<UniqueFd> kept;
-    const auto needs = needs_of(policy_, kept);
-    ASSERT_TRUE(needs);
+    ASSERT_TRUE(open_trees(needs, kept));
     std::vector<std::string> paths;
-    for (const auto& tree : needs->trees) paths.push_back(tree.path);
+    for (const auto& tree : needs.trees) paths.push_back(tree.path);
     EXPECT_EQ(paths, (std::vector<std::string>{"/var", "/", "/", "/", "/"}));
 }
 
 TEST_F(Tree, AWayThatOnlyItsOwnerCanGoIsANeed) {
     const auto needs_capability = [this] {
-        std::vector<UniqueFd> kept;
-        const auto needs = needs_of(policy_, kept);
-        return needs && needs->others_directories;
+        return needs_of(policy_, *look_at_rules(policy_)).others_directories;
     };
     allow("in/deep").owners = {::geteuid()};
     ASSERT_TRUE(start());

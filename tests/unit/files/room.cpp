@@ -47,7 +47,8 @@ void Room::deny(const std::string& under, policy::Access access) {
 }
 
 Checked<void> Room::start(const std::vector<std::string>& own) {
-    TRY(refuse_links(policy_));
+    const auto seen = TRY(look_at_rules(policy_));
+    TRY(refuse_links(policy_, seen));
     table_ = TRY(Table::build(policy_, own));
     return {};
 }
