@@ -17,6 +17,10 @@ namespace {
 constexpr std::uint64_t kProcfsRoot = 1;  // its inode number, in every procfs
 constexpr std::string_view kDeleted = " (deleted)";
 
+bool is_name_of_process(std::string_view name) {
+    return !name.empty() && name.front() >= '0' && name.front() <= '9';
+}
+
 Result<UniqueFd> above(FdRef directory) {
     return open_at(directory, "..", O_PATH | O_DIRECTORY);
 }
@@ -93,9 +97,14 @@ Outcome<void> refuse_processes(FdRef proc_self_fd, FdRef found, FdRef parent) {
     if (facts.id.inode != kProcfsRoot) return refused("a part of a procfs that is mounted by itself");
     if (at.get() == found.get()) return {};  // the root of the procfs
     const std::string path = TRY(path_of(proc_self_fd, below));
-    const std::size_t name = path.rfind('/') + 1;
-    if (name < path.size() && path[name] >= '0' && path[name] <= '9') return refused("a file of a process");
+    if (is_name_of_process(std::string_view(path).substr(path.rfind('/') + 1))) return refused("a file of a process");
     return {};
+}
+
+Outcome<void> refuse_process_name(FdRef directory, std::string_view name) {
+    if (!is_name_of_process(name) || !TRY(is_on_procfs(directory))) return {};
+    const Facts facts = TRY(look_at(directory));
+    return facts.id.inode == kProcfsRoot ? refused("a file of a process") : Outcome<void>();
 }
 
 bool is_acceptable(const Facts& facts, const policy::FileRule& rule) {

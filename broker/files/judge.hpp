@@ -31,6 +31,11 @@ Outcome<void> judge_way(FdRef directory, Forbidden& forbidden);
 /// Errors: a refusal, or the system's error.
 Outcome<void> refuse_processes(FdRef proc_self_fd, FdRef found, FdRef parent);
 
+/// Refuses a name in the root of a procfs that only a process can have, whether there is one or not.
+///
+/// THREAT: the host learns which processes live. So this is asked before the name is looked up. Errors: a refusal, or the system's.
+Outcome<void> refuse_process_name(FdRef directory, std::string_view name);
+
 /// Whether the inode is one that the rule lets the host have: kind, owner, names, set-id bits, size.
 bool is_acceptable(const Facts& facts, const policy::FileRule& rule);
 

@@ -113,6 +113,7 @@ Outcome<std::optional<Place>> step(Walk& walk) {
     if (!here) return refused("a link leads to no usable path");
     const May allowed = may(walk, *here);
     if (allowed == May::kNothing) return refused("a link leads out of what is allowed");
+    TRY(refuse_process_name(walk.at, name));
     auto found = look_up(walk, name);
     if (!found && found.error().sys_errno == ENOENT && walk.rest.empty())
         return Place{
@@ -153,6 +154,7 @@ Outcome<Place> find(const Attempt& attempt) {
     // What is wrong may lie behind something denied, and then it is not told.
     if (!parent) return walk_by_hand(attempt);
     const std::string name(path.substr(slash + 1));
+    TRY(refuse_process_name(*parent, name));
     auto found = open_at(*parent, name, O_PATH);
     if (!found && found.error().sys_errno != ENOENT) return walk_by_hand(attempt);
     return Place{.parent = *std::move(parent), .name = name, .found = found ? *std::move(found) : UniqueFd()};

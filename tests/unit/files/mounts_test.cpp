@@ -168,6 +168,24 @@ TEST_F(Procfs, NoFileOfAProcessIsOpenedWhereEverythingIsAllowed) {
     EXPECT_EQ(open("/proc"), "opened");
 }
 
+TEST_F(Procfs, WhetherAProcessLivesIsNotTold) {
+    allow_all("/");
+    mount("proc", "in/proc", "proc");
+    scratch_.write("in/123/file", "no process");
+    const std::string self = std::to_string(::getpid());
+    const std::string none = "4194304";  // no process has so high a number
+    for (const std::string& procfs : {std::string("/proc"), path("in/proc")}) {
+        for (const std::string& who : {self, none})
+            for (const char* file : {"", "/", "/status", "/none", "/none/none", "/task/1/none"})
+                for (const char* mode : {"r", "a"})
+                    EXPECT_EQ(open(procfs + "/" + who + file, mode), "refused") << procfs << who << file;
+        EXPECT_EQ(open(procfs + "/none"), "ENOENT");
+    }
+    fs::create_symlink("/proc/" + none + "/status", path("in/link"));
+    EXPECT_EQ(open("in/link"), "refused");
+    EXPECT_EQ(open("in/123/file"), "=no process");
+}
+
 TEST_F(Procfs, NoFileOfAProcessIsOpenedByAnotherMount) {
     allow_all("/");
     mount("proc", "in/proc", "proc");
