@@ -22,7 +22,7 @@ struct Source {
 struct Names {
     CommandId command;
     Replaced Sources::* member;
-    std::array<const char*, 2> paths;  // the first that is there
+    std::array<const char*, 2> paths;  // the first that is there; if one cannot be opened, the next
 };
 
 struct Tree {
@@ -65,7 +65,7 @@ void open_first(const Names& names, Replaced& source) {
         if (path == nullptr) break;
         source.file.reset(::open(path, kReadOnly));
         source.sys_errno = source.file.is_open() || errno == ENOENT ? 0 : errno;
-        if (source.file.is_open() || source.sys_errno != 0) break;
+        if (source.file.is_open()) break;
     }
 }
 

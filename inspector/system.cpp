@@ -46,8 +46,8 @@ Status get_osinfo(const Sources& sources, schema::GetOsinfoReply& reply) {
     reply.set_kernel_release(to_utf8(names.release));
     reply.set_kernel_version(to_utf8(names.version));
     reply.set_machine(to_utf8(names.machine));
-    const auto text = read_replaced(sources.os_release);
-    if (!text) return std::unexpected(text.error());
+    // What cannot be read, in a file of another mode or something that is no file, is left out: the kernel's members are known.
+    const std::string text = read_replaced(sources.os_release).value_or("");
     using Reply = schema::GetOsinfoReply;
     struct Member {
         std::string_view key;
@@ -62,7 +62,7 @@ Status get_osinfo(const Sources& sources, schema::GetOsinfoReply& reply) {
         Member{"VARIANT", &Reply::mutable_variant},
         Member{"VARIANT_ID", &Reply::mutable_variant_id},
     };
-    const OsRelease release = read_os_release(*text);
+    const OsRelease release = read_os_release(text);
     for (const auto& [key, member] : kMembers)
         if (const auto found = release.find(key); found != release.end())
             *(reply.*member)() = to_utf8(found->second);

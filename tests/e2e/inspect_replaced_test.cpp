@@ -133,6 +133,36 @@ TEST_F(ReplacedFiles, WithoutOsReleaseInEtcThatInUsrLibIsRead) {
     EXPECT_EQ(name(), "Debian GNU/Linux");
 }
 
+// As files and links that an admin has set wrongly: the rest of the reply is known all the same.
+TEST_F(ReplacedFiles, OsReleaseThatCannotBeReadIsLeftOut) {
+    for (const char* made : {"mkdir /etc/os-release", "ln -s os-release /etc/os-release",
+                             "echo NAME=x > /etc/os-release; chmod 600 /etc/os-release"}) {
+        shell(std::string("rm -rf /etc/os-release; ") + made);
+        EXPECT_EQ(name(), "Debian GNU/Linux") << made;
+    }
+    for (const char* made : {"mkfifo /etc/os-release", "ln -s /dev/null /etc/os-release"}) {
+        shell(std::string("rm -rf /etc/os-release; ") + made);
+        const auto reply = look(*host_, "guest-get-osinfo").as_object();
+        EXPECT_TRUE(reply.contains("kernel-release")) << made;
+        EXPECT_FALSE(reply.contains("name")) << made;
+    }
+}
+
+TEST_F(ReplacedFiles, LoginsOfAFileThatMayNotBeReadAreAnError) {
+    write_login("/run/utmp", "alice");
+    shell("chmod 600 /run/utmp");
+    EXPECT_FALSE(desc_of(host_->ask(command("guest-get-users"))).empty());
+}
+
+TEST_F(ReplacedFiles, LoginsOfAFileThatIsCutOffOrHoldsOtherBytesAreThoseThatAreWhole) {
+    write_login("/run/utmp", "alice");
+    write_login("/run/utmp", "bob");
+    shell("truncate -s -1 /run/utmp");
+    EXPECT_EQ(users(), Names{"alice"});
+    shell("head -c 800 /dev/zero > /run/utmp");
+    EXPECT_EQ(users(), Names{});
+}
+
 TEST_F(ReplacedFiles, LoginsOfAFileThatAppearsAfterTheStartAreSeen) {
     EXPECT_EQ(users(), Names{});
     write_login("/run/utmp", "alice");
