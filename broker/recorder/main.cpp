@@ -40,10 +40,10 @@ bool parse(std::string_view text, Number& number) {
     return error == std::errc{} && end == text.end();
 }
 
-// Up to READY, with standard error for what is wrong.
-Result<recorder::Recorder> start(const recorder::Rotation& rotation, recorder::LastLines last_lines) {
+// Up to READY, with standard error for what is wrong. It is said before `broker` is closed, at which the broker says what it knows.
+Result<recorder::Recorder> start(UniqueFd& broker, const recorder::Rotation& rotation,
+                                 recorder::LastLines last_lines) {
     if (::close_range(kClock + 1, ~0U, 0) != 0) return system_error("close_range");
-    UniqueFd broker(kBroker);
     const UniqueFd directory(kStateDirectory);
     ipc::Ring ring = TRY(ipc::Ring::map(UniqueFd(kRing)));
     recorder::LatestTime time = TRY(recorder::LatestTime::open(UniqueFd(kClock)));
@@ -71,7 +71,8 @@ int main(int argc, char** argv) {
     if (argc != 4 || !parse(arguments[1], rotation.max_size) || !parse(arguments[2], rotation.keep)) return 2;
     set_signals();
     const bool waits = arguments[3] != std::string_view("let-go");
-    auto recorder = start(rotation, waits ? recorder::LastLines::kWait : recorder::LastLines::kLetGo);
+    UniqueFd broker(kBroker);
+    auto recorder = start(broker, rotation, waits ? recorder::LastLines::kWait : recorder::LastLines::kLetGo);
     if (recorder) {
         sandbox::forget_startup_code();
         return recorder->run();

@@ -168,10 +168,10 @@ void take_away(int call) {
     ::seccomp_release(filter);
 }
 
-/// Hides `place` from the agent.
-void hide(const char* place) {
+/// Hides `place` from the agent, behind an empty file system that is root's.
+void hide(const char* place, unsigned long flags = 0) {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        ::mount("none", place, "tmpfs", 0, nullptr) != 0)
+        ::mount("none", place, "tmpfs", flags, "mode=0755") != 0)
         ::_exit(121);
 }
 
@@ -300,6 +300,16 @@ const Start kPlaces[] = {
     {"ConfigurationIsMissing", nothing, {"-c", "$D/none.conf"}, {"$D/none.conf: ", "No such file"}},
     {"StateFolderIsMissing", nothing, {"-t", "$D/none"}, {"$D/none: ", "No such file"}},
     {"StateFolderIsAFile", nothing, {"-t", "$D/policy.toml"}, {"$D/policy.toml: ", "Not a directory"}},
+    {"LogIsAFolder",
+     [](const Scratch& s) { s.make_folder("state/audit.jsonl"); },
+     {},
+     {"sallyport-recorder: audit.jsonl: Is a directory\nsallyportd: recorder: it ended"}},
+    {"StateFolderIsReadOnly",
+     nothing,
+     {"-t", "/mnt"},
+     {"/mnt: sallyport.state: Read-only file system"},
+     false,
+     [] { hide("/mnt", MS_RDONLY); }},
     {"StateFolderCannotBeWritten", nothing, {"-t", "/proc/self"}, {"/proc/self: "}},
     {"SocketPathIsTooLong", nothing, {"-p", "$D/" + kLongName}, {"$D/" + kLongName + ": ", "107 bytes"}},
     {"FolderOfTheSocketIsMissing", nothing, {"-p", "$D/none/socket"}, {"$D/none/socket: ", "No such file"}},
