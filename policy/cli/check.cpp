@@ -1,4 +1,5 @@
 // check: what is wrong with a policy; else what it allows, and what looks unintended.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -58,12 +59,20 @@ std::string_view name_of(Method method) {
     return kNames[static_cast<std::size_t>(method)];
 }
 
+std::string words_of(const ipc::FreezeSelection& selection) {
+    std::string text;
+    for (const std::string& point : selection.mounts()) text += " " + compile::printable(point);
+    if (text.empty()) text = " what it selects of all file systems; freeze-plan shows that";
+    return text + " (thawed after " + std::to_string(selection.max_frozen_ms()) + " ms at the latest)";
+}
+
 std::string summary_of(const Rule& rule) {
     std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
                        rule.where + ")\n";
     text += "        commands:" + names_of(rule.commands) + "\n";
     for (const FileRule& file : rule.files)
         text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
+    if (rule.freeze) text += "        freezes:" + words_of(*rule.freeze) + "\n";
     if (rule.modes.any()) text += "        modes:" + words_of(rule.modes) + "\n";
     if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
     if (rule.reply) {
@@ -100,6 +109,17 @@ std::string warn_of_directory(const Rule& rule, const FileRule& file) {
         return warning(rule, shown + "cannot be looked at: " + std::strerror(errno));
     if (!S_ISDIR(status.st_mode)) return warning(rule, shown + "is no directory");
     return "";
+}
+
+// A directory of a larger file system is a frequent mistake: nothing is frozen for it.
+std::string warn_of_mount(const Rule& rule, const std::string& point) {
+    struct statx status{};
+    const bool is_there =
+        ::statx(AT_FDCWD, point.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status) == 0;
+    if (is_there && (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) return "";
+    return warning(rule, "'" + compile::printable(point) +
+                             "' in 'mounts' is no mount point now, and nothing is frozen for it; "
+                             "freeze-plan shows what would be");
 }
 
 // The agent follows no link on the way to a directory, whoever made it.
@@ -146,6 +166,8 @@ std::string warnings_of(const Policy& policy, WallTime now) {
         if (rule.effect == Effect::kDeny) continue;
         text += warn_of_following(policy, rule);
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
+        if (!rule.freeze) continue;
+        for (const std::string& point : rule.freeze->mounts()) text += warn_of_mount(rule, point);
     }
     return text;
 }

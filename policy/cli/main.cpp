@@ -105,7 +105,8 @@ int say(const CLI::App& app, const CLI::ParseError& error) {
     std::ostringstream fault;
     const bool is_asked_for = app.exit(error, text, fault) == 0;
     print(text.str());
-    if (!fault.str().empty()) complain("sallyport-policy: " + compile::printable(fault.str()) + "\n");
+    if (!fault.str().empty())
+        complain("sallyport-policy: " + compile::printable(error.what()) + "; --help shows what there is\n");
     return is_asked_for ? kSuccess : kUsage;
 }
 

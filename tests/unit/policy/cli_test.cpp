@@ -322,6 +322,20 @@ TEST(ToolCheck, WarnsOfADenyRuleThatTheHostsClockEnds) {
               "clock forward\n");
 }
 
+TEST(ToolCheck, WarnsOfADirectoryToFreezeThatIsNoMountPoint) {
+    const Outcome outcome = run({"check", "/proc/self/fd/3"},
+                                "schema = 1\n[[allow]]\nid = \"f\"\ncommands = [\"@freeze\"]\n"
+                                "freeze = { mounts = [\"/\", \"/etc\"], max_frozen = \"2s\" }\n");
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_EQ(
+        outcome.errors,
+        "/proc/self/fd/3:2: warning: rule 'f': '/etc' in 'mounts' is no mount point now, and nothing is "
+        "frozen for it; freeze-plan shows what would be\n");
+    EXPECT_NE(outcome.output.find("        freezes: / /etc (thawed after 2000 ms at the latest)\n"),
+              std::string::npos)
+        << outcome.output;
+}
+
 TEST(ToolCheck, BrokenPolicyFails) {
     const Outcome outcome = run({"check", "/proc/self/fd/3"}, "schema = 3\n");
     EXPECT_EQ(outcome.status, 1);
@@ -339,6 +353,7 @@ TEST(ToolCheck, MissingFileFails) {
 
 TEST(ToolUsage, WrongCommandLineIsItsOwnStatus) {
     EXPECT_EQ(run({}).status, 2);
+    EXPECT_EQ(run({}).errors, "sallyport-policy: A subcommand is required; --help shows what there is\n");
     EXPECT_EQ(run({"check"}).status, 2);
     EXPECT_EQ(run({"chekc", "x"}).status, 2);
     EXPECT_EQ(run({"compile"}).status, 2);
