@@ -14,6 +14,7 @@
 #include <random>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 #include <system_error>
 
 #include "tests/e2e/side_by_side.hpp"
@@ -427,14 +428,27 @@ void judge_script(const Steps& steps, const Outcome& theirs, const Outcome& ours
     if (theirs.folder != ours.folder) judge({steps, steps.size(), theirs.folder, ours.folder}, page, result);
 }
 
+// What both answer; says what was asked if one of them does not.
+std::pair<Outcome, Outcome> outcomes(SideBySide& pair, const Steps& steps) {
+    const char* asked = "qemu-ga";
+    try {
+        Outcome theirs = pair.ask_qemu(steps);
+        asked = "ours";
+        return {std::move(theirs), pair.ask_ours(steps)};
+    } catch (const std::exception& error) {
+        std::string text;
+        for (const std::string& step : steps) text += step + "\n";
+        throw std::runtime_error(std::string(asked) + ": " + error.what() + ", after\n" + text);
+    }
+}
+
 Result ask_both(Wire wire, long count, unsigned long seed, const std::set<std::string>& page) {
     SideBySide pair(wire);
     Asker asker(seed);
     Result result;
     while (result.requests < count && result.unlisted.size() < 10) {
         const Steps steps = asker.script();
-        const Outcome theirs = pair.ask_qemu(steps);
-        const Outcome ours = pair.ask_ours(steps);
+        const auto [theirs, ours] = outcomes(pair, steps);
         judge_script(steps, theirs, ours, page, result);
         result.requests += static_cast<long>(steps.size());
     }
