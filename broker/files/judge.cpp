@@ -25,18 +25,28 @@ Result<UniqueFd> above(FdRef directory) {
     return open_at(directory, "..", O_PATH | O_DIRECTORY);
 }
 
-// The directory and all above it.
-Outcome<std::vector<Id>> way_up(FdRef directory) {
+// A directory and all above it.
+struct Way {
+    std::vector<Id> ids;
+    std::string part;  // where the lowest part on it begins that has numbers of its own; empty: there is none
+};
+
+Outcome<Way> way_up(FdRef directory, FdRef proc_self_fd) {
     const auto root = look_at_path("/");
-    std::vector<Id> way;
+    Way way;
     UniqueFd held;
+    Facts facts = TRY(look_at(directory));
     // No path is deeper than it is long.
     for (std::size_t depth = 0; root && depth < kMaxPath; ++depth) {
-        const Facts facts = TRY(look_at(directory));
-        way.push_back(facts.id);
+        way.ids.push_back(facts.id);
         if (facts.id == root->id && facts.mount == root->mount) return way;
-        held = TRY(above(directory));
+        UniqueFd up = TRY(above(directory));
+        const Facts facts_above = TRY(look_at(up));
+        if (way.part.empty() && begins_part(facts, facts_above))
+            way.part = TRY(path_of(proc_self_fd, directory));
+        held = std::move(up);
         directory = held;
+        facts = facts_above;
     }
     return refused("it does not lie below the root directory");
 }
@@ -69,14 +79,35 @@ Outcome<void> refuse_forbidden(const Id& id, Forbidden& forbidden) {
     return refused("it is, or lies in, something that is denied", *rule);
 }
 
+bool begins_part(const Facts& directory, const Facts& above) {
+    return directory.id.device != above.id.device && directory.mount == above.mount;
+}
+
+Outcome<void> refuse_part(const Inside& inside, const Forbidden& forbidden) {
+    if (inside.part.empty() || !forbidden.is_by_rule()) return {};
+    const auto& [policy, wanted, now, proc_self_fd] = forbidden.scope();
+    const auto path = policy::GuestPath::parse(inside.path, "/");
+    if (path && inside.is_passed && policy::leads_to_allowed(*policy, *path, wanted, now)) return {};
+    const auto decision = path ? policy::decide_file_open(*policy, *path, wanted, now) : policy::Decision();
+    const bool is_named = std::ranges::any_of(decision.grants, [&](const policy::Grant& grant) {
+        const auto under = policy::GuestPath::parse(policy->rules[grant.rule].files[grant.file].under, "/");
+        return under && under->is_within(inside.part);
+    });
+    if (is_named) return {};
+    return refused("a subvolume or snapshot that no rule names, beside a deny rule about files");
+}
+
 // What is forbidden is looked up when the file systems on the way are known, and so after the way.
-Outcome<void> judge_way(FdRef directory, Forbidden& forbidden) {
+Outcome<void> judge_way(FdRef directory, std::string_view name, Forbidden& forbidden) {
+    const FdRef proc_self_fd = forbidden.scope().proc_self_fd;
+    const Way way = TRY(way_up(directory, proc_self_fd));
     std::vector<std::uint64_t> devices;
-    const std::vector<Id> way = TRY(way_up(directory));
-    for (const Id& id : way) devices.push_back(id.device);
+    for (const Id& id : way.ids) devices.push_back(id.device);
     forbidden.meet(devices);
-    for (const Id& id : way) TRY(refuse_forbidden(id, forbidden));
-    return {};
+    for (const Id& id : way.ids) TRY(refuse_forbidden(id, forbidden));
+    if (way.part.empty()) return {};
+    const std::string path = TRY(path_of(proc_self_fd, directory)) + "/" + std::string(name);
+    return refuse_part({.part = way.part, .path = path, .is_passed = name.empty()}, forbidden);
 }
 
 Outcome<void> refuse_processes(FdRef proc_self_fd, FdRef found, FdRef parent) {
@@ -97,7 +128,8 @@ Outcome<void> refuse_processes(FdRef proc_self_fd, FdRef found, FdRef parent) {
     if (facts.id.inode != kProcfsRoot) return refused("a part of a procfs that is mounted by itself");
     if (at.get() == found.get()) return {};  // the root of the procfs
     const std::string path = TRY(path_of(proc_self_fd, below));
-    if (is_name_of_process(std::string_view(path).substr(path.rfind('/') + 1))) return refused("a file of a process");
+    if (is_name_of_process(std::string_view(path).substr(path.rfind('/') + 1)))
+        return refused("a file of a process");
     return {};
 }
 

@@ -16,11 +16,28 @@ namespace sallyport::files {
 /// Refuses what is forbidden, in the name of the rule that says so. What lies above it has been met.
 Outcome<void> refuse_forbidden(const Id& id, Forbidden& forbidden);
 
-/// Refuses if `directory`, or any directory above it up to the root, is forbidden.
+/// Whether a directory is the root of a part of its file system that has numbers of its own: a subvolume or snapshot of Btrfs.
+bool begins_part(const Facts& directory, const Facts& above);
+
+/// A path below where such a part begins, and whether it is only passed, or what it names is opened.
+struct Inside {
+    std::string part;
+    std::string path;
+    bool is_passed = false;
+};
+
+/// Refuses what lies in such a part, unless nothing is denied, or a rule that allows it names a directory in there.
+///
+/// THREAT: whoever owns a subvolume makes a snapshot of it, below itself, without privilege. It shows what is denied once more, as
+/// another thing.
+Outcome<void> refuse_part(const Inside& inside, const Forbidden& forbidden);
+
+/// Refuses if `directory`, or any directory above it up to the root, is forbidden, or if refuse_part() does. `name` is what is opened in it;
+/// empty: it is only passed.
 ///
 /// THREAT: what is denied was renamed, or mounted elsewhere. The way up is the tree's own: ".." from inode to inode, through mounts.
 /// Errors: a refusal, or the system's error.
-Outcome<void> judge_way(FdRef directory, Forbidden& forbidden);
+Outcome<void> judge_way(FdRef directory, std::string_view name, Forbidden& forbidden);
 
 /// Refuses what belongs to a process, such as its memory: all below a process's directory of a procfs, by whichever mount or name.
 /// `found` lies in the directory `parent`; what is not on a procfs is not refused.

@@ -128,7 +128,7 @@ Outcome<Opened> create(const Attempt& attempt, const Place& place) {
     // A deny rule may be about new files only.
     const policy::Access wanted = creating(order.mode);
     Forbidden denied_to_create = table.forbidden(wanted, order.now);
-    TRY(judge_way(place.parent, denied_to_create));
+    TRY(judge_way(place.parent, place.name, denied_to_create));
     std::string path = TRY(path_of(table.proc_self_fd(), place.parent));
     if (!path.ends_with('/')) path += '/';
     Judged judged = TRY(grant_for(attempt, path + place.name, wanted, nullptr));
@@ -142,7 +142,7 @@ Outcome<Opened> create(const Attempt& attempt, const Place& place) {
 
 Outcome<Opened> try_open(const Attempt& attempt) {
     const Place place = TRY(find(attempt));
-    TRY(judge_way(place.parent, attempt.forbidden));
+    TRY(judge_way(place.parent, place.name, attempt.forbidden));
     if (attempt.order.names_directory && attempt.order.mode.may_create && place.found.is_open())
         return std::unexpected(Unopened("a file that could be made is no directory", EISDIR));
     return place.found.is_open() ? open_existing(attempt, place) : create(attempt, place);

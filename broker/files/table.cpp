@@ -65,7 +65,8 @@ std::vector<DeniedPath> denied_paths(const policy::Policy& policy) {
 
 }  // namespace
 
-Forbidden::Forbidden(std::vector<Thing> things) : things_(std::move(things)) {
+Forbidden::Forbidden(std::vector<Thing> things, const Scope& scope)
+    : things_(std::move(things)), scope_(scope) {
     if (const auto root = look_at_path("/")) met_.insert(root->id.device);
 }
 
@@ -90,6 +91,10 @@ std::optional<std::size_t> Forbidden::rule_against(const Id& id) const {
     const auto is_it = [&](const Thing& thing) { return thing.at_start == id || thing.today == id; };
     const auto found = std::ranges::find_if(things_, is_it);
     return found == things_.end() ? std::nullopt : std::optional(found->rule);
+}
+
+bool Forbidden::is_by_rule() const {
+    return std::ranges::any_of(things_, [](const Thing& thing) { return thing.rule != policy::kNoRule; });
 }
 
 Result<Table> Table::build(const policy::Policy& policy, const std::vector<std::string>& own) {
@@ -137,7 +142,7 @@ Forbidden Table::forbidden(policy::Access wanted, policy::WallTime now) const {
                           .at_start = at_start,
                           .rule = denial.rule});
     }
-    return Forbidden(std::move(things));
+    return Forbidden(std::move(things), {policy_, wanted, now, proc_self_fd_});
 }
 
 }  // namespace sallyport::files

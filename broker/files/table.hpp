@@ -16,6 +16,14 @@
 
 namespace sallyport::files {
 
+/// What an open asks of the policy.
+struct Scope {
+    const policy::Policy* policy = nullptr;
+    policy::Access wanted = {};
+    policy::WallTime now = 0;
+    FdRef proc_self_fd = FdRef(-1);
+};
+
 /// What must not be on the way to one file that is opened, and the deny rule that says so; kNoRule: it is the agent's own.
 ///
 /// THREAT: the name of a denied thing leads through a server that does not answer, and each open waits for it. So a name is looked up
@@ -30,15 +38,20 @@ public:
         std::optional<Id> today = {};
         bool is_settled = false;  // `today` is known, whatever else is found
     };
-    explicit Forbidden(std::vector<Thing> things);
+    explicit Forbidden(std::vector<Thing> things, const Scope& scope = {});
 
     /// Takes note that something was found on these file systems, and looks up what may lie there.
     void meet(std::span<const std::uint64_t> devices);
     /// The rule against that thing, if there is one.
     [[nodiscard]] std::optional<std::size_t> rule_against(const Id& id) const;
 
+    [[nodiscard]] const Scope& scope() const { return scope_; }
+    /// Whether a rule, and not the agent alone, denies something.
+    [[nodiscard]] bool is_by_rule() const;
+
 private:
     std::vector<Thing> things_;
+    Scope scope_;
     std::set<std::uint64_t> met_;  // devices
     bool has_looked_ = false;
 };

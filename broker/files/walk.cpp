@@ -30,6 +30,8 @@ struct Walk {
     int links = 0;                       // that were followed
     bool ends_in_link = false;           // the last name was one
     int ups = 0;                         // steps to a parent, of links
+    std::vector<std::string> parts =
+        {};  // where parts with numbers of their own begin that were entered, the innermost last
 };
 
 void add_names(Walk& walk, std::string_view path) {
@@ -80,7 +82,7 @@ Outcome<void> go_up(Walk& walk) {
     walk.at = TRY(open_at(walk.at, "..", O_PATH | O_DIRECTORY));
     walk.text.resize(walk.text.empty() ? 0 : walk.text.rfind('/'));
     // It may have been moved since we came through its parent.
-    return judge_way(walk.at, walk.attempt.forbidden);
+    return judge_way(walk.at, "", walk.attempt.forbidden);
 }
 
 Outcome<void> follow(Walk& walk, FdRef link, const Facts& facts) {
@@ -100,6 +102,23 @@ Outcome<void> follow(Walk& walk, FdRef link, const Facts& facts) {
     return {};
 }
 
+// Before a name in such a part is looked at, so that nothing is told of what a snapshot holds.
+Outcome<void> judge_part(Walk& walk, const policy::GuestPath& here) {
+    while (!walk.parts.empty() && !here.is_within(walk.parts.back())) walk.parts.pop_back();
+    if (walk.parts.empty()) return {};
+    const Inside inside{
+        .part = walk.parts.back(), .path = std::string(here.text()), .is_passed = !walk.rest.empty()};
+    return refuse_part(inside, walk.attempt.forbidden);
+}
+
+// Goes on in the directory that has been found.
+Outcome<void> enter(Walk& walk, UniqueFd directory, const Facts& facts) {
+    TRY(refuse_processes(walk.attempt.table.proc_self_fd(), directory, walk.at));
+    if (begins_part(facts, TRY(look_at(walk.at)))) walk.parts.push_back(walk.text);
+    walk.at = std::move(directory);
+    return {};
+}
+
 // Takes the next name. A place, if it was the last.
 Outcome<std::optional<Place>> step(Walk& walk) {
     const std::string name = std::move(walk.rest.back());
@@ -114,6 +133,7 @@ Outcome<std::optional<Place>> step(Walk& walk) {
     const May allowed = may(walk, *here);
     if (allowed == May::kNothing) return refused("a link leads out of what is allowed");
     TRY(refuse_process_name(walk.at, name));
+    TRY(judge_part(walk, *here));
     auto found = look_up(walk, name);
     if (!found && found.error().sys_errno == ENOENT && walk.rest.empty())
         return Place{
@@ -130,9 +150,8 @@ Outcome<std::optional<Place>> step(Walk& walk) {
     if (walk.rest.empty())
         return Place{.parent = std::move(walk.at), .name = name, .found = *std::move(found)};
     if (!S_ISDIR(facts.mode)) return std::unexpected(Unopened("not a directory", ENOTDIR));
-    TRY(refuse_processes(walk.attempt.table.proc_self_fd(), *found, walk.at));
-    walk.at = *std::move(found);
     walk.text = std::move(text);
+    TRY(enter(walk, *std::move(found), facts));
     return std::nullopt;
 }
 

@@ -1,8 +1,15 @@
-// A disk that takes nothing for a while, and one that is full.
+// A disk that takes nothing for a while, and one that is full; file systems that show what is denied under other numbers.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "ipc/limits.hpp"
 #include "tests/freeze/freezing.hpp"
@@ -102,6 +109,99 @@ TEST_F(Disk, ThatIsFullIsAnErrorAndNoMore) {
               "{\"return\": {}}");
     EXPECT_EQ(desc_of(host.ask(open(other_file(), "r+"))), "");
     EXPECT_EQ(agent_.stop(), 0);
+}
+
+constexpr uid_t kSomebody = 12345;
+
+void write(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path) << text;
+}
+
+// A subvolume `name` in `folder`; with `source`, a snapshot of that one.
+int make_subvolume(const std::string& folder, const std::string& name, const std::string& source = "") {
+    const UniqueFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const UniqueFd from(source.empty() ? -1 : ::open(source.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    btrfs_ioctl_vol_args arguments{};
+    arguments.fd = from.get();
+    std::strncpy(arguments.name, name.c_str(), sizeof arguments.name - 1);
+    const unsigned long what = source.empty() ? BTRFS_IOC_SUBVOL_CREATE : BTRFS_IOC_SNAP_CREATE;
+    return ::ioctl(directory.get(), what, &arguments);
+}
+
+class Subvolumes : public testing::Test {
+protected:
+    static constexpr const char* kRules = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "/mnt/fs/export", access = ["read", "write", "create"] },
+         { under = "/mnt/fs/export/way/sub/deep", access = ["read"] }]
+)";
+    static constexpr const char* kDenial = R"([[deny]]
+id = "keys"
+files = [{ under = "/mnt/fs/export/keys" }]
+)";
+    Subvolumes() {
+        EXPECT_EQ(make_subvolume(system_.point(), "export"), 0);
+        write(path("pub"), "public");
+        write(path("keys/secret"), "secret");
+        EXPECT_EQ(::chmod(path("keys").c_str(), 0700), 0);
+        EXPECT_EQ(::chown(system_.path("export").c_str(), kSomebody, kSomebody), 0);
+        std::filesystem::create_directory(path("way"));
+        EXPECT_EQ(make_subvolume(path("way"), "sub"), 0);
+        write(path("way/sub/deep/file"), "named");
+        write(path("way/sub/other/file"), "not named");
+        std::filesystem::create_symlink("deep/file", path("way/sub/link"));
+    }
+    // As whoever owns the subvolume, which needs no privilege.
+    void make_snapshot() const {
+        Child somebody([this] {
+            if (::setresgid(kSomebody, kSomebody, kSomebody) != 0) return 1;
+            if (::setresuid(kSomebody, kSomebody, kSomebody) != 0) return 1;
+            if (::access(path("keys/secret").c_str(), R_OK) == 0) return 2;
+            return make_subvolume(system_.path("export"), "snap", system_.path("export")) == 0 ? 0 : 3;
+        });
+        ASSERT_EQ(somebody.wait(), 0);
+    }
+    [[nodiscard]] std::string path(const std::string& name) const { return system_.path("export/" + name); }
+    [[nodiscard]] std::string open(HostClient& host, const std::string& name,
+                                   const std::string& mode = "r") const {
+        return desc_of(host.ask(command(
+            "guest-file-open", members({{"path", in_quotes(path(name))}, {"mode", in_quotes(mode)}}))));
+    }
+    LoopFs system_{{.type = "btrfs", .size = 160UL << 20U}};
+};
+
+TEST_F(Subvolumes, ASnapshotShowsNothingBesideADenyRule) {
+    Agent agent({.policy = std::string(kRules) + kDenial});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    make_snapshot();
+    HostClient host = agent.connect();
+    for (const char* name :
+         {"snap/keys/secret", "snap/keys/none", "snap/keys/none/none", "snap/none/none", "snap/pub",
+          "keys/secret", "way/sub/other/file", "way/sub/other/none", "way/sub/none/none"})
+        for (const char* mode : {"r", "w", "a"})
+            EXPECT_NE(open(host, name, mode).find("Operation not permitted"), std::string::npos)
+                << name << " " << mode;
+    EXPECT_EQ(open(host, "pub"), "");
+    EXPECT_EQ(open(host, "new", "w"), "");
+    // A rule names this directory of a subvolume.
+    EXPECT_EQ(open(host, "way/sub/deep/file"), "");
+    EXPECT_NE(open(host, "way/sub/deep/none").find("No such file"), std::string::npos);
+    EXPECT_NE(open(host, "way/sub/deep/none/none").find("No such file"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(path("snap/new")));
+    EXPECT_EQ(agent.stop(), 0);
+}
+
+TEST_F(Subvolumes, AreOpenedAsAnythingElseWhereNothingIsDenied) {
+    Agent agent({.policy = kRules});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    make_snapshot();
+    HostClient host = agent.connect();
+    for (const char* name : {"snap/keys/secret", "snap/pub", "way/sub/other/file", "way/sub/deep/file"})
+        EXPECT_EQ(open(host, name), "") << name;
+    EXPECT_EQ(agent.stop(), 0);
 }
 
 }  // namespace

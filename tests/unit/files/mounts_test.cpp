@@ -124,9 +124,9 @@ TEST_F(Mounts, WhatLiesBelowTheRootNoMoreIsRefused) {
     scratch_.make_folder("in/deep");
     const UniqueFd deep = *find_path(path("in/deep"), O_DIRECTORY);
     Forbidden nothing({});
-    EXPECT_TRUE(judge_way(deep, nothing));
+    EXPECT_TRUE(judge_way(deep, "file", nothing));
     ASSERT_EQ(::umount2(path("in").c_str(), MNT_DETACH), 0);
-    const auto judged = judge_way(deep, nothing);
+    const auto judged = judge_way(deep, "file", nothing);
     ASSERT_FALSE(judged);
     EXPECT_EQ(judged.error().sys_errno, 0) << "a refusal";
 }
