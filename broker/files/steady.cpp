@@ -30,15 +30,28 @@ constexpr std::array kSteady{
 };
 // clang-format on
 
+Result<std::uint64_t> magic_of(FdRef file) {
+    struct statfs system{};
+    if (::fstatfs(file.get(), &system) != 0) return system_error("fstatfs");
+    return static_cast<std::uint64_t>(system.f_type);
+}
+
+bool is_in_table(std::uint64_t magic) {
+    return std::ranges::find(kSteady, magic, &FileSystem::magic) != kSteady.end();
+}
+
 }  // namespace
 
 Result<bool> is_steady(FdRef file) {
     struct stat info{};
     if (::fstat(file.get(), &info) != 0) return system_error("fstat");
-    struct statfs system{};
-    if (::fstatfs(file.get(), &system) != 0) return system_error("fstatfs");
-    const auto magic = static_cast<std::uint64_t>(system.f_type);
-    return S_ISREG(info.st_mode) && std::ranges::find(kSteady, magic, &FileSystem::magic) != kSteady.end();
+    return is_in_table(TRY(magic_of(file))) && S_ISREG(info.st_mode);
+}
+
+// The number is kept on the disk by those above, and by the server of NFS. Not by overlayfs, vfat, exFAT, CIFS; FUSE may do as it likes.
+Result<bool> keeps_numbers(FdRef found) {
+    const std::uint64_t magic = TRY(magic_of(found));
+    return is_in_table(magic) || magic == NFS_SUPER_MAGIC;
 }
 
 Result<ipc::OpenedReport::Atime> atime_of(FdRef file) {

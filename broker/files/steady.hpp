@@ -12,6 +12,9 @@ namespace sallyport::files {
 /// are not steady. Errors: kSystem.
 Result<bool> is_steady(FdRef file);
 
+/// Whether what is renamed keeps its inode number when nobody holds it and its file system forgets it. Errors: kSystem.
+Result<bool> keeps_numbers(FdRef found);
+
 /// When a read writes the time of the last access. Errors: kSystem.
 Result<ipc::OpenedReport::Atime> atime_of(FdRef file);
 

@@ -8,11 +8,14 @@
 #include <cstring>
 #include <utility>
 
+#include "broker/files/steady.hpp"
 #include "broker/files/survey.hpp"
 
 namespace sallyport::files {
 
 namespace {
+
+constexpr int kHeldFrom = 256;
 
 // What a path named when the agent started.
 struct Seen {
@@ -37,7 +40,9 @@ Answer look_at_start(const std::string& path) {
     }
     std::string bytes(sizeof seen, '\0');
     std::memcpy(bytes.data(), &seen, sizeof seen);
-    return {.bytes = std::move(bytes), .fd = {}};
+    const auto keeps = seen.is_there ? keeps_numbers(named.found) : Result<bool>(true);
+    const bool is_to_be_held = !keeps || !*keeps;
+    return {.bytes = std::move(bytes), .fd = is_to_be_held ? std::move(named.found) : UniqueFd()};
 }
 
 Seen seen_in(const std::optional<Answer>& answer) {
@@ -117,11 +122,20 @@ Result<Table> Table::build(const policy::Policy& policy, const std::vector<std::
         const policy::Grant& rule = denied[at - own.size()].rule;
         table.denied_[rule.rule][rule.file] = {.at_start = id, .is_behind_link = seen.is_behind_link};
         if (!seen.is_known) table.unseen_.push_back(rule);
+        if (answers[at] && answers[at]->fd.is_open()) TRY(table.hold(answers[at]->fd));
     }
     return table;
 }
 
+// Above where descriptors of a process that is confined end, so that none is used up.
+Status Table::hold(FdRef found) {
+    held_.emplace_back(::fcntl(found.get(), F_DUPFD_CLOEXEC, kHeldFrom));
+    if (!held_.back().is_open()) return system_error("what is denied cannot be held open");
+    return {};
+}
+
 Status Table::enter_process() {
+    held_.clear();
     proc_self_fd_ = UniqueFd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!proc_self_fd_.is_open()) return system_error("/proc/self/fd");
     return {};

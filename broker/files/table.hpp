@@ -60,14 +60,18 @@ private:
 /// behind a link, or the file system takes upper for lower case. So what is denied is the thing: the inode that the path named
 /// when the agent started, and the one that it names at the moment of the open.
 ///
+/// THREAT: a file system gives what was renamed another number once it has left the cache (overlayfs, vfat). There, what is denied is held
+/// open for nothing (O_PATH) until the agent ends: what is held keeps its number, and nobody else gets it.
+///
 /// THREAT: a path never answers. It is looked at by a child; where nothing was seen in time, only what the path names later is known.
 class Table {
 public:
     /// `policy` must outlive the table. `own` are absolute paths of the agent's files and directories, which no rule opens.
-    /// Errors: kSystem.
+    /// Errors: kSystem, also if there are more things to be held than descriptors.
     static Result<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
 
-    /// To be called once more after a fork: `proc_self_fd` is that of the process which opened it. Errors: kSystem.
+    /// To be called once more after a fork: `proc_self_fd` is that of the process which opened it, and what is held the parent holds.
+    /// Errors: kSystem.
     Status enter_process();
 
     [[nodiscard]] const policy::Policy& policy() const { return *policy_; }
@@ -87,6 +91,7 @@ public:
 
 private:
     explicit Table(const policy::Policy& policy) : policy_(&policy) {}
+    Status hold(FdRef found);
     const policy::Policy* policy_;
     UniqueFd proc_self_fd_;
     struct Own {
@@ -99,6 +104,7 @@ private:
         bool is_behind_link = false;  // the admin's rule names it by one
     };
     std::vector<std::vector<Denied>> denied_;  // by rule, by file rule
+    std::vector<UniqueFd> held_;               // in the parent, so that their numbers stay
     std::vector<policy::Grant> unseen_;
 };
 

@@ -4,6 +4,7 @@
 #include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -202,6 +203,91 @@ TEST_F(Subvolumes, AreOpenedAsAnythingElseWhereNothingIsDenied) {
     for (const char* name : {"snap/keys/secret", "snap/pub", "way/sub/other/file", "way/sub/deep/file"})
         EXPECT_EQ(open(host, name), "") << name;
     EXPECT_EQ(agent.stop(), 0);
+}
+
+// Its layers lie on two file systems, so that it makes up its inode numbers.
+class Overlay {
+public:
+    explicit Overlay(const LoopFs& upper) {
+        for (const std::string& folder :
+             {std::string("/mnt/lower"), kPoint, upper.path("upper"), upper.path("work")})
+            std::filesystem::create_directory(folder);
+        EXPECT_EQ(::mount("none", "/mnt/lower", "tmpfs", 0, nullptr), 0);
+        std::filesystem::create_directory("/mnt/lower/export");
+        const std::string layers =
+            "lowerdir=/mnt/lower,upperdir=" + upper.path("upper") + ",workdir=" + upper.path("work");
+        EXPECT_EQ(::mount("none", kPoint.c_str(), "overlay", 0, layers.c_str()), 0);
+    }
+    Overlay(const Overlay&) = delete;
+    Overlay& operator=(const Overlay&) = delete;
+    ~Overlay() {
+        EXPECT_EQ(::umount2(kPoint.c_str(), 0), 0);
+        EXPECT_EQ(::umount2("/mnt/lower", 0), 0);
+    }
+    static inline const std::string kPoint = "/mnt/over";
+};
+
+// What nobody holds leaves the cache, as it does when memory is short.
+void forget_inodes() {
+    for (int times = 0; times < 2; ++times) {
+        ::sync();
+        std::ofstream("/proc/sys/vm/drop_caches") << "2" << std::flush;
+    }
+}
+
+TEST(NumbersThatAreNotKept, ADeniedDirectoryThatWasRenamedStaysDenied) {
+    const LoopFs upper({});
+    const Overlay overlay(upper);
+    write(Overlay::kPoint + "/export/keys/secret", "secret");
+    write(Overlay::kPoint + "/export/other/file", "file");
+    Agent agent({.policy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "/mnt/over/export", access = ["read"] }]
+[[deny]]
+id = "keys"
+files = [{ under = "/mnt/over/export/keys" }]
+)"});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    std::filesystem::rename(Overlay::kPoint + "/export/keys", Overlay::kPoint + "/export/renamed");
+    std::filesystem::rename(Overlay::kPoint + "/export/other", Overlay::kPoint + "/export/moved");
+    struct stat before{};
+    struct stat after{};
+    ASSERT_EQ(::stat((Overlay::kPoint + "/export/moved").c_str(), &before), 0);
+    forget_inodes();
+    ASSERT_EQ(::stat((Overlay::kPoint + "/export/moved").c_str(), &after), 0);
+    ASSERT_NE(before.st_ino, after.st_ino) << "this file system keeps its numbers";
+    HostClient host = agent.connect();
+    const auto open = [&](const std::string& name) {
+        return desc_of(host.ask(
+            command("guest-file-open", members({{"path", in_quotes(Overlay::kPoint + "/export/" + name)}}))));
+    };
+    EXPECT_NE(open("renamed/secret").find("Operation not permitted"), std::string::npos);
+    EXPECT_EQ(open("moved/file"), "");
+    EXPECT_EQ(agent.stop(), 0);
+}
+
+// What keeps its numbers is not held.
+TEST(NumbersThatAreKept, ADeniedDirectoryKeepsNoDiskBusy) {
+    for (const char* type : {"ext4", "btrfs"}) {
+        const LoopFs disk({.type = type, .size = 160UL << 20U});
+        write(disk.path("keys/secret"), "secret");
+        std::filesystem::create_directories("/mnt/again");
+        ASSERT_EQ(::mount(disk.device().c_str(), "/mnt/again", type, 0, nullptr), 0);
+        Agent agent({.policy = R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "/mnt/again", access = ["read"] }]
+[[deny]]
+id = "keys"
+files = [{ under = "/mnt/again/keys" }]
+)"});
+        ASSERT_TRUE(agent.is_serving()) << agent.messages();
+        EXPECT_EQ(::umount2("/mnt/again", 0), 0) << type;
+        EXPECT_EQ(agent.stop(), 0);
+    }
 }
 
 }  // namespace
