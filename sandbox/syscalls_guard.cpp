@@ -31,6 +31,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(ioctl),           is_int(1, FITRIM), kAny,           kG, "guest-fstrim"},
     SyscallRule{SCMP_SYS(syncfs),          kAny, kAny,                        kG, "write out before the first file system is frozen"},
     SyscallRule{SCMP_SYS(openat),          kToRead, kAny,                     kA, "mount points; what block devices are made of, in /sys"},
+    SyscallRule{SCMP_SYS(openat2),         kAny, kAny,                        kG, "the way to a mount point, as the kernel has it in memory; how it opens is up to Landlock"},
     SyscallRule{SCMP_SYS(statx),           is_int(3, STATX_MNT_ID), kAny,     kG, "whether it is the mount that was meant"},
     SyscallRule{SCMP_SYS(newfstatat),      kByDescriptor, kAny,               kA, "the device of a Btrfs; kind of a directory of /sys"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,                        kA, "the same, by later C libraries"},

@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <string_view>
 
+#include "broker/guard/walk.hpp"
+
 namespace sallyport::guard {
 
 namespace {
@@ -47,19 +49,27 @@ std::unexpected<Error> refuse(int sys_errno) {
     return std::unexpected(Error{Errc::kSystem, "mount point", sys_errno});
 }
 
+bool is_by_name(const ipc::FreezeSelection& selection) {
+    return !selection.mounts().empty() || !selection.types().empty() || !selection.sources().empty();
+}
+
 // Of that very mount, by its number.
-Result<Kind> kind_of(FdRef point, std::uint64_t mount) {
-    struct statx info{};
-    constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
-    if (::statx(point.get(), "", kFlags, STATX_MNT_ID, &info) != 0 || (info.stx_mask & STATX_MNT_ID) == 0 ||
-        info.stx_mnt_id != mount || (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0)
-        return refuse(ESTALE);
+//
+// THREAT: the planner was taken over and names a FUSE mount. What kind it is would be asked of its server.
+Result<Kind> kind_of(FdRef point, std::uint64_t mount, const ipc::FreezeSelection& selection) {
+    const Seen seen = TRY(see(point));
+    if (seen.mount != mount || !seen.is_root) return refuse(ESTALE);
+    if (!seen.is_local && !is_by_name(selection)) return refuse(EPERM);
     struct statfs system{};
     if (::fstatfs(point.get(), &system) != 0) return system_error("fstatfs");
-    return Kind{.device_major = info.stx_dev_major, .magic = static_cast<std::uint64_t>(system.f_type)};
+    return Kind{.device_major = seen.device_major, .magic = static_cast<std::uint64_t>(system.f_type)};
 }
 
 }  // namespace
+
+bool answers_from_memory(std::uint64_t magic) {
+    return magic == TMPFS_MAGIC || std::ranges::find(kTypes, magic, &Type::magic) != kTypes.end();
+}
 
 bool is_named(const Place& place, const ipc::FreezeSelection& selection) {
     return selection.mounts().empty() || has(selection.mounts(), place.point);
@@ -71,18 +81,15 @@ bool is_meant(Kind kind, const ipc::FreezeSelection& selection) {
             return fits(type, kind.magic);
         }))
         return false;
-    const bool is_by_name =
-        !selection.mounts().empty() || !selection.types().empty() || !selection.sources().empty();
     const bool is_local = kind.magic != kFuse && (kind.device_major != 0 || kind.magic == BTRFS_SUPER_MAGIC);
-    return is_local || is_by_name;
+    return is_local || is_by_name(selection);
 }
 
 Result<UniqueFd> open_selected(const Place& place, const ipc::FreezeSelection& selection) {
     if (!is_named(place, selection)) return refuse(ESTALE);
     if (has(selection.exclude(), place.point)) return refuse(EPERM);
-    const UniqueFd point(::open(place.point.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (!point.is_open()) return system_error("mount point");
-    if (!is_meant(TRY(kind_of(point, place.mount)), selection)) return refuse(EPERM);
+    const UniqueFd point = TRY(find_point(place.point));
+    if (!is_meant(TRY(kind_of(point, place.mount, selection)), selection)) return refuse(EPERM);
     UniqueFd directory(::openat(point.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
     if (!directory.is_open()) return system_error("mount point");
     return directory;

@@ -13,7 +13,8 @@ namespace sallyport::guard {
 /// that the policy does not select. What is there is found out without opening it: mount id, that it is the root of a mount,
 /// device number, kind of file system; an automount is not triggered. A selection by mount point is by the one that is opened.
 /// Of the planner's word remains: sources, what is excluded by another of its mount points, by source or by type, and which of
-/// what is selected is named at all. Errors: kSystem; ESTALE if another mount is there now, EPERM if it is not selected.
+/// what is selected is named at all. Errors: kSystem; ESTALE if another mount is there now, EPERM if it is not selected, ENOTDIR
+/// if it is that mount, of a file; those of find_point().
 Result<UniqueFd> open_selected(const Place& place, const ipc::FreezeSelection& selection);
 
 /// Whether the selection by mount points, if there is one, names this place.
@@ -27,5 +28,8 @@ struct Kind {
 
 /// Whether `selection` can mean a file system of that kind.
 bool is_meant(Kind kind, const ipc::FreezeSelection& selection);
+
+/// Whether a file system of that kind knows from memory what it has been asked before.
+bool answers_from_memory(std::uint64_t magic);
 
 }  // namespace sallyport::guard

@@ -94,6 +94,33 @@ TEST_F(Guard, CannotOpenAnythingToBeWritten) {
                 }).killed_by_filter());
 }
 
+// The filter does not see how openat2() opens.
+TEST_F(Guard, OpensNothingToBeWrittenByTheCallThatItsFilterCannotJudgeEither) {
+    const Scratch scratch;
+    scratch.file("file", "full");
+    const auto opens = [&](const std::string& path, std::uint64_t flags) {
+        open_how how{};
+        how.flags = flags | O_CLOEXEC;
+        how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 && (flags & O_ACCMODE) != O_RDONLY ? 0600 : 0;
+        const Ended ended = run([&](const UniqueFd&) {
+            if (::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how) >= 0) return 24;
+            return errno == EACCES ? 25 : 26;
+        });
+        return ended.status;
+    };
+    const std::string file = scratch.path("file");
+    for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC, O_RDONLY})
+        EXPECT_EQ(opens(file, static_cast<unsigned>(flags)), 25) << flags;
+    EXPECT_EQ(opens("/dev/null", O_WRONLY), 25);
+    EXPECT_EQ(opens(scratch.path("new"), O_WRONLY | O_CREAT), 25);
+    EXPECT_EQ(opens(scratch.path(""), O_WRONLY | O_TMPFILE), 25);
+    EXPECT_EQ(opens(scratch.path(""), O_RDONLY | O_DIRECTORY), 24);
+    EXPECT_NE(::access(scratch.path("new").c_str(), F_OK), 0);
+    struct stat info{};
+    EXPECT_EQ(::stat(file.c_str(), &info), 0);
+    EXPECT_EQ(info.st_size, 4);
+}
+
 TEST_F(Guard, HasAPlannerThatHoldsNoCapability) {
     const Expected expected{
         .uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = true, .seccomp_filters = 2};

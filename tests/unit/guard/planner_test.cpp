@@ -87,9 +87,11 @@ TEST(PlannersWord, OpensTheRootOfTheMountThatItNamesAndNothingElse) {
     ipc::FreezeSelection named;
     named.add_mounts("/proc");
     named.add_mounts("/proc/sys");
+    named.add_mounts("/etc");
     EXPECT_EQ(error_of({mount_id("/proc"), "/proc"}, named), 0);
     EXPECT_EQ(error_of({mount_id("/proc") + 1, "/proc"}, named), ESTALE);
-    EXPECT_EQ(error_of({mount_id("/proc"), "/proc/sys"}, named), ESTALE) << "a directory of it";
+    EXPECT_EQ(error_of({mount_id("/etc"), "/etc"}, named), ESTALE) << "a directory of it";
+    EXPECT_EQ(error_of({mount_id("/proc"), "/proc/sys"}, named), EREMOTE) << "one that has to be asked for";
     EXPECT_EQ(error_of({mount_id("/proc"), "/proc/"}, named), ESTALE) << "a mount point that is not named";
 }
 
