@@ -87,6 +87,7 @@ void hear_frozen(const Context& context, const ipc::Frozen& frozen) {
     arguments.add("count", std::int64_t{frozen.count()});
     arguments.add("unsupported", std::int64_t{frozen.unsupported()});
     arguments.add("already_frozen", std::int64_t{frozen.already_frozen()});
+    arguments.add("left_out", std::int64_t{frozen.left_out()});
     arguments.add("window_us", frozen.window_us());
     if (frozen.count() == 0) freezing.leave(context);
     complete(context, *take_back_freeze(freezing), frozen.count());

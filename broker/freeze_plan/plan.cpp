@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <ranges>
+#include <utility>
 
 #include "ipc/limits.hpp"
 
@@ -59,7 +61,7 @@ std::string unescape(std::string_view text) {
 std::optional<Mount> parse_line(std::string_view line) {
     Mount mount;
     if (!parse_number(take_word(line), mount.id)) return std::nullopt;
-    take_word(line);
+    if (!parse_number(take_word(line), mount.parent)) return std::nullopt;
     if (!parse_device(take_word(line), mount.device)) return std::nullopt;
     take_word(line);
     mount.point = unescape(take_word(line));
@@ -101,6 +103,54 @@ const char* why_skipped(const FileSystem& system, const ipc::FreezeSelection& se
     if (!is_local(system.mounts.front()) && !by_point && !by_type && !by_source)
         return "not a local file system, and not named";
     return nullptr;
+}
+
+// What is mounted where, by the mount that it is mounted on.
+class Tree {
+public:
+    explicit Tree(const std::vector<Mount>& mounts) {
+        for (const Mount& mount : mounts) {
+            by_id_.emplace(mount.id, &mount);
+            by_place_.emplace(std::pair(mount.parent, std::string_view(mount.point)), &mount);
+        }
+    }
+    // Whether a look-up of its mount point ends in another mount, which somebody mounted who may mount more than FUSE.
+    [[nodiscard]] bool is_covered(const Mount& mount) const {
+        if (covers(mount.id, mount.point)) return true;
+        const Mount* at = &mount;
+        for (std::size_t steps = 0; steps < by_id_.size(); ++steps) {
+            const auto parent = by_id_.find(at->parent);
+            if (parent == by_id_.end() || parent->second == at) return false;
+            if (is_covered_on(*parent->second, at->point)) return true;
+            at = parent->second;
+        }
+        return false;
+    }
+
+private:
+    [[nodiscard]] bool covers(std::uint64_t on, std::string_view point) const {
+        const auto found = by_place_.find(std::pair(on, point));
+        return found != by_place_.end() && !found->second->type.starts_with("fuse");
+    }
+    // By a mount of the same parent, anywhere on the way from there to `point`.
+    [[nodiscard]] bool is_covered_on(const Mount& parent, std::string_view point) const {
+        while (point.size() > 1) {
+            point = point.substr(0, std::max<std::size_t>(point.rfind('/'), 1));
+            if (point.size() < parent.point.size()) return false;
+            if (covers(parent.id, point)) return true;
+        }
+        return false;
+    }
+
+    std::map<std::uint64_t, const Mount*> by_id_;
+    std::map<std::pair<std::uint64_t, std::string_view>, const Mount*> by_place_;
+};
+
+bool is_covered(const FileSystem& system, const ipc::FreezeSelection& selection, const Tree& tree) {
+    return std::ranges::all_of(system.mounts, [&](const Mount& mount) {
+        const bool is_named = selection.mounts().empty() || has(selection.mounts(), mount.point);
+        return !is_named || tree.is_covered(mount);
+    });
 }
 
 // The file system that a path lies on: of the mount whose point is the longest part of it, the last such.
@@ -157,8 +207,11 @@ std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::Freeze
         node.system.device = mount.device;
         node.system.mounts.push_back(mount);
     }
+    const Tree tree(mounts);
     for (Node& node : nodes) {
         node.system.skipped = why_skipped(node.system, selection);
+        node.system.is_covered = node.system.skipped == nullptr && is_covered(node.system, selection, tree);
+        if (node.system.is_covered) node.system.skipped = "other mounts cover it";
         if (!is_local(node.system.mounts.front())) continue;
         for (const std::string& file : backing(node.system.mounts.front()))
             if (const Mount* below = mount_of(mounts, file)) node.lies_on.push_back(below->device);

@@ -24,6 +24,7 @@ struct Device {
 
 struct Mount {
     std::uint64_t id = 0;
+    std::uint64_t parent = 0;  // the mount that it is mounted on
     Device device;
     std::string point;
     std::string type;
@@ -35,7 +36,8 @@ struct FileSystem {
     Device device;
     std::vector<Mount> mounts;
     const char* skipped = nullptr;  // why it is left alone, or nullptr
-    unsigned level = 0;             // above that of all that lies on it
+    bool is_covered = false;  // left alone, though it is selected: other mounts cover each mount point of it
+    unsigned level = 0;       // above that of all that lies on it
 };
 
 /// The files that the block device of a mount is made of, through all layers: what a loop device reads from.
@@ -49,6 +51,9 @@ Result<std::vector<Mount>> parse_mounts(std::string_view text);
 ///
 /// THREAT: a mount by an ordinary user (FUSE) or of a dead server blocks whoever touches it. Network, FUSE, autofs and
 /// pseudo file systems are skipped unless the selection names them by mount point, type or source.
+///
+/// THREAT: he covers a disk, so that it is left out and nobody knows. What FUSE covers is not left out; it cannot be opened, and
+/// the freeze fails.
 std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::FreezeSelection& selection,
                              const BackingFiles& backing);
 

@@ -21,6 +21,7 @@ namespace sallyport::guard {
 namespace {
 
 constexpr std::size_t kListPart = 32 << 10U;  // bytes of names in one frame
+constexpr int kOpenings = 3;                  // so often a freeze is planned
 
 ipc::MountError mount_error(ipc::MountError::Step step, const std::string& point, int sys_errno) {
     ipc::MountError error;
@@ -34,30 +35,47 @@ ipc::MountError plan_error(const Error& error) {
     return mount_error(ipc::MountError::PLAN, "", error.sys_errno == 0 ? EIO : error.sys_errno);
 }
 
-// By the first of its mount points that can be opened. One that is covered, or a file, is no error: then nothing.
+struct Opened {
+    std::vector<Held> held;
+    std::uint32_t left_out = 0;
+    std::optional<ipc::MountError> error;
+};
+
+// By the first of its mount points that can be opened. One of which only files are mounted cannot be, and is no error: then nothing.
 std::optional<Held> open_system(const Planned& system, const ipc::FreezeSelection& selection,
                                 std::optional<ipc::MountError>& error) {
+    bool is_of_files = false;
     for (const Place& place : system.places) {
+        if (!is_named(place, selection)) continue;
         auto directory = open_selected(place, selection);
         if (directory) return Held{.fd = *std::move(directory), .point = place.point, .level = system.level};
         const int why = directory.error().sys_errno;
-        if (why != ESTALE && why != ENOTDIR && why != ENOENT && !error)
-            error = mount_error(ipc::MountError::OPEN, place.point, why);
+        is_of_files |= why == ENOTDIR;
+        if (why != ENOTDIR && !error) error = mount_error(ipc::MountError::OPEN, place.point, why);
     }
+    if (!is_of_files && !error)
+        error = mount_error(ipc::MountError::OPEN, system.places.front().point, ESTALE);
     return std::nullopt;
 }
 
-std::vector<Held> open_all(const std::vector<Planned>& systems, const ipc::FreezeSelection& selection,
-                           std::optional<ipc::MountError>& error) {
-    std::vector<Held> held;
+Opened open_all(const std::vector<Planned>& systems, const ipc::FreezeSelection& selection) {
+    Opened opened;
     for (const Planned& system : systems) {
         std::optional<ipc::MountError> fault;
         if (auto one = open_system(system, selection, fault))
-            held.push_back(*std::move(one));
-        else if (fault && !error)
-            error = fault;
+            opened.held.push_back(*std::move(one));
+        else if (fault && !opened.error)
+            opened.error = fault;
+        else if (!fault)
+            ++opened.left_out;
     }
-    return held;
+    return opened;
+}
+
+bool is_one_of(const Planned& system, const std::vector<std::uint64_t>& mounts) {
+    return std::ranges::any_of(system.places, [&](const Place& place) {
+        return std::ranges::find(mounts, place.mount) != mounts.end();
+    });
 }
 
 ipc::Trimmed trim_one(const Held& held, std::uint64_t minimum) {
@@ -86,13 +104,13 @@ Status Guard::make_plan(const ipc::FreezeSelection& selection) {
 void Guard::list(std::uint32_t row) {
     ipc::GuardReply reply;
     ipc::Listed& listed = *reply.mutable_listed();
-    plan_.clear();
+    plan_ = {};
     listed_ = {};
     if (row < rows_.size() && phase_ == Phase::kIdle) listed_ = make_plan(rows_[row]);
-    for (const Planned& system : plan_) {
+    for (const Planned& system : plan_.systems) {
         for (const Place& place : system.places) {
             ipc::Listed::Mount& entry = *listed.add_mounts();
-            entry.set_number(static_cast<std::uint32_t>(&system - plan_.data()));
+            entry.set_number(static_cast<std::uint32_t>(&system - plan_.systems.data()));
             entry.set_point(place.point);
             if (listed.ByteSizeLong() < kListPart) continue;
             listed.set_more(true);
@@ -103,22 +121,47 @@ void Guard::list(std::uint32_t row) {
     send(reply);
 }
 
+// Those of the last list that were chosen; `mounts` becomes all mounts of them.
+std::size_t Guard::keep_chosen(const ipc::Freeze& freeze, std::vector<std::uint64_t>& mounts) {
+    std::vector<Planned> chosen;
+    for (const std::uint32_t number : freeze.chosen())
+        if (number < plan_.systems.size()) chosen.push_back(std::move(plan_.systems[number]));
+    plan_ = {.systems = std::move(chosen)};
+    for (const Planned& system : plan_.systems)
+        for (const Place& place : system.places) mounts.push_back(place.mount);
+    return plan_.systems.size();
+}
+
+// Opens what is to be frozen; with an error if any of it cannot be.
+//
+// THREAT: a local user renames a directory above a mount point between the plan and the look at it, so that a disk is left out and
+// the host hears of success. What is not found is planned anew: then it is found, or it is gone, or it is an error.
 std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error) {
     // A list that could not be made is not a list of nothing.
-    const Status made = freeze.chosen_only() ? std::exchange(listed_, {}) : make_plan(row_);
-    if (!made) error = plan_error(made.error());
-    if (freeze.chosen_only()) {
-        std::vector<Planned> chosen;
-        for (const std::uint32_t number : freeze.chosen())
-            if (number < plan_.size()) chosen.push_back(std::move(plan_[number]));
-        plan_ = std::move(chosen);
+    Status made = freeze.chosen_only() ? std::exchange(listed_, {}) : make_plan(row_);
+    std::vector<std::uint64_t> mounts;
+    const std::size_t wanted = made && freeze.chosen_only() ? keep_chosen(freeze, mounts) : 0;
+    Opened opened;
+    for (int tries = 1; made; ++tries) {
+        opened = open_all(plan_.systems, row_);
+        if (!opened.error || tries == kOpenings) break;
+        made = make_plan(row_);
+        if (freeze.chosen_only())
+            std::erase_if(plan_.systems, [&](const Planned& one) { return !is_one_of(one, mounts); });
     }
-    return error ? std::vector<Held>() : open_all(plan_, row_, error);
+    left_out_ =
+        opened.left_out + (freeze.chosen_only()
+                               ? static_cast<std::uint32_t>(wanted - std::min(wanted, plan_.systems.size()))
+                               : plan_.covered);
+    error = opened.error;
+    if (!made) error = plan_error(made.error());
+    return std::move(opened.held);
 }
 
 void Guard::freeze(const ipc::Freeze& freeze) {
     std::optional<ipc::MountError> error;
     std::vector<Held> held;
+    left_out_ = 0;
     if (freeze.row() >= rows_.size() || phase_ != Phase::kIdle || trimmer_.is_open()) {
         error = mount_error(ipc::MountError::FREEZE, "", EBUSY);
     } else {
@@ -126,10 +169,10 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         freeze_ = freeze.freeze();
         held = open_chosen(freeze, error);
     }
-    plan_.clear();
+    plan_ = {};
     ipc::GuardReply reply;
     if (!error && held.empty()) {
-        reply.mutable_frozen();
+        reply.mutable_frozen()->set_left_out(left_out_);
         return send(reply);
     }
     if (!error) {
@@ -150,14 +193,14 @@ void Guard::freeze(const ipc::Freeze& freeze) {
 // Every local file system that can be opened: which ones the earlier run had frozen, nobody knows any more.
 ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
     ipc::GuardReady ready;
-    std::optional<ipc::MountError> ignored;
     if (!make_plan({})) return ready;
-    const bool blocks_us = std::ranges::any_of(plan_, [&](const Planned& system) {
-        return std::ranges::find(system.places, state_mount, &Place::mount) != system.places.end();
-    });
-    auto family =
-        Family::start(open_all(plan_, {}, ignored), false, Family::Task::kTakeOver, {broker_, freeze_});
-    plan_.clear();
+    const bool blocks_us = std::ranges::any_of(
+        plan_.systems, [&](const Planned& system) { return is_one_of(system, {state_mount}); });
+    Opened opened = open_all(plan_.systems, {});
+    for (int tries = 1; opened.error && tries < kOpenings && make_plan({}); ++tries)
+        opened = open_all(plan_.systems, {});
+    auto family = Family::start(std::move(opened.held), false, Family::Task::kTakeOver, {broker_, freeze_});
+    plan_ = {};
     if (!family) return ready;
     family_ = *std::move(family);
     row_.set_max_frozen_ms(kDefaultMaxFrozenMs);
@@ -196,7 +239,7 @@ void Guard::trim(const ipc::Trim& trim) {
         return refuse(mount_error(ipc::MountError::TRIM, "", EBUSY));
     if (const Status made = make_plan(rows_[trim.row()]); !made) return refuse(plan_error(made.error()));
     const auto body = [&] {
-        for (const Planned& system : plan_) {
+        for (const Planned& system : plan_.systems) {
             std::optional<ipc::MountError> error;
             const auto held = open_system(system, rows_[trim.row()], error);
             if (!held && !error) continue;
@@ -209,7 +252,7 @@ void Guard::trim(const ipc::Trim& trim) {
         }
     };
     auto child = fork_child(body);
-    plan_.clear();
+    plan_ = {};
     if (!child) return refuse(mount_error(ipc::MountError::TRIM, "", child.error().sys_errno));
     trimmer_ = *std::move(child);
 }

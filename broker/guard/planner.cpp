@@ -35,7 +35,8 @@ Result<std::vector<freeze_plan::FileSystem>> make(FdRef mounts_file, const freez
     const auto mounts = TRY(freeze_plan::parse_mounts(text));
     auto systems = freeze_plan::plan(
         mounts, selection, [&](const freeze_plan::Mount& mount) { return graph.backing_files(mount); });
-    std::erase_if(systems, [](const auto& system) { return system.skipped != nullptr; });
+    std::erase_if(systems,
+                  [](const auto& system) { return system.skipped != nullptr && !system.is_covered; });
     return systems;
 }
 
@@ -46,8 +47,8 @@ Status wait_for(FdRef fd, std::int64_t due_ns) {
     return std::unexpected(Error{Errc::kLimit, "the planner takes too long", ETIMEDOUT});
 }
 
-Result<std::vector<Planned>> hear(FdRef child, std::int64_t due_ns) {
-    std::vector<Planned> plan;
+Result<Plan> hear(FdRef child, std::int64_t due_ns) {
+    Plan plan;
     ipc::Frame frame;
     PlanPart part;
     std::string scratch;
@@ -59,7 +60,8 @@ Result<std::vector<Planned>> hear(FdRef child, std::int64_t due_ns) {
         part.Clear();
         TRY(ipc::decode(frame.bytes, part, scratch));
         if (part.sys_errno() != 0) return std::unexpected(Error{Errc::kSystem, "no plan", part.sys_errno()});
-        TRY(add_part(part, plan));
+        TRY(add_part(part, plan.systems));
+        plan.covered = part.covered();
         places += static_cast<std::size_t>(part.places_size());
         bytes += frame.bytes.size();
         if (places > kMaxPlaces || bytes > kMaxPlan)
@@ -108,7 +110,8 @@ void Planner::tell(FdRef guard, const ipc::FreezeSelection& selection) const {
     };
     const auto made = make(mounts_, graph_, selection);
     if (!made) part.set_sys_errno(made.error().sys_errno == 0 ? EIO : made.error().sys_errno);
-    const auto systems = made.value_or(std::vector<freeze_plan::FileSystem>());
+    auto systems = made.value_or(std::vector<freeze_plan::FileSystem>());
+    const auto covered = std::erase_if(systems, [](const auto& system) { return system.is_covered; });
     for (std::uint32_t number = 0; number < systems.size(); ++number) {
         for (const freeze_plan::Mount& mount : systems[number].mounts) {
             PlanPart::Place& place = *part.add_places();
@@ -120,11 +123,11 @@ void Planner::tell(FdRef guard, const ipc::FreezeSelection& selection) const {
         }
     }
     part.set_last(true);
+    part.set_covered(static_cast<std::uint32_t>(covered));
     send();
 }
 
-Result<std::vector<Planned>> Planner::plan(const ipc::FreezeSelection& selection,
-                                           std::span<const int> kept_from_it) {
+Result<Plan> Planner::plan(const ipc::FreezeSelection& selection, std::span<const int> kept_from_it) {
     const std::int64_t due_ns = now_ns() + kPatience;
     if (process_.is_open() && !is_readable(process_, 0))
         return std::unexpected(Error{Errc::kLimit, "the last planner has not ended", EBUSY});

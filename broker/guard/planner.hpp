@@ -27,6 +27,12 @@ struct Planned {
     unsigned level = 0;
 };
 
+struct Plan {
+    std::vector<Planned> systems;
+    std::uint32_t covered =
+        0;  // file systems that are selected, and cannot be opened since other mounts cover them
+};
+
 /// Adds what a part says.
 ///
 /// THREAT: the planner parses text of whoever may mount, and may have been taken over. What it says is bounded and in order;
@@ -40,8 +46,7 @@ public:
 
     /// What `selection` selects, in the order of freezing. The child has ended when this returns; it has none of the
     /// descriptors `kept_from_it`. Errors: kLimit if it takes too long and is killed, kSystem, those of add_part().
-    Result<std::vector<Planned>> plan(const ipc::FreezeSelection& selection,
-                                      std::span<const int> kept_from_it);
+    Result<Plan> plan(const ipc::FreezeSelection& selection, std::span<const int> kept_from_it);
 
     [[nodiscard]] FdRef sys() const { return graph_.sys(); }
 

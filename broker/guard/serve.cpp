@@ -199,6 +199,7 @@ void Guard::report_frozen() {
     frozen.set_count(family_->count(State::kFrozen));
     frozen.set_unsupported(family_->count(State::kUnsupported));
     frozen.set_already_frozen(family_->count(State::kAlreadyFrozen));
+    frozen.set_left_out(left_out_);
     frozen.set_window_us(family_->window_us());
     send(reply);
     move(frozen.count() > 0 ? Turn::kFrozen : Turn::kNothingFrozen);

@@ -36,6 +36,7 @@ private:
 
     Status make_plan(const ipc::FreezeSelection& selection);
     void list(std::uint32_t row);
+    std::size_t keep_chosen(const ipc::Freeze& freeze, std::vector<std::uint64_t>& mounts);
     std::vector<Held> open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error);
     void freeze(const ipc::Freeze& freeze);
     void thaw(ipc::Thawed::Cause cause);
@@ -58,7 +59,8 @@ private:
     std::vector<ipc::FreezeSelection> rows_;
     ipc::FreezeSelection row_;      // of the present freeze
     std::uint64_t freeze_ = 0;      // the broker's number of it
-    std::vector<Planned> plan_;     // what would be frozen
+    Plan plan_;                     // what would be frozen
+    std::uint32_t left_out_ = 0;    // file systems of the present freeze that are known to be out of reach
     Status listed_;                 // how the last list was made
     std::optional<Family> family_;  // from the order to freeze to the end of the thaw
     UniqueFd trimmer_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,19 @@ std::string status(HostClient& host);
 pid_t guard_of(Agent& agent);
 /// The guard's children, while something is frozen: freezer and spare, in the order of their start.
 std::vector<pid_t> family_of(Agent& agent);
+
+/// A child in a system call that never gets a page of memory that it needs, and holds what the call holds, until it is killed: what a local
+/// user does with memory of his own FUSE file.
+class HeldInACall {
+public:
+    explicit HeldInACall(const std::function<void(void* page)>& call);
+    /// Whether it waits for the page.
+    [[nodiscard]] bool is_held() const;
+    void end();
+
+private:
+    std::unique_ptr<Child> child_;
+};
 
 /// File systems named fs0, fs1 ...
 std::vector<std::unique_ptr<LoopFs>> make_systems(std::size_t count, const std::string& type = "ext4");

@@ -1,8 +1,10 @@
 // The plan of a freeze, from texts as the kernel writes them.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/freeze_plan/plan.hpp"
@@ -20,7 +22,7 @@ constexpr const char* kMounts =
     "28 22 0:41 / /fuse rw - fuse.sshfs sshfs#x rw\n"
     "29 22 8:1 / /ntfs rw - fuseblk /dev/sda1 rw\n"
     "30 22 0:42 /sub1 /data rw - btrfs /dev/vdb rw\n"
-    "31 22 0:42 /sub2 /data/two rw - btrfs /dev/vdb rw\n"
+    "31 30 0:42 /sub2 /data/two rw - btrfs /dev/vdb rw\n"
     "32 22 0:43 / /merged rw - overlay overlay rw\n"
     "33 22 0:44 / /auto rw - autofs systemd-1 rw\n";
 
@@ -64,6 +66,57 @@ TEST(FreezePlan, LeavesAloneWhatIsNotLocalUnlessItIsNamed) {
         const std::string type = system.mounts.front().type;
         const bool is_local = type == "ext4" || type == "xfs" || type == "btrfs";
         EXPECT_EQ(system.skipped == nullptr, is_local) << type;
+    }
+}
+
+struct Cover {
+    const char* what;
+    const char* line;
+    bool is_left_out;  // /srv/x
+};
+constexpr std::array kCovers{
+    Cover{"nothing", "", false},
+    Cover{"on the same point", "30 20 8:3 / /srv/x rw - xfs /dev/sdc rw\n", true},
+    Cover{"on the way, where it is mounted on", "30 10 8:3 / /srv rw - xfs /dev/sdc rw\n", true},
+    Cover{"on the root of what it is mounted on", "30 10 8:3 / / rw - xfs /dev/sdc rw\n", true},
+    Cover{"on the way, further up", "30 9 8:3 / /old rw - xfs /dev/sdc rw\n", false},
+    Cover{"a neighbour", "30 10 8:3 / /srv/x2 rw - xfs /dev/sdc rw\n", false},
+    Cover{"something below it", "30 20 8:3 / /srv/x/y rw - xfs /dev/sdc rw\n", false},
+    Cover{"a local user's FUSE on it", "30 20 0:50 / /srv/x rw - fuse.sshfs x rw\n", false},
+    Cover{"a local user's FUSE above it", "30 10 0:50 / /srv rw - fuse x rw\n", false},
+};
+
+TEST(FreezePlan, LeavesOutWhatOtherMountsCoverUnlessItIsFuse) {
+    for (const Cover& cover : kCovers) {
+        const auto mounts = parse_mounts(
+            "9 9 0:1 / / rw - rootfs rootfs rw\n"
+            "10 9 8:1 / / rw - ext4 /dev/sda rw\n"
+            "20 10 8:2 / /srv/x rw - ext4 /dev/sdb rw\n" +
+            std::string(cover.line));
+        ASSERT_TRUE(mounts) << cover.what;
+        for (const FileSystem& system :
+             plan(*mounts, {}, [](const Mount&) { return std::vector<std::string>(); }))
+            if (system.device == Device{8, 2}) {
+                EXPECT_EQ(system.is_covered, cover.is_left_out) << cover.what;
+            }
+    }
+}
+
+TEST(FreezePlan, LeavesOutWhatIsCoveredWhereThePolicyNamesIt) {
+    const auto mounts = parse_mounts(
+        "10 1 8:1 / / rw - ext4 /dev/sda rw\n"
+        "20 10 8:2 / /a rw - ext4 /dev/sdb rw\n"
+        "21 10 8:2 / /b rw - ext4 /dev/sdb rw\n"
+        "22 20 0:5 / /a rw - tmpfs x rw\n");
+    ASSERT_TRUE(mounts);
+    for (const auto& [point, is_left_out] : {std::pair("/a", true), std::pair("/b", false)}) {
+        ipc::FreezeSelection selection;
+        selection.add_mounts(point);
+        for (const FileSystem& system :
+             plan(*mounts, selection, [](const Mount&) { return std::vector<std::string>(); }))
+            if (system.device == Device{8, 2}) {
+                EXPECT_EQ(system.is_covered, is_left_out) << point;
+            }
     }
 }
 
