@@ -27,6 +27,7 @@ std::uint32_t row_of(const Exchange& exchange) {
 std::optional<Refusal> why_not_now(const Freezing& freezing) {
     if (!freezing.guard.is_open()) return failed(ENODEV, "there is no guard");
     if (freezing.hooks != Hooks::kNone) return failed(EBUSY, "hooks of an earlier freeze are running");
+    if (freezing.guard_is_late) return failed(EBUSY, "the guard has not answered an earlier request");
     // A thaw that it has not answered would be answered about a freeze that is over, and so never.
     if (freezing.freeze || freezing.trim || freezing.thaw)
         return failed(EBUSY, "the guard is busy with an earlier request");
@@ -108,8 +109,9 @@ Answer answer_fstrim(Exchange& exchange) {
     const schema::Fstrim& want = exchange.asked.fstrim();
     if (want.has_minimum()) exchange.request.record.arguments.add("minimum", want.minimum());
     if (auto refusal = why_not_now(freezing)) return *refusal;
-    order_trim(freezing, row_of(exchange), static_cast<std::uint64_t>(want.minimum()));
+    const std::uint32_t row = row_of(exchange);
     freezing.trim = Trim{.request = std::move(exchange.request)};
+    order_trim(freezing, row, static_cast<std::uint64_t>(want.minimum()));
     return Later{};
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "broker/guard_link.hpp"
+#include "broker/under_way.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::broker {
@@ -80,6 +81,11 @@ void hear_listed(const Context& context, const ipc::Listed& listed) {
     (void)tell_guard(freezing.guard, request);
 }
 
+void hear_begun(Freezing& freezing) {
+    if (freezing.freeze) freezing.freeze->request.due_ns = 0;
+    if (freezing.trim) freezing.trim->request.due_ns = 0;
+}
+
 void hear_frozen(const Context& context, const ipc::Frozen& frozen) {
     Freezing& freezing = context.session.freezing;
     if (!freezing.freeze) return;
@@ -98,6 +104,7 @@ void hear_thawed(const Context& context, const ipc::Thawed& thawed) {
     // THREAT: a host asks for a thaw when the guard thaws by itself, then at once for a freeze. The guard's second report
     // is about what was thawed before; were it believed, the log would be written on a frozen disk.
     if (thawed.freeze() != freezing.number) return;
+    freezing.guard_is_late = false;
     if (thawed.left() > 0) {
         refuse_freeze(context, refusal_of(thawed.error()));
         if (freezing.thaw) take_back(freezing.thaw).refuse(context, refusal_of(thawed.error()));
@@ -120,7 +127,10 @@ void hear_thawed(const Context& context, const ipc::Thawed& thawed) {
 
 void hear_trimmed(const Context& context, const ipc::Trimmed& trimmed) {
     std::optional<Trim>& trim = context.session.freezing.trim;
-    if (!trim) return;
+    if (!trim) {
+        if (trimmed.last()) context.session.freezing.guard_is_late = false;
+        return;
+    }
     if (trimmed.last() && trimmed.has_error())
         return take_back(trim).refuse(context, refusal_of(trimmed.error()));
     if (trimmed.last()) {
@@ -169,6 +179,28 @@ void Freezing::leave(const Context& context) {
         context.audit.write(record);
     }
     tell_state(context);
+}
+
+// THREAT: a local user or a disk holds the guard up where it plans or opens; then nothing is frozen yet, and behind the order to thaw
+// nothing will be.
+bool end_late_order(const Context& context, std::int64_t now_ns) {
+    Freezing& freezing = context.session.freezing;
+    const Refusal late{.reason = ipc::SYSTEM, .sys_errno = ETIMEDOUT, .why = "the guard does not answer"};
+    if (freezing.freeze && is_late(freezing.freeze->request, now_ns)) {
+        freezing.guard_is_late = true;
+        order_thaw(freezing);
+        freezing.leave(context);
+        refuse_freeze(context, late);
+        return true;
+    }
+    if (freezing.trim && is_late(freezing.trim->request, now_ns)) {
+        freezing.guard_is_late = true;
+        take_back(freezing.trim).refuse(context, late);
+        return true;
+    }
+    if (!freezing.thaw || !is_late(freezing.thaw->request, now_ns)) return false;
+    take_back(freezing.thaw).refuse(context, late);
+    return true;
 }
 
 std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session) {
@@ -222,6 +254,8 @@ Status hear_guard(const Context& context) {
             return refuse_freeze(context, refusal_of(reply->freeze_failed().error())), Status();
         case ipc::GuardReply::kThawed:
             return hear_thawed(context, reply->thawed()), Status();
+        case ipc::GuardReply::kBegun:
+            return hear_begun(context.session.freezing), Status();
         case ipc::GuardReply::kTrimmed:
             return hear_trimmed(context, reply->trimmed()), Status();
         default:

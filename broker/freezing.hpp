@@ -17,6 +17,9 @@ std::optional<ipc::LauncherRequest::Hooks> hooks_to_begin(Session& session);
 /// The hooks have ended: goes on with the freeze, or gives it up; a thaw hook follows every freeze hook.
 void conclude_hooks(const Context& context, const ipc::Outcome& outcome);
 
+/// Gives up a request that the guard has not answered in time, if there is one.
+bool end_late_order(const Context& context, std::int64_t now_ns);
+
 /// What the guard has to say, if anything: ends requests that wait for it, and the frozen state. Errors: kClosed (it is
 /// gone), kInvalid (unexpected frame).
 Status hear_guard(const Context& context);

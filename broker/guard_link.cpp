@@ -3,8 +3,10 @@
 // Input:    frames of the guard, which never holds a byte of the host; what it says is checked all the same
 #include "broker/guard_link.hpp"
 
+#include "base/clock.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
+#include "ipc/limits.hpp"
 
 namespace sallyport::broker {
 
@@ -24,7 +26,8 @@ Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard) {
     return std::optional(std::move(reply));
 }
 
-void order_freeze(const Freezing& freezing) {
+void order_freeze(Freezing& freezing) {
+    freezing.freeze->request.due_ns = boottime_ns() + kGuardTimeoutNs;
     // THREAT: a host asks for a thaw while hooks run, or while the guard lists. A freeze behind that thaw would be one that
     // nobody here knows of; the guard's answer to the thaw ends the request.
     if (freezing.thaw_is_ordered) return;
@@ -39,8 +42,9 @@ void order_freeze(const Freezing& freezing) {
     (void)tell_guard(freezing.guard, order);
 }
 
-void order_trim(const Freezing& freezing, std::uint32_t row, std::uint64_t minimum) {
+void order_trim(Freezing& freezing, std::uint32_t row, std::uint64_t minimum) {
     ipc::GuardRequest order;
+    freezing.trim->request.due_ns = boottime_ns() + kGuardTimeoutNs;
     order.mutable_trim()->set_row(row);
     order.mutable_trim()->set_minimum(minimum);
     (void)tell_guard(freezing.guard, order);
@@ -49,6 +53,7 @@ void order_trim(const Freezing& freezing, std::uint32_t row, std::uint64_t minim
 void order_thaw(Freezing& freezing) {
     ipc::GuardRequest order;
     freezing.thaw_is_ordered = true;
+    if (freezing.thaw) freezing.thaw->request.due_ns = boottime_ns() + kGuardTimeoutNs;
     order.mutable_thaw()->set_freeze(freezing.number);
     (void)tell_guard(freezing.guard, order);
 }

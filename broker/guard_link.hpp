@@ -16,9 +16,10 @@ Status tell_guard(FdRef guard, const ipc::GuardRequest& request);
 /// What it has to say, if anything. Errors: kClosed (it is gone), kInvalid (unexpected frame), kSystem.
 Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard);
 
-/// Orders for the guard; what is frozen is freezing.freeze. If the guard is gone hear_guard() says so.
-void order_freeze(const Freezing& freezing);
-void order_trim(const Freezing& freezing, std::uint32_t row, std::uint64_t minimum);
+/// Orders for the guard, about the request that waits there; it has kGuardTimeoutNs to begin with it, or to say what a thaw has come
+/// to. If the guard is gone hear_guard() says so.
+void order_freeze(Freezing& freezing);
+void order_trim(Freezing& freezing, std::uint32_t row, std::uint64_t minimum);
 void order_thaw(Freezing& freezing);
 
 }  // namespace sallyport::broker

@@ -200,6 +200,7 @@ bool end_late_request(Loop& loop, std::int64_t now) {
     if (session.launch && is_late(session.launch->request, now)) return begin_late_launch(loop), true;
     if (session.files_hand.first_due().value_or(now + 1) <= now) return hear_clerks(context_of(loop)), true;
     if (end_late_work(context_of(loop), now)) return true;
+    if (end_late_order(context_of(loop), now)) return true;
     if (!session.worker.query || !is_late(session.worker.query->request, now)) return false;
     give_up_inspecting(context_of(loop));
     return true;

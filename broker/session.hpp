@@ -139,6 +139,7 @@ struct Freezing {
     std::optional<guard::FrozenMark> mark;
     std::uint64_t number = 0;      // of the last freeze
     bool thaw_is_ordered = false;  // since that freeze began: it is not ordered any more
+    bool guard_is_late = false;    // a freeze or trim was given up; what the guard still says is about that
     bool is_frozen = false;        // from the order to freeze until the guard has thawed everything
     std::optional<Freeze> freeze;
     std::optional<Trim> trim;

@@ -71,6 +71,8 @@ inline constexpr std::uint32_t kDefaultPerMountMs = 30'000;
 inline constexpr std::uint32_t kMaxFrozenMs = 3'600'000;
 inline constexpr std::size_t kMaxFreezeRows = 64;
 inline constexpr std::size_t kMaxFreezeMounts = 4096;  // file systems of one plan
+inline constexpr std::int64_t kGuardTimeoutNs =
+    30'000'000'000;  // to plan and open what is ordered, or to say what a thaw has come to
 
 // The audit log.
 inline constexpr std::size_t kLogRing = std::size_t{1} << 20U;  // lines that wait for the recorder

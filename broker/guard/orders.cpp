@@ -175,6 +175,8 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         reply.mutable_frozen()->set_left_out(left_out_);
         return send(reply);
     }
+    // Opening may have taken so long that the broker has given the freeze up: then its next order is there, or its end.
+    if (!error && is_readable(broker_, 0)) error = mount_error(ipc::MountError::FREEZE, "", ECANCELED);
     if (!error) {
         auto family =
             Family::start(std::move(held), row_.fail_if_frozen(), Family::Task::kFreeze, {broker_, freeze_});
@@ -185,6 +187,8 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         *reply.mutable_freeze_failed()->mutable_error() = *error;
         return send(reply);
     }
+    reply.mutable_begun();
+    send(reply);
     move(Turn::kFreezeOrdered);
     step_ns_ = now_ns();
     due_ns_ = step_ns_ + std::int64_t{row_.max_frozen_ms()} * 1'000'000;
@@ -255,6 +259,9 @@ void Guard::trim(const ipc::Trim& trim) {
     plan_ = {};
     if (!child) return refuse(mount_error(ipc::MountError::TRIM, "", child.error().sys_errno));
     trimmer_ = *std::move(child);
+    ipc::GuardReply begun;
+    begun.mutable_begun();
+    send(begun);
 }
 
 }  // namespace sallyport::guard

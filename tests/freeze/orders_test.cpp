@@ -62,7 +62,12 @@ public:
         ipc::encode(request, frame);
         EXPECT_TRUE(ipc::send(broker_, frame, ipc::WhenFull::kWait));
     }
+    /// The next word but that it has begun.
     [[nodiscard]] ipc::GuardReply hear() const {
+        ipc::GuardReply reply = hear_next();
+        return reply.has_begun() ? hear_next() : reply;
+    }
+    [[nodiscard]] ipc::GuardReply hear_next() const {
         if (!wait_for(broker_.get(), POLLIN, Deadline())) throw std::runtime_error("the guard says nothing");
         ipc::Frame frame;
         ipc::GuardReply reply;
@@ -587,6 +592,22 @@ TEST(CoveredByRoot, TheDiskIsLeftOutAndThatIsSaid) {
     }
     EXPECT_EQ(guard.freeze_all().frozen().left_out(), 0U);
     guard.thaw();
+}
+
+TEST(GivenUp, AFreezeWhoseThawCameWhileTheGuardPlannedFreezesNothing) {
+    const auto systems = make_systems(1);
+    const GuardAlone guard;
+    ASSERT_EQ(trace(PTRACE_SEIZE, guard.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
+    guard.order_freeze_of_all();
+    const pid_t planner = hold_planner(guard.pid());
+    ipc::GuardRequest thaw;
+    thaw.mutable_thaw()->set_freeze(1);
+    guard.say(thaw);
+    trace(PTRACE_DETACH, planner, 0, 0);
+    trace(PTRACE_DETACH, guard.pid(), 0, 0);
+    EXPECT_EQ(guard.hear().freeze_failed().error().sys_errno(), ECANCELED);
+    EXPECT_EQ(guard.hear().thawed().count(), 0U);
+    EXPECT_TRUE(all_are_writable(systems));
 }
 
 // It makes up numbers.

@@ -2,8 +2,11 @@
 
 #include <sys/resource.h>
 
+#include <cerrno>
 #include <csignal>
 
+#include "base/clock.hpp"
+#include "ipc/limits.hpp"
 #include "room.hpp"
 
 namespace sallyport::broker {
@@ -195,6 +198,79 @@ TEST_F(FreezingRequests, AFreezeWhoseWorkerEndsIsRecordedAndTheNextIsNotAnswered
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("session":1,"verdict":"allow","what":"guest-fsfreeze-freeze")")) << log[0];
     expect_frozen(true);
+}
+
+TEST_F(FreezingRequests, AFreezeThatTheGuardDoesNotBeginIsGivenUpAndNothingStaysHeld) {
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    expect_told(true);
+    ASSERT_TRUE(order().has_freeze());
+    EXPECT_FALSE(end_late_order(context(), boottime_ns()));
+    EXPECT_TRUE(end_late_order(context(), boottime_ns() + kGuardTimeoutNs));
+    expect_frozen(false);
+    expect_told(false);
+    EXPECT_EQ(reply().error().sys_errno(), ETIMEDOUT);
+    EXPECT_EQ(order().thaw().freeze(), 1U) << "so that nothing is begun later";
+    EXPECT_EQ(lines().size(), 1U);
+}
+
+TEST_F(FreezingRequests, NothingIsOrderedUntilAGuardThatWasLateHasAnswered) {
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    ASSERT_TRUE(end_late_order(context(), boottime_ns() + kGuardTimeoutNs));
+    order();
+    order();
+    while (reply().result_case() != Reply::RESULT_NOT_SET) {
+    }
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    EXPECT_EQ(reply().error().sys_errno(), EBUSY);
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    EXPECT_EQ(reply().error().sys_errno(), EBUSY);
+    EXPECT_EQ(order().op_case(), ipc::GuardRequest::OP_NOT_SET);
+    ipc::GuardReply failed;
+    failed.mutable_freeze_failed()->mutable_error()->set_sys_errno(ECANCELED);
+    guard_says(failed);
+    guard_says(thawed(1, 0));
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    EXPECT_EQ(order().freeze().freeze(), 2U);
+}
+
+TEST_F(FreezingRequests, WhatTheGuardHasBegunHasNoDeadlineHere) {
+    ipc::GuardReply begun;
+    begun.mutable_begun();
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    guard_says(begun);
+    EXPECT_FALSE(end_late_order(context(), boottime_ns() + 1000 * kGuardTimeoutNs));
+    expect_frozen(true);
+    guard_says(frozen(0));
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    guard_says(begun);
+    EXPECT_FALSE(end_late_order(context(), boottime_ns() + 1000 * kGuardTimeoutNs));
+}
+
+TEST_F(FreezingRequests, ATrimThatTheGuardDoesNotBeginIsGivenUpAndTheNextWaitsForItsEnd) {
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    EXPECT_TRUE(end_late_order(context(), boottime_ns() + kGuardTimeoutNs));
+    EXPECT_EQ(reply().error().sys_errno(), ETIMEDOUT);
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    EXPECT_EQ(reply().error().sys_errno(), EBUSY);
+    ipc::GuardReply last;
+    last.mutable_trimmed()->set_last(true);
+    guard_says(last);
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+}
+
+TEST_F(FreezingRequests, AThawThatTheGuardDoesNotAnswerFailsAndChangesNothing) {
+    freeze();
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_thaw));
+    EXPECT_TRUE(end_late_order(context(), boottime_ns() + kGuardTimeoutNs));
+    EXPECT_EQ(reply().error().sys_errno(), ETIMEDOUT);
+    expect_frozen(true);
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_thaw));
+    guard_says(thawed(1, 2));
+    expect_frozen(false);
+    expect_told(false);
+    EXPECT_EQ(reply().fsfreeze_thaw().count(), 2);
 }
 
 TEST_F(FreezingRequests, AThawThatLeavesSomethingFrozenLeavesAllHeld) {
