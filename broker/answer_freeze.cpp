@@ -26,6 +26,7 @@ std::uint32_t row_of(const Exchange& exchange) {
 
 std::optional<Refusal> why_not_now(const Freezing& freezing) {
     if (!freezing.guard.is_open()) return failed(ENODEV, "there is no guard");
+    if (freezing.is_frozen) return failed(EBUSY, "a file system of an earlier freeze is not thawed");
     if (freezing.hooks != Hooks::kNone) return failed(EBUSY, "hooks of an earlier freeze are running");
     if (freezing.guard_is_late) return failed(EBUSY, "the guard has not answered an earlier request");
     // A thaw that it has not answered would be answered about a freeze that is over, and so never.

@@ -16,6 +16,7 @@ std::optional<Violation> hear_hello(const Context& context, const ipc::Request& 
     welcome.set_channel(session.channel);
     welcome.set_preview_names(session.policy.preview_names);
     welcome.set_frozen(session.freezing.is_frozen);
+    welcome.set_stuck(session.freezing.is_stuck);
     context.tell(reply);
     return std::nullopt;
 }

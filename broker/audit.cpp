@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -156,6 +157,8 @@ Result<Audit> Audit::open(ipc::Ring ring, UniqueFd recorder, const policy::Polic
     std::array<char, 4> random{};
     if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
         return system_error("getrandom");
+    struct stat info{};
+    audit.journal_is_file_ = ::fstat(STDERR_FILENO, &info) == 0 && S_ISREG(info.st_mode);
     audit.run_ = hexadecimal({random.data(), random.size()});
     return audit;
 }
@@ -197,7 +200,7 @@ bool Audit::goes_to_journal(const Record& record, const Places& places) const {
 
 void Audit::put_in_journal(std::string line) {
     line.push_back('\n');
-    if (!is_holding_)
+    if (!journal_waits_)
         put_on_stderr(line);
     else if (held_.size() < kMaxHeldLines)
         held_.push_back(std::move(line));
@@ -245,15 +248,30 @@ void Audit::wake_recorder() {
 
 void Audit::hold() {
     is_holding_ = true;
+    journal_waits_ = true;
     ring_.words().is_held = 1;
 }
 
-void Audit::release() {
+void Audit::release_log() {
     note_progress();
     if (!std::exchange(is_holding_, false)) return;
     ring_.words().is_held = 0;
     wake_recorder();
+}
+
+void Audit::release_journal() {
+    journal_waits_ = false;
     for (const std::string& line : std::exchange(held_, {})) put_on_stderr(line);
+}
+
+void Audit::release() {
+    release_log();
+    release_journal();
+}
+
+void Audit::go_on() {
+    release_log();
+    if (!journal_is_file_) release_journal();
 }
 
 void Audit::want_sync() {

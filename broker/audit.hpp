@@ -77,6 +77,8 @@ public:
     /// most, since whoever writes there waits if it is a file of a frozen disk.
     void hold();
     void release();
+    /// The recorder goes on, since the log is not on what is still frozen; standard error, too, unless it is a file.
+    void go_on();
 
     /// Has all that was handed over brought to the disk, and whether that is so. The recorder says when it may have become so.
     void want_sync();
@@ -99,6 +101,8 @@ private:
     [[nodiscard]] std::string compose(const Record& record, std::int64_t now_ns, Length length) const;
     [[nodiscard]] bool goes_to_journal(const Record& record, const Places& places) const;
     void put_in_journal(std::string line);
+    void release_log();
+    void release_journal();
     void note_progress();
     void wake_recorder();
 
@@ -114,6 +118,8 @@ private:
     std::int64_t progress_ns_ = 0;  // CLOCK_MONOTONIC when that changed, or when nothing waited
     policy::WallTime kept_time_ = 0;
     bool is_holding_ = false;
+    bool journal_is_file_ = false;
+    bool journal_waits_ = false;
     std::vector<std::string> held_;  // for standard error
 };
 

@@ -108,7 +108,7 @@ Answer decide_and_answer(AnswerRequest answer, Exchange& exchange) {
         request.record.rule = rule_id(session.policy, decision);
         if (!decision.is_allowed())
             return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};
-        if (session.freezing.is_frozen && row.while_frozen == WhileFrozen::kNo)
+        if (session.freezing.holds_commands() && row.while_frozen == WhileFrozen::kNo)
             return Refusal{.reason = ipc::FROZEN, .why = "file systems are frozen"};
         if (has_no_record(row, exchange.context.audit))
             return Refusal{.reason = ipc::NOT_RECORDED, .why = "the audit log takes nothing"};

@@ -41,6 +41,7 @@ void tell_state(const Context& context) {
     if (!context.session.worker.has_greeted) return;
     ipc::Reply reply;
     reply.mutable_frozen_state()->set_frozen(context.session.freezing.is_frozen);
+    reply.mutable_frozen_state()->set_stuck(context.session.freezing.is_stuck);
     context.tell(reply);
 }
 
@@ -99,17 +100,29 @@ void hear_frozen(const Context& context, const ipc::Frozen& frozen) {
     complete(context, *take_back_freeze(freezing), frozen.count());
 }
 
+// The kernel does not thaw it: a disk that is gone, or a process that holds up the freeze inside the kernel.
+void hear_left(const Context& context, const ipc::Thawed& thawed) {
+    Freezing& freezing = context.session.freezing;
+    if (thawed.spares_state()) freezing.go_on_without(context);
+    if (!freezing.thaw) {
+        Record record{
+            .verdict = Verdict::kFailed, .what = "not-thawed", .reason = "a file system cannot be thawed"};
+        record.sys_errno = thawed.error().sys_errno();
+        record.arguments.add("mount", thawed.error().mount());
+        record.arguments.add("left", std::int64_t{thawed.left()});
+        context.audit.write(record);
+    }
+    refuse_freeze(context, refusal_of(thawed.error()));
+    if (freezing.thaw) take_back(freezing.thaw).refuse(context, refusal_of(thawed.error()));
+}
+
 void hear_thawed(const Context& context, const ipc::Thawed& thawed) {
     Freezing& freezing = context.session.freezing;
     // THREAT: a host asks for a thaw when the guard thaws by itself, then at once for a freeze. The guard's second report
     // is about what was thawed before; were it believed, the log would be written on a frozen disk.
     if (thawed.freeze() != freezing.number) return;
     freezing.guard_is_late = false;
-    if (thawed.left() > 0) {
-        refuse_freeze(context, refusal_of(thawed.error()));
-        if (freezing.thaw) take_back(freezing.thaw).refuse(context, refusal_of(thawed.error()));
-        return;
-    }
+    if (thawed.left() > 0) return hear_left(context, thawed);
     freezing.leave(context);
     if (thawed.cause() != ipc::Thawed::COMMAND) {
         Record record{.what = "thawed", .reason = "the guard thawed by itself"};
@@ -168,8 +181,16 @@ Status Freezing::enter(const Context& context) {
     return {};
 }
 
+void Freezing::go_on_without(const Context& context) {
+    if (std::exchange(is_stuck, true)) return;
+    if (hooks == Hooks::kFrozen) hooks = Hooks::kThawDue;
+    context.audit.go_on();
+    tell_state(context);
+}
+
 void Freezing::leave(const Context& context) {
     if (!std::exchange(is_frozen, false)) return;
+    is_stuck = false;
     if (hooks == Hooks::kFreezeDue) hooks = Hooks::kNone;
     if (hooks == Hooks::kFrozen) hooks = Hooks::kThawDue;
     context.audit.release();

@@ -141,6 +141,7 @@ struct Freezing {
     bool thaw_is_ordered = false;  // since that freeze began: it is not ordered any more
     bool guard_is_late = false;    // a freeze or trim was given up; what the guard still says is about that
     bool is_frozen = false;        // from the order to freeze until the guard has thawed everything
+    bool is_stuck = false;         // and what is left of that cannot be thawed, and the log is not on it
     std::optional<Freeze> freeze;
     std::optional<Trim> trim;
     std::optional<Thaw> thaw;
@@ -152,6 +153,10 @@ struct Freezing {
     /// Before a freeze is ordered. INVARIANT: from here until leave() nothing of ours touches a disk: the mark is made, the log
     /// held, and the worker told. Errors: kSystem if the mark cannot be made; then nothing has changed.
     Status enter(const Context& context);
+    /// Something cannot be thawed, and the state directory is not on it: the log, the hooks and all commands but those that freeze go on.
+    void go_on_without(const Context& context);
+    /// Whether only commands are answered that are answered while file systems are frozen.
+    [[nodiscard]] bool holds_commands() const { return is_frozen && !is_stuck; }
     /// Everything is thawed: disks may be written again.
     void leave(const Context& context);
 };

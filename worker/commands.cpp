@@ -71,13 +71,13 @@ void Commands::welcome(const ipc::Welcome& welcome) {
     for (const std::uint32_t number : welcome.enabled())
         if (const auto id = command_from_number(number)) enabled_.add(*id);
     dialect_ = welcome.preview_names() ? Dialect::kPreview : Dialect::kCurrent;
-    set_frozen(welcome.frozen());
+    set_frozen(welcome.frozen(), welcome.stuck());
 }
 
-void Commands::set_frozen(bool is_frozen) {
+void Commands::set_frozen(bool is_frozen, bool is_stuck) {
     CommandSet answered = enabled_;
     for (const Command& row : kCommands)
-        if (is_frozen && row.while_frozen == WhileFrozen::kNo) answered.remove(row.id);
+        if (is_frozen && !is_stuck && row.while_frozen == WhileFrozen::kNo) answered.remove(row.id);
     info_reply_ = info_of(answered);
     is_frozen_ = is_frozen;
 }

@@ -24,8 +24,9 @@ public:
 
     /// What the broker said: which commands are enabled, and the names of arguments.
     void welcome(const ipc::Welcome& welcome);
-    /// What guest-fsfreeze-status says; while file systems are frozen guest-info shows few commands as enabled.
-    void set_frozen(bool is_frozen);
+    /// What guest-fsfreeze-status says; while file systems are frozen guest-info shows few commands as enabled,
+    /// unless what is left cannot be thawed.
+    void set_frozen(bool is_frozen, bool is_stuck);
 
     [[nodiscard]] bool is_enabled(CommandId id) const { return enabled_.has(id); }
     [[nodiscard]] Dialect dialect() const { return dialect_; }

@@ -174,7 +174,8 @@ Status Conversation::on_broker() {
         case Ask::Event::kUrgent:
             return finish_urgent();
         case Ask::Event::kState:
-            parts_.commands.set_frozen(parts_.ask.reply().frozen_state().frozen());
+            parts_.commands.set_frozen(parts_.ask.reply().frozen_state().frozen(),
+                                       parts_.ask.reply().frozen_state().stuck());
             return {};
     }
     check_failed();

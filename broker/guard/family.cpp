@@ -114,6 +114,12 @@ std::uint32_t Family::left() const {
     return sum;
 }
 
+bool Family::is_state_left() const {
+    for (std::size_t at = 0; at < held_.size(); ++at)
+        if (held_[at].holds_state && may_be_frozen(shared_->entries[at].state)) return true;
+    return false;
+}
+
 std::uint32_t Family::count(State state) const {
     std::uint32_t sum = 0;
     for (std::size_t at = 0; at < held_.size(); ++at) sum += shared_->entries[at].state == state ? 1U : 0U;

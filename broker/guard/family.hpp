@@ -26,7 +26,8 @@ namespace sallyport::guard {
 struct Held {
     UniqueFd fd;
     std::string point;
-    unsigned level = 0;  // ascending; those of one level do not lie on each other
+    bool holds_state = false;  // the agent's state directory is on it
+    unsigned level = 0;        // ascending; those of one level do not lie on each other
 };
 
 enum class Stage : std::uint32_t { kSyncing, kFreezing, kDone };
@@ -74,6 +75,8 @@ public:
     [[nodiscard]] bool is_thawed() const { return left() == 0; }
     [[nodiscard]] std::uint32_t left() const;
     [[nodiscard]] std::uint32_t count(State state) const;
+    /// Whether what is left has the state directory on it.
+    [[nodiscard]] bool is_state_left() const;
     /// The first that is in `state`.
     [[nodiscard]] std::optional<ipc::MountError> find(State state, ipc::MountError::Step step) const;
     [[nodiscard]] std::int64_t window_us() const;

@@ -35,6 +35,12 @@ ipc::MountError plan_error(const Error& error) {
     return mount_error(ipc::MountError::PLAN, "", error.sys_errno == 0 ? EIO : error.sys_errno);
 }
 
+bool is_one_of(const Planned& system, const std::vector<std::uint64_t>& mounts) {
+    return std::ranges::any_of(system.places, [&](const Place& place) {
+        return std::ranges::find(mounts, place.mount) != mounts.end();
+    });
+}
+
 struct Opened {
     std::vector<Held> held;
     std::uint32_t left_out = 0;
@@ -58,24 +64,21 @@ std::optional<Held> open_system(const Planned& system, const ipc::FreezeSelectio
     return std::nullopt;
 }
 
-Opened open_all(const std::vector<Planned>& systems, const ipc::FreezeSelection& selection) {
+Opened open_all(const std::vector<Planned>& systems, const ipc::FreezeSelection& selection,
+                std::uint64_t state_mount) {
     Opened opened;
     for (const Planned& system : systems) {
         std::optional<ipc::MountError> fault;
-        if (auto one = open_system(system, selection, fault))
+        auto one = open_system(system, selection, fault);
+        if (one) {
+            one->holds_state = is_one_of(system, {state_mount});
             opened.held.push_back(*std::move(one));
-        else if (fault && !opened.error)
-            opened.error = fault;
-        else if (!fault)
-            ++opened.left_out;
+            continue;
+        }
+        if (!fault) ++opened.left_out;
+        if (!opened.error) opened.error = fault;
     }
     return opened;
-}
-
-bool is_one_of(const Planned& system, const std::vector<std::uint64_t>& mounts) {
-    return std::ranges::any_of(system.places, [&](const Place& place) {
-        return std::ranges::find(mounts, place.mount) != mounts.end();
-    });
 }
 
 ipc::Trimmed trim_one(const Held& held, std::uint64_t minimum) {
@@ -143,7 +146,7 @@ std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ip
     const std::size_t wanted = made && freeze.chosen_only() ? keep_chosen(freeze, mounts) : 0;
     Opened opened;
     for (int tries = 1; made; ++tries) {
-        opened = open_all(plan_.systems, row_);
+        opened = open_all(plan_.systems, row_, state_mount_);
         if (!opened.error || tries == kOpenings) break;
         made = make_plan(row_);
         if (freeze.chosen_only())
@@ -195,14 +198,14 @@ void Guard::freeze(const ipc::Freeze& freeze) {
 }
 
 // Every local file system that can be opened: which ones the earlier run had frozen, nobody knows any more.
-ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
+ipc::GuardReady Guard::take_over() {
     ipc::GuardReady ready;
     if (!make_plan({})) return ready;
     const bool blocks_us = std::ranges::any_of(
-        plan_.systems, [&](const Planned& system) { return is_one_of(system, {state_mount}); });
-    Opened opened = open_all(plan_.systems, {});
+        plan_.systems, [&](const Planned& system) { return is_one_of(system, {state_mount_}); });
+    Opened opened = open_all(plan_.systems, {}, state_mount_);
     for (int tries = 1; opened.error && tries < kOpenings && make_plan({}); ++tries)
-        opened = open_all(plan_.systems, {});
+        opened = open_all(plan_.systems, {}, state_mount_);
     auto family = Family::start(std::move(opened.held), false, Family::Task::kTakeOver, {broker_, freeze_});
     plan_ = {};
     if (!family) return ready;
@@ -219,7 +222,7 @@ ipc::GuardReady Guard::take_over(std::uint64_t state_mount) {
 }
 
 Result<std::uint32_t> Guard::thaw_everything() {
-    take_over(0);
+    take_over();
     if (!family_) return failure(Errc::kSystem, "the list of mounts cannot be read, or no process started");
     thaw(ipc::Thawed::COMMAND);
     const std::int64_t give_up = now_ns() + 5'000'000'000;

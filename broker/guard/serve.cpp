@@ -22,6 +22,7 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kHelpAfter =
     50 * kNsPerMs;  // a thaw that lasts longer gets another child, again and again
 constexpr std::int64_t kThawPatience = 900 * kNsPerMs;  // then the broker is told what is left
+constexpr std::int64_t kTellAgain = 60'000 * kNsPerMs;  // and again, as long as that is so
 constexpr std::int64_t kThawRetry = 60'000 * kNsPerMs;  // so long children are added
 
 }  // namespace
@@ -115,9 +116,9 @@ bool Guard::take_rows(const ipc::GuardRequest& request) {
     }
     if (!request.has_lock() || !lock()) return false;
     is_locked_ = true;
+    state_mount_ = request.lock().state_mount();
     ipc::GuardReply reply;
-    *reply.mutable_ready() =
-        request.lock().take_over() ? take_over(request.lock().state_mount()) : ipc::GuardReady();
+    *reply.mutable_ready() = request.lock().take_over() ? take_over() : ipc::GuardReady();
     send(reply);
     return true;
 }
@@ -174,7 +175,7 @@ void Guard::thaw(ipc::Thawed::Cause cause) {
         error_.emplace().set_step(ipc::MountError::FREEZE);
         error_->set_sys_errno(ECANCELED);
     }
-    is_late_told_ = false;
+    left_told_ns_ = 0;
     if (phase_ != Phase::kThawing) cause_ = cause;
     if (phase_ != Phase::kThawing) family_->thaw();
     move(Turn::kThaw);
@@ -188,7 +189,11 @@ void Guard::go_on_thawing() {
         family_.reset();
         move(Turn::kAllThawed);
     } else {
-        if (lasts >= kThawPatience && !std::exchange(is_late_told_, true)) report_thawed();
+        const std::int64_t now = now_ns();
+        if (lasts >= kThawPatience && (left_told_ns_ == 0 || now >= left_told_ns_ + kTellAgain)) {
+            left_told_ns_ = now;
+            report_thawed();
+        }
         if (lasts >= kHelpAfter && lasts < kThawRetry) family_->help();
     }
 }
@@ -222,10 +227,14 @@ void Guard::report_thawed() {
     thawed.set_freeze(freeze_);
     thawed.set_count(family_ ? family_->count(State::kThawed) : 0);
     thawed.set_left(left);
+    thawed.set_spares_state(left > 0 && !family_->is_state_left());
     for (const State state : {State::kThawFailed, State::kThawing, State::kFreezing, State::kFrozen}) {
         const auto stuck = left > 0 ? family_->find(state, ipc::MountError::THAW) : std::nullopt;
         if (stuck && !thawed.has_error()) *thawed.mutable_error() = *stuck;
     }
+    // The kernel has not said anything yet.
+    if (thawed.has_error() && thawed.error().sys_errno() == 0)
+        thawed.mutable_error()->set_sys_errno(ETIMEDOUT);
     send(reply);
     is_thaw_ordered_ = false;
 }

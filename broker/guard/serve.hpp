@@ -41,7 +41,7 @@ private:
     void freeze(const ipc::Freeze& freeze);
     void thaw(ipc::Thawed::Cause cause);
     void trim(const ipc::Trim& trim);
-    ipc::GuardReady take_over(std::uint64_t state_mount);
+    ipc::GuardReady take_over();
 
     void move(Turn event);  // to the next phase; aborts if there is none, and the children thaw
     void go_on_freezing();
@@ -56,6 +56,7 @@ private:
     UniqueFd timer_;
     Planner planner_;
     bool is_locked_ = false;
+    std::uint64_t state_mount_ = 0;  // of the state directory
     std::vector<ipc::FreezeSelection> rows_;
     ipc::FreezeSelection row_;      // of the present freeze
     std::uint64_t freeze_ = 0;      // the broker's number of it
@@ -70,7 +71,8 @@ private:
     bool is_thaw_ordered_ = false;          // the broker waits for an answer
     std::int64_t step_ns_ = 0;              // when the freezer last moved, or the thaw began
     std::int64_t due_ns_ = 0;               // max_frozen
-    bool is_late_told_ = false;
+    std::int64_t left_told_ns_ =
+        0;  // when the broker was last told that something cannot be thawed; 0: not of this thaw
     ipc::Frame frame_;
     std::string bytes_;
 };

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -174,6 +176,22 @@ TEST_F(Composed, WhileItIsHeldNothingIsWrittenToTheJournalAndTheRecorderIsTold) 
     const std::string seen = journal([&] { audit_->release(); });
     EXPECT_NE(seen.find("\"what\":\"start\""), std::string::npos);
     EXPECT_EQ(ring_->words().is_held, 0U);
+}
+
+TEST_F(Composed, WhereTheLogIsNotOnWhatIsFrozenBothGoOnAndTheJournalOnlyIfItIsNoFile) {
+    for (const bool is_file : {false, true}) {
+        const UniqueFd before(::dup(STDERR_FILENO));
+        const UniqueFd file(::memfd_create("journal", MFD_CLOEXEC));
+        if (is_file) ::dup2(file.get(), STDERR_FILENO);
+        start();
+        ::dup2(before.get(), STDERR_FILENO);
+        audit_->hold();
+        EXPECT_EQ(journal([&] { audit_->write(named("start", Verdict::kNote)); }), "");
+        EXPECT_EQ(journal([&] { audit_->go_on(); }).empty(), is_file);
+        EXPECT_EQ(ring_->words().is_held, 0U);
+        EXPECT_EQ(journal([&] { audit_->write(named("stop", Verdict::kNote)); }).empty(), is_file);
+        EXPECT_EQ(journal([&] { audit_->release(); }).empty(), !is_file);
+    }
 }
 
 TEST_F(Composed, ASleepingRecorderIsWokenOnceUntilItSleepsAgain) {

@@ -200,6 +200,34 @@ TEST_F(FreezingRequests, AFreezeWhoseWorkerEndsIsRecordedAndTheNextIsNotAnswered
     expect_frozen(true);
 }
 
+TEST_F(FreezingRequests, WhatCannotBeThawedHoldsNothingElseIfTheLogIsNotOnIt) {
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    expect_told(true);
+    ipc::GuardReply report = thawed(1, 1, ipc::Thawed::DEADLINE);
+    report.mutable_thawed()->set_left(1);
+    report.mutable_thawed()->set_spares_state(true);
+    report.mutable_thawed()->mutable_error()->set_mount("/b");
+    report.mutable_thawed()->mutable_error()->set_step(ipc::MountError::THAW);
+    guard_says(report);
+    const Reply told = reply();
+    EXPECT_TRUE(told.frozen_state().frozen() && told.frozen_state().stuck());
+    EXPECT_EQ(reply().error().reason(), ipc::MOUNT_THAW);
+    EXPECT_TRUE(session_->freezing.is_frozen && is_marked());
+    EXPECT_FALSE(is_log_held());
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 2U);
+    EXPECT_TRUE(has(log[0], R"("what":"not-thawed","arguments":{"mount":"/b","left":1})")) << log[0];
+    ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
+    EXPECT_EQ(reply().error().sys_errno(), EBUSY);
+    ASSERT_FALSE(ask(&Op::mutable_fstrim));
+    EXPECT_EQ(reply().error().sys_errno(), EBUSY);
+    guard_says(report);
+    EXPECT_EQ(lines().size(), 3U) << "a reminder, and the two requests";
+    guard_says(thawed(1, 1));
+    expect_frozen(false);
+    expect_told(false);
+}
+
 TEST_F(FreezingRequests, AFreezeThatTheGuardDoesNotBeginIsGivenUpAndNothingStaysHeld) {
     ASSERT_FALSE(ask(&Op::mutable_fsfreeze_freeze));
     expect_told(true);
