@@ -43,8 +43,11 @@ void pass_on(const Context& context) {
         return request.complete(context, std::move(reply));
     }
     request.due_ns = 0;
+    Reply answer;
+    answer.mutable_relayed()->set_command(static_cast<std::uint32_t>(*request.command()));
     const std::uint64_t size = text.size();
-    worker.read = Read{.request = std::move(request), .text = std::move(text), .wanted = size};
+    worker.read = Read{
+        .request = std::move(request), .text = std::move(text), .answer = std::move(answer), .wanted = size};
     send_parts(context);
 }
 

@@ -1,4 +1,5 @@
-// Answers guest-file-read and guest-file-write, in parts through the arena, as what the inspector says travels too if it does not fit a frame.
+// Answers guest-file-read and guest-file-write, in parts through the arena, as what the inspector says or a program wrote travels too if
+// it does not fit a frame.
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests that were in order; their values are still the worker's
 // INVARIANT: at most kChunks parts of a read are in the arena unused; the worker's counting is checked
@@ -140,13 +141,14 @@ void go_on(const Context& context, Read& read, Reply& reply) {
 void send_reply_part(const Context& context) {
     WorkerState& worker = context.session.worker;
     Read& read = *worker.read;
-    Reply reply;
     const std::size_t size = std::min<std::uint64_t>(kChunk, read.wanted);
+    const std::int64_t program = read.program;
+    Reply reply = size == read.wanted ? std::move(read.answer) : Reply();
     std::memcpy(context.session.arena.chunk(read.next_chunk).data(), read.text.data() + read.done, size);
     hand_over(read, size, reply);
     if (read.wanted > 0) return go_on(context, read, reply);
-    reply.mutable_relayed()->set_command(static_cast<std::uint32_t>(*read.request.command()));
     end_transfer(worker, worker.read, read.in_flight + 1).complete(context, std::move(reply));
+    if (program != 0) forget_program(context.session, program);
 }
 
 // The next part of a file is in the arena.

@@ -103,16 +103,19 @@ Frequency frequency_of(const Record& record) {
     if (record.verdict == Verdict::kFailed && !command) return Frequency::kAlways;
     if (record.verdict != Verdict::kAllowed) return Frequency::kRefusal;
     // A thaw that thaws something has a count.
-    const bool is_poll = command && command_row(*command).floor == Floor::kYes && record.arguments.is_empty();
+    // So has a program that has ended.
+    const bool is_asked_often =
+        command && (command_row(*command).floor == Floor::kYes || *command == CommandId::kExecStatus);
+    const bool is_poll = is_asked_often && record.arguments.is_empty();
     return is_poll ? Frequency::kConnection : Frequency::kAlways;
 }
 
-// Commands that freeze, thaw or end the guest, and whatever is no command.
+// Commands that freeze, thaw or end the guest or start a program, and whatever is no command.
 bool is_privileged(std::string_view what) {
     const auto command = find_command(what);
     if (!command) return true;
     const Group group = command_row(*command).group;
-    return group == Group::kFreeze || group == Group::kPower;
+    return group == Group::kFreeze || group == Group::kPower || *command == CommandId::kExec;
 }
 
 // THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only

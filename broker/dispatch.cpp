@@ -45,6 +45,8 @@ constexpr std::array kOperations{
     Operation{Op::kSuspendDisk,     "guest-suspend-disk", kIdle,        Numbered::kNext, CommandId::kSuspendDisk, answer_suspend_disk},
     Operation{Op::kSuspendRam,      "guest-suspend-ram", kIdle,         Numbered::kNext, CommandId::kSuspendRam, answer_suspend_ram},
     Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
+    Operation{Op::kExec,            "guest-exec",       kIdle,          Numbered::kNext, CommandId::kExec,       answer_exec},
+    Operation{Op::kExecStatus,      "guest-exec-status", kIdle,         Numbered::kNext, CommandId::kExecStatus, answer_exec_status},
     Operation{Op::kInspect,         "inspect",          kIdle,          Numbered::kNext, std::nullopt,           answer_inspect},
 };
 // clang-format on
@@ -79,7 +81,8 @@ std::optional<CommandId> command_of(const Operation& operation, const ipc::Reque
 const char* find_fault(const Session& session, const Operation* operation, const ipc::Request& asked) {
     if (operation == nullptr) return "no operation";
     if (!operation->phases.has(phase_of(session))) return "operation out of order";
-    const bool may_have_bulk = operation->op == Op::kFileWrite || operation->op == Op::kFsfreezeFreezeList;
+    const bool may_have_bulk = operation->op == Op::kFileWrite || operation->op == Op::kFsfreezeFreezeList ||
+                               operation->op == Op::kExec;
     if (asked.has_bulk() ? !may_have_bulk : operation->op == Op::kFileWrite)
         return "bulk with the wrong operation";
     if (operation->op == Op::kInspect && !command_of(*operation, asked)) return "a query of no such command";

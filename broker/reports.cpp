@@ -93,6 +93,9 @@ void begin_late_launch(Loop& loop) {
 void begin_launch(Loop& loop) {
     Session& session = loop.service.session;
     ipc::LauncherRequest request;
+    while (const auto order = next_program_order(session))
+        if (const auto told = tell_launcher(loop.service.launcher, *order); !told)
+            return stop(loop, 1, "the launcher is lost", told.error().sys_errno);
     if (const auto hooks = hooks_to_begin(session)) {
         request.set_hooks(*hooks);
     } else if (session.launch && !session.launch->is_told && has_line_on_disk(loop)) {
@@ -121,6 +124,10 @@ void hear_launcher_report(Loop& loop) {
         return stop(loop, 1, "the launcher is lost", report.error().sys_errno);
     }
     if (!*report) return;
+    if (is_about_program(**report)) {
+        if (!hear_program(context_of(loop), **report)) stop(loop, 1, "the launcher broke its contract");
+        return;
+    }
     const bool has_hooks = session.freezing.hooks_are_running();
     if ((!session.launch && !has_hooks) || !(*report)->has_outcome())
         return stop(loop, 1, "the launcher broke its contract");

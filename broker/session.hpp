@@ -15,6 +15,7 @@
 #include "broker/files_hand.hpp"
 #include "broker/guard/mark.hpp"
 #include "broker/open_file.hpp"
+#include "broker/programs.hpp"
 #include "broker/request.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
@@ -62,11 +63,13 @@ struct FilePart {
     [[nodiscard]] bool waits_for_clerk() const { return is_wanted && clerk == 0; }
 };
 
-/// A file read, or what the inspector said and does not fit a frame, whose parts are under way.
+/// A file read, or what the inspector said or a program wrote and does not fit a frame, whose parts are under way.
 struct Read {
     Request request;
     std::int64_t handle = 0;
-    std::string text;          // what the inspector said; empty: a file is read
+    std::string text;          // what was said or written; empty: a file is read
+    Reply answer = {};         // that comes with the last part of the text
+    std::int64_t program = 0;  // that wrote the text; 0: none did
     std::uint64_t wanted = 0;  // bytes still to be given
     std::uint64_t done = 0;
     std::size_t next_chunk = 0;
@@ -108,9 +111,10 @@ struct WorkerState {
         0;  // the last transfer that is over; frames about its parts may still be under way
     std::size_t ended_parts = 0;  // at most so many, and they mean nothing
     CommandSet enabled;           // as Welcome said
-    std::optional<Read> read;     // at most one of the three
+    std::optional<Read> read;     // at most one of the four
     std::optional<Write> write;
     std::optional<Query> query;
+    std::optional<ProgramResult> result;
 };
 
 // Requests that wait for the guard. They go on if their workers end.
@@ -176,6 +180,7 @@ struct Session {
     Freezing freezing;
     WorkerState worker;
     std::optional<Launch> launch;
+    Programs programs;
 };
 
 /// The id of the rule that decided; empty if none did.

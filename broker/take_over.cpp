@@ -108,7 +108,7 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
     Audit audit = TRY(about("recorder", Audit::open(std::move(ring), from.take(Handover::RECORDER), policy)));
     if (freezing.is_frozen) audit.hold();
     FilesHand files_hand = TRY(about("files", take_files(from.take(Handover::FILES))));
-    return Service{
+    Service service{
         .session = Session{.policy = policy,
                            .start_directory = message.directory(),
                            .handles = HandleCounter(from.take(Handover::STATE_LOCK), message.first_handle()),
@@ -118,7 +118,7 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
                            .inspector = from.take(Handover::INSPECTOR),
                            .channel = wire_kind(message.channel()),
                            .files = {},
-                           .freezing = std::move(freezing),
+                           .freezing = {},
                            .worker = {},
                            .launch = {}},
         .channel = {.kind = message.channel(), .fd = from.take(Handover::CHANNEL)},
@@ -127,6 +127,11 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
         .audit = std::move(audit),
         .notify = Notify(from.take(Handover::NOTIFY)),
         .signals = from.take(Handover::SIGNALS)};
+    // Not a part of what is initialised in one piece there: in the padding of so large a thing g++ 12 (-ftrivial-auto-var-init=zero)
+    // clears four bytes of the mark that are none.
+    service.session.freezing = std::move(freezing);
+    service.session.programs.templates = policy::exec_templates(policy);
+    return service;
 }
 
 }  // namespace sallyport::broker

@@ -11,7 +11,7 @@ Phase phase_of(const Session& session) {
     if (!worker.has_greeted) return Phase::kGreeting;
     if (worker.read) return Phase::kReading;
     if (worker.write) return Phase::kWriting;
-    if (worker.query) return Phase::kInspecting;
+    if (worker.query || worker.result) return Phase::kInspecting;
     bool waits = false;
     each_under_way(session,
                    [&](const auto& place) { waits = waits || place->request.worker() == worker.number; });
@@ -38,6 +38,7 @@ void forget_worker(Session& session, Audit& audit) {
     abandon(session.worker.read);
     abandon(session.worker.write);
     abandon(session.worker.query);
+    abandon(session.worker.result);
     session.worker = {};
 }
 

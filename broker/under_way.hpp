@@ -18,10 +18,12 @@ void each_under_way(AnySession& session, See see) {
     look(session.worker.read);
     look(session.worker.write);
     look(session.worker.query);
+    look(session.worker.result);
     look(session.freezing.freeze);
     look(session.freezing.trim);
     look(session.freezing.thaw);
     look(session.launch);
+    look(session.programs.start);
     for (auto& work : session.file_work) look(work);
 }
 
@@ -31,8 +33,8 @@ enum class Phase : std::uint8_t {
     kIdle,
     kReading,     // a file read, or a long reply, whose parts are under way
     kWriting,     // a file write whose parts are under way
-    kWaiting,     // for the guard or the launcher
-    kInspecting,  // for the inspector
+    kWaiting,     // for the guard, or for the launcher to have started something
+    kInspecting,  // for the inspector, or for what a program wrote
 };
 Phase phase_of(const Session& session);
 

@@ -39,6 +39,24 @@ inline constexpr std::size_t kMaxLauncherRequest = 16;
 inline constexpr unsigned kPowerDeadlineMs = 30'000;  // of each program
 inline constexpr unsigned kHookDeadlineMs = 10'000;
 
+// Programs that a host starts.
+inline constexpr std::size_t kMaxExec = kArenaData;  // of an encoded guest-exec: words, environment, input
+inline constexpr std::size_t kMaxExecOrder = kMaxExec + kMaxFrame;
+inline constexpr std::size_t kExecPart = kMaxFrame - 64;         // of an order or of output, in one frame
+inline constexpr std::size_t kMaxExecTable = kMaxFrame / 4 * 3;  // of all encoded templates of a policy
+inline constexpr std::size_t kMaxExecWord = 4095;                // of one word in a template
+inline constexpr std::uint32_t kMaxExecInput = std::uint32_t{1} << 20U;
+inline constexpr std::uint32_t kDefaultExecOutput = std::uint32_t{64} << 10U;
+inline constexpr std::uint32_t kMaxExecOutput = std::uint32_t{16} << 20U;  // as qemu-ga
+inline constexpr std::uint32_t kDefaultExecMs = 30'000;
+inline constexpr std::uint32_t kMaxExecMs = 24 * 3'600'000;
+inline constexpr std::uint32_t kMaxConcurrent = 32;  // programs of one template
+inline constexpr std::size_t kMaxPrograms = 64;      // that run, or whose result nobody has asked for
+inline constexpr std::size_t kMaxUnread = 32;        // of the latter; then the oldest is dropped
+inline constexpr std::size_t kMaxUnreadSize = std::size_t{64}
+                                              << 20U;  // and bytes of their output, but for the last one
+inline constexpr std::int64_t kExecStartNs = 5'000'000'000;  // so long a host waits for the start
+
 // Inspector.
 inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply
 inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // of it in one frame

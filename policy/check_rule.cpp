@@ -61,6 +61,8 @@ Status check_constraints(const Rule& rule) {
         return failure(Errc::kInvalid, "policy: files in a deny rule for other commands, too");
     if (takes_files && !has_files && rule.effect == Effect::kAllow)
         return failure(Errc::kInvalid, "policy: allow rule without files");
+    if (rule.exec.empty() == (takes(rule, Constraint::kExec) && rule.effect == Effect::kAllow))
+        return failure(Errc::kInvalid, "policy: 'exec' without guest-exec, or that without it");
     const bool looks = std::ranges::any_of(kCommands, [&](const Command& row) {
         return row.answered_by == AnsweredBy::kInspector && rule.commands.has(row.id);
     });

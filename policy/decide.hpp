@@ -14,6 +14,7 @@
 
 #include "ipc/guard.pb.h"
 #include "ipc/inspector.pb.h"
+#include "ipc/launcher.pb.h"
 #include "ipc/limits.hpp"
 #include "ipc/result.hpp"
 #include "policy/guest_path.hpp"
@@ -78,6 +79,7 @@ struct Rule {
     std::bitset<4> modes;  // by Mode
     Method method = Method::kAny;
     std::optional<ipc::ReplyFilter> reply;  // for the inspector, which carries it out
+    std::vector<ipc::ExecTemplate> exec;    // for guest-exec
 };
 
 /// What of the audit log is up to the admin.

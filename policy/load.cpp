@@ -13,6 +13,7 @@
 #include "ipc/limits.hpp"
 #include "policy/check_rule.hpp"
 #include "policy/decide.hpp"
+#include "policy/exec.hpp"
 #include "policy/policy.pb.h"
 
 namespace sallyport::policy {
@@ -157,6 +158,10 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         TRY(check_reply(from.reply()));
         rule.reply = from.reply();
     }
+    for (const ipc::ExecTemplate& each : from.exec()) {
+        TRY(check_template(each));
+        rule.exec.push_back(each);
+    }
     if (const auto status = check_rule(rule); !status) return std::unexpected(status.error());
     return rule;
 }
@@ -180,6 +185,15 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
         policy.rules.push_back(*std::move(rule));
     }
     return {};
+}
+
+// The launcher is told of them in one frame.
+Status check_size_of_exec(const Policy& policy) {
+    std::size_t size = 0;
+    for (const Rule& rule : policy.rules)
+        for (const ipc::ExecTemplate& one : rule.exec) size += one.ByteSizeLong() + kMaxIdSize + 32;
+    return size > kMaxExecTable ? failure(Errc::kLimit, "policy: the 'exec' tables are too long in all")
+                                : Status();
 }
 
 Result<AuditTerms> load_audit(const compiled::Audit& from) {
@@ -208,6 +222,7 @@ Result<Policy> load(std::string_view compiled) {
 
     Policy policy{.digest = from.digest(), .preview_names = from.preview_names()};
     if (const auto status = load_rules(from, policy); !status) return std::unexpected(status.error());
+    TRY(check_size_of_exec(policy));
     auto uids = load_numbers(from.peers().uids());
     auto cids = load_numbers(from.peers().cids());
     if (!uids || !cids) return invalid("policy: peers are not numbers of anybody");

@@ -28,9 +28,13 @@ std::span<const KeptCapability> guard_capabilities() {
     return kKept;
 }
 
-std::vector<KeptCapability> launcher_capabilities(bool asks_kernel) {
+std::vector<KeptCapability> launcher_capabilities(const LauncherNeeds& needs) {
     std::vector<KeptCapability> kept{{CAP_KILL, "end a program that became another user's, at its deadline"}};
-    if (asks_kernel) kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});
+    if (needs.asks_kernel) kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});
+    if (needs.takes_users) kept.push_back({CAP_SETUID, "start a program as the user of its rule"});
+    if (needs.takes_users) kept.push_back({CAP_SETGID, "and with that user's groups"});
+    if (needs.cuts_network)
+        kept.push_back({CAP_SYS_ADMIN, "start a program in a network of its own, without any"});
     return kept;
 }
 

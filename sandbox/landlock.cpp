@@ -50,12 +50,13 @@ Ruleset everything(int version) {
     return all;
 }
 
-}  // namespace
-
-Status restrict_to(std::span<const Grant> grants) {
+Result<Ruleset> all_that_is_offered() {
     const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1) return system_error("landlock: the kernel does not offer it");
-    const Ruleset refused = everything(static_cast<int>(version));
+    return everything(static_cast<int>(version));
+}
+
+Status refuse(const Ruleset& refused, std::span<const Grant> grants) {
     const UniqueFd rules(
         static_cast<int>(::syscall(SYS_landlock_create_ruleset, &refused, sizeof refused, 0)));
     if (!rules.is_open()) return system_error("landlock_create_ruleset");
@@ -69,6 +70,17 @@ Status restrict_to(std::span<const Grant> grants) {
     if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0)
         return system_error("landlock_restrict_self");
     return {};
+}
+
+}  // namespace
+
+Status restrict_to(std::span<const Grant> grants) {
+    return refuse(TRY(all_that_is_offered()), grants);
+}
+
+Status refuse_writes(std::span<const Grant> grants) {
+    const Ruleset offered = TRY(all_that_is_offered());
+    return refuse({.files = offered.files & kWriting}, grants);
 }
 
 }  // namespace sallyport::sandbox::landlock

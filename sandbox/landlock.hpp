@@ -16,6 +16,13 @@ namespace sallyport::sandbox::landlock {
 inline constexpr std::uint64_t kTruncate = std::uint64_t{1} << 14U;
 inline constexpr std::uint64_t kIoctlDev = std::uint64_t{1} << 15U;
 
+/// Whatever changes a file or what is in a directory.
+inline constexpr std::uint64_t kWriting =
+    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+    LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+    LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+    LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER | kTruncate;
+
 /// An exception from "nothing": `rights` on the open file or beneath the open directory.
 struct Grant {
     int fd;
@@ -26,5 +33,8 @@ struct Grant {
 /// `grants`. Network and scopes (signals and abstract sockets of processes outside) have no exceptions.
 /// Errors: kSystem; a kernel without Landlock is one.
 Status restrict_to(std::span<const Grant> grants);
+
+/// The same for kWriting alone: everything may be read and executed, as far as it could be before.
+Status refuse_writes(std::span<const Grant> grants);
 
 }  // namespace sallyport::sandbox::landlock

@@ -160,12 +160,36 @@ Status lockdown_planner(FdRef sys) {
     return install_filter(Process::kGuard, {});
 }
 
-Status lockdown_launcher(bool asks_kernel) {
+Status lockdown_launcher(const LauncherNeeds& needs) {
     // Capabilities: the few it uses. The bounding set stays, since a program of root starts with all of that.
-    const auto kept = ::geteuid() == 0 ? launcher_capabilities(asks_kernel) : std::vector<KeptCapability>{};
+    const auto kept = ::geteuid() == 0 ? launcher_capabilities(needs) : std::vector<KeptCapability>{};
     if (const auto dropped = keep_capabilities(kept, Bounding::kLeave); !dropped) return dropped;
     // No other process of the same user may read its memory; no core files.
     return set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
+}
+
+Status lockdown_supervisor() {
+    // Capabilities: to end what has become another user's.
+    const auto kept = ::geteuid() == 0 ? launcher_capabilities({}) : std::vector<KeptCapability>{};
+    if (const auto dropped = keep_capabilities(kept); !dropped) return dropped;
+    // No program that is ever executed gains anything.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // Files: what is open. Signals reach further than Landlock would let them, and reading is for the list of its children.
+    return landlock::refuse_writes({});
+}
+
+Status confine_program(std::span<const int> write) {
+    // Capabilities: none.
+    if (const auto dropped = keep_capabilities({}); !dropped) return dropped;
+    // By executing it gets none back, not even as root, and not by a program that is set-user-id or has some of its own.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    if (write.empty()) return {};
+    // Files: written only beneath these.
+    const UniqueFd null(::open("/dev/null", O_PATH | O_CLOEXEC));
+    if (!null.is_open()) return system_error("/dev/null");
+    std::vector<landlock::Grant> grants{{.fd = null.get(), .rights = LANDLOCK_ACCESS_FS_WRITE_FILE}};
+    for (const int directory : write) grants.push_back({.fd = directory, .rights = landlock::kWriting});
+    return landlock::refuse_writes(grants);
 }
 
 Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs) {

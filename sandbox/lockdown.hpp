@@ -99,12 +99,27 @@ std::span<const KeptCapability> guard_capabilities();
 /// Its memory is locked: what it touches stays. Errors: as above.
 Status lockdown_guard(FdRef root, FdRef sys);
 
-/// The capabilities of the launcher: CAP_KILL, and CAP_SYS_BOOT if the kernel itself may be asked to end.
-std::vector<KeptCapability> launcher_capabilities(bool asks_kernel);
+/// What the launcher's table makes necessary.
+struct LauncherNeeds {
+    bool asks_kernel = false;   // the kernel itself may be asked to end
+    bool takes_users = false;   // programs that a host starts run as a user of their rule
+    bool cuts_network = false;  // and some of them without a network
+};
+
+/// The capabilities of the launcher: CAP_KILL, and those that the needs name.
+std::vector<KeptCapability> launcher_capabilities(const LauncherNeeds& needs);
 
 /// Takes from the launcher what its programs get back when they are executed by root: capabilities but the above;
 /// not dumpable. What they would inherit is left alone: bounding set, no-new-privileges, Landlock, seccomp, limits.
-Status lockdown_launcher(bool asks_kernel);
+Status lockdown_launcher(const LauncherNeeds& needs);
+
+/// Locks down who waits for a program that a host has started, once that is on its way: CAP_KILL, no new privileges, no file that
+/// could be written but those it has open.
+Status lockdown_supervisor();
+
+/// A program that a host has started, just before it is executed, as the user that it runs as: it and all that it starts get no
+/// new privileges, of root's no capability, and write nowhere but beneath `write`, if there are any, and to /dev/null.
+Status confine_program(std::span<const int> write);
 
 /// What the inspector's children hold follows from the commands that the policy allows.
 struct InspectorNeeds {

@@ -15,7 +15,7 @@
 namespace sallyport {
 
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
-enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect };
+enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec };
 
 /// Which process makes the answer.
 enum class AnsweredBy : std::uint8_t { kWorker, kBroker, kInspector };
@@ -27,7 +27,7 @@ enum class WhileFrozen : std::uint8_t { kNo, kYes };
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
 /// What an allow rule for the command must say besides its name.
-enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes };
+enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec };
 
 /// Whether a policy can take the command away. The floor keeps a host able to find out that the agent lives.
 enum class Floor : std::uint8_t { kNo, kYes };
@@ -59,6 +59,8 @@ enum class CommandId : std::uint8_t {
     kGetFsinfo,
     kGetMemoryBlocks,
     kGetMemoryBlockInfo,
+    kExecStatus,
+    kExec,
     kGetHostName,
     kGetUsers,
     kGetTimezone,
@@ -109,6 +111,8 @@ inline constexpr std::array kCommands{
     Command{CommandId::kGetFsinfo,              "guest-get-fsinfo",            Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetMemoryBlocks,        "guest-get-memory-blocks",     Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetMemoryBlockInfo,     "guest-get-memory-block-info", Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kExecStatus,             "guest-exec-status",           Group::kExec,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kExec,                   "guest-exec",                  Group::kExec,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kExec},
     Command{CommandId::kGetHostName,            "guest-get-host-name",         Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetUsers,               "guest-get-users",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetTimezone,            "guest-get-timezone",          Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
@@ -129,6 +133,7 @@ inline constexpr std::array kGroups{
     GroupName{Group::kSync, "@sync"},   GroupName{Group::kInfo, "@info"},
     GroupName{Group::kFile, "@file"},   GroupName{Group::kFreeze, "@freeze"},
     GroupName{Group::kPower, "@power"}, GroupName{Group::kInspect, "@inspect"},
+    GroupName{Group::kExec, "@exec"},
 };
 
 constexpr bool one_row_per_command_in_order() {

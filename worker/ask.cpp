@@ -87,7 +87,8 @@ Status Ask::start(const Pending& work) {
         if (request_.file_open().has_mode())
             shorten(*request_.mutable_file_open()->mutable_mode(), kMaxOpenMode);
     }
-    if (request_.has_fsfreeze_freeze_list()) put_list_apart();
+    if (request_.has_fsfreeze_freeze_list()) put_apart(*request_.mutable_fsfreeze_freeze_list());
+    if (request_.has_exec()) put_apart(*request_.mutable_exec());
     if (!request_.has_file_write()) return send(request_);
     outgoing_ = Base64Decoder(work.data());
     outgoing_left_ = work.data_size;
@@ -97,16 +98,16 @@ Status Ask::start(const Pending& work) {
     return send_parts();
 }
 
-// A list that does not fit a frame is put into the arena.
-void Ask::put_list_apart() {
+// What does not fit a frame is put into the arena.
+void Ask::put_apart(google::protobuf::Message& message) {
     constexpr std::size_t kOthers = 64;  // what else is in the frame
-    schema::FsfreezeFreezeList& list = *request_.mutable_fsfreeze_freeze_list();
-    if (list.ByteSizeLong() <= kMaxFrame - kOthers) return;
+    if (message.ByteSizeLong() <= kMaxFrame - kOthers) return;
     std::string encoded;
-    ipc::encode(list, encoded);
-    SALLYPORT_CHECK(encoded.size() <= kMaxMountList);
-    std::memcpy(arena_.chunk(0).data(), encoded.data(), encoded.size());
-    list.Clear();
+    ipc::encode(message, encoded);
+    const auto place = arena_.extent(0, static_cast<std::uint32_t>(encoded.size()));
+    SALLYPORT_CHECK(place);
+    std::memcpy(place->data(), encoded.data(), encoded.size());
+    message.Clear();
     request_.mutable_bulk()->set_total(encoded.size());
     request_.mutable_bulk()->mutable_first()->set_size(static_cast<std::uint32_t>(encoded.size()));
 }
@@ -163,12 +164,13 @@ Result<Ask::Event> Ask::take_reply() {
     return Event::kFinished;
 }
 
-// What the inspector says and does not fit a frame, in parts.
+// What the inspector says, or a program wrote, and does not fit a frame, in parts.
 Result<Ask::Event> Ask::take_reply_part() {
-    if (reply_.has_more() == reply_.has_relayed() || !work_->request.has_inspect())
-        return failure(Errc::kInvalid, "broker: data nobody asked for");
-    if (data_.size() > kMaxInspected - whole_.size())
-        return failure(Errc::kLimit, "broker: a reply too large");
+    const bool looks = work_->request.has_inspect() && reply_.has_more() != reply_.has_relayed();
+    const bool is_output = work_->request.has_exec_status() && reply_.has_more() != reply_.has_exec_status();
+    if (!looks && !is_output) return failure(Errc::kInvalid, "broker: data nobody asked for");
+    const std::size_t most = looks ? kMaxInspected : std::size_t{2} * kMaxExecOutput;
+    if (data_.size() > most - whole_.size()) return failure(Errc::kLimit, "broker: a reply too large");
     whole_.append(reinterpret_cast<const char*>(data_.data()), data_.size());
     data_ = {};
     if (reply_.has_more()) {
@@ -176,9 +178,21 @@ Result<Ask::Event> Ask::take_reply_part() {
         return released ? Result<Event>(Event::kNothing) : std::unexpected(released.error());
     }
     if (!is_answer(*work_)) return failure(Errc::kInvalid, "broker: the answer to another question");
-    *reply_.mutable_relayed()->mutable_inspected() = std::exchange(whole_, {});
+    if (looks)
+        *reply_.mutable_relayed()->mutable_inspected() = std::exchange(whole_, {});
+    else if (const auto put = put_output(); !put)
+        return std::unexpected(put.error());
     work_ = nullptr;
     return Event::kFinished;
+}
+
+Status Ask::put_output() {
+    const std::string whole = std::exchange(whole_, {});
+    if (reply_.err_size() > whole.size()) return failure(Errc::kInvalid, "broker: a wrong size");
+    schema::ExecStatusReply& status = *reply_.mutable_exec_status();
+    if (reply_.err_size() > 0) status.set_err_data(whole.substr(0, reply_.err_size()));
+    if (reply_.err_size() < whole.size()) status.set_out_data(whole.substr(reply_.err_size()));
+    return {};
 }
 
 bool Ask::is_answer(const Pending& work) const {

@@ -63,7 +63,8 @@ private:
     Result<Event> take_reply_part();
     [[nodiscard]] bool is_answer(const Pending& work) const;
     Status take_data();
-    void put_list_apart();
+    void put_apart(google::protobuf::Message& message);
+    Status put_output();
     void fill_part(ipc::Extent& extent);
     Status send_parts();
 

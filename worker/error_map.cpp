@@ -48,6 +48,10 @@ std::string action(const ipc::Request& request) {
             return "failed to thaw file systems";
         case ipc::Request::kFstrim:
             return "failed to trim file systems";
+        case ipc::Request::kExec:
+            return "Failed to execute child process \u201C" + request.exec().path() + "\u201D";
+        case ipc::Request::kExecStatus:
+            return "failed to read what the program wrote";
         case ipc::Request::kShutdown:
             return "child process has failed to shutdown";
         case ipc::Request::kSuspendDisk:
@@ -91,6 +95,14 @@ std::string system_text(int number_of_error) {
     if (number_of_error == 0) return {};
     const char* text = ::strerrordesc_np(number_of_error);
     return ": " + (text != nullptr ? std::string(text) : "Unknown error " + number(number_of_error));
+}
+
+// As GLib has it, with what the system says in parentheses.
+std::string exec_text(const ipc::Error& error, const ipc::Request& request) {
+    const bool is_refused = error.reason() == ipc::REFUSED;
+    const std::string why = is_refused ? kNotPermitted : system_text(error.sys_errno()).substr(2);
+    const std::string denial = error.denial().empty() ? "" : " (denial " + error.denial() + ")";
+    return action(request) + " (" + why + ")" + denial;
 }
 
 std::string refusal_text(const ipc::Error& error) {
@@ -142,6 +154,8 @@ std::string bad_mode_text(const ipc::Request& request) {
 }  // namespace
 
 HostError host_error(const ipc::Error& error, const ipc::Request& request, std::string_view command) {
+    const bool is_start = request.has_exec() && (error.reason() == ipc::REFUSED || error.sys_errno() != 0);
+    if (is_start) return generic_error(exec_text(error, request));
     switch (error.reason()) {
         case ipc::DISABLED:
             return command_disabled(command);
@@ -150,6 +164,8 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
         case ipc::NOT_RECORDED:
             return generic_error(action(request) + ": the guest's audit log cannot be written");
         case ipc::BAD_HANDLE:
+            if (request.has_exec_status())
+                return generic_error("PID " + number(request.exec_status().pid()) + " does not exist");
             return generic_error("handle " + quoted(number(handle_of(request))) + " has not been found");
         case ipc::BAD_MODE:
             return generic_error(bad_mode_text(request));

@@ -45,6 +45,13 @@ void name_to_code(schema::GuestFileWhence& whence) {
     if (whence.has_name()) whence.set_code(whence.name() - schema::GuestFileWhence::SET);
 }
 
+void name_mode(schema::Exec& exec) {
+    using Capture = schema::GuestExecCaptureOutput;
+    if (!exec.has_capture_output() || exec.capture_output().has_mode()) return;
+    const bool is_all = exec.capture_output().all();
+    exec.mutable_capture_output()->set_mode(is_all ? Capture::SEPARATED : Capture::NONE);
+}
+
 std::optional<HostError> take_command(JsonDocument& document, const Members& members, Commands& commands,
                                       Pending& pending) {
     const std::string_view name = members.command->text();
@@ -71,6 +78,11 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
     if (auto refused = take_message(members.arguments, request, commands.dialect(), bulk)) return refused;
     if (pending.request.has_fsfreeze_freeze_list() && pending.request.ByteSizeLong() > kMaxMountList)
         return generic_error("Parameter 'mountpoints' is too long");
+    if (pending.request.has_exec()) {
+        name_mode(*pending.request.mutable_exec());
+        if (pending.request.exec().ByteSizeLong() > kMaxExec)
+            return generic_error("Words, environment and input of a program are longer than 1 MiB");
+    }
     pending.fate = Fate::kAsk;
     if (pending.request.has_file_seek()) name_to_code(*pending.request.mutable_file_seek()->mutable_whence());
     if (pending.request.has_file_write()) {

@@ -1,11 +1,15 @@
-// The parts of the launcher: what may be started, starting it, and the hooks around a freeze.
+// The parts of the launcher: what may be started, starting it, the hooks around a freeze, and programs that the host names.
 // Runs in:  launcher
 #pragma once
+
+#include <poll.h>
 
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/trusted_file.hpp"
+#include "broker/supervisor/supervise.hpp"
 #include "ipc/launcher.pb.h"
 #include "ipc/result.hpp"
 #include "ipc/unique_fd.hpp"
@@ -24,6 +28,9 @@ ipc::Outcome carry_out(const Job& job);
 
 /// Whether the kernel offers the action.
 bool is_offered(ipc::KernelAction action);
+
+/// Says it to the broker.
+Status tell(const ipc::LauncherReply& reply);
 
 /// INVARIANT: whatever was started for a freeze is started for the thaw, also if it failed and if the broker is gone.
 class HookPrograms {
@@ -44,6 +51,45 @@ public:
 private:
     const ipc::LauncherTable& table_;
     std::vector<std::string> started_;
+};
+
+/// Programs that the host has named: each has a supervisor, so that the launcher itself neither waits for one nor reads what it
+/// writes but to pass it on.
+class Programs {
+public:
+    explicit Programs(const ipc::LauncherTable& table);
+
+    /// Carries out an order of the broker that is about one.
+    ///
+    /// THREAT: a broker that was taken over asks for what its policy does not let it. The words are made here, of our copy of the
+    /// templates, and policy::match_exec() judges them here. Errors: kInvalid: no honest broker says that.
+    Status hear(const ipc::LauncherRequest& request);
+    /// The supervisors, to be waited for.
+    void add_to(std::vector<pollfd>& wanted) const;
+    /// Passes on what those say that are ready. Errors: those of tell(); kInvalid if one breaks its contract.
+    Status hear_supervisors(const std::vector<pollfd>& ready);
+
+private:
+    struct Program {
+        std::uint64_t number = 0;
+        std::uint32_t by = 0;  // template
+        UniqueFd socket;       // its supervisor's; not open: nothing is left of it
+        UniqueFd memory;       // what it wrote; not open: nobody wants that any more
+        ipc::ExecEnded ended;
+    };
+    Status take_part(const ipc::ExecPart& part);
+    Status start(const ipc::ExecOrder& order);
+    Status give_output(const ipc::ExecTake& take);
+    Status drop(std::uint64_t number);
+    Status hear_one(Program& program);
+    Program* find(std::uint64_t number);
+    [[nodiscard]] bool has_room_for(std::uint32_t by) const;
+
+    const ipc::LauncherTable& table_;
+    ExpiryClock clock_;
+    std::string order_;  // the parts that have come
+    std::uint64_t last_ = 0;
+    std::vector<Program> programs_;
 };
 
 }  // namespace sallyport::launcher

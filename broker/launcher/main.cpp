@@ -1,6 +1,6 @@
 // The launcher: the only process that starts programs, and only those of its table.
 // Runs in:  launcher
-// Input:    before the broker's lockdown the table, on descriptor 3; afterwards row numbers from there
+// Input:    before the broker's lockdown the table, on descriptor 3; afterwards row numbers from there, and orders for programs
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -25,20 +25,12 @@ using Words = google::protobuf::RepeatedPtrField<std::string>;
 Result<bool> receive(google::protobuf::MessageLite& message, std::size_t limit) {
     ipc::Frame frame;
     std::string scratch;
-    pollfd wanted{.fd = kControl, .events = POLLIN, .revents = 0};
-    if (::poll(&wanted, 1, -1) < 0 && errno != EINTR) return system_error("poll");
     const auto got = ipc::receive(FdRef(kControl), frame);
     if (!got || !*got) return got;
     if (frame.bytes.size() > limit) return failure(Errc::kInvalid, "not a request");
     if (const auto decoded = ipc::decode(frame.bytes, message, scratch); !decoded)
         return std::unexpected(decoded.error());
     return true;
-}
-
-Status send(const ipc::LauncherReply& reply) {
-    std::string bytes;
-    ipc::encode(reply, bytes);
-    return ipc::send(FdRef(kControl), bytes, ipc::WhenFull::kWait);
 }
 
 ipc::Outcome start(const Words& words, const ipc::LauncherTable& table) {
@@ -77,16 +69,20 @@ ipc::Outcome carry_out_row(const ipc::LauncherRow& row, const ipc::LauncherTable
     return last;
 }
 
+Checked<void> check_program(const std::string& path) {
+    const auto opened = open_trusted(path);
+    if (opened || opened.error().error.sys_errno == ENOENT) return {};
+    return std::unexpected(opened.error());
+}
+
 // What is there must be safe to start; what is not there is left out when its turn comes.
 Checked<void> check_table(const ipc::LauncherTable& table, const HookPrograms& own) {
     for (const ipc::LauncherRow& row : table.rows())
         for (const ipc::Attempt& attempt : row.attempts())
-            for (const Words* words : {&attempt.probe(), &attempt.program()}) {
-                if (words->empty()) continue;
-                const auto opened = open_trusted(words->Get(0));
-                if (!opened && opened.error().error.sys_errno != ENOENT)
-                    return std::unexpected(opened.error());
-            }
+            for (const Words* words : {&attempt.probe(), &attempt.program()})
+                if (!words->empty()) TRY(check_program(words->Get(0)));
+    for (const ipc::ExecTemplate& one : table.exec())
+        if (!one.program().empty()) TRY(check_program(one.program()));
     for (const std::string& hook : TRY(own.list())) TRY(open_trusted(hook));
     return {};
 }
@@ -103,18 +99,38 @@ Result<ipc::Outcome> answer(const ipc::LauncherRequest& request, const ipc::Laun
     return failure(Errc::kInvalid, "no such row");
 }
 
-Status serve(const ipc::LauncherTable& table, HookPrograms& hooks) {
+bool is_about_program(const ipc::LauncherRequest& request) {
+    return request.has_exec_part() || request.has_exec_take() ||
+           request.op_case() == ipc::LauncherRequest::kExecDrop;
+}
+
+// Only a table with programs of the host's makes a request longer than a number.
+Status hear_broker(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs) {
+    ipc::LauncherRequest request;
+    if (!TRY(receive(request, table.exec().empty() ? kMaxLauncherRequest : kMaxFrame))) return {};
+    if (is_about_program(request)) return programs.hear(request);
+    ipc::LauncherReply reply;
+    *reply.mutable_outcome() = TRY(answer(request, table, hooks));
+    return tell(reply);
+}
+
+Status serve(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs) {
+    std::vector<pollfd> wanted;
     for (;;) {
-        ipc::LauncherRequest request;
-        const auto got = receive(request, kMaxLauncherRequest);
-        if (!got) return std::unexpected(got.error());
-        if (!*got) continue;
-        const auto outcome = answer(request, table, hooks);
-        if (!outcome) return std::unexpected(outcome.error());
-        ipc::LauncherReply reply;
-        *reply.mutable_outcome() = *outcome;
-        if (const auto sent = send(reply); !sent) return sent;
+        wanted.assign(1, {.fd = kControl, .events = POLLIN, .revents = 0});
+        programs.add_to(wanted);
+        if (::poll(wanted.data(), wanted.size(), -1) < 0) {
+            if (errno == EINTR) continue;
+            return system_error("poll");
+        }
+        TRY(programs.hear_supervisors(wanted));
+        if (wanted.front().revents != 0) TRY(hear_broker(table, hooks, programs));
     }
+}
+
+bool wait_for_table(ipc::LauncherTable& table) {
+    pollfd wanted{.fd = kControl, .events = POLLIN, .revents = 0};
+    return ::poll(&wanted, 1, -1) == 1 && receive(table, kMaxFrame).value_or(false);
 }
 
 int run() {
@@ -125,24 +141,34 @@ int run() {
     for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, number);
     if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return 1;
     ipc::LauncherTable table;
-    const auto got = receive(table, kMaxFrame);
-    if (!got || !*got) return 1;
+    if (!wait_for_table(table)) return 1;
     HookPrograms hooks(table);
     if (const auto checked = check_table(table, hooks); !checked) {
         ::dprintf(STDERR_FILENO, "sallyport-launcher: a program or hook of the policy: %s\n",
                   text_of(checked.error()).c_str());
         return 1;
     }
-    if (const auto locked = sandbox::lockdown_launcher(table.asks_kernel()); !locked) return 1;
+    const sandbox::LauncherNeeds needs{.asks_kernel = table.asks_kernel(),
+                                       .takes_users = table.takes_users(),
+                                       .cuts_network = table.cuts_network()};
+    if (const auto locked = sandbox::lockdown_launcher(needs); !locked) return 1;
     ipc::LauncherReply ready;
     ready.mutable_launcher_ready();
-    if (const auto sent = send(ready); !sent) return 1;
-    const auto ended = serve(table, hooks);
+    if (const auto sent = tell(ready); !sent) return 1;
+    Programs programs(table);
+    const auto ended = serve(table, hooks, programs);
     if (hooks.is_thaw_owed()) hooks.thaw();
     return ended.error().code == Errc::kClosed ? 0 : 1;
 }
 
 }  // namespace
+
+Status tell(const ipc::LauncherReply& reply) {
+    std::string bytes;
+    ipc::encode(reply, bytes);
+    return ipc::send(FdRef(kControl), bytes, ipc::WhenFull::kWait);
+}
+
 }  // namespace sallyport::launcher
 
 int main() {

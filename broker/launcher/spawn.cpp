@@ -7,7 +7,6 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sys/reboot.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,15 +15,16 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 
 namespace sallyport::launcher {
+
+using supervisor::now_ms;
+using supervisor::take_usual_state;
 
 namespace {
 
 constexpr std::size_t kMostOutput = 2048;
 constexpr const char* kPowerState = "/sys/power/state";
-constexpr rlim_t kFewFiles = 1024;  // what programs expect; the broker has raised its own limit
 
 struct KernelRow {
     ipc::KernelAction action;
@@ -76,22 +76,9 @@ int become(const Job& job, FdRef program, FdRef output) {
     if (::setsid() < 0 || ::dup2(null.get(), 0) < 0 || ::dup2(output.get(), 1) < 0 ||
         ::dup2(output.get(), 2) < 0 || ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
         return errno;
-    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-    sigset_t none;
-    ::sigemptyset(&none);
-    rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > kFewFiles) files.rlim_cur = kFewFiles;
-    ::umask(022);
-    if (::setrlimit(RLIMIT_NOFILE, &files) != 0 || ::chdir("/") != 0 ||
-        ::sigprocmask(SIG_SETMASK, &none, nullptr) != 0)
-        return errno;
+    if (const int error = take_usual_state(); error != 0) return error;
+    if (::chdir("/") != 0) return errno;
     return job.words.empty() ? ask_kernel(job.kernel) : execute(program, job.words);
-}
-
-std::int64_t now_ms() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
 // Takes output until the child ends; false at the deadline. What is beyond the limit is thrown away.

@@ -77,11 +77,12 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
+    const UniqueFd groups = TRY(open_of_admin("/etc/group", 0));
     std::string compiled =
         TRY(run_tool({.input = options.policy(),
                       .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd",
-                                    "3", "--passwd-fd", "5"},
-                      .descriptors = {file, users}}));
+                                    "3", "--passwd-fd", "5", "--group-fd", "6"},
+                      .descriptors = {file, users, groups}}));
     policy::Policy policy = TRY(about(options.policy(), broker::load_policy(compiled, options)));
     return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};
 }

@@ -87,6 +87,15 @@ Result<std::vector<policy::Grant>> unseen_of(std::string_view said, const policy
     return unseen;
 }
 
+// What a host may have started. The launcher decides about that once more, by the latest time that is known.
+void add_programs(const policy::Policy& policy, policy::WallTime floor, ipc::LauncherTable& table) {
+    *table.mutable_exec() = policy::exec_templates(policy);
+    table.set_floor(floor);
+    table.set_takes_users(!table.exec().empty());
+    for (const ipc::ExecTemplate& one : table.exec())
+        if (one.confine().no_network()) table.set_cuts_network(true);
+}
+
 }  // namespace
 
 Checked<Guard> start_guard(const policy::Policy& policy, FdRef state) {
@@ -135,16 +144,20 @@ Checked<UniqueFd> start_nursery() {
     return std::move(nursery.socket);
 }
 
-Checked<UniqueFd> start_launcher(const policy::Policy& policy) {
+Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor) {
     ipc::LauncherTable table = broker::power_rows(policy);
     for (const std::size_t at : policy::freeze_rules(policy))
         if (const std::string& hooks = policy.rules[at].hooks; !hooks.empty() && table.hooks().empty())
             table.add_hooks(hooks);
     table.set_hook_deadline_ms(kHookDeadlineMs);
-    if (table.rows().empty() && table.hooks().empty()) return UniqueFd();
+    add_programs(policy, floor, table);
+    if (table.rows().empty() && table.hooks().empty() && table.exec().empty()) return UniqueFd();
     Running launcher = TRY(start(kLauncher, {}));
     TRY(of(kLauncher, broker::tell_launcher(launcher.socket, table)));
-    TRY(prove(kLauncher, launcher, bits_of(sandbox::launcher_capabilities(table.asks_kernel()))));
+    TRY(prove(kLauncher, launcher,
+              bits_of(sandbox::launcher_capabilities({.asks_kernel = table.asks_kernel(),
+                                                      .takes_users = table.takes_users(),
+                                                      .cuts_network = table.cuts_network()}))));
     return std::move(launcher.socket);
 }
 

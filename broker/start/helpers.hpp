@@ -48,8 +48,8 @@ Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
 /// The nursery, and a rehearsal worker.
 Checked<UniqueFd> start_nursery();
 
-/// The launcher, if the policy names something that may be started.
-Checked<UniqueFd> start_launcher(const policy::Policy& policy);
+/// The launcher, if the policy names something that may be started. `floor`: the latest time that is known.
+Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor);
 
 /// The inspector, if the policy allows a command that it answers.
 Checked<UniqueFd> start_inspector(const policy::Policy& policy);

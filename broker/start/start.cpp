@@ -180,7 +180,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     outfit.add(Handover::NOTIFY, TRY(connect_to_manager()));
     outfit.channel = TRY(about(options.path(), open_channel(options)));
     outfit.add(Handover::NURSERY, TRY(start_nursery()));
-    outfit.add(Handover::LAUNCHER, TRY(start_launcher(policy)));
+    outfit.add(Handover::LAUNCHER, TRY(start_launcher(policy, floor)));
     outfit.add(Handover::INSPECTOR, TRY(start_inspector(policy)));
     const FilesTerms terms{.policy = policy,
                            .compiled = read.compiled,

@@ -66,6 +66,29 @@ std::string words_of(const ipc::FreezeSelection& selection) {
     return text + " (thawed after " + std::to_string(selection.max_frozen_ms()) + " ms at the latest)";
 }
 
+std::string summary_of(const ipc::ExecWord& word) {
+    switch (word.kind_case()) {
+        case ipc::ExecWord::kText:
+            return compile::quoted(word.text());
+        case ipc::ExecWord::kOneOf:
+            return "one of " + std::to_string(word.one_of().text_size());
+        case ipc::ExecWord::kNumber:
+            return std::to_string(word.number().least()) + ".." + std::to_string(word.number().most());
+        case ipc::ExecWord::kUnder:
+            return "under " + compile::quoted(word.under());
+        default:
+            return "name of " + std::to_string(word.name());
+    }
+}
+
+std::string summary_of(const ipc::ExecTemplate& one) {
+    std::string text = "        starts: ";
+    text += one.program().empty() ? "any program" : compile::printable(one.program());
+    if (one.any_args()) text += " any words";
+    for (const ipc::ExecWord& word : one.args()) text += " " + summary_of(word);
+    return text + " (as user " + std::to_string(one.uid()) + ")\n";
+}
+
 std::string summary_of(const Rule& rule) {
     std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
                        rule.where + ")\n";
@@ -75,6 +98,7 @@ std::string summary_of(const Rule& rule) {
     if (rule.freeze) text += "        freezes:" + words_of(*rule.freeze) + "\n";
     if (rule.modes.any()) text += "        modes:" + words_of(rule.modes) + "\n";
     if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
+    for (const ipc::ExecTemplate& one : rule.exec) text += summary_of(one);
     if (rule.reply) {
         for (const std::string& name : rule.reply->interfaces())
             text += "        shows interface: " + compile::printable(name) + "\n";
@@ -157,6 +181,24 @@ std::string warn_of_following(const Policy& policy, const Rule& rule) {
         "leads the host to every file that the policy allows and no deny rule names");
 }
 
+// Of what a host may start, what makes it as good as root, or as the user.
+std::string warn_of_exec(const Rule& rule, const ipc::ExecTemplate& one) {
+    const std::string user = one.uid() == 0 ? "root" : "user " + std::to_string(one.uid());
+    if (one.program().empty())
+        return warning(rule, "the host can start any program: it is " + user + " in this guest");
+    std::string text;
+    const std::string shown = "'" + compile::printable(one.program()) + "' ";
+    if (one.any_args())
+        text += warning(rule, shown + "takes any words: what it can do with them, the host can, as " + user);
+    if (one.any_env())
+        text +=
+            warning(rule, shown + "takes any environment: by LD_PRELOAD and the like the host is " + user);
+    struct stat status{};
+    if (::stat(one.program().c_str(), &status) != 0)
+        text += warning(rule, "program " + shown + "cannot be looked at: " + std::strerror(errno));
+    return text;
+}
+
 std::string warnings_of(const Policy& policy, WallTime now) {
     std::string text;
     for (const Rule& rule : policy.rules) {
@@ -166,6 +208,7 @@ std::string warnings_of(const Policy& policy, WallTime now) {
         if (rule.effect == Effect::kDeny) continue;
         text += warn_of_following(policy, rule);
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
+        for (const ipc::ExecTemplate& one : rule.exec) text += warn_of_exec(rule, one);
         if (!rule.freeze) continue;
         for (const std::string& point : rule.freeze->mounts()) text += warn_of_mount(rule, point);
     }

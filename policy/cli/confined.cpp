@@ -19,6 +19,7 @@ namespace sallyport::policy::cli {
 namespace {
 
 constexpr const char* kPasswdPath = "/etc/passwd";
+constexpr const char* kGroupPath = "/etc/group";
 constexpr std::size_t kMaxPasswdSize = std::size_t{16} << 20U;
 
 int fail(std::string_view name, const Error& error) {
@@ -51,7 +52,15 @@ std::optional<CompilerInput> open_input(const std::string& policy_path) {
         complain(describe(kPasswdPath, passwd.error()));
         return std::nullopt;
     }
-    return CompilerInput{.policy = *std::move(policy), .passwd = *std::move(passwd), .name = policy_path};
+    auto group = open_to_read(kGroupPath);
+    if (!group) {
+        complain(describe(kGroupPath, group.error()));
+        return std::nullopt;
+    }
+    return CompilerInput{.policy = *std::move(policy),
+                         .passwd = *std::move(passwd),
+                         .group = *std::move(group),
+                         .name = policy_path};
 }
 
 int compile_here(const CompilerInput& input, FdRef output) {
@@ -60,7 +69,10 @@ int compile_here(const CompilerInput& input, FdRef output) {
     if (!text) return fail(input.name, text.error());
     const auto passwd = read_all(input.passwd, kMaxPasswdSize);
     if (!passwd) return fail(kPasswdPath, passwd.error());
-    const auto compiled = compile::compile_policy({.text = *text, .name = input.name, .passwd = *passwd});
+    const auto group = read_all(input.group, kMaxPasswdSize);
+    if (!group) return fail(kGroupPath, group.error());
+    const auto compiled =
+        compile::compile_policy({.text = *text, .name = input.name, .passwd = *passwd, .group = *group});
     if (!compiled) {
         complain(compiled.error());
         return kFailure;

@@ -15,10 +15,11 @@ namespace sallyport::policy::cli {
 struct CompilerInput {
     UniqueFd policy;
     UniqueFd passwd;
+    UniqueFd group;
     std::string name;  // of the policy, as it is shown
 };
 
-/// Opens a policy by its path, and /etc/passwd. Complains and gives nothing if that fails.
+/// Opens a policy by its path, /etc/passwd and /etc/group. Complains and gives nothing if that fails.
 std::optional<CompilerInput> open_input(const std::string& policy_path);
 
 /// Locks this process down, compiles and writes the compiled form to `output`. Gives the exit status; the

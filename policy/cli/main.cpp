@@ -41,8 +41,9 @@ Run declare_compile(CLI::App& command) {
     auto* output_fd = command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to");
     auto* passwd_fd =
         command.add_option("--passwd-fd", arguments->passwd_fd, "Open descriptor of /etc/passwd");
-    for (auto* option : {input_fd, output_fd, passwd_fd}) option->check(CLI::NonNegativeNumber);
-    for (auto* option : {name, output_fd, passwd_fd}) {
+    auto* group_fd = command.add_option("--group-fd", arguments->group_fd, "Open descriptor of /etc/group");
+    for (auto* option : {input_fd, output_fd, passwd_fd, group_fd}) option->check(CLI::NonNegativeNumber);
+    for (auto* option : {name, output_fd, passwd_fd, group_fd}) {
         input_fd->needs(option);
         option->needs(input_fd);
     }

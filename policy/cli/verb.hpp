@@ -22,6 +22,7 @@ struct CompileArguments {
     int input_fd = -1;
     int output_fd = -1;
     int passwd_fd = -1;
+    int group_fd = -1;
 };
 
 struct ServiceArguments {

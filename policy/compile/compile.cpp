@@ -84,7 +84,7 @@ std::vector<Word> include_words(Reader& reader, const toml::table& document) {
 class Compiler {
 public:
     explicit Compiler(const Source& source)
-        : source_(source), problems_(source.name), passwd_(source.passwd) {
+        : source_(source), problems_(source.name), passwd_(source.passwd, source.group) {
         SHA256Init(&digest_);
     }
 

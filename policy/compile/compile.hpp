@@ -13,8 +13,9 @@ namespace sallyport::policy::compile {
 
 struct Source {
     std::string_view text;
-    std::string_view name;    // shown as the file's name
-    std::string_view passwd;  // the text of /etc/passwd
+    std::string_view name;        // shown as the file's name
+    std::string_view passwd;      // the text of /etc/passwd
+    std::string_view group = {};  // and of /etc/group
 };
 
 /// The compiled policy, which policy::load() accepts, or every error found, one line each.

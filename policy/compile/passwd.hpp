@@ -1,6 +1,6 @@
-// User names, from the text of /etc/passwd.
+// Users and their groups, from the texts of /etc/passwd and /etc/group.
 // Runs in:  the policy tool, after lockdown_compiler()
-// Input:    the file's text, opened before: getpwnam() would need files, sockets and modules inside the
+// Input:    the files' texts, opened before: getpwnam() would need files, sockets and modules inside the
 // sandbox
 #pragma once
 
@@ -14,15 +14,28 @@ namespace sallyport::policy::compile {
 
 class Passwd {
 public:
-    /// Lines that are not of the form name:password:uid:... are skipped, as the C library does. `text` must
-    /// outlive this.
-    explicit Passwd(std::string_view text);
+    /// Lines that are not of the form name:password:uid:... are skipped, as the C library does. The
+    /// texts must outlive this.
+    explicit Passwd(std::string_view text, std::string_view groups = {});
 
     [[nodiscard]] std::optional<std::uint32_t> find(std::string_view name) const;
     [[nodiscard]] std::vector<std::string_view> names() const;
 
+    /// What a process of the user is: its own group, and all that it is a member of, ascending.
+    struct Ids {
+        std::uint32_t uid = 0;
+        std::uint32_t gid = 0;
+        std::vector<std::uint32_t> groups;
+    };
+    [[nodiscard]] std::optional<Ids> ids_of(std::string_view name) const;
+
 private:
-    std::map<std::string_view, std::uint32_t> users_;
+    struct User {
+        std::uint32_t uid = 0;
+        std::optional<std::uint32_t> gid;
+    };
+    std::map<std::string_view, User> users_;
+    std::string_view groups_;
 };
 
 }  // namespace sallyport::policy::compile

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ipc/limits.hpp"
+#include "policy/compile/exec_rule.hpp"
 #include "policy/compile/file_rule.hpp"
 #include "policy/compile/freeze_rule.hpp"
 #include "policy/compile/power_rule.hpp"
@@ -18,8 +19,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> kKeys{"id",     "why",    "commands", "files",  "modes",
-                                                "method", "freeze", "reply",    "expires"};
+constexpr std::array<std::string_view, 10> kKeys{"id",     "why",    "commands", "files", "modes",
+                                                 "method", "freeze", "reply",    "exec",  "expires"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -123,6 +124,8 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     } else if (const auto words = reader.words(rule, "commands")) {
         for (const Word& word : *words) set |= commands_of(reader, word, is_allow);
     }
+    // Who may start a program may ask how it ended: every client of the one uses the other.
+    if (is_allow && set.has(CommandId::kExec)) set.add(CommandId::kExecStatus);
     for (const Command& row : kCommands)
         if (set.has(row.id)) to.add_commands(static_cast<std::uint32_t>(row.id));
     if (set.is_empty()) return;
@@ -173,6 +176,7 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     CommandSet commands;
     for (const std::uint32_t number : to.commands()) commands.add(static_cast<CommandId>(number));
     read_reply(context.reader, rule, commands, to);
+    read_exec(context.reader, context.passwd, rule, to);
     read_expires(context.reader, rule, to);
 }
 

@@ -34,7 +34,7 @@ std::size_t distance(std::string_view from, std::string_view to) {
     return cost[from.size()][to.size()];
 }
 
-/// How far off a word may be. What both begin with does not count: "guest-exec" is not meant as "guest-sync".
+/// How far off a word may be. What both begin with does not count: "guest-exit" is not meant as "guest-sync".
 bool is_near(std::string_view word, std::string_view known) {
     const auto parted = std::ranges::mismatch(word, known);
     const auto shared = static_cast<std::size_t>(parted.in1 - word.begin());

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 
@@ -297,6 +298,179 @@ TEST(LauncherRequests, AnythingButARowOfTheTableEndsItAndStartsNothing) {
         EXPECT_EQ(launcher.close(), 1);
     }
     EXPECT_EQ(safe.calls(), "");
+}
+
+// A broker that was taken over, and programs that the host names.
+class ProgramOrders : public testing::Test {
+protected:
+    ipc::LauncherTable table() {
+        safe_.script("program", "[ \"$1\" = wait ] && sleep 1000; :");
+        ipc::LauncherTable table;
+        ipc::ExecTemplate& one = *table.add_exec();
+        one.set_program(safe_.path("program"));
+        one.add_args()->mutable_one_of()->add_text("wait");
+        one.mutable_args(0)->mutable_one_of()->add_text("go");
+        one.add_args()->mutable_number()->set_most(3);
+        one.add_groups(0);
+        one.set_output(100);
+        one.set_max_runtime_ms(60'000);
+        one.set_concurrent(1);
+        *table.add_exec() = one;
+        table.mutable_exec(1)->set_expires(1);
+        table.set_takes_users(true);
+        return table;
+    }
+    static ipc::ExecOrder order(std::uint64_t number, const std::vector<std::string>& values) {
+        ipc::ExecOrder order;
+        order.set_number(number);
+        for (const std::string& value : values) order.add_values(value);
+        order.set_capture(ipc::ExecOrder::SEPARATED);
+        return order;
+    }
+    static ipc::LauncherRequest part(const ipc::ExecOrder& order) {
+        ipc::LauncherRequest request;
+        request.mutable_exec_part()->set_data(order.SerializeAsString());
+        request.mutable_exec_part()->set_last(true);
+        return request;
+    }
+    void expect_end(const ipc::LauncherRequest& request) {
+        Launcher launcher(table_);
+        ASSERT_TRUE(launcher.is_ready());
+        launcher.tell(request);
+        ipc::LauncherReply reply;
+        EXPECT_FALSE(launcher.hear(reply)) << reply.op_case();
+        EXPECT_EQ(launcher.close(), 1);
+        EXPECT_EQ(safe_.calls(), "");
+    }
+    const Safe safe_;
+    const ipc::LauncherTable table_ = table();
+};
+
+TEST_F(ProgramOrders, ThatTheTableCoversIsCarriedOut) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.tell(part(order(5, {"go", "3"})));
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.has_exec_started());
+    EXPECT_EQ(reply.exec_started().sys_errno(), 0);
+    ASSERT_TRUE(launcher.hear(reply) && reply.has_exec_ended());
+    EXPECT_EQ(reply.exec_ended().number(), 5U);
+    EXPECT_TRUE(reply.exec_ended().gone());
+    EXPECT_EQ(safe_.calls(), "program go 3\n");
+}
+
+TEST_F(ProgramOrders, ThatTheTableDoesNotCoverEndItAndStartNothing) {
+    for (const std::vector<std::string>& values : {std::vector<std::string>{},
+                                                   {"go"},
+                                                   {"go", "3", "3"},
+                                                   {"go", "4"},
+                                                   {"go", "-1"},
+                                                   {"go", "03"},
+                                                   {"stop", "3"},
+                                                   {"3", "go"},
+                                                   {"go\n", "3"},
+                                                   {"go", std::string("3\0", 2)},
+                                                   {"", ""}})
+        expect_end(part(order(5, values)));
+    auto one = order(0, {"go", "3"});
+    expect_end(part(one));
+    one.set_number(5);
+    for (const std::uint32_t number : {2U, 3U, 0xFFFFFFFFU}) {
+        one.set_template_(number);
+        expect_end(part(one));
+    }
+    one = order(5, {"go", "3"});
+    one.set_program("/bin/sh");
+    expect_end(part(one));
+    one = order(5, {"go", "3"});
+    one.set_input("x");
+    expect_end(part(one));
+    one = order(5, {"go", "3"});
+    one.add_env("A=1");
+    expect_end(part(one));
+    one.set_has_env(true);
+    expect_end(part(one));
+    one = order(5, {"go", "3"});
+    for (const int capture : {0, 6, 99}) {
+        one.set_capture(static_cast<ipc::ExecOrder::Capture>(capture));
+        expect_end(part(one));
+    }
+}
+
+TEST_F(ProgramOrders, ThatAreNoneEndIt) {
+    ipc::LauncherRequest request;
+    request.mutable_exec_part()->set_data("/bin/sh");
+    request.mutable_exec_part()->set_last(true);
+    expect_end(request);
+    request.mutable_exec_part()->set_data(order(5, {"go", "3"}).SerializeAsString() + "\x48\x01");
+    expect_end(request);
+    request.mutable_exec_take()->set_number(5);
+    expect_end(request);
+}
+
+TEST_F(ProgramOrders, BeyondTheirSizeEndIt) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    ipc::LauncherRequest request;
+    request.mutable_exec_part()->set_data(std::string(60'000, 'x'));
+    ipc::LauncherReply reply;
+    int taken = 0;
+    for (launcher.tell(request); launcher.hear(reply) && reply.has_exec_more() && taken < 100; ++taken)
+        launcher.tell(request);
+    EXPECT_GT(taken, 15);
+    EXPECT_LT(taken, 20);
+    EXPECT_EQ(launcher.close(), 1);
+}
+
+TEST_F(ProgramOrders, OfARuleThatHasExpiredAreToldSo) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    auto one = order(5, {"go", "3"});
+    one.set_template_(1);
+    launcher.tell(part(one));
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.has_exec_started());
+    EXPECT_EQ(reply.exec_started().sys_errno(), EPERM);
+    EXPECT_EQ(safe_.calls(), "");
+}
+
+TEST_F(ProgramOrders, MoreAtATimeThanTheTemplateAcceptsEndItAndWhatRuns) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.tell(part(order(5, {"wait", "1"})));
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.has_exec_started());
+    launcher.tell(part(order(6, {"go", "1"})));
+    EXPECT_FALSE(launcher.hear(reply));
+    EXPECT_EQ(launcher.close(), 1);
+    EXPECT_EQ(safe_.calls().find("go"), std::string::npos);
+}
+
+TEST_F(ProgramOrders, NumberThatWasUsedEndsIt) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.tell(part(order(5, {"go", "3"})));
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.exec_started().sys_errno() == 0);
+    ASSERT_TRUE(launcher.hear(reply) && reply.exec_ended().gone());
+    launcher.tell(part(order(5, {"go", "3"})));
+    EXPECT_FALSE(launcher.hear(reply));
+    EXPECT_EQ(launcher.close(), 1);
+    EXPECT_EQ(safe_.calls(), "program go 3\n");
+}
+
+TEST_F(ProgramOrders, OutputBeyondTheEndEndsIt) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.tell(part(order(5, {"go", "3"})));
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.exec_started().sys_errno() == 0);
+    ASSERT_TRUE(launcher.hear(reply) && reply.exec_ended().gone());
+    ipc::LauncherRequest take;
+    take.mutable_exec_take()->set_number(5);
+    launcher.tell(take);
+    EXPECT_FALSE(launcher.hear(reply)) << "it wrote nothing";
+    EXPECT_EQ(launcher.close(), 1);
 }
 
 }  // namespace

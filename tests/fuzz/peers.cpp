@@ -143,6 +143,13 @@ void PlayedLauncher::take_orders() {
     }
 }
 
+std::optional<ipc::LauncherRequest> PlayedLauncher::next_order() {
+    if (orders_.empty()) return std::nullopt;
+    auto order = std::move(orders_.front());
+    orders_.pop_front();
+    return order;
+}
+
 void PlayedLauncher::act(Draw& draw) {
     if (orders_.empty()) return;
     orders_.pop_front();

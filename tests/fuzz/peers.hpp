@@ -68,6 +68,8 @@ public:
     void take_orders();
     [[nodiscard]] bool is_busy() const { return !orders_.empty(); }
     void act(Draw& draw);
+    /// The next order, for whoever plays it himself.
+    std::optional<ipc::LauncherRequest> next_order();
 
 private:
     std::deque<ipc::LauncherRequest> orders_;

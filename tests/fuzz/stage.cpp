@@ -85,6 +85,15 @@ policy::Policy make_policy(Stage::Terms terms) {
         if (row.group == Group::kFreeze) freeze.commands.add(row.id);
         const bool is_rest = row.group == Group::kPower || row.group == Group::kInspect;
         if (is_rest && row.id != CommandId::kGetLoad) rest.commands.add(row.id);
+        if (terms.has_programs && row.group == Group::kExec) rest.commands.add(row.id);
+    }
+    if (terms.has_programs) {
+        ipc::ExecTemplate& program = rest.exec.emplace_back();
+        program.set_program("/program");
+        program.set_any_args(true);
+        program.set_output(100'000);
+        program.set_max_runtime_ms(1000);
+        program.set_concurrent(2);
     }
     policy.rules = {work, denied, freeze, rest};
     policy.digest = std::string(32, 'd');
@@ -136,6 +145,7 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     service_->session.files_hand = broker::FilesHand(files.connect());
     service_->launcher = launcher.connect();
     service_->nursery = nursery_.connect();
+    service_->session.programs.templates = policy::exec_templates(policy_);
     auto host = ipc::socket_pair();
     promise(host.has_value(), "a socket pair can be made");
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;

@@ -15,8 +15,9 @@ namespace sallyport::fuzz {
 class Stage {
 public:
     struct Terms {
-        bool has_hooks = false;  // the freeze rule names programs
-        bool goes_on = false;    // the policy has that carried out which cannot be recorded
+        bool has_hooks = false;     // the freeze rule names programs
+        bool goes_on = false;       // the policy has that carried out which cannot be recorded
+        bool has_programs = false;  // a rule lets the host start one
     };
     /// Starts the broker and its first worker.
     explicit Stage(Terms terms);

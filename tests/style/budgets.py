@@ -31,6 +31,10 @@ import tree
 # parent, the clerks and their start (620 lines, 60 of them needs.* from table.*); broker/ its end of it: clerks and deadlines (310), requests
 # that wait for a clerk (290, and 15 so that what was given up touches neither arena nor file any more), what can be done with an open file without waiting (110), one more process to start and prove. The time by which rules
 # expire is in base/ (70), and is kept by the recorder (60). sandbox/ has one more lockdown, of two kinds of process, and their table (130).
+# Programs that a host names (guest-exec) took: 300 of policy/, the decision, which broker and launcher share, and the check of what the compiler
+# wrote; 270 of launcher/, orders in parts, the same decision, supervisors; supervisor/, a process for each program, which keeps its output, kills
+# what it leaves behind and takes its user and bounds; 560 of broker/, two answers, and the programs that run or wait to be asked for; 60 of
+# sandbox/, the confinement of supervisor and program; 20 of ipc/, bounds.
 # start/ runs with privilege and hears no host; broker/ hears the worker and holds no right. That they are two programs took 290 lines:
 # what is handed over, on both sides, the table of processes, two mains. The calls that start and connect are gone from the broker for them.
 FOLDER_LINES = {"base": 290, "broker/freeze_plan": 380, "broker/guard": 1705, "broker/launcher": 490, "broker/files": 1800, "broker/recorder": 745, "broker/start": 1700, "broker": 4530,

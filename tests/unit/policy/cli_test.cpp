@@ -73,8 +73,9 @@ Outcome run(std::vector<std::string> arguments, std::string_view input = "",
             .result = text_of(files[4])};
 }
 
-const std::vector<std::string> kCompile{"compile",     "--input-fd", "3",           "--name", "/etc/p.toml",
-                                        "--passwd-fd", "4",          "--output-fd", "5"};
+const std::vector<std::string> kCompile{"compile",     "--input-fd",  "3", "--name",
+                                        "/etc/p.toml", "--passwd-fd", "4", "--group-fd",
+                                        "4",           "--output-fd", "5"};
 
 TEST(ToolCompile, WritesWhatTheBrokerLoads) {
     const Outcome outcome = run(kCompile, "schema = 1\ninclude = \"profile:compat\"\n");
@@ -358,9 +359,10 @@ TEST(ToolUsage, WrongCommandLineIsItsOwnStatus) {
     EXPECT_EQ(run({"chekc", "x"}).status, 2);
     EXPECT_EQ(run({"compile"}).status, 2);
     EXPECT_EQ(run({"compile", "--input-fd", "3"}).status, 2);
-    EXPECT_EQ(
-        run({"compile", "--input-fd", "-3", "--name", "x", "--passwd-fd", "4", "--output-fd", "5"}).status,
-        2);
+    EXPECT_EQ(run({"compile", "--input-fd", "-3", "--name", "x", "--passwd-fd", "4", "--group-fd", "4",
+                   "--output-fd", "5"})
+                  .status,
+              2);
     EXPECT_EQ(run({"--help"}).status, 0);
 }
 

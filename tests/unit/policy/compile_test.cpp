@@ -340,7 +340,7 @@ INSTANTIATE_TEST_SUITE_P(Rule, CompileRefuses, testing::Values(
     Mistake{"CommandAsNumber",   rule_with("commands = [\"@sync\", 1]"), "4:22: error: 'commands' must be a list of strings, not an integer"},
     Mistake{"CommandTwice",      rule_with("commands = [\"@sync\", \"@sync\"]"), "4:22: error: '@sync' stands twice in 'commands'"},
     Mistake{"UnknownCommand",    rule_with("commands = [\"guest-pong\"]"), "4:13: error: unknown command 'guest-pong'; did you mean 'guest-ping'?"},
-    Mistake{"CommandFarFromAll", rule_with("commands = [\"guest-exec\"]"), "4:13: error: unknown command 'guest-exec'"},
+    Mistake{"CommandFarFromAll", rule_with("commands = [\"guest-brew-tea\"]"), "4:13: error: unknown command 'guest-brew-tea'"},
     Mistake{"CommandInCapitals", rule_with("commands = [\"GUEST-PING\"]"), "4:13: error: unknown command 'GUEST-PING'; did you mean 'guest-ping'?"},
     Mistake{"UnknownGroup",      rule_with("commands = [\"@files\"]"), "4:13: error: unknown group '@files'; did you mean '@file'?"},
     Mistake{"Everything",        rule_with("commands = [\"*\"]"), "4:13: error: '*' is no command: a policy names what it allows, by commands or groups"},

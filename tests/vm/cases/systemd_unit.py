@@ -3,8 +3,8 @@ import re
 
 GUEST = "debian"
 POLICY = "schema = 1\n"
-# What is left is justified in the unit, a line for each directive.
-MOST_EXPOSURE = 6.0
+# What is left is justified in the unit, a line for each directive. 0.5 of it is for programs of exec rules: executable memory, addresses.
+MOST_EXPOSURE = 6.5
 
 
 def play(guest):
