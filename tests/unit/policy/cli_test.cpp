@@ -297,6 +297,40 @@ files = [{ under = "/root" }]
                   rule + "directory '/nowhere-at-all' cannot be looked at: No such file or directory\n");
 }
 
+TEST(ToolCheck, WarnsOfProgramsThatMakeTheHostAsGoodAsRoot) {
+    const Outcome outcome = run({"check", "/proc/self/fd/3"}, R"(schema = 1
+[[allow]]
+id = "a"
+commands = ["guest-exec"]
+[[allow.exec]]
+program = "/nowhere-at-all"
+args = "any"
+run_as = "root"
+host_env = "any"
+[[allow]]
+id = "b"
+commands = ["guest-exec"]
+[[allow.exec]]
+program = "/bin/sh"
+args = ["-c", { one_of = ["true", "false"] }, { int = [1, 3] }, { under = "/srv" }, { name = 8 }]
+run_as = "root"
+)");
+    EXPECT_EQ(outcome.status, 0) << outcome.errors;
+    const std::string rule = "/proc/self/fd/3:2: warning: rule 'a': ";
+    EXPECT_EQ(outcome.errors,
+              rule + "'/nowhere-at-all' takes any words: what it can do with them, the host can, as root\n" +
+                  rule +
+                  "'/nowhere-at-all' takes any environment: by LD_PRELOAD and the like the host is root\n" +
+                  rule + "program '/nowhere-at-all' cannot be looked at: No such file or directory\n");
+    EXPECT_NE(outcome.output.find("starts: /bin/sh '-c' one of 2 1..3 under '/srv' name of 8 (as user 0)\n"),
+              std::string::npos)
+        << outcome.output;
+    EXPECT_NE(
+        run({"check", "/proc/self/fd/3"}, "schema = 1\ninclude = \"profile:compat\"\n")
+            .errors.find("rule 'compat-exec': the host can start any program: it is root in this guest"),
+        std::string::npos);
+}
+
 TEST(ToolCheck, ALinkOnTheWayToADirectoryIsAnErrorWithItsPlace) {
     const test::Scratch scratch;
     scratch.make_folder("home/inbox");

@@ -131,6 +131,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "Parameter 'whence' does not accept value 'unspecified'")),
     case_name);
 
+Case exec(const char* name, const std::string& arguments, const std::string& desc) {
+    return {name, R"({"execute":"guest-exec","arguments":)" + arguments + "}", desc};
+}
+
 class Taken : public testing::TestWithParam<Case> {};
 TEST_P(Taken, BecomesOneRequestOrReply) {
     EXPECT_EQ(taken(GetParam().json), GetParam().desc);
@@ -161,6 +165,22 @@ INSTANTIATE_TEST_SUITE_P(
                 "file_seek { handle: 1 offset: 2 whence { code: 0 } }"),
         command("SeekEnd", "seek", R"({"handle":1,"offset":2,"whence":"end"})",
                 "file_seek { handle: 1 offset: 2 whence { code: 2 } }"),
+        exec("Exec", R"({"path":"a"})", R"(exec { path: "a" })"),
+        exec("ExecWhole", R"({"path":"a","arg":["b",""],"env":[],"input-data":"aGk="})",
+             R"(exec { path: "a" arg { item: "b" item: "" } env { } input_data: "hi" })"),
+        exec("ExecCaptureAll", R"({"path":"a","capture-output":true})",
+             R"(exec { path: "a" capture_output { mode: SEPARATED } })"),
+        exec("ExecCaptureNothing", R"({"path":"a","capture-output":false})",
+             R"(exec { path: "a" capture_output { mode: NONE } })"),
+        exec("ExecCaptureMerged", R"({"path":"a","capture-output":"merged"})",
+             R"(exec { path: "a" capture_output { mode: MERGED } })"),
+        exec("ExecCaptureUnknown", R"({"path":"a","capture-output":"all"})",
+             error_line(generic_error("Parameter 'capture-output' does not accept value 'all'"))),
+        exec("ExecCaptureNumber", R"({"path":"a","capture-output":1})",
+             error_line(generic_error(
+                 "Invalid parameter type for 'capture-output', expected: GuestExecCaptureOutput"))),
+        exec("ExecBeyondAMebibyte", R"({"path":"a","arg":[")" + std::string(1U << 20U, 'x') + R"("]})",
+             error_line(generic_error("Words, environment and input of a program are longer than 1 MiB"))),
         Case{"IdWithRequest", R"({"execute":"guest-file-close","arguments":{"handle":1},"id":[{"a":0.5}]})",
              R"(file_close { handle: 1 } id [{"a": 0.5}])"}),
     case_name);
