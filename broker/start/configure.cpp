@@ -77,7 +77,10 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
-    const UniqueFd groups = TRY(open_of_admin("/etc/group", 0));
+    // Where there are no groups, nobody is in any.
+    const bool has_groups = ::access("/etc/group", F_OK) == 0 || errno != ENOENT;
+    const UniqueFd groups = has_groups ? TRY(open_of_admin("/etc/group", 0))
+                                       : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     std::string compiled =
         TRY(run_tool({.input = options.policy(),
                       .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd",

@@ -13,16 +13,14 @@ namespace {
 
 constexpr std::string_view kBetween = ", \t\r\n";
 // Commands of qemu-ga that this agent does not have: to take one away is no mistake.
-constexpr std::array<std::string_view, 10> kOfQemuGaOnly{"guest-set-time",
-                                                         "guest-set-vcpus",
-                                                         "guest-set-memory-blocks",
-                                                         "guest-set-user-password",
-                                                         "guest-ssh-get-authorized-keys",
-                                                         "guest-ssh-add-authorized-keys",
-                                                         "guest-ssh-remove-authorized-keys",
-                                                         "guest-exec",
-                                                         "guest-exec-status",
-                                                         "guest-get-devices"};
+constexpr std::array<std::string_view, 8> kOfQemuGaOnly{"guest-set-time",
+                                                        "guest-set-vcpus",
+                                                        "guest-set-memory-blocks",
+                                                        "guest-set-user-password",
+                                                        "guest-ssh-get-authorized-keys",
+                                                        "guest-ssh-add-authorized-keys",
+                                                        "guest-ssh-remove-authorized-keys",
+                                                        "guest-get-devices"};
 
 std::vector<std::string_view> known_names() {
     std::vector<std::string_view> names(kOfQemuGaOnly.begin(), kOfQemuGaOnly.end());

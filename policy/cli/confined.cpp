@@ -53,6 +53,8 @@ std::optional<CompilerInput> open_input(const std::string& policy_path) {
         return std::nullopt;
     }
     auto group = open_to_read(kGroupPath);
+    // Where there are no groups, nobody is in any.
+    if (!group && group.error().sys_errno == ENOENT) group = open_to_read("/dev/null");
     if (!group) {
         complain(describe(kGroupPath, group.error()));
         return std::nullopt;

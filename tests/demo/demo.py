@@ -158,7 +158,7 @@ def what_is_refused(play):
                  "guest-file-open", path=f"{files}/reports/keys/private")
     play.command("Write where only reading is allowed", refused,
                  "guest-file-open", path=f"{files}/reports/today.txt", mode="a")
-    play.command("Run a program: this agent has no such command", "CommandNotFound",
+    play.command("Run a program: no rule allows any, so there is no such command", "CommandNotFound",
                  "guest-exec", path="/bin/sh")
 
 
