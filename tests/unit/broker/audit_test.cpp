@@ -182,7 +182,9 @@ TEST_F(Composed, WhereTheLogIsNotOnWhatIsFrozenBothGoOnAndTheJournalOnlyIfItIsNo
     for (const bool is_file : {false, true}) {
         const UniqueFd before(::dup(STDERR_FILENO));
         const UniqueFd file(::memfd_create("journal", MFD_CLOEXEC));
-        if (is_file) ::dup2(file.get(), STDERR_FILENO);
+        const auto sockets = ipc::socket_pair();
+        ASSERT_TRUE(sockets);
+        ::dup2(is_file ? file.get() : sockets->second.get(), STDERR_FILENO);
         start();
         ::dup2(before.get(), STDERR_FILENO);
         audit_->hold();
