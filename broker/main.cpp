@@ -69,6 +69,13 @@ void record_start(Service& service, const Handover& from) {
     record.arguments.add("channel", policy::compiled::Service::Method_Name(from.options().method()));
     record.arguments.add("path", from.options().path());
     service.audit.write(record);
+    if (from.state_is_open()) {
+        Record open;
+        open.what = "state-directory-open";
+        open.reason =
+            "others can read or enter it, and so hold up this log: take that from them (chmod go-rwx)";
+        service.audit.write(open);
+    }
     const ClockReading clocks = read_clocks();
     if (service.session.clock.now() <= clocks.wall) return;
     Record behind;

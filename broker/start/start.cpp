@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
-
 #include "base/clock.hpp"
 #include "broker/files/needs.hpp"
 #include "broker/guard/mark.hpp"
@@ -71,13 +69,9 @@ Status prepare_process() {
 
 // THREAT: a local user who may list the state directory holds its lock while he does, and the log cannot be rotated. Whose directory that is
 // besides is the admin's to know.
-void warn_of_open_state(const std::string& path, FdRef state) {
+bool is_open_to_others(FdRef state) {
     struct stat info{};
-    if (::fstat(state.get(), &info) != 0 || (info.st_mode & 077U) == 0) return;
-    const Error error{Errc::kProof,
-                      "can be read or entered by others, who could hold up the audit log: take that from "
-                      "them (chmod go-rwx)"};
-    ::dprintf(STDERR_FILENO, "sallyportd: warning: %s\n", text_of({error, path}).c_str());
+    return ::fstat(state.get(), &info) == 0 && (info.st_mode & 077U) != 0;
 }
 
 // THREAT: whoever reads our standard error, a terminal or a pipe, stops doing so, and the broker waits in write(). It gets a description
@@ -165,7 +159,6 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     const policy::Policy& policy = read.policy;
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
-    warn_of_open_state(options.statedir(), state);
     std::vector<std::string> untouched = own;
     // What is in a folder of hooks is started by root.
     for (const policy::Rule& rule : policy.rules)
@@ -174,6 +167,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     TRY(files::refuse_links(policy, seen));
     Outfit outfit;
     outfit.message.set_policy(read.compiled);
+    outfit.message.set_state_is_open(is_open_to_others(state));
     *outfit.message.mutable_options() = options;
     outfit.message.set_directory(TRY(about("working directory", working_directory())));
     const policy::WallTime floor = TRY(use_state(policy, options, state, outfit));

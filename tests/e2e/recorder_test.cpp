@@ -303,19 +303,17 @@ TEST_F(Recorder, OfAnEarlierAgentFinishesBeforeTheNextBegins) {
     expect_whole(lines);
 }
 
-TEST(StateDirectory, ThatOthersMayEnterIsWarnedOf) {
+TEST(StateDirectory, ThatOthersMayEnterIsInTheLog) {
     Agent agent(options());
     ASSERT_TRUE(agent.is_serving());
-    agent.stop();
-    EXPECT_EQ(agent.messages().find("read or entered by others"), std::string::npos) << agent.messages();
+    EXPECT_EQ(agent.count_audit("what", "state-directory-open"), 0U);
+    std::size_t times = 0;
     for (const unsigned more : {040U, 010U, 004U, 001U}) {
+        agent.stop();
         fs::permissions(agent.state(), fs::perms{0700U | more});
         agent.restart();
         ASSERT_TRUE(agent.is_serving());
-        agent.stop();
-        EXPECT_NE(agent.messages().find("warning: " + agent.state() + ": can be read or entered by others"),
-                  std::string::npos)
-            << agent.messages();
+        EXPECT_EQ(agent.count_audit("what", "state-directory-open"), ++times) << more;
     }
 }
 
