@@ -17,7 +17,8 @@ def play(guest):
     guest.shell.get("cp /usr/bin/pkill /run/pkill")
     for victim in VICTIMS:
         assert guest.host.get("guest-fsfreeze-freeze") >= 1
-        guest.shell.run(f"/run/pkill -KILL -f '^([^ ]*/)?{victim}'")
+        # Of the guard the parent: with a name the two that watch it are killed, too, if they do not thaw in time.
+        guest.shell.run(f"/run/pkill -KILL -o -f '^([^ ]*/)?{victim}'")
         started = time.monotonic()
         guest.shell.get("echo written > /root/by-writer", MOST_SECONDS)
         guest.note(f"{victim}: writable after {time.monotonic() - started:.1f} s")
