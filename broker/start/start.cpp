@@ -160,9 +160,12 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
     std::vector<std::string> untouched = own;
-    // What is in a folder of hooks is started by root.
-    for (const policy::Rule& rule : policy.rules)
+    // What is in a folder of hooks is started by root, and what a rule's template names as its user.
+    for (const policy::Rule& rule : policy.rules) {
         if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
+        for (const ipc::ExecTemplate& one : rule.exec)
+            if (!one.program().empty()) untouched.push_back(one.program());
+    }
     const std::vector<ipc::SeenPath> seen = TRY(about(kFiles.name, files::look_at_rules(policy)));
     TRY(files::refuse_links(policy, seen));
     Outfit outfit;

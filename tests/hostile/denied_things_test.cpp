@@ -100,6 +100,36 @@ TEST_F(AgentOfOptions, ConfigurationLogFileAndPidFile) {
     EXPECT_EQ(desc_of(open(path("work/file"), "r")), "");
 }
 
+// One that is there, and one that is not there yet.
+TEST(ProgramsOfRules, AreNotWrittenByTheHostThatMayStartThem) {
+    Agent agent(AgentOptions{
+        .policy = R"(schema = 1
+[[allow]]
+id = "tools"
+commands = ["guest-exec"]
+exec = [{ program = "$D/bin/there", args = [], run_as = "nobody" }, { program = "$D/bin/later", args = [], run_as = "nobody" }]
+[[allow]]
+id = "all"
+commands = ["@file"]
+files = [{ under = "/", access = ["read", "write", "create"], create_mode = "0755" }]
+)",
+        .prepare = [](const Scratch& scratch) { scratch.write("bin/there", "#!/bin/sh\n", 0755); }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    const auto open = [&](const std::string& name, const std::string& mode) {
+        const std::string path = agent.scratch().path("bin/" + name);
+        return host.ask(
+            command("guest-file-open", members({{"path", in_quotes(path)}, {"mode", in_quotes(mode)}})));
+    };
+    for (const char* name : {"there", "later"})
+        for (const char* mode : {"w", "a", "r+"})
+            EXPECT_NE(desc_of(open(name, mode)).find("Operation not permitted"), std::string::npos)
+                << name << mode;
+    EXPECT_EQ(read_file(agent.scratch().path("bin/there")), "#!/bin/sh\n");
+    EXPECT_FALSE(fs::exists(agent.scratch().path("bin/later")));
+    EXPECT_GE(handle_of(open("beside", "w")), 0) << "what is beside them is the rule's";
+}
+
 TEST(HooksOfTheAgent, AreNotMadeByAHost) {
     Agent agent(AgentOptions{.policy = R"(schema = 1
 [[allow]]
