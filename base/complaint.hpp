@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 
 namespace sallyport {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/complaint.hpp"
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport {
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/workers.hpp"
+#include "broker/serve/workers.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 

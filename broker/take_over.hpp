@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/complaint.hpp"
-#include "broker/serve.hpp"
+#include "broker/serve/serve.hpp"
 #include "broker/start/handover.pb.h"
 
 namespace sallyport::broker {

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
+#include "base/unique_fd.hpp"
 #include "inspector/sources.hpp"
 #include "ipc/inspector.pb.h"
-#include "ipc/unique_fd.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::inspector {

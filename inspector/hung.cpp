@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <new>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 
 namespace sallyport::inspector {
 

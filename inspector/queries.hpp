@@ -2,8 +2,8 @@
 // Runs in:  inspector, in a child
 #pragma once
 
+#include "base/result.hpp"
 #include "inspector/sources.hpp"
-#include "ipc/result.hpp"
 #include "schema/commands.hpp"
 #include "schema/inspect.pb.h"
 

@@ -3,9 +3,9 @@
 // Input:    frames of the broker, which is trusted
 #pragma once
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "ipc/inspector.pb.h"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::inspector {
 

@@ -9,8 +9,8 @@
 // closed with it; it cannot fork, so that it ends when it is killed; what it says without being asked ends it.
 #pragma once
 
+#include "base/unique_fd.hpp"
 #include "inspector/child.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::inspector {
 

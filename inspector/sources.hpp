@@ -5,9 +5,9 @@
 
 #include <string>
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "inspector/hung.hpp"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 #include "sandbox/lockdown.hpp"
 #include "schema/commands.hpp"
 

@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <span>
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "ipc/limits.hpp"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::ipc {
 

@@ -12,13 +12,7 @@
 
 #include "ipc/limits.hpp"
 
-namespace sallyport {
-
-std::unexpected<Error> system_error(const char* what) {
-    return std::unexpected(Error{Errc::kSystem, what, errno});
-}
-
-}  // namespace sallyport
+namespace sallyport {}  // namespace sallyport
 
 namespace sallyport::ipc {
 

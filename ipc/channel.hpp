@@ -10,8 +10,8 @@
 #include <string_view>
 #include <utility>
 
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::ipc {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 
 namespace sallyport::ipc {
 

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 #include "policy/decide.hpp"
 
 namespace sallyport::policy {

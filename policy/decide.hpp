@@ -12,11 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "ipc/guard.pb.h"
 #include "ipc/inspector.pb.h"
 #include "ipc/launcher.pb.h"
 #include "ipc/limits.hpp"
-#include "ipc/result.hpp"
 #include "policy/guest_path.hpp"
 #include "schema/commands.hpp"
 

@@ -8,7 +8,7 @@
 
 #include <array>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::sandbox::landlock {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 
 namespace sallyport::sandbox::landlock {
 

@@ -2,8 +2,8 @@
 // Runs in:  the planner, before it reads anything
 #pragma once
 
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::sandbox {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 #include "sandbox/lockdown.hpp"
 #include "sandbox/syscalls.hpp"
 

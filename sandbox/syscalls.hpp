@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 #include "sandbox/lockdown.hpp"
 
 namespace sallyport::sandbox {

@@ -2,7 +2,7 @@
 // Runs in:  every process; data only
 //
 // A row's place is its CommandId. Rows stand in the order in which qemu-ga lists commands. A row names the messages
-// of guest_agent.proto or inspect.proto by its own name: guest-file-open is FileOpen, answered by broker/answer_file.cpp's
+// of guest_agent.proto or inspect.proto by its own name: guest-file-open is FileOpen, answered by broker/serve/answer_file.cpp's
 // answer_file_open(). tests/style fails when a row lacks its messages, its answer, its documentation or its hostile test.
 #pragma once
 

@@ -10,10 +10,10 @@
 #include <span>
 #include <string>
 
+#include "base/result.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/channel.hpp"
-#include "ipc/result.hpp"
 #include "worker/base64.hpp"
 #include "worker/request.hpp"
 

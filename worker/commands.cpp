@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <ranges>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 #include "schema/inspect.pb.h"
 #include "worker/reply.hpp"
 

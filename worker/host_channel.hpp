@@ -7,8 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/unique_fd.hpp"
 #include "ipc/broker.pb.h"
-#include "ipc/unique_fd.hpp"
 #include "worker/journal.hpp"
 #include "worker/output.hpp"
 

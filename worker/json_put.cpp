@@ -1,5 +1,5 @@
 // The second half of the codec: messages to JSON.
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 #include "worker/base64.hpp"
 #include "worker/json_codec.hpp"
 #include "worker/json_writer.hpp"

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/result.hpp"
+#include "base/result.hpp"
 #include "schema/guest_agent.pb.h"
 #include "worker/base64.hpp"
 #include "worker/json_codec.hpp"

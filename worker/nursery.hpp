@@ -3,7 +3,7 @@
 // Input:    requests of the broker; never a host byte
 #pragma once
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::worker {
 

@@ -2,9 +2,9 @@
 // Runs in:  worker, after lockdown_worker()
 #pragma once
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "ipc/arena.hpp"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 #include "worker/commands.hpp"
 
 namespace sallyport::worker {

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::files {
 

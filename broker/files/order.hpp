@@ -7,9 +7,9 @@
 #include <span>
 #include <string>
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "ipc/files.pb.h"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 #include "policy/decide.hpp"
 
 namespace sallyport::files {

@@ -8,8 +8,8 @@
 #include <optional>
 #include <span>
 
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::files {
 

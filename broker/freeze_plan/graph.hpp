@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.hpp"
 #include "broker/freeze_plan/plan.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::freeze_plan {
 

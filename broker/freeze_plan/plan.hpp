@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "ipc/guard.pb.h"
-#include "ipc/result.hpp"
 
 namespace sallyport::freeze_plan {
 

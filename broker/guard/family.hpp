@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "broker/guard/states.hpp"
 #include "ipc/guard.pb.h"
 #include "ipc/limits.hpp"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::guard {
 

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "broker/freeze_plan/graph.hpp"
 #include "broker/guard/planner.pb.h"
 #include "ipc/guard.pb.h"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::guard {
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::guard {
 

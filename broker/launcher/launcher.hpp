@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/result.hpp"
 #include "base/trusted_file.hpp"
+#include "base/unique_fd.hpp"
 #include "broker/supervisor/supervise.hpp"
 #include "ipc/launcher.pb.h"
-#include "ipc/result.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::launcher {
 

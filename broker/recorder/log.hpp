@@ -13,10 +13,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
 #include "ipc/limits.hpp"
-#include "ipc/result.hpp"
 #include "ipc/ring.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::recorder {
 

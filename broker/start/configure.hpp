@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/complaint.hpp"
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
 

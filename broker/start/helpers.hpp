@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/complaint.hpp"
+#include "base/unique_fd.hpp"
 #include "ipc/files.pb.h"
-#include "ipc/unique_fd.hpp"
 #include "policy/decide.hpp"
 
 namespace sallyport::starter {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/complaint.hpp"
+#include "base/unique_fd.hpp"
 #include "broker/start/processes.hpp"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::starter {
 

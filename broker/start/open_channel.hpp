@@ -2,7 +2,7 @@
 // Runs in:  starter
 #pragma once
 
-#include "broker/channel.hpp"
+#include "broker/serve/channel.hpp"
 
 namespace sallyport::starter {
 

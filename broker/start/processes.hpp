@@ -67,7 +67,7 @@ inline constexpr Process kFiles    {"files",     "sallyport-files",     nullptr,
 // What the starter becomes. Its other descriptors are those that the handover names.
 inline constexpr Process kBroker   {"broker",    "sallyport-broker",    nullptr,   {"../libexec/sallyport/broker",    "broker"},                          RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kSetup},                              1, nullptr};
 // It has no socket to us: what it writes on 3 is its answer, and it ends before anything else is started.
-inline constexpr Process kTool     {"tool",      "sallyport-policy",    nullptr,   {"../bin/sallyport-policy",        "../policy/cli/sallyport-policy"},  RunsAs::kPlain,  Standard::kOurs, Apart::kNothing,   {},                                          1, nullptr};
+inline constexpr Process kTool     {"tool",      "sallyport-policy",    nullptr,   {"../bin/sallyport-policy",        "../policy/tool/verbs/sallyport-policy"},  RunsAs::kPlain,  Standard::kOurs, Apart::kNothing,   {},                                          1, nullptr};
 // clang-format on
 
 inline constexpr std::array kProcesses{kGuard,     kRecorder, kNursery, kLauncher,

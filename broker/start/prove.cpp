@@ -9,8 +9,8 @@
 #include <array>
 #include <charconv>
 
+#include "broker/serve/workers.hpp"
 #include "broker/start/installation.hpp"
-#include "broker/workers.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/channel.hpp"

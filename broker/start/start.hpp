@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "base/complaint.hpp"
-#include "broker/channel.hpp"
+#include "base/unique_fd.hpp"
+#include "broker/serve/channel.hpp"
 #include "broker/start/configure.hpp"
 #include "broker/start/handover.pb.h"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::starter {
 

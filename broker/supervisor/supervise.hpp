@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.hpp"
 #include "ipc/launcher.pb.h"
-#include "ipc/unique_fd.hpp"
 
 namespace sallyport::supervisor {
 

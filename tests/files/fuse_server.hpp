@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 #include "tests/support/process.hpp"
 
 namespace sallyport::test {

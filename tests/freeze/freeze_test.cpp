@@ -245,7 +245,8 @@ TEST(Plan, IsShownByTheToolAsTheAgentMakesIt) {
     const LoopFs inner({.name = "inner", .folder = "/mnt/outer", .size = 16UL << 20U});
     const Scratch scratch;
     const std::string policy = scratch.write("policy.toml", freeze_policy());
-    const auto shown = run({.words = {build_root() + "/policy/cli/sallyport-policy", "freeze-plan", policy}});
+    const auto shown =
+        run({.words = {build_root() + "/policy/tool/verbs/sallyport-policy", "freeze-plan", policy}});
     EXPECT_EQ(shown.ending, 0) << shown.error;
     EXPECT_NE(shown.out.find("  1. /mnt/inner  ext4"), std::string::npos) << shown.out;
     EXPECT_NE(shown.out.find("  2. /mnt/outer  ext4"), std::string::npos) << shown.out;

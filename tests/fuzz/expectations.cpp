@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "broker/dispatch.hpp"
+#include "broker/serve/dispatch.hpp"
 #include "ipc/limits.hpp"
 #include "schema/commands.hpp"
 #include "tests/fuzz/draw.hpp"

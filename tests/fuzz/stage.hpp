@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "broker/loop.hpp"
+#include "broker/serve/loop.hpp"
 #include "tests/fuzz/expectations.hpp"
 #include "tests/fuzz/peers.hpp"
 #include "tests/fuzz/played_files.hpp"

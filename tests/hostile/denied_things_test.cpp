@@ -69,7 +69,7 @@ TEST_F(DeniedThings, FilesOfTheAgent) {
     for (const std::string& file :
          {agent_.audit_file(), agent_.state() + "/sallyport.state", agent_.state() + "/none",
           path("policy.toml"), build_root() + "/broker/sallyportd", build_root() + "/worker/worker",
-          build_root() + "/policy/cli/sallyport-policy", build_root() + "/inspector/inspector",
+          build_root() + "/policy/tool/verbs/sallyport-policy", build_root() + "/inspector/inspector",
           build_root() + "/broker/guard/guard", build_root() + "/broker/launcher/launcher",
           build_root() + "/broker/recorder/recorder", build_root() + "/broker/files/files"})
         expect_denied(file);

@@ -16,9 +16,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/unique_fd.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/limits.hpp"
-#include "ipc/unique_fd.hpp"
 #include "sandbox/lockdown.hpp"
 #include "tests/hostile/puppet_strings.hpp"
 #include "tests/hostile/wire.hpp"

@@ -51,7 +51,7 @@ def check_every_message_belongs_to_a_command():
 
 
 def check_every_command_has_an_answer():
-    broker, worker = all_text("broker/answer"), all_text("worker/commands")
+    broker, worker = all_text("broker/serve/answer"), all_text("worker/commands")
     inspector = all_text("inspector/queries")
     for name, wire, process in rows():
         if process == "Broker" and not re.search(rf"\banswer_{snake(name)}\(", broker):

@@ -11,7 +11,7 @@ import tree
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PROGRAMS = (
     "broker/sallyportd", "broker/broker", "broker/guard/guard", "broker/launcher/launcher", "broker/recorder/recorder", "broker/files/files", "inspector/inspector", "worker/worker",
-    "policy/cli/sallyport-policy",
+    "policy/tool/verbs/sallyport-policy",
 )
 # The worker's messages are others, under the same names.
 COMPILED_TWICE = {"ipc/codec.cpp"}

@@ -6,32 +6,33 @@ import tree
 
 # Longest prefix wins. A folder may always include itself.
 MAY_INCLUDE = {
-    "base": {"ipc"},
+    "base": set(),
     "schema": set(),
-    "ipc": {"schema"},
-    "policy": {"ipc", "schema"},
-    "policy/compile": {"policy", "ipc", "schema"},
-    "policy/cli": {"policy", "policy/compile", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
-    "sandbox": {"ipc"},
-    "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/files", "broker/guard", "broker/start"},  # orders; the mark; what is handed over
+    "ipc": {"base", "schema"},
+    "policy": {"base", "ipc", "schema"},
+    "policy/tool/compile": {"base", "policy", "ipc", "schema"},
+    "policy/tool/verbs": {"base", "policy", "policy/tool/compile", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
+    "sandbox": {"base", "ipc"},
+    "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/serve", "broker/files", "broker/guard", "broker/start"},  # what is handed over
+    "broker/serve": {"base", "policy", "ipc", "sandbox", "schema", "broker/files", "broker/guard"},  # orders; the mark
     # The broker's ends of the sockets; what follows from the policy for the files hand.
-    "broker/start": {"base", "policy", "ipc", "sandbox", "schema", "broker", "broker/files", "broker/guard"},
+    "broker/start": {"base", "policy", "ipc", "sandbox", "schema", "broker", "broker/serve", "broker/files", "broker/guard"},
     "broker/files": {"base", "policy", "ipc", "sandbox", "schema"},
-    "broker/freeze_plan": {"ipc"},
-    "broker/guard": {"broker/freeze_plan", "ipc", "sandbox"},
+    "broker/freeze_plan": {"base", "ipc"},
+    "broker/guard": {"base", "broker/freeze_plan", "ipc", "sandbox"},
     "broker/launcher": {"base", "policy", "ipc", "sandbox", "broker/supervisor"},  # decides about words once more; a supervisor is a child of it
     "broker/supervisor": {"base", "ipc", "sandbox"},
     "broker/recorder": {"base", "ipc", "sandbox"},
-    "worker": {"ipc", "sandbox", "schema"},
-    "inspector": {"ipc", "sandbox", "schema"},
-    "tests": {"base", "policy", "policy/compile", "policy/cli", "ipc", "sandbox", "schema", "broker", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "worker", "inspector", "tests"},
+    "worker": {"base", "ipc", "sandbox", "schema"},
+    "inspector": {"base", "ipc", "sandbox", "schema"},
+    "tests": {"base", "policy", "policy/tool/compile", "policy/tool/verbs", "ipc", "sandbox", "schema", "broker", "broker/serve", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
 MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/supervisor/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")
 # Types and constants that a file outside those folders cannot do without, with the reason.
 ALSO = {
     "base/trusted_file.cpp": ("linux/magic.h", "the number of FUSE"),
-    "broker/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),
+    "broker/serve/channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),
     "broker/start/open_channel.cpp": ("linux/vm_sockets.h", "the address type of vsock"),
     "broker/start/processes.hpp": ("linux/sched.h", "the names of namespaces"),
 }

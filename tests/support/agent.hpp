@@ -25,7 +25,7 @@ inline constexpr std::array kPrograms{"broker/sallyportd",
                                       "broker/recorder/recorder",
                                       "broker/files/files",
                                       "inspector/inspector",
-                                      "policy/cli/sallyport-policy",
+                                      "policy/tool/verbs/sallyport-policy",
                                       "worker/worker"};
 
 /// Copies them from `build` to the same places below `scratch`'s `folder`; in place of `other` if that is named, `what`.

@@ -11,7 +11,7 @@
 #include <array>
 #include <stdexcept>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::test {
 

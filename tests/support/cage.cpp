@@ -23,7 +23,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::test {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 #include "tests/support/wait.hpp"
 
 namespace sallyport::test {

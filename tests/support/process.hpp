@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 #include "tests/support/wait.hpp"
 
 namespace sallyport::test {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::test {
 

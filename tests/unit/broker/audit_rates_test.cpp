@@ -1,4 +1,4 @@
-#include "broker/audit_rates.hpp"
+#include "broker/serve/audit_rates.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "broker/audit.hpp"
+#include "broker/serve/audit.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

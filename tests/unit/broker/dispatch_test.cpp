@@ -1,4 +1,4 @@
-#include "broker/dispatch.hpp"
+#include "broker/serve/dispatch.hpp"
 
 #include <filesystem>
 

@@ -1,5 +1,5 @@
 // What the broker takes from clerks, and how many it wants. The test plays the hand's parent and its clerks.
-#include "broker/files_hand.hpp"
+#include "broker/serve/files_hand.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "broker/freezing.hpp"
+#include "broker/serve/freezing.hpp"
 
 #include <sys/resource.h>
 

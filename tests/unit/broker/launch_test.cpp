@@ -1,5 +1,5 @@
 // The launcher's table: a row for each thing that the policy may let the host do at some time, and no other.
-#include "broker/launch.hpp"
+#include "broker/serve/launch.hpp"
 
 #include <gtest/gtest.h>
 

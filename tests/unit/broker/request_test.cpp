@@ -1,6 +1,6 @@
-#include "broker/request.hpp"
+#include "broker/serve/request.hpp"
 
-#include "broker/under_way.hpp"
+#include "broker/serve/under_way.hpp"
 #include "room.hpp"
 
 namespace sallyport::broker {

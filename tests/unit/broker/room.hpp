@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "broker/dispatch.hpp"
-#include "broker/file_work.hpp"
 #include "broker/files/clerk.hpp"
-#include "broker/freezing.hpp"
+#include "broker/serve/dispatch.hpp"
+#include "broker/serve/file_work.hpp"
+#include "broker/serve/freezing.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/guard.pb.h"

@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sallyport::broker {
 

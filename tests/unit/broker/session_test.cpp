@@ -1,9 +1,9 @@
-#include "broker/session.hpp"
+#include "broker/serve/session.hpp"
 
 #include <gtest/gtest.h>
 
+#include "broker/serve/workers.hpp"
 #include "broker/start/kept_state.hpp"
-#include "broker/workers.hpp"
 #include "ipc/limits.hpp"
 #include "scratch.hpp"
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "ipc/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
 #include "tests/support/scratch.hpp"

@@ -1,6 +1,6 @@
 // The admin's text: what it becomes, and what is said about mistakes.
-#include "policy/compile/compile.hpp"
-#include "policy/compile/problems.hpp"
+#include "policy/tool/compile/compile.hpp"
+#include "policy/tool/compile/problems.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 
 #include "ipc/limits.hpp"
-#include "policy/compile/profiles.hpp"
 #include "policy/decide.hpp"
+#include "policy/tool/compile/profiles.hpp"
 
 namespace sallyport::policy::compile {
 namespace {

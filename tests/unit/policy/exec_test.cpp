@@ -3,8 +3,8 @@
 
 #include <random>
 
-#include "policy/compile/compile.hpp"
 #include "policy/exec.hpp"
+#include "policy/tool/compile/compile.hpp"
 
 namespace sallyport::policy {
 namespace {

@@ -1,5 +1,5 @@
 // qemu-ga's configuration file: read as qemu-ga reads it.
-#include "policy/compile/key_file.hpp"
+#include "policy/tool/compile/key_file.hpp"
 
 #include <gtest/gtest.h>
 

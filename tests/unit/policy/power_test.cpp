@@ -1,8 +1,8 @@
 // Rules about shutdown and suspend: what is a mistake, and what is decided.
 #include <gtest/gtest.h>
 
-#include "policy/compile/compile.hpp"
 #include "policy/decide.hpp"
+#include "policy/tool/compile/compile.hpp"
 
 namespace sallyport::policy {
 namespace {

@@ -1,12 +1,12 @@
 // Sizes, permission bits, moments, user names, and the words that were meant.
-#include "policy/compile/units.hpp"
+#include "policy/tool/compile/units.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 
-#include "policy/compile/passwd.hpp"
-#include "policy/compile/suggest.hpp"
+#include "policy/tool/compile/passwd.hpp"
+#include "policy/tool/compile/suggest.hpp"
 
 namespace sallyport::policy::compile {
 namespace {

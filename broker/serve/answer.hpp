@@ -1,0 +1,74 @@
+// The answers: one function for each operation of the dispatch table: decide, act, reply. And what goes on later.
+// Runs in:  broker, after lockdown()
+// Input:    canonical requests that were in order; their values are still the worker's
+// Relies on: dispatch.cpp for shape, order and the whole-command decision; policy/decide for the rest
+#pragma once
+
+#include <optional>
+
+#include "broker/serve/request.hpp"
+#include "broker/serve/session.hpp"
+#include "ipc/broker.pb.h"
+#include "ipc/inspector.pb.h"
+#include "ipc/launcher.pb.h"
+
+namespace sallyport::broker {
+
+/// What an answer works on. Whoever answers Later has moved the request from here.
+struct Exchange {
+    const Context& context;
+    Session& session;  // the context's
+    Request& request;
+    const ipc::Request& asked;
+};
+
+/// The open file that a request is about, noted in its record with the rule that let it be opened; nullptr if there is
+/// none, for which the answer is bad_handle().
+OpenFile* find_file(Exchange& exchange, std::int64_t handle);
+Refusal bad_handle();
+
+Answer answer_command_disabled(Exchange& exchange);
+
+Answer answer_file_open(Exchange& exchange);
+Answer answer_file_close(Exchange& exchange);
+Answer answer_file_read(Exchange& exchange);
+Answer answer_file_write(Exchange& exchange);
+Answer answer_file_seek(Exchange& exchange);
+Answer answer_file_flush(Exchange& exchange);
+
+Answer answer_fsfreeze_freeze(Exchange& exchange);
+Answer answer_fsfreeze_freeze_list(Exchange& exchange);
+Answer answer_fsfreeze_thaw(Exchange& exchange);
+Answer answer_fstrim(Exchange& exchange);
+
+Answer answer_shutdown(Exchange& exchange);
+Answer answer_suspend_disk(Exchange& exchange);
+Answer answer_suspend_ram(Exchange& exchange);
+Answer answer_suspend_hybrid(Exchange& exchange);
+
+Answer answer_exec(Exchange& exchange);
+Answer answer_exec_status(Exchange& exchange);
+/// How a program has ended, but for what it wrote.
+Reply reply_of(const ipc::ExecEnded& ended);
+
+/// Has the inspector look, for every command that it answers.
+Answer answer_inspect(Exchange& exchange);
+
+// What a worker says that is no request of its own.
+std::optional<Violation> hear_hello(const Context& context, const ipc::Request& said);
+std::optional<Violation> hear_reply_dropped(const Context& context, const ipc::Request& said);
+std::optional<Violation> hear_chunk_used(const Context& context, const ipc::Request& said);
+std::optional<Violation> hear_chunk_filled(const Context& context, const ipc::Request& said);
+
+/// Puts parts of what is being read into the arena, as long as that goes without waiting for the worker.
+void send_parts(const Context& context);
+
+/// Goes on with the query that is under way, if that is what the inspector speaks of.
+void take_inspected(const Context& context, const ipc::InspectorReply& said);
+/// Ends the query that is under way: the inspector should have said itself that it is late.
+void give_up_inspecting(const Context& context);
+
+/// The launcher has carried out the request that it had, or has not.
+void conclude_launch(const Context& context, const ipc::Outcome& outcome);
+
+}  // namespace sallyport::broker

@@ -1,0 +1,142 @@
+// Answers guest-file-open, -close, -seek and -flush.
+// Runs in:  broker, after lockdown()
+// Input:    canonical requests that were in order; their values are still the worker's
+// Relies on: policy/decide for which rules cover a path, files/ for finding and judging what is there
+#include <fcntl.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "broker/files/order.hpp"
+#include "broker/serve/answer.hpp"
+#include "broker/serve/file_work.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+struct ModeRow {
+    std::string_view name;
+    ipc::OpenOrder::Mode mode;
+};
+
+// fopen(3)'s words; nothing else is a mode.
+constexpr std::array kModes{
+    ModeRow{"r", ipc::OpenOrder::READ},     ModeRow{"rb", ipc::OpenOrder::READ},
+    ModeRow{"w", ipc::OpenOrder::WRITE},    ModeRow{"wb", ipc::OpenOrder::WRITE},
+    ModeRow{"a", ipc::OpenOrder::APPEND},   ModeRow{"ab", ipc::OpenOrder::APPEND},
+    ModeRow{"r+", ipc::OpenOrder::UPDATE},  ModeRow{"rb+", ipc::OpenOrder::UPDATE},
+    ModeRow{"r+b", ipc::OpenOrder::UPDATE}, ModeRow{"w+", ipc::OpenOrder::RENEW},
+    ModeRow{"wb+", ipc::OpenOrder::RENEW},  ModeRow{"w+b", ipc::OpenOrder::RENEW},
+    ModeRow{"a+", ipc::OpenOrder::EXTEND},  ModeRow{"ab+", ipc::OpenOrder::EXTEND},
+    ModeRow{"a+b", ipc::OpenOrder::EXTEND},
+};
+
+std::optional<ipc::OpenOrder::Mode> parse_mode(std::string_view raw) {
+    for (const ModeRow& row : kModes)
+        if (row.name == raw) return row.mode;
+    return std::nullopt;
+}
+
+Refusal refused(const char* why) {
+    return {.reason = ipc::REFUSED, .why = why};
+}
+Refusal failed(const Error& error) {
+    return {.reason = ipc::SYSTEM, .sys_errno = error.sys_errno, .why = error.what};
+}
+
+}  // namespace
+
+Answer answer_file_open(Exchange& exchange) {
+    Session& session = exchange.session;
+    const schema::FileOpen& want = exchange.asked.file_open();
+    const std::string_view raw_mode = want.has_mode() ? std::string_view(want.mode()) : "r";
+    // A longer path is judged by its text alone: nothing of it is opened, and it need not be in the log in
+    // full.
+    exchange.request.record.arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
+    exchange.request.record.arguments.add("mode", raw_mode.substr(0, kMaxOpenMode));
+    const auto mode = parse_mode(raw_mode);
+    if (!mode) return Refusal{.reason = ipc::BAD_MODE, .why = "not an open mode"};
+    const auto path = policy::GuestPath::parse(want.path(), session.start_directory);
+    if (!path) {
+        const bool is_long = path.error().code == Errc::kLimit;
+        const int sys_errno = want.path().empty() ? ENOENT : is_long ? ENAMETOOLONG : EINVAL;
+        return Refusal{.reason = ipc::SYSTEM, .sys_errno = sys_errno, .why = path.error().what};
+    }
+    const policy::WallTime now = session.clock.now();
+    auto decision = policy::decide_file_open(session.policy, *path, files::to_open_mode(*mode)->wanted, now);
+    exchange.request.record.rule = rule_id(session.policy, decision);
+    if (decision.why == policy::Why::kDenied) return refused("a deny rule matches");
+    if (!decision.is_allowed()) return refused("no allow rule covers this path and mode");
+    if (session.files.size() >= kMaxOpenFiles)
+        return Refusal{.reason = ipc::SYSTEM, .sys_errno = EMFILE, .why = "open files"};
+    FileTask task{.grants = std::move(decision.grants)};
+    ipc::OpenOrder& order = *task.order.mutable_open();
+    order.set_path(std::string(path->text()));
+    order.set_mode(*mode);
+    order.set_names_directory(want.path().ends_with('/'));
+    return begin_work(exchange, std::move(task));
+}
+
+OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
+    exchange.request.record.arguments.add("handle", handle);
+    const auto at = exchange.session.files.find(handle);
+    if (at == exchange.session.files.end()) return nullptr;
+    exchange.request.record.rule = at->second.rule;
+    // What the rule let be opened ends with the rule.
+    if (at->second.expires && exchange.session.clock.now() >= *at->second.expires) {
+        exchange.request.record.arguments.add("ended", "the rule has expired");
+        drop_file(exchange.session, handle);
+        return nullptr;
+    }
+    return &at->second;
+}
+
+Refusal bad_handle() {
+    return {.reason = ipc::BAD_HANDLE, .why = "no such handle"};
+}
+
+Answer answer_file_close(Exchange& exchange) {
+    const std::int64_t handle = exchange.asked.file_close().handle();
+    OpenFile* file = find_file(exchange, handle);
+    if (file == nullptr) return bad_handle();
+    FileTask task{.file = std::move(file->fd), .clerk = file->clerk};
+    task.order.mutable_close();
+    exchange.session.files.erase(handle);
+    return begin_work(exchange, std::move(task));
+}
+
+Answer answer_file_seek(Exchange& exchange) {
+    const schema::FileSeek& want = exchange.asked.file_seek();
+    if (want.whence().value_case() != schema::GuestFileWhence::kCode)
+        return Violation{"file_seek: whence is not a number"};
+    OpenFile* file = find_file(exchange, want.handle());
+    exchange.request.record.arguments.add("offset", want.offset());
+    exchange.request.record.arguments.add("whence", want.whence().code());
+    if (file == nullptr) return bad_handle();
+    const std::int64_t whence = want.whence().code();
+    if (whence < 0 || whence > 2) return Refusal{.reason = ipc::BAD_WHENCE, .why = "whence is not 0, 1 or 2"};
+    if (!file->fd.is_open()) {
+        FileTask task{.clerk = file->clerk};
+        task.order.mutable_seek()->set_offset(want.offset());
+        task.order.mutable_seek()->set_whence(static_cast<std::uint32_t>(whence));
+        return begin_work(exchange, std::move(task));
+    }
+    const auto position = seek(*file, want.offset(), whence);
+    if (!position) return failed(position.error());
+    Reply reply;
+    reply.mutable_file_seek()->set_position(*position);
+    return reply;
+}
+
+// Writes reach the kernel at once, so there is nothing to flush; the answer says whether the handle is good.
+Answer answer_file_flush(Exchange& exchange) {
+    if (find_file(exchange, exchange.asked.file_flush().handle()) == nullptr) return bad_handle();
+    Reply reply;
+    reply.mutable_file_flush();
+    return reply;
+}
+
+}  // namespace sallyport::broker

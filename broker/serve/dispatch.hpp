@@ -1,0 +1,52 @@
+// The table of everything a worker can ask for, and the checks that stand before each answer.
+// Runs in:  broker, after lockdown()
+// Input:    frames of a worker that may have been taken over
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+
+#include "broker/serve/answer.hpp"
+#include "broker/serve/under_way.hpp"
+#include "ipc/channel.hpp"
+#include "ipc/inspector.pb.h"
+
+namespace sallyport::broker {
+
+/// How an operation's sequence number must be.
+enum class Numbered : std::uint8_t {
+    kNext,  // a new request: one more than the last
+    kPart,  // about a transfer: whoever hears it compares it
+    kNone,  // 0
+};
+
+/// A request has an end: a reply, and a line in the log. What is only heard has neither.
+using AnswerRequest = Answer (*)(Exchange&);
+using HearWorker = std::optional<Violation> (*)(const Context&, const ipc::Request&);
+
+struct Operation {
+    ipc::Request::CommandCase op;
+    std::string_view name;  // as the audit log has it; a query is there under its command's
+    Phases phases;
+    Numbered numbered;
+    std::optional<CommandId> command;  // the host command that it carries out: policy decides about it first
+    std::variant<AnswerRequest, HearWorker> by;
+};
+
+std::span<const Operation> operations();
+
+/// Messages and bytes that are used again for each frame.
+struct Wire {
+    ipc::Frame frame;
+    ipc::Request request;
+    ipc::InspectorReply inspected;
+    std::string bytes;
+};
+
+/// Carries out the frame in `wire`: checks, decides, answers, audits, replies. Gives back the violation if the worker broke the
+/// contract; then nothing was done and the worker must be ended.
+std::optional<Violation> handle_frame(const Context& context, Wire& wire);
+
+}  // namespace sallyport::broker

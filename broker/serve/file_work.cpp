@@ -1,0 +1,265 @@
+// Requests about files that a clerk of the files hand has a part of: given out, and ended by what the clerk reports.
+// Runs in:  broker, after lockdown()
+#include "broker/serve/file_work.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "broker/files/order.hpp"
+#include "broker/serve/under_way.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+using Place = std::optional<FileWork>;
+
+// Nothing of ours is closed by us.
+void close_opened(Session& session, ClerkReport& said) {
+    if (!said.report.has_opened()) return;
+    if (said.file.is_open())
+        session.files_hand.close(std::move(said.file));
+    else
+        session.files_hand.close_kept(said.clerk);
+}
+
+Refusal refusal_of(const ipc::FailedReport& failed) {
+    if (failed.sys_errno() == 0) return {.reason = ipc::REFUSED, .why = failed.why().c_str()};
+    return {.reason = ipc::SYSTEM, .sys_errno = failed.sys_errno(), .why = failed.why().c_str()};
+}
+
+// The grants for where the file lies: what was decided, or, if a link led elsewhere, what is decided now.
+std::vector<policy::Grant> grants_for(const Session& session, const FileWork& work,
+                                      const ipc::OpenedReport& opened) {
+    if (opened.place().empty()) return work.task.grants;
+    const auto place = policy::GuestPath::parse(opened.place(), "/");
+    const auto mode = files::to_open_mode(work.task.order.open().mode());
+    if (!place || place->text() != opened.place() || !mode) return {};
+    return policy::decide_file_open(session.policy, *place, mode->wanted, session.clock.now()).grants;
+}
+
+// The one by which a clerk says that it has opened a file. Nothing if the policy does not agree.
+std::optional<policy::Grant> grant_of(const Session& session, const FileWork& work,
+                                      const ipc::OpenedReport& opened) {
+    for (const policy::Grant& grant : grants_for(session, work, opened))
+        if (grant.rule == opened.rule() && grant.file == opened.file()) return grant;
+    return std::nullopt;
+}
+
+// What is wrong with a file that was opened; its reason is unspecified if nothing is.
+Refusal fault_of(const Session& session, bool is_granted) {
+    if (!is_granted)
+        return {.reason = ipc::REFUSED, .why = "no allow rule covers this path and mode any more"};
+    if (session.files_hand.count_kept() > kMaxKeptFiles)
+        return {
+            .reason = ipc::SYSTEM, .sys_errno = EMFILE, .why = "open files that have a clerk of their own"};
+    if (session.files.size() >= kMaxOpenFiles)
+        return {.reason = ipc::SYSTEM, .sys_errno = EMFILE, .why = "open files"};
+    return {};
+}
+
+void keep(const Context& context, Place& place, ClerkReport& said, const policy::Grant& grant) {
+    Session& session = context.session;
+    const ipc::OpenedReport& opened = said.report.opened();
+    const auto handle = session.handles.take();
+    if (!handle) {
+        close_opened(session, said);
+        return take_back(place).refuse(context, {.reason = ipc::STATE_NOT_SAVED, .why = "state"});
+    }
+    const bool is_held = said.file.is_open();
+    const auto mode = place->task.order.open().mode();
+    session.files[*handle] =
+        OpenFile{.fd = std::move(said.file),
+                 .clerk = is_held ? 0 : said.clerk,
+                 .atime = opened.atime(),
+                 .rule = session.policy.rules[grant.rule].id,
+                 .max_size = opened.is_regular() ? grant.terms.max_size : std::nullopt,
+                 .expires = grant.terms.expires,
+                 .writes = mode != ipc::OpenOrder::READ,
+                 .appends = mode == ipc::OpenOrder::APPEND || mode == ipc::OpenOrder::EXTEND,
+                 .opened_by = place->request.worker(),
+                 .opened_seq = place->request.seq()};
+    place->request.record.arguments.add("handle", *handle);
+    Reply reply;
+    reply.mutable_file_open()->set_handle(*handle);
+    take_back(place).complete(context, std::move(reply));
+}
+
+// THREAT: the host goes away while its file is made or cut off, so that nobody says so. The line is written when that is known.
+void take_opened(const Context& context, Place& place, ClerkReport& said) {
+    Session& session = context.session;
+    Request& request = place->request;
+    const auto grant = grant_of(session, *place, said.report.opened());
+    const Refusal fault = fault_of(session, grant.has_value());
+    if (grant) request.record.rule = session.policy.rules[grant->rule].id;
+    const bool is_wanted = session.worker.number == request.worker();
+    if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, place, said, *grant);
+    close_opened(session, said);
+    if (is_wanted) return take_back(place).refuse(context, fault);
+    take_back(place).abandon(context.audit, "opened, and closed again: the worker had ended");
+}
+
+Refusal lost_work(const FileWork& work, const ClerkReport& said) {
+    if (work.task.order.has_open())
+        return {.reason = ipc::SYSTEM,
+                .sys_errno = said.is_late ? ETIMEDOUT : EIO,
+                .why = said.is_late
+                           ? "the file does not answer; what the open has made or cut off is not known"
+                           : "the clerk ended; what the open has made or cut off is not known"};
+    return {.reason = ipc::SYSTEM,
+            .sys_errno = said.is_late ? ETIMEDOUT : EIO,
+            .why = said.is_late ? "the file does not answer" : "the clerk ended"};
+}
+
+void take_failed(const Context& context, Place& place, const ipc::FailedReport& failed) {
+    const auto& rules = context.session.policy.rules;
+    if (failed.has_rule() && failed.rule() < rules.size())
+        place->request.record.rule = rules[failed.rule()].id;
+    take_back(place).refuse(context, refusal_of(failed));
+}
+
+void take_work(const Context& context, Place& place, ClerkReport& said) {
+    const auto& [clerk, report, file, is_late] = said;
+    if (report.has_failed()) return take_failed(context, place, report.failed());
+    if (report.has_opened()) return take_opened(context, place, said);
+    Reply reply;
+    if (report.has_sought()) {
+        reply.mutable_file_seek()->set_position(report.sought().position());
+    } else if (report.has_closed()) {
+        reply.mutable_file_close();
+    } else {
+        const Refusal lost = lost_work(*place, said);
+        if (!place->task.order.has_open()) lost_clerk(context.session, said);
+        return take_back(place).refuse(context, lost);
+    }
+    take_back(place).complete(context, std::move(reply));
+}
+
+void conclude(const Context& context, ClerkReport& said) {
+    Session& session = context.session;
+    for (Place& place : session.file_work)
+        if (place && place->task.clerk == said.clerk) return take_work(context, place, said);
+    auto& read = session.worker.read;
+    auto& write = session.worker.write;
+    if (read && read->part.clerk == said.clerk) return take_part(context, *read, said);
+    if (write && write->part.clerk == said.clerk) return take_part(context, *write, said);
+    // Whoever asked for it has ended.
+    close_opened(session, said);
+    if (said.report.op_case() == ipc::FileReport::OP_NOT_SET) lost_clerk(session, said);
+}
+
+void refuse(const Context& context, Place& place, const Refusal& refusal) {
+    if (place->task.file.is_open()) context.session.files_hand.close(std::move(place->task.file));
+    take_back(place).refuse(context, refusal);
+}
+
+// Those who wait for a clerk and of whom `is_meant` says so. False if there is none.
+template <typename IsMeant>
+bool refuse_if(const Context& context, const Refusal& refusal, IsMeant is_meant) {
+    WorkerState& worker = context.session.worker;
+    bool is_any = false;
+    for (Place& place : context.session.file_work) {
+        if (!place || place->task.clerk != 0 || !is_meant(place->request)) continue;
+        is_any = true;
+        refuse(context, place, refusal);
+    }
+    if (worker.read && worker.read->part.waits_for_clerk() && is_meant(worker.read->request)) {
+        is_any = true;
+        refuse_part(context, *worker.read, refusal);
+    }
+    if (worker.write && worker.write->part.waits_for_clerk() && is_meant(worker.write->request)) {
+        is_any = true;
+        refuse_part(context, *worker.write, refusal);
+    }
+    return is_any;
+}
+
+void give_out(const Context& context, Place& place) {
+    const auto clerk =
+        context.session.files_hand.order_any({.order = place->task.order, .file = place->task.file});
+    if (!clerk) return refuse(context, place, too_many_hang());
+    place->task.clerk = *clerk;
+    if (*clerk == 0) return;
+    // From now on the report is due, not the clerk; and it is the clerk that closes the file last.
+    place->request.due_ns = 0;
+    place->task.file.reset();
+}
+
+}  // namespace
+
+Refusal too_many_hang() {
+    return {.reason = ipc::SYSTEM,
+            .sys_errno = EBUSY,
+            .why = "too many files do not answer, and their clerks cannot be ended"};
+}
+
+Refusal gone_or_busy() {
+    return {.reason = ipc::SYSTEM, .sys_errno = EIO, .why = "the file is gone, or busy"};
+}
+
+Answer begin_work(Exchange& exchange, FileTask task) {
+    Session& session = exchange.session;
+    const auto place = std::ranges::find_if(session.file_work, [](const Place& one) { return !one; });
+    const bool is_given = task.clerk != 0 && place != session.file_work.end() &&
+                          session.files_hand.order(task.clerk, {.order = task.order});
+    if (place == session.file_work.end() || (task.clerk != 0 && !is_given)) {
+        if (task.file.is_open())
+            session.files_hand.close(std::move(task.file));
+        else if (task.order.has_close())
+            session.files_hand.close_kept(task.clerk);
+        return place == session.file_work.end() ? too_many_hang() : gone_or_busy();
+    }
+    *place = FileWork{.request = std::move(exchange.request), .task = std::move(task)};
+    if (is_given) return Later{};
+    (*place)->request.due_ns = boottime_ns() + kFileTimeoutNs;
+    give_out(exchange.context, *place);
+    return Later{};
+}
+
+void give_out(const Context& context) {
+    Session& session = context.session;
+    for (Place& place : session.file_work)
+        if (place && place->task.clerk == 0) give_out(context, place);
+    if (session.worker.read && session.worker.read->part.waits_for_clerk())
+        order_part(context, *session.worker.read);
+    if (session.worker.write && session.worker.write->part.waits_for_clerk())
+        order_part(context, *session.worker.write);
+}
+
+void refuse_waiting(const Context& context, const Refusal& refusal) {
+    refuse_if(context, refusal, [](const Request&) { return true; });
+}
+
+bool end_late_work(const Context& context, std::int64_t now_ns) {
+    return refuse_if(context,
+                     {.reason = ipc::SYSTEM, .sys_errno = ETIMEDOUT, .why = "no clerk was free in time"},
+                     [&](const Request& request) { return is_late(request, now_ns); });
+}
+
+void hear_clerks(const Context& context) {
+    const std::int64_t now = boottime_ns();
+    while (auto said = context.session.files_hand.hear_clerk(now)) conclude(context, *said);
+    give_out(context);
+}
+
+void drop_file(Session& session, std::int64_t handle) {
+    const auto at = session.files.find(handle);
+    if (at == session.files.end()) return;
+    OpenFile file = std::move(at->second);
+    session.files.erase(at);
+    if (file.fd.is_open())
+        session.files_hand.close(std::move(file.fd));
+    else
+        session.files_hand.close_kept(file.clerk);
+}
+
+Refusal lost_clerk(Session& session, const ClerkReport& said) {
+    std::erase_if(session.files, [&](const auto& file) { return file.second.clerk == said.clerk; });
+    return {.reason = ipc::SYSTEM,
+            .sys_errno = said.is_late ? ETIMEDOUT : EIO,
+            .why = said.is_late ? "the file does not answer" : "the clerk ended"};
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,252 @@
+// The programs that hosts have started: what the launcher is told of them, and what it says.
+// Runs in:  broker, after lockdown(); the table before
+// Input:    frames of the launcher
+#include "broker/serve/programs.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "broker/serve/answer.hpp"
+#include "ipc/limits.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+std::unexpected<Error> unfit() {
+    return failure(Errc::kInvalid, "launcher: unexpected frame");
+}
+
+std::uint64_t size_of(const Program& program) {
+    return program.ended ? std::uint64_t{program.ended->out_size()} + program.ended->err_size() : 0;
+}
+
+void order_drop(Session& session, std::int64_t number) {
+    ipc::LauncherRequest order;
+    order.set_exec_drop(static_cast<std::uint64_t>(number));
+    session.programs.orders.push_back(std::move(order));
+}
+
+void order_take(Session& session, const ProgramResult& result) {
+    ipc::LauncherRequest order;
+    order.mutable_exec_take()->set_number(static_cast<std::uint64_t>(result.number));
+    order.mutable_exec_take()->set_offset(static_cast<std::uint32_t>(result.text.size()));
+    session.programs.orders.push_back(std::move(order));
+}
+
+bool is_in_use(const Session& session, std::int64_t number) {
+    const WorkerState& worker = session.worker;
+    return (worker.result && worker.result->number == number) ||
+           (worker.read && worker.read->program == number);
+}
+
+// THREAT: a host starts program after program and asks for no result. So many are kept, and so much of what they wrote; then the
+// oldest is let go.
+void bound_unread(const Context& context) {
+    Session& session = context.session;
+    std::vector<std::int64_t> unread;
+    std::uint64_t size = 0;
+    for (const auto& [number, program] : session.programs.known) {
+        if (!program.ended || !program.is_wanted || is_in_use(session, number)) continue;
+        unread.push_back(number);
+        size += size_of(program);
+    }
+    for (std::size_t at = 0; at < unread.size(); ++at) {
+        const std::size_t left = unread.size() - at;
+        if (left <= kMaxUnread && (size <= kMaxUnreadSize || left == 1)) return;
+        size -= size_of(session.programs.known[unread[at]]);
+        Record record{.what = "program-result-dropped",
+                      .reason = "too many results that nobody has asked for"};
+        record.arguments.add("pid", unread[at]);
+        context.audit.write(record);
+        forget_program(session, unread[at]);
+    }
+}
+
+void note_end(const Context& context, std::int64_t number, const Program& program) {
+    const ipc::ExecEnded& ended = *program.ended;
+    Record record{.what = "program-ended"};
+    record.arguments.add("pid", number);
+    if (ended.has_exit_code()) record.arguments.add("exitcode", std::int64_t{ended.exit_code()});
+    if (ended.has_signal()) record.arguments.add("signal", std::int64_t{ended.signal()});
+    if (ended.late()) record.arguments.add("max_runtime", "passed");
+    record.arguments.add("out_size", std::int64_t{ended.out_size()});
+    record.arguments.add("err_size", std::int64_t{ended.err_size()});
+    const auto& rule = context.session.programs.templates[program.by].rule();
+    record.rule = rule;
+    context.audit.write(record);
+}
+
+Status hear_started(const Context& context, const ipc::ExecStarted& said) {
+    Programs& programs = context.session.programs;
+    const auto number = static_cast<std::int64_t>(said.number());
+    const auto at = programs.known.find(number);
+    if (at == programs.known.end() || at->second.ended) return unfit();
+    const int error = said.sys_errno();
+    if (error != 0) programs.known.erase(at);
+    // It was given up.
+    if (!programs.start || programs.start->number != number) return {};
+    Request request = take_back(programs.start);
+    if (error != 0) {
+        Record record{.verdict = Verdict::kFailed, .what = "program-not-started", .sys_errno = error};
+        record.arguments.add("pid", number);
+        context.audit.write(record);
+        request.refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = error, .why = "not started"});
+        return {};
+    }
+    Reply reply;
+    reply.mutable_exec()->set_pid(number);
+    request.complete(context, std::move(reply));
+    return {};
+}
+
+Status hear_ended(const Context& context, const ipc::ExecEnded& said) {
+    Programs& programs = context.session.programs;
+    const auto number = static_cast<std::int64_t>(said.number());
+    const auto at = programs.known.find(number);
+    if (at == programs.known.end() || at->second.ended) return unfit();
+    const std::uint32_t most = programs.templates[at->second.by].output();
+    const bool is_how = said.how_case() != ipc::ExecEnded::HOW_NOT_SET;
+    if (said.out_size() > most || said.err_size() > most || !is_how) return unfit();
+    at->second.ended = said;
+    at->second.is_gone = said.gone();
+    note_end(context, number, at->second);
+    if (!at->second.is_wanted) forget_program(context.session, number);
+    bound_unread(context);
+    return {};
+}
+
+Status hear_gone(const Context& context, std::int64_t number) {
+    Programs& programs = context.session.programs;
+    const auto at = programs.known.find(number);
+    if (at == programs.known.end() || at->second.is_gone) return unfit();
+    Program& program = at->second;
+    program.is_gone = true;
+    if (program.is_wanted && !program.ended) {
+        // Whoever waited for it was killed, and with it the program.
+        if (programs.start && programs.start->number == number)
+            take_back(programs.start)
+                .refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = EIO, .why = "lost"});
+        program.ended.emplace().set_signal(SIGKILL);
+        note_end(context, number, program);
+    }
+    if (!program.is_wanted) programs.known.erase(at);
+    return {};
+}
+
+// All has come.
+void pass_on(const Context& context) {
+    WorkerState& worker = context.session.worker;
+    const std::int64_t number = worker.result->number;
+    std::string text = std::move(worker.result->text);
+    Request request = take_back(worker.result);
+    request.record.bytes = text.size();
+    const ipc::ExecEnded& ended = *context.session.programs.known[number].ended;
+    Reply reply = reply_of(ended);
+    schema::ExecStatusReply& status = *reply.mutable_exec_status();
+    if (text.size() <= kInspectedPart - 64) {
+        if (ended.err_size() > 0) status.set_err_data(text.substr(0, ended.err_size()));
+        if (ended.out_size() > 0) status.set_out_data(text.substr(ended.err_size()));
+        forget_program(context.session, number);
+        return request.complete(context, std::move(reply));
+    }
+    reply.set_err_size(ended.err_size());
+    const std::uint64_t size = text.size();
+    worker.read = Read{.request = std::move(request),
+                       .text = std::move(text),
+                       .answer = std::move(reply),
+                       .program = number,
+                       .wanted = size};
+    send_parts(context);
+}
+
+// It may be for a worker that has ended: nobody wants that any more.
+Status hear_output(const Context& context, const ipc::ExecOutput& said) {
+    std::optional<ProgramResult>& result = context.session.worker.result;
+    const auto number = static_cast<std::int64_t>(said.number());
+    if (!result || result->number != number || said.offset() != result->text.size()) return {};
+    const std::uint64_t all = size_of(context.session.programs.known[number]);
+    if (said.data().empty() || said.data().size() > all - result->text.size()) return unfit();
+    result->text += said.data();
+    if (result->text.size() == all)
+        pass_on(context);
+    else
+        order_take(context.session, *result);
+    return {};
+}
+
+}  // namespace
+
+std::optional<ipc::LauncherRequest> next_program_order(Session& session) {
+    Programs& programs = session.programs;
+    ipc::LauncherRequest order;
+    if (!programs.orders.empty()) {
+        order = std::move(programs.orders.front());
+        programs.orders.erase(programs.orders.begin());
+        return order;
+    }
+    const bool is_busy = (session.launch && session.launch->is_told) || session.freezing.hooks_are_running();
+    if (!programs.start || !programs.start->is_next_due || is_busy) return std::nullopt;
+    ProgramStart& start = *programs.start;
+    ipc::ExecPart& part = *order.mutable_exec_part();
+    part.set_data(start.order.substr(start.told, kExecPart));
+    start.told += part.data().size();
+    start.is_next_due = false;
+    part.set_last(start.told == start.order.size());
+    // From here on it is the launcher who should say that it does not start.
+    if (part.last()) start.request.due_ns = boottime_ns() + 2 * kExecStartNs;
+    return order;
+}
+
+bool is_about_program(const ipc::LauncherReply& said) {
+    return said.has_exec_more() || said.has_exec_started() || said.has_exec_ended() ||
+           said.has_exec_output() || said.op_case() == ipc::LauncherReply::kExecGone;
+}
+
+Status hear_program(const Context& context, const ipc::LauncherReply& said) {
+    std::optional<ProgramStart>& start = context.session.programs.start;
+    switch (said.op_case()) {
+        case ipc::LauncherReply::kExecMore:
+            if (!start || start->is_next_due || start->told == start->order.size()) return unfit();
+            start->is_next_due = true;
+            return {};
+        case ipc::LauncherReply::kExecStarted:
+            return hear_started(context, said.exec_started());
+        case ipc::LauncherReply::kExecEnded:
+            return hear_ended(context, said.exec_ended());
+        case ipc::LauncherReply::kExecOutput:
+            return hear_output(context, said.exec_output());
+        case ipc::LauncherReply::kExecGone:
+            return hear_gone(context, static_cast<std::int64_t>(said.exec_gone()));
+        default:
+            return unfit();
+    }
+}
+
+void give_up_program_start(const Context& context) {
+    Programs& programs = context.session.programs;
+    ProgramStart& start = *programs.start;
+    // The launcher is about to take the next part: it is not to be left with half of an order.
+    if (start.told != 0 && start.told != start.order.size()) {
+        start.request.due_ns += kExecStartNs;
+        return;
+    }
+    if (start.told == 0)
+        programs.known.erase(start.number);
+    else
+        programs.known[start.number].is_wanted = false;
+    take_back(programs.start)
+        .refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = ETIMEDOUT, .why = "not started in time"});
+}
+
+void forget_program(Session& session, std::int64_t number) {
+    const auto at = session.programs.known.find(number);
+    at->second.is_wanted = false;
+    order_drop(session, number);
+    if (at->second.is_gone) session.programs.known.erase(at);
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,64 @@
+// All requests that somebody has taken and not ended yet, and what follows from them.
+// Runs in:  broker, after lockdown()
+#pragma once
+
+#include <initializer_list>
+
+#include "broker/serve/session.hpp"
+
+namespace sallyport::broker {
+
+/// Calls `see` with each place where a request waits: a std::optional whose `request` it is.
+/// INVARIANT: whoever takes a request has its place here.
+template <typename AnySession, typename See>
+void each_under_way(AnySession& session, See see) {
+    const auto look = [&](auto& place) {
+        if (place) see(place);
+    };
+    look(session.worker.read);
+    look(session.worker.write);
+    look(session.worker.query);
+    look(session.worker.result);
+    look(session.freezing.freeze);
+    look(session.freezing.trim);
+    look(session.freezing.thaw);
+    look(session.launch);
+    look(session.programs.start);
+    for (auto& work : session.file_work) look(work);
+}
+
+/// Where the present worker is. Each operation says in which of these it may come.
+enum class Phase : std::uint8_t {
+    kGreeting,  // Hello has not come yet
+    kIdle,
+    kReading,     // a file read, or a long reply, whose parts are under way
+    kWriting,     // a file write whose parts are under way
+    kWaiting,     // for the guard, or for the launcher to have started something
+    kInspecting,  // for the inspector, or for what a program wrote
+};
+Phase phase_of(const Session& session);
+
+class Phases {
+public:
+    constexpr Phases(std::initializer_list<Phase> phases) {
+        for (const Phase phase : phases) bits_ |= bit(phase);
+    }
+    [[nodiscard]] constexpr bool has(Phase phase) const { return (bits_ & bit(phase)) != 0; }
+
+private:
+    static constexpr unsigned bit(Phase phase) { return 1U << static_cast<unsigned>(phase); }
+    unsigned bits_ = 0;
+};
+
+/// The first deadline of all requests under way, if any has one.
+std::optional<std::int64_t> first_due(const Session& session);
+bool is_late(const Request& request, std::int64_t now_ns);
+
+/// The present worker is told nothing any more: abandons what goes on only with it, and forgets it. What guard and launcher have
+/// been asked for goes on.
+void forget_worker(Session& session, Audit& audit);
+
+/// The agent ends: abandons everything.
+void abandon_all(Session& session, Audit& audit);
+
+}  // namespace sallyport::broker

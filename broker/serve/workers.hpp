@@ -1,0 +1,53 @@
+// The broker's end of the conversation with the nursery, which forks, kills and reaps workers, and with the inspector.
+// Runs in:  broker
+// Input:    frames of both, which never hold a host byte; what they say is checked all the same
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "ipc/arena.hpp"
+#include "ipc/inspector.pb.h"
+#include "ipc/nursery.pb.h"
+
+namespace sallyport::broker {
+
+/// A worker that was started, and our end of its socket.
+struct Worker {
+    std::uint64_t number = 0;
+    UniqueFd socket;
+};
+
+/// How a worker that ended badly is followed by the next: at once the first time, then with a growing pause.
+class Backoff {
+public:
+    /// The pause in milliseconds before the next start, after a worker that lived for `lived_ns`.
+    int after(std::int64_t lived_ns);
+
+private:
+    unsigned failures_ = 0;
+};
+
+/// Has the nursery fork worker `number` for the host connection `host`. Errors: kSystem, kClosed.
+Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena);
+
+/// Has the nursery kill a worker. Its end is reported as any other. Errors: kSystem, kClosed.
+Status kill_worker(FdRef nursery, std::uint64_t number);
+
+/// What the nursery has to say, if anything. Errors: kClosed (it is gone), kInvalid (it is not what we
+/// started), kSystem.
+Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery);
+
+/// Gives the inspector what it gets of the policy, before it says anything. Errors: kClosed (it is gone), kSystem.
+Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules);
+
+/// Takes one frame of the inspector into `reply`. False if there is none. Errors: kClosed (it is gone), kInvalid (it is
+/// not what we started), kLimit, kSystem.
+Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply);
+
+/// Waits at most `deadline_ms` until `fd` can be read. Errors: kLimit when the time is over, kSystem.
+Status wait_readable(FdRef fd, int deadline_ms);
+
+}  // namespace sallyport::broker

@@ -1,0 +1,166 @@
+#include "policy/tool/compile/compile.hpp"
+
+#include <sha256.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "ipc/limits.hpp"
+#include "policy/decide.hpp"
+#include "policy/tool/compile/audit_table.hpp"
+#include "policy/tool/compile/file_rule.hpp"
+#include "policy/tool/compile/one_way.hpp"
+#include "policy/tool/compile/profiles.hpp"
+#include "policy/tool/compile/rule.hpp"
+#include "policy/tool/compile/suggest.hpp"
+
+namespace sallyport::policy::compile {
+
+namespace {
+
+constexpr std::array<std::string_view, 7> kPolicyKeys{"schema", "include", "dialect", "peers",
+                                                      "audit",  "allow",   "deny"};
+constexpr std::array<std::string_view, 3> kProfileKeys{"schema", "allow", "deny"};
+constexpr std::array<std::string_view, 2> kPeerKeys{"uids", "cids"};
+constexpr std::array kDialects{Choice{"0.14-preview", 1}};
+constexpr std::string_view kProfilePrefix = "profile:";
+
+void read_schema(Reader& reader, const toml::table& document, compiled::Compiled& to) {
+    const toml::node* node = document.get("schema");
+    if (node == nullptr) return reader.problem({}, "the policy needs 'schema = 1' at its top");
+    const auto* integer = node->as_integer();
+    if (integer == nullptr) return reader.wrong_type(*node, "schema", "the number 1");
+    if (integer->get() != 1)
+        return reader.problem(place_of(*node), "schema " + std::to_string(integer->get()) +
+                                                   " is unknown; this version knows schema 1");
+    to.set_schema(1);
+}
+
+void read_peers(Reader& reader, const Passwd& passwd, const toml::table& document, compiled::Peers& to) {
+    const toml::table* peers = reader.table(document, "peers");
+    if (peers == nullptr) return;
+    reader.only_keys(*peers, kPeerKeys, "'peers'");
+    for (const std::uint32_t uid : read_users(reader, passwd, *peers, "uids")) to.add_uids(uid);
+    const toml::array* cids = reader.list(*peers, "cids");
+    if (cids == nullptr) return;
+    for (const toml::node& element : *cids)
+        if (const auto cid = reader.number(element, "cids")) to.add_cids(*cid);
+    std::ranges::sort(*to.mutable_cids());
+    const auto same = std::ranges::unique(*to.mutable_cids());
+    to.mutable_cids()->erase(same.begin(), same.end());
+}
+
+std::optional<toml::table> parse_toml(std::string_view text, Problems& problems) {
+    try {
+        return toml::parse(text);
+    } catch (const toml::parse_error& error) {
+        const auto& begin = error.source().begin;
+        problems.add({begin.line, begin.column}, error.description());
+        return std::nullopt;
+    }
+}
+
+const Profile* find_profile(Reader& reader, const Word& word) {
+    std::vector<std::string> names;
+    for (const Profile& profile : profiles()) {
+        names.push_back(std::string(kProfilePrefix) + std::string(profile.name));
+        if (names.back() == word.text) return &profile;
+    }
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    reader.problem(word.place, "unknown profile " + quoted(word.text) + did_you_mean(word.text, known));
+    return nullptr;
+}
+
+/// `include` is one word or a list of them.
+std::vector<Word> include_words(Reader& reader, const toml::table& document) {
+    const toml::node* node = document.get("include");
+    if (node == nullptr) return {};
+    if (const auto* word = node->as_string()) return {{.text = word->get(), .place = place_of(*node)}};
+    return reader.words(document, "include").value_or(std::vector<Word>{});
+}
+
+class Compiler {
+public:
+    explicit Compiler(const Source& source)
+        : source_(source), problems_(source.name), passwd_(source.passwd, source.group) {
+        SHA256Init(&digest_);
+    }
+
+    std::expected<compiled::Compiled, std::string> run() {
+        if (source_.text.size() > kMaxPolicySize) {
+            problems_.add({}, "the policy is longer than " + std::to_string(kMaxPolicySize) + " bytes");
+        } else {
+            read_policy();
+        }
+        if (!problems_.is_empty()) return std::unexpected(problems_.report());
+        return std::move(result_);
+    }
+
+private:
+    void read_policy() {
+        add_to_digest(source_.text);
+        const auto document = parse_toml(source_.text, problems_);
+        if (!document) return;
+        Reader reader(problems_);
+        reader.only_keys(*document, kPolicyKeys, "the policy");
+        read_schema(reader, *document, result_);
+        for (const Word& word : include_words(reader, *document))
+            if (const Profile* profile = find_profile(reader, word)) include(*profile);
+        result_.set_preview_names(reader.choice(*document, "dialect", kDialects).has_value());
+        if (document->contains("peers")) read_peers(reader, passwd_, *document, *result_.mutable_peers());
+        if (document->contains("audit")) read_audit(reader, *document, *result_.mutable_audit());
+        RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
+        read_rules(context, *document);
+        finish();
+    }
+
+    /// The profiles are part of this program, and a unit test compiles each.
+    void include(const Profile& profile) {
+        add_to_digest(std::string_view("\0", 1));  // no TOML text holds it
+        add_to_digest(profile.text);
+        Problems problems(std::string(kProfilePrefix) + std::string(profile.name));
+        const auto document = parse_toml(profile.text, problems);
+        SALLYPORT_CHECK(document);
+        Reader reader(problems);
+        reader.only_keys(*document, kProfileKeys, "a profile");
+        read_schema(reader, *document, result_);
+        RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
+        read_rules(context, *document);
+        SALLYPORT_CHECK(problems.is_empty());
+    }
+
+    void add_to_digest(std::string_view text) {
+        const std::vector<std::uint8_t> bytes(text.begin(), text.end());
+        SHA256Update(&digest_, bytes.data(), bytes.size());
+    }
+
+    void finish() {
+        std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
+        SHA256Final(digest.data(), &digest_);
+        result_.set_digest(std::string(digest.begin(), digest.end()));
+        refuse_two_ways(result_, problems_);
+        if (!problems_.is_empty()) return;
+        if (result_.ByteSizeLong() > kMaxCompiledSize)
+            return problems_.add(
+                {}, "the compiled policy is longer than " + std::to_string(kMaxCompiledSize) + " bytes");
+        const auto loaded = load(result_.SerializeAsString());
+        if (!loaded) problems_.add({}, loaded.error().what);
+    }
+
+    const Source& source_;
+    Problems problems_;
+    Passwd passwd_;
+    Ids ids_;
+    SHA256_CTX digest_{};
+    compiled::Compiled result_;
+};
+
+}  // namespace
+
+std::expected<compiled::Compiled, std::string> compile_policy(const Source& source) {
+    return Compiler(source).run();
+}
+
+}  // namespace sallyport::policy::compile

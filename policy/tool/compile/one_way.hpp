@@ -1,0 +1,15 @@
+// Finds allow rules between which only their order could choose.
+#pragma once
+
+#include <string>
+
+#include "policy/policy.pb.h"
+#include "policy/tool/compile/problems.hpp"
+
+namespace sallyport::policy::compile {
+
+/// Adds a problem for each two allow rules that let one command be carried out in different ways: that freeze different file systems,
+/// for different times or with different hooks, or that end or suspend the guest by different methods.
+void refuse_two_ways(const compiled::Compiled& policy, Problems& problems);
+
+}  // namespace sallyport::policy::compile

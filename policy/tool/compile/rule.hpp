@@ -1,0 +1,28 @@
+// Allow and deny rules.
+// Runs in:  the policy tool, after lockdown_compiler()
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "policy/policy.pb.h"
+#include "policy/tool/compile/passwd.hpp"
+#include "policy/tool/compile/reader.hpp"
+
+namespace sallyport::policy::compile {
+
+/// Ids in use, and where the rule stands that has it.
+using Ids = std::map<std::string, std::string, std::less<>>;
+
+/// What the rules of one text are read with.
+struct RuleContext {
+    Reader& reader;
+    const Passwd& passwd;
+    Ids& ids;
+    compiled::Compiled& to;
+};
+
+/// Reads `allow` and `deny` of `document`, in the order in which they stand there.
+void read_rules(RuleContext& context, const toml::table& document);
+
+}  // namespace sallyport::policy::compile

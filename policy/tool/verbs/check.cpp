@@ -1,0 +1,240 @@
+// check: what is wrong with a policy; else what it allows, and what looks unintended.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <string>
+
+#include "policy/decide.hpp"
+#include "policy/tool/compile/problems.hpp"
+#include "policy/tool/verbs/confined.hpp"
+#include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/verb.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+std::string hexadecimal(std::string_view bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string text;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        text += kDigits[byte >> 4U];
+        text += kDigits[byte & 0xFU];
+    }
+    return text;
+}
+
+std::string names_of(CommandSet commands) {
+    std::string names;
+    for (const Command& row : kCommands)
+        if (commands.has(row.id)) names.append(" ").append(row.name);
+    return names.empty() ? " none" : names;
+}
+
+std::string words_of(Access access) {
+    std::string words;
+    if (access.read) words += " read";
+    if (access.write) words += " write";
+    if (access.create) words += " create";
+    return words.empty() ? " any access" : words;
+}
+
+std::string words_of(std::bitset<4> modes) {
+    std::string words;
+    if (modes.test(static_cast<std::size_t>(Mode::kHalt))) words += " halt";
+    if (modes.test(static_cast<std::size_t>(Mode::kPowerdown))) words += " powerdown";
+    if (modes.test(static_cast<std::size_t>(Mode::kReboot))) words += " reboot";
+    return words;
+}
+
+std::string_view name_of(Method method) {
+    constexpr std::array<std::string_view, 5> kNames{"any", "systemd", "init", "pm-utils", "kernel"};
+    return kNames[static_cast<std::size_t>(method)];
+}
+
+std::string words_of(const ipc::FreezeSelection& selection) {
+    std::string text;
+    for (const std::string& point : selection.mounts()) text += " " + compile::printable(point);
+    if (text.empty()) text = " what it selects of all file systems; freeze-plan shows that";
+    return text + " (thawed after " + std::to_string(selection.max_frozen_ms()) + " ms at the latest)";
+}
+
+std::string summary_of(const ipc::ExecWord& word) {
+    switch (word.kind_case()) {
+        case ipc::ExecWord::kText:
+            return compile::quoted(word.text());
+        case ipc::ExecWord::kOneOf:
+            return "one of " + std::to_string(word.one_of().text_size());
+        case ipc::ExecWord::kNumber:
+            return std::to_string(word.number().least()) + ".." + std::to_string(word.number().most());
+        case ipc::ExecWord::kUnder:
+            return "under " + compile::quoted(word.under());
+        default:
+            return "name of " + std::to_string(word.name());
+    }
+}
+
+std::string summary_of(const ipc::ExecTemplate& one) {
+    std::string text = "        starts: ";
+    text += one.program().empty() ? "any program" : compile::printable(one.program());
+    if (one.any_args()) text += " any words";
+    for (const ipc::ExecWord& word : one.args()) text += " " + summary_of(word);
+    return text + " (as user " + std::to_string(one.uid()) + ")\n";
+}
+
+std::string summary_of(const Rule& rule) {
+    std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
+                       rule.where + ")\n";
+    text += "        commands:" + names_of(rule.commands) + "\n";
+    for (const FileRule& file : rule.files)
+        text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
+    if (rule.freeze) text += "        freezes:" + words_of(*rule.freeze) + "\n";
+    if (rule.modes.any()) text += "        modes:" + words_of(rule.modes) + "\n";
+    if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
+    for (const ipc::ExecTemplate& one : rule.exec) text += summary_of(one);
+    if (rule.reply) {
+        for (const std::string& name : rule.reply->interfaces())
+            text += "        shows interface: " + compile::printable(name) + "\n";
+        for (const std::string& name : rule.reply->mounts())
+            text += "        shows mount: " + compile::printable(name) + "\n";
+        for (const std::string& name : rule.reply->users())
+            text += "        shows user: " + compile::printable(name) + "\n";
+    }
+    return text;
+}
+
+std::string summary_of(const Policy& policy, WallTime now) {
+    const CommandSet enabled = enabled_commands(policy, now);
+    CommandSet refused = policy.narrowed_to;
+    refused -= enabled;
+    std::string text = "digest: sha256 " + hexadecimal(policy.digest) + "\n";
+    text += "rules: " + std::to_string(policy.rules.size()) + "\n";
+    for (const Rule& rule : policy.rules) text += summary_of(rule);
+    text += "enabled:" + names_of(enabled) + "\n";
+    text += "refused:" + names_of(refused) + "\n";
+    return text;
+}
+
+std::string warning(const Rule& rule, const std::string& text) {
+    return rule.where + ": warning: rule '" + rule.id + "': " + text + "\n";
+}
+
+std::string warn_of_directory(const Rule& rule, const FileRule& file) {
+    struct stat status{};
+    const std::string shown = "directory '" + compile::printable(file.under) + "' ";
+    if (::stat(file.under.c_str(), &status) != 0)
+        return warning(rule, shown + "cannot be looked at: " + std::strerror(errno));
+    if (!S_ISDIR(status.st_mode)) return warning(rule, shown + "is no directory");
+    return "";
+}
+
+// A directory of a larger file system is a frequent mistake: nothing is frozen for it.
+std::string warn_of_mount(const Rule& rule, const std::string& point) {
+    struct statx status{};
+    const bool is_there =
+        ::statx(AT_FDCWD, point.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status) == 0;
+    if (is_there && (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) return "";
+    return warning(rule, "'" + compile::printable(point) +
+                             "' in 'mounts' is no mount point now, and nothing is frozen for it; "
+                             "freeze-plan shows what would be");
+}
+
+// The agent follows no link on the way to a directory, whoever made it.
+std::string error_of_link(const Rule& rule, const FileRule& file) {
+    for (std::size_t end = 0; end != file.under.npos;) {
+        end = file.under.find('/', end + 1);
+        const std::string directory = file.under.substr(0, end);
+        std::error_code ignored;
+        if (!std::filesystem::is_symlink(directory, ignored)) continue;
+        const auto real = std::filesystem::weakly_canonical(file.under, ignored).string();
+        return rule.where + ": error: rule '" + rule.id + "': '" + compile::printable(directory) +
+               "' is a symbolic link on the way to 'under'" +
+               (real.empty() ? "" : "; did you mean '" + compile::printable(real) + "'?") + "\n";
+    }
+    return "";
+}
+
+std::string errors_of(const Policy& policy) {
+    std::string text;
+    for (const Rule& rule : policy.rules)
+        if (rule.effect == Effect::kAllow)
+            for (const FileRule& file : rule.files) text += error_of_link(rule, file);
+    return text;
+}
+
+std::string warn_of_following(const Policy& policy, const Rule& rule) {
+    const auto follows = [](const FileRule& file) { return file.follow_symlinks; };
+    const auto denies = [](const Rule& other) {
+        return other.effect == Effect::kDeny && !other.files.empty();
+    };
+    if (!std::ranges::any_of(rule.files, follows) || !std::ranges::any_of(policy.rules, denies)) return "";
+    return warning(
+        rule,
+        "follows symbolic links, and there are deny rules for files: whoever can make a link below it "
+        "leads the host to every file that the policy allows and no deny rule names");
+}
+
+// Of what a host may start, what makes it as good as root, or as the user.
+std::string warn_of_exec(const Rule& rule, const ipc::ExecTemplate& one) {
+    const std::string user = one.uid() == 0 ? "root" : "user " + std::to_string(one.uid());
+    if (one.program().empty())
+        return warning(rule, "the host can start any program: it is " + user + " in this guest");
+    std::string text;
+    const std::string shown = "'" + compile::printable(one.program()) + "' ";
+    if (one.any_args())
+        text += warning(rule, shown + "takes any words: what it can do with them, the host can, as " + user);
+    if (one.any_env())
+        text +=
+            warning(rule, shown + "takes any environment: by LD_PRELOAD and the like the host is " + user);
+    struct stat status{};
+    if (::stat(one.program().c_str(), &status) != 0)
+        text += warning(rule, "program " + shown + "cannot be looked at: " + std::strerror(errno));
+    return text;
+}
+
+std::string warnings_of(const Policy& policy, WallTime now) {
+    std::string text;
+    for (const Rule& rule : policy.rules) {
+        if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
+        if (rule.expires && rule.effect == Effect::kDeny)
+            text += warning(rule, "ends when the clock says so, and the host can set the clock forward");
+        if (rule.effect == Effect::kDeny) continue;
+        text += warn_of_following(policy, rule);
+        for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
+        for (const ipc::ExecTemplate& one : rule.exec) text += warn_of_exec(rule, one);
+        if (!rule.freeze) continue;
+        for (const std::string& point : rule.freeze->mounts()) text += warn_of_mount(rule, point);
+    }
+    return text;
+}
+
+}  // namespace
+
+int run_check(const std::string& path) {
+    const auto input = open_input(path);
+    if (!input) return kFailure;
+    const auto compiled = compile_apart(*input);
+    if (!compiled) return kFailure;
+    const auto policy = load(*compiled);
+    if (!policy) {
+        complain(describe(path, policy.error()));
+        return kFailure;
+    }
+    if (const std::string errors = errors_of(*policy); !errors.empty()) {
+        complain(errors);
+        return kFailure;
+    }
+    const WallTime now = std::time(nullptr);
+    print(compile::printable(path) + ": no errors\n" + summary_of(*policy, now));
+    complain(warnings_of(*policy, now));
+    return kSuccess;
+}
+
+}  // namespace sallyport::policy::cli

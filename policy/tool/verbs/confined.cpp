@@ -1,0 +1,110 @@
+#include "policy/tool/verbs/confined.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "ipc/limits.hpp"
+#include "policy/tool/compile/compile.hpp"
+#include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/verb.hpp"
+#include "sandbox/lockdown.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+constexpr const char* kPasswdPath = "/etc/passwd";
+constexpr const char* kGroupPath = "/etc/group";
+constexpr std::size_t kMaxPasswdSize = std::size_t{16} << 20U;
+
+int fail(std::string_view name, const Error& error) {
+    complain(describe(name, error));
+    return kFailure;
+}
+
+/// Waits for `child`; whether it ended by itself and with success.
+bool has_succeeded(pid_t child) {
+    int status = 0;
+    pid_t ended = 0;
+    do {
+        ended = ::waitpid(child, &status, 0);
+    } while (ended < 0 && errno == EINTR);
+    if (ended == child && WIFEXITED(status)) return WEXITSTATUS(status) == kSuccess;
+    complain("sallyport-policy: the confined compiler was ended by a signal\n");
+    return false;
+}
+
+}  // namespace
+
+std::optional<CompilerInput> open_input(const std::string& policy_path) {
+    auto policy = open_to_read(policy_path);
+    if (!policy) {
+        complain(describe(policy_path, policy.error()));
+        return std::nullopt;
+    }
+    auto passwd = open_to_read(kPasswdPath);
+    if (!passwd) {
+        complain(describe(kPasswdPath, passwd.error()));
+        return std::nullopt;
+    }
+    auto group = open_to_read(kGroupPath);
+    // Where there are no groups, nobody is in any.
+    if (!group && group.error().sys_errno == ENOENT) group = open_to_read("/dev/null");
+    if (!group) {
+        complain(describe(kGroupPath, group.error()));
+        return std::nullopt;
+    }
+    return CompilerInput{.policy = *std::move(policy),
+                         .passwd = *std::move(passwd),
+                         .group = *std::move(group),
+                         .name = policy_path};
+}
+
+int compile_here(const CompilerInput& input, FdRef output) {
+    if (const auto locked = sandbox::lockdown_compiler(); !locked) return fail("lockdown", locked.error());
+    const auto text = read_all(input.policy, kMaxPolicySize);
+    if (!text) return fail(input.name, text.error());
+    const auto passwd = read_all(input.passwd, kMaxPasswdSize);
+    if (!passwd) return fail(kPasswdPath, passwd.error());
+    const auto group = read_all(input.group, kMaxPasswdSize);
+    if (!group) return fail(kGroupPath, group.error());
+    const auto compiled =
+        compile::compile_policy({.text = *text, .name = input.name, .passwd = *passwd, .group = *group});
+    if (!compiled) {
+        complain(compiled.error());
+        return kFailure;
+    }
+    if (const auto written = write_all(output, compiled->SerializeAsString()); !written)
+        return fail("output", written.error());
+    return kSuccess;
+}
+
+std::optional<std::string> compile_apart(const CompilerInput& input) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        fail("pipe", system_error("cannot be made").error());
+        return std::nullopt;
+    }
+    const UniqueFd from_child(ends[0]);
+    UniqueFd to_parent(ends[1]);
+    const pid_t child = ::fork();
+    if (child < 0) {
+        fail("process", system_error("cannot be started").error());
+        return std::nullopt;
+    }
+    // Ends without the destructors and buffers of the process it was copied from.
+    if (child == 0) ::_exit(compile_here(input, to_parent));
+    to_parent.reset();
+    const auto compiled = read_all(from_child, kMaxCompiledSize);
+    if (!compiled) ::kill(child, SIGKILL);
+    const bool succeeded = has_succeeded(child);
+    if (!compiled || !succeeded) return std::nullopt;
+    return *compiled;
+}
+
+}  // namespace sallyport::policy::cli

@@ -1,0 +1,138 @@
+// sallyport-policy: checks and compiles policies. Works unprivileged, on copies, without a running agent.
+// Runs in:  the admin's shell; a throw-away process of the broker's start
+#include <CLI/CLI.hpp>
+#include <array>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ipc/codec.hpp"
+#include "policy/tool/compile/problems.hpp"
+#include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/verb.hpp"
+
+namespace {
+
+using namespace sallyport::policy::cli;
+namespace compile = sallyport::policy::compile;
+
+/// Gives the exit status.
+using Run = std::function<int()>;
+
+/// Declares a verb's own options on `command` and gives what is to be run once they are read.
+using Declare = Run (*)(CLI::App& command);
+
+Run declare_check(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    return [path] { return run_check(*path); };
+}
+
+Run declare_compile(CLI::App& command) {
+    const auto arguments = std::make_shared<CompileArguments>();
+    auto* policy = command.add_option("POLICY", arguments->policy, "The policy");
+    command.add_option("-o,--output", arguments->output, "Where to write; else standard output")
+        ->needs(policy);
+    auto* input_fd = command.add_option("--input-fd", arguments->input_fd, "Open descriptor of the policy");
+    auto* name = command.add_option("--name", arguments->name, "The policy's name in messages");
+    auto* output_fd = command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to");
+    auto* passwd_fd =
+        command.add_option("--passwd-fd", arguments->passwd_fd, "Open descriptor of /etc/passwd");
+    auto* group_fd = command.add_option("--group-fd", arguments->group_fd, "Open descriptor of /etc/group");
+    for (auto* option : {input_fd, output_fd, passwd_fd, group_fd}) option->check(CLI::NonNegativeNumber);
+    for (auto* option : {name, output_fd, passwd_fd, group_fd}) {
+        input_fd->needs(option);
+        option->needs(input_fd);
+    }
+    input_fd->excludes(policy);
+    command.callback([policy, input_fd] {
+        if (policy->count() + input_fd->count() == 0) throw CLI::RequiredError("POLICY");
+    });
+    return [arguments] { return run_compile(*arguments); };
+}
+
+Run declare_freeze_plan(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    const auto mounts = std::make_shared<std::string>(kMounts);
+    command.add_option("POLICY", *path, "The policy")->required();
+    command.add_option("--mountinfo", *mounts, "A copy of another machine's list of mounts");
+    return [path, mounts] { return run_freeze_plan(*path, *mounts); };
+}
+
+Run declare_service(CLI::App& command) {
+    const auto arguments = std::make_shared<ServiceArguments>();
+    command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to")->required();
+    command.add_option("--config-fd", arguments->config_fd, "Open descriptor of the configuration file");
+    command.add_option("--config-name", arguments->config_name, "The file's name in messages");
+    command.add_flag("--final", arguments->is_final, "The configuration file is given, or there is none");
+    command.add_option("WORDS", arguments->words, "The arguments of sallyportd, after --");
+    command.positionals_at_end();
+    return [arguments] { return run_service(*arguments); };
+}
+
+Run declare_verify_log(CLI::App& command) {
+    const auto files = std::make_shared<std::vector<std::string>>();
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_option("FILE", *files, "Files of the log, in any order")->required();
+    command.add_flag("--json", *as_json, "One JSON object");
+    command.footer(
+        "Status 0: the chain holds. 1: it does not; the first bad line is named. 2: a file cannot be used.");
+    return [files, as_json] { return run_verify_log(*files, *as_json); };
+}
+
+struct Verb {
+    const char* name;
+    Declare declare;
+    const char* summary;
+};
+
+// clang-format off
+constexpr std::array kVerbs{
+    //   name       declared by      summary
+    Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},
+    Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
+    Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
+    Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
+    Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},
+};
+// clang-format on
+
+// CLI11 repeats an unknown word as it is.
+int say(const CLI::App& app, const CLI::ParseError& error) {
+    std::ostringstream text;
+    std::ostringstream fault;
+    const bool is_asked_for = app.exit(error, text, fault) == 0;
+    print(text.str());
+    if (!fault.str().empty())
+        complain("sallyport-policy: " + compile::printable(error.what()) + "; --help shows what there is\n");
+    return is_asked_for ? kSuccess : kUsage;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("Checks and compiles the policy of the Sallyport guest agent.", "sallyport-policy");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", SALLYPORT_VERSION);
+    std::vector<std::pair<const CLI::App*, Run>> commands;
+    for (const Verb& verb : kVerbs) {
+        CLI::App* command = app.add_subcommand(verb.name, verb.summary);
+        commands.emplace_back(command, verb.declare(*command));
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return say(app, error);
+    }
+    for (const auto& [command, run_command] : commands)
+        if (command->parsed()) return run_command();
+    return kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    sallyport::ipc::silence_protobuf();
+    return run(argc, argv);
+}
