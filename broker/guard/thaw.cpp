@@ -89,17 +89,12 @@ void freeze_some(const Job& job, std::size_t end) {
         if (is_over(job) || job.shared.has_failed) return;
         const std::uint32_t at = job.shared.next++;
         if (at >= end) return;
-        auto& state = job.shared.entries[at].state;
-        SALLYPORT_CHECK(advance(state, Event::kFreezeBegins));
-        // Whoever thaws has ordered it before it looks for what is being frozen.
-        if (job.shared.is_over) {
-            advance(state, Event::kFreezeCalledOff);
-            return;
-        }
+        if (!claim_freeze(job.shared, at)) return;
         wake_guard(job);
         const Event event = freeze_one(job, at);
-        advance(state, event);
+        advance(job.shared.entries[at].state, event);
         if (event == Event::kFreezeRefused) job.shared.has_failed = true;
+        // Others may have looked, and wait for one that is held up in its freeze.
         if (is_over(job)) thaw_pass(job.shared, job.held, false);
         wake_guard(job);
     }
@@ -150,6 +145,14 @@ void report_orphaned(const Job& job) {
 }
 
 }  // namespace
+
+bool claim_freeze(Shared& shared, std::size_t at) {
+    auto& state = shared.entries[at].state;
+    SALLYPORT_CHECK(advance(state, Event::kFreezeBegins));
+    if (!shared.is_over) return true;
+    advance(state, Event::kFreezeCalledOff);
+    return false;
+}
 
 // Level by level; what is on one level side by side, since most of a freeze is waiting for the kernel's other CPUs.
 void freeze_all(const Job& job) {

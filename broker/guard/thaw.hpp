@@ -21,6 +21,12 @@ struct Job {
 /// Writes everything out, in parallel, then freezes in order, until told to stop or something fails.
 void freeze_all(const Job& job);
 
+/// Whether it is ours to freeze now; then its state says so. Not if the thaw has been ordered.
+///
+/// THREAT: all is thawed and the host has been told, when somebody freezes who looked for the order before it came, and is killed then.
+/// Whoever thaws has ordered it before he looks for what is being frozen: he sees this claim, or it sees the order.
+bool claim_freeze(Shared& shared, std::size_t at);
+
 /// Waits for the end of `life`, then thaws what is frozen. What is being frozen it leaves alone as long as somebody lives
 /// who may be at it: a freeze must not complete after the thaw.
 void thaw_at_end(const Job& job);
