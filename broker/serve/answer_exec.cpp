@@ -179,9 +179,6 @@ Answer answer_exec_status(Exchange& exchange) {
         forget_program(session, number);
         return reply_of(ended);
     }
-    ipc::LauncherRequest order;
-    order.mutable_exec_take()->set_number(static_cast<std::uint64_t>(number));
-    session.programs.orders.push_back(std::move(order));
     session.worker.result =
         ProgramResult{.request = std::move(exchange.request), .number = number, .text = {}};
     return Later{};

@@ -24,19 +24,6 @@ std::uint64_t size_of(const Program& program) {
     return program.ended ? std::uint64_t{program.ended->out_size()} + program.ended->err_size() : 0;
 }
 
-void order_drop(Session& session, std::int64_t number) {
-    ipc::LauncherRequest order;
-    order.set_exec_drop(static_cast<std::uint64_t>(number));
-    session.programs.orders.push_back(std::move(order));
-}
-
-void order_take(Session& session, const ProgramResult& result) {
-    ipc::LauncherRequest order;
-    order.mutable_exec_take()->set_number(static_cast<std::uint64_t>(result.number));
-    order.mutable_exec_take()->set_offset(static_cast<std::uint32_t>(result.text.size()));
-    session.programs.orders.push_back(std::move(order));
-}
-
 bool is_in_use(const Session& session, std::int64_t number) {
     const WorkerState& worker = session.worker;
     return (worker.result && worker.result->number == number) ||
@@ -163,18 +150,19 @@ void pass_on(const Context& context) {
     send_parts(context);
 }
 
-// It may be for a worker that has ended: nobody wants that any more.
+// It may be for a worker that has ended; another may want the same.
 Status hear_output(const Context& context, const ipc::ExecOutput& said) {
     std::optional<ProgramResult>& result = context.session.worker.result;
+    const auto asked_for = std::exchange(context.session.programs.asked_for, std::nullopt);
+    if (!asked_for || asked_for->number() != said.number() || asked_for->offset() != said.offset())
+        return unfit();
     const auto number = static_cast<std::int64_t>(said.number());
     if (!result || result->number != number || said.offset() != result->text.size()) return {};
     const std::uint64_t all = size_of(context.session.programs.known[number]);
     if (said.data().empty() || said.data().size() > all - result->text.size()) return unfit();
     result->text += said.data();
-    if (result->text.size() == all)
-        pass_on(context);
-    else
-        order_take(context.session, *result);
+    result->is_next_due = true;
+    if (result->text.size() == all) pass_on(context);
     return {};
 }
 
@@ -182,10 +170,19 @@ Status hear_output(const Context& context, const ipc::ExecOutput& said) {
 
 std::optional<ipc::LauncherRequest> next_program_order(Session& session) {
     Programs& programs = session.programs;
+    std::optional<ProgramResult>& result = session.worker.result;
     ipc::LauncherRequest order;
-    if (!programs.orders.empty()) {
-        order = std::move(programs.orders.front());
-        programs.orders.erase(programs.orders.begin());
+    if (!programs.drops.empty()) {
+        order.set_exec_drop(static_cast<std::uint64_t>(programs.drops.back()));
+        programs.drops.pop_back();
+        return order;
+    }
+    if (result && result->is_next_due && !programs.asked_for) {
+        result->is_next_due = false;
+        ipc::ExecTake& take = *order.mutable_exec_take();
+        take.set_number(static_cast<std::uint64_t>(result->number));
+        take.set_offset(static_cast<std::uint32_t>(result->text.size()));
+        programs.asked_for = take;
         return order;
     }
     const bool is_busy = (session.launch && session.launch->is_told) || session.freezing.hooks_are_running();
@@ -245,7 +242,7 @@ void give_up_program_start(const Context& context) {
 void forget_program(Session& session, std::int64_t number) {
     const auto at = session.programs.known.find(number);
     at->second.is_wanted = false;
-    order_drop(session, number);
+    session.programs.drops.push_back(number);
     if (at->second.is_gone) session.programs.known.erase(at);
 }
 

@@ -38,17 +38,23 @@ struct ProgramStart {
 struct ProgramResult {
     Request request;
     std::int64_t number = 0;
-    std::string text;  // standard error, then standard output, as far as it has come
+    std::string text;         // standard error, then standard output, as far as it has come
+    bool is_next_due = true;  // what follows is still to be asked for
 };
 
 struct Programs {
     policy::ExecTemplates templates;
     std::map<std::int64_t, Program> known;  // by the number that the host has
     std::optional<ProgramStart> start;
-    std::vector<ipc::LauncherRequest> orders;  // short ones that the launcher is to be told
+    std::vector<std::int64_t> drops;  // that the launcher is to let go
+    std::optional<ipc::ExecTake>
+        asked_for;  // of an output, by this worker or an earlier one; the launcher has not said it yet
 };
 
 /// What the launcher is to be told next, if anything; nothing about a new program while it is busy with others' work.
+///
+/// THREAT: a host asks for an output and goes, again and again, while the launcher waits for a slow hook, until its socket is full
+/// and it counts as lost. One part of an output is asked for at a time, whoever has gone meanwhile, and each program let go once.
 std::optional<ipc::LauncherRequest> next_program_order(Session& session);
 
 /// Whether the launcher speaks of a program.

@@ -9,6 +9,7 @@
 #include "schema/commands.hpp"
 #include "tests/fuzz/draw.hpp"
 #include "tests/fuzz/played_files.hpp"
+#include "tests/fuzz/played_launcher.hpp"
 
 namespace sallyport::fuzz {
 
@@ -17,7 +18,8 @@ namespace {
 using Op = ipc::Request;
 
 bool has_parts(Op::CommandCase command) {
-    return command == Op::kFileRead || command == Op::kFileWrite || command == Op::kInspect;
+    return command == Op::kFileRead || command == Op::kFileWrite || command == Op::kInspect ||
+           command == Op::kExecStatus;
 }
 
 bool is_numbered(const ipc::Request& request) {
@@ -35,6 +37,11 @@ int number_between(std::string_view line, std::string_view before) {
     return std::stoi(std::string(text_between(line, before, ",")));
 }
 
+bool is_written_by(std::int64_t number, std::string_view text) {
+    return std::ranges::all_of(text,
+                               [&](char one) { return static_cast<std::byte>(one) == written_by(number); });
+}
+
 bool is_floor(const std::string& name) {
     const auto command = find_command(name);
     return command && command_row(*command).floor == Floor::kYes;
@@ -44,6 +51,11 @@ bool is_floor(const std::string& name) {
 
 std::map<std::int64_t, std::string>& handles() {
     static std::map<std::int64_t, std::string> all;
+    return all;
+}
+
+std::map<std::int64_t, bool>& programs() {
+    static std::map<std::int64_t, bool> all;
     return all;
 }
 
@@ -89,7 +101,9 @@ const ipc::Request* WorkerView::hear(const ipc::Reply& reply, const ipc::Arena& 
     if (reply.has_data()) hear_data(asked, reply, arena);
     hear_result(asked, reply);
     asked.is_done = asked.is_answered && !reply.has_error();
-    return asked.is_done ? &asked.request : nullptr;
+    // Whether a program still runs a host asks so often that it is only counted.
+    const bool is_poll = reply.has_exec_status() && !reply.exec_status().exited();
+    return asked.is_done && !is_poll ? &asked.request : nullptr;
 }
 
 void WorkerView::hear_unasked(const ipc::Reply& reply) {
@@ -108,6 +122,11 @@ void WorkerView::hear_unasked(const ipc::Reply& reply) {
 void WorkerView::hear_data(const Asked& asked, const ipc::Reply& reply, const ipc::Arena& arena) const {
     const auto data = arena.extent(reply.data().offset(), reply.data().size());
     promise(data.has_value() && data->size() <= kChunk, "an extent is a part of one chunk");
+    if (asked.request.has_exec_status()) {
+        const std::byte written = written_by(asked.request.exec_status().pid());
+        promise(data->front() == written && data->back() == written,
+                "what is told of a program is what that one wrote");
+    }
     if (!asked.request.has_file_read()) return;
     // The reply with the handle may have been on its way to a worker that ended.
     const auto opened = handles().find(asked.request.file_read().handle());
@@ -115,6 +134,18 @@ void WorkerView::hear_data(const Asked& asked, const ipc::Reply& reply, const ip
     const std::byte content = content_of(opened->second);
     promise(data->front() == content && data->back() == content,
             "what is read is of the file that was opened");
+}
+
+void WorkerView::hear_program(const Asked& asked, const ipc::Reply& reply) {
+    if (reply.has_exec())
+        promise(programs().emplace(reply.exec().pid(), false).second, "a number is given once");
+    if (!reply.has_exec_status()) return;
+    const std::int64_t number = asked.request.exec_status().pid();
+    const schema::ExecStatusReply& status = reply.exec_status();
+    promise(is_written_by(number, status.out_data()) && is_written_by(number, status.err_data()),
+            "what is told of a program is what that one wrote");
+    promise(!programs()[number], "of a program whose end was told nothing is known");
+    programs()[number] = status.exited();
 }
 
 void WorkerView::hear_result(Asked& asked, const ipc::Reply& reply) {
@@ -132,6 +163,7 @@ void WorkerView::hear_result(Asked& asked, const ipc::Reply& reply) {
     if (reply.has_error()) return promise(!reply.has_data(), "an error has no data");
     promise(static_cast<int>(reply.result_case()) == static_cast<int>(command),
             "a reply is of the request's kind");
+    hear_program(asked, reply);
     if (!reply.has_file_open()) return;
     const std::string& path = asked.request.file_open().path();
     const bool is_new = handles().emplace(reply.file_open().handle(), path).second;

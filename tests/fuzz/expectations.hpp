@@ -33,7 +33,7 @@ public:
 
     /// The broker took the frame.
     void asked(const ipc::Request& request);
-    /// Gives back the request that was carried out, if the reply says so; else nullptr.
+    /// Gives back the request that was carried out and has to have its line, if the reply says so; else nullptr.
     /// THE PROMISES: a reply is about a request that has none yet, of its kind, and its data is the file's that was asked for.
     const ipc::Request* hear(const ipc::Reply& reply, const ipc::Arena& arena);
 
@@ -44,6 +44,7 @@ private:
         bool is_done = false;
     };
     void hear_data(const Asked& asked, const ipc::Reply& reply, const ipc::Arena& arena) const;
+    static void hear_program(const Asked& asked, const ipc::Reply& reply);
     static void hear_result(Asked& asked, const ipc::Reply& reply);
     void hear_unasked(const ipc::Reply& reply);
     std::uint64_t number_;
@@ -57,6 +58,9 @@ private:
 
 /// Which file each handle was given for. A handle is given once.
 std::map<std::int64_t, std::string>& handles();
+
+/// The programs that were started, and whether their ends were told. A number is given once, and an end told once.
+std::map<std::int64_t, bool>& programs();
 
 /// The audit lines that must be there.
 class Book {

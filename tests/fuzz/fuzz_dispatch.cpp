@@ -83,6 +83,48 @@ void draw_file_request(Draw& draw, Op& request) {
     }
 }
 
+// A list of nothing, or of some of these.
+template <std::size_t kSize>
+void draw_words(Draw& draw, const char* const (&set)[kSize], schema::Strings& words) {
+    while (!draw.rarely(3) && !draw.is_empty()) words.add_item(draw.one_of(set));
+}
+
+// In the frame or in the arena, where it may be spoilt.
+void draw_start(Draw& draw, Stage& stage, Op& request) {
+    schema::Exec& want = *request.mutable_exec();
+    const bool is_narrow = draw.rarely(2);
+    want.set_path(is_narrow ? "/narrow" : draw.one_of({"/program", "/program", "/else", ""}));
+    if (is_narrow && !draw.rarely(8)) {
+        want.mutable_arg()->add_item("-n");
+        want.mutable_arg()->add_item(draw.one_of({"7", "99", "07", "100", "x"}));
+    } else {
+        draw_words(draw, {"w", "-n", "7", ""}, *want.mutable_arg());
+    }
+    if (draw.rarely(4)) draw_words(draw, {"LEVEL=1", "OTHER=1", "LEVEL"}, *want.mutable_env());
+    if (draw.rarely(4)) want.set_input_data(std::string(draw.one_of({0U, 3U, 50'000U, 500'000U}), 'i'));
+    if (!draw.rarely(4))
+        want.mutable_capture_output()->set_mode(
+            static_cast<schema::GuestExecCaptureOutput::Mode>(draw.one_of({4, 5, 1, 2, 3, 0, 9})));
+    if (want.input_data().size() < kMaxFrame / 2 && !draw.rarely(4)) return;
+    std::string bytes;
+    ipc::encode(want, bytes);
+    if (draw.rarely(16)) bytes = draw.bytes(32);
+    want.Clear();
+    stage.fill_arena(bytes);
+    request.mutable_bulk()->set_total(bytes.size());
+    request.mutable_bulk()->mutable_first()->set_size(static_cast<std::uint32_t>(bytes.size()));
+}
+
+// Mostly about one of the last programs.
+void draw_program_request(Draw& draw, Stage& stage, Op& request) {
+    if (!draw.rarely(2)) return draw_start(draw, stage, request);
+    const std::size_t back = draw.below(6);
+    const std::int64_t number =
+        back < programs().size() ? std::prev(programs().end(), static_cast<std::ptrdiff_t>(back) + 1)->first
+                                 : kFirstHandle + draw.byte();
+    request.mutable_exec_status()->set_pid(number);
+}
+
 // In the frame or in the arena, where it may be spoilt.
 void draw_freeze_list(Draw& draw, Stage& stage, Op& request) {
     schema::FsfreezeFreezeList& list = *request.mutable_fsfreeze_freeze_list();
@@ -158,8 +200,13 @@ Op draw_request(Draw& draw, Stage& stage) {
     Op request;
     const std::size_t kind = draw.below(4);
     if (!stage.worker().is_greeted() && !draw.rarely(8)) stage.greet();
-    if (kind == 0) draw_other_request(draw, stage, request);
-    if (kind == 1 || kind == 2) draw_file_request(draw, request);
+    const bool is_about_program = stage.has_programs() && kind < 3 && draw.rarely(2);
+    if (is_about_program)
+        draw_program_request(draw, stage, request);
+    else if (kind == 0)
+        draw_other_request(draw, stage, request);
+    else if (kind < 3)
+        draw_file_request(draw, request);
     if (kind == 3) draw_part(draw, stage, request);
     if (kind != 3 && !request.has_reply_dropped()) request.set_seq(stage.worker().last_seq() + 1);
     if (draw.rarely(32)) request.mutable_hello();
@@ -220,7 +267,10 @@ void do_one(Draw& draw, Stage& stage) {
             stage.guard.act(draw);
             return stage.settle();
         case 12:
-            stage.launcher.act(draw);
+            if (stage.launcher.is_taken_over && draw.rarely(2))
+                stage.launcher.lie(draw);
+            else
+                stage.launcher.act(draw);
             return stage.settle();
         case 13:
             stage.inspector.act(draw);
@@ -251,7 +301,9 @@ void play(std::span<const std::uint8_t> input) {
     Draw draw(input);
     reset_time();
     const std::uint8_t terms = draw.byte();
-    Stage stage({.has_hooks = (terms & 1U) != 0, .goes_on = (terms & 2U) != 0});
+    Stage stage(
+        {.has_hooks = (terms & 1U) != 0, .goes_on = (terms & 2U) != 0, .has_programs = (terms & 4U) != 0});
+    stage.launcher.is_taken_over = (terms & 12U) == 12;
     for (std::size_t at = 0; at < kMaxOperations && !draw.is_empty() && !stage.is_over(); ++at)
         do_one(draw, stage);
     stage.finish();
@@ -262,8 +314,11 @@ void play(std::span<const std::uint8_t> input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace sallyport;
-    static const bool is_silent = [] { return ipc::silence_protobuf(), true; }();
-    static_cast<void>(is_silent);
+    static const bool is_prepared = [] {
+        ipc::silence_protobuf();
+        return fuzz::PlayedFiles::prepare(), true;
+    }();
+    static_cast<void>(is_prepared);
     const std::size_t before = fuzz::count_descriptors();
     fuzz::play({data, size});
     fuzz::promise(fuzz::count_descriptors() <= before + 1, "no descriptor is left");

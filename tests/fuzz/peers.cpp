@@ -91,9 +91,12 @@ void PlayedGuard::carry_out(const ipc::GuardRequest& order, Draw& draw) {
         }
         case ipc::GuardRequest::kFreeze:
             if (freezing_ || frozen_ > 0 || is_trimming_ || is_thawing_) return say_failed(EBUSY, "");
+            number_ = order.freeze().freeze();
+            // As the real one, which looks once more before it begins.
+            if (!orders_.empty()) return say_failed(ECANCELED, "");
             freezing_ = order.freeze();
-            number_ = freezing_->freeze();
-            return;
+            reply.mutable_begun();
+            return say(reply);
         case ipc::GuardRequest::kThaw:
             number_ = order.thaw().freeze();
             if (std::exchange(freezing_, std::nullopt)) say_failed(ECANCELED, "");
@@ -104,6 +107,8 @@ void PlayedGuard::carry_out(const ipc::GuardRequest& order, Draw& draw) {
                 return say(reply);
             }
             is_trimming_ = true;
+            reply.mutable_begun();
+            say(reply);
     }
 }
 
@@ -134,32 +139,6 @@ bool PlayedGuard::act(Draw& draw) {
 bool PlayedGuard::come_to_rest() {
     Draw none({});
     return act(none);
-}
-
-void PlayedLauncher::take_orders() {
-    while (auto order = hear_message<ipc::LauncherRequest>()) {
-        orders_.push_back(*std::move(order));
-        promise(orders_.size() <= 2, "the launcher is told to run the hooks once, and one row, at a time");
-    }
-}
-
-std::optional<ipc::LauncherRequest> PlayedLauncher::next_order() {
-    if (orders_.empty()) return std::nullopt;
-    auto order = std::move(orders_.front());
-    orders_.pop_front();
-    return order;
-}
-
-void PlayedLauncher::act(Draw& draw) {
-    if (orders_.empty()) return;
-    orders_.pop_front();
-    ipc::LauncherReply reply;
-    ipc::Outcome& outcome = *reply.mutable_outcome();
-    outcome.set_kind(draw.one_of({ipc::Outcome::DONE, ipc::Outcome::EXITED, ipc::Outcome::UNSUPPORTED,
-                                  ipc::Outcome::KILLED, ipc::Outcome::LATE, ipc::Outcome::FAILED}));
-    if (outcome.kind() != ipc::Outcome::DONE) outcome.set_number(1);
-    outcome.set_program("/hook");
-    say(reply);
 }
 
 void PlayedInspector::take_orders() {

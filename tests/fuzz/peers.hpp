@@ -8,7 +8,6 @@
 #include "ipc/codec.hpp"
 #include "ipc/guard.pb.h"
 #include "ipc/inspector.pb.h"
-#include "ipc/launcher.pb.h"
 #include "ipc/nursery.pb.h"
 #include "ipc/ring.hpp"
 #include "tests/fuzz/draw.hpp"
@@ -60,19 +59,6 @@ private:
     std::uint64_t number_ = 0;  // of the freeze
     bool is_trimming_ = false;
     bool is_thawing_ = false;  // a thaw was ordered that takes long
-};
-
-/// The launcher does one thing after the other and says how each ended.
-class PlayedLauncher : public Peer {
-public:
-    void take_orders();
-    [[nodiscard]] bool is_busy() const { return !orders_.empty(); }
-    void act(Draw& draw);
-    /// The next order, for whoever plays it himself.
-    std::optional<ipc::LauncherRequest> next_order();
-
-private:
-    std::deque<ipc::LauncherRequest> orders_;
 };
 
 /// The inspector may have been taken over: it says what it likes.

@@ -16,6 +16,8 @@ namespace sallyport::fuzz {
 class PlayedFiles : public Peer {
 public:
     PlayedFiles();
+    /// Makes what all runs use.
+    static void prepare();
     /// Starts clerks, buries those that are to be killed, and lets each clerk carry out what it was ordered. Whether anybody said something.
     bool act();
     /// The next order is not carried out, for this reason.
@@ -46,7 +48,8 @@ private:
     static void stop_writing(const Clerk& clerk, int sys_errno);
     static void tell(const Clerk& clerk, const ipc::FileReport& report, FdRef file = FdRef(-1));
     [[nodiscard]] std::string name_of(FdRef file) const;
-    void make(const std::string& name, std::uint64_t size);
+    void make(const std::string& name);
+    void cut_off(const std::string& name);
 
     std::map<std::string, UniqueFd> files_;
     std::vector<Clerk> clerks_;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <utility>
 
 namespace sallyport::fuzz {
 
@@ -40,7 +41,7 @@ void reset_time() {
 }
 
 bool found_nothing() {
-    return played().found_nothing;
+    return std::exchange(played().found_nothing, false);
 }
 
 }  // namespace sallyport::fuzz

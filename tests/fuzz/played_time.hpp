@@ -11,7 +11,7 @@ void pass_ns(std::int64_t ns);
 /// Back to the start.
 void reset_time();
 
-/// Whether the broker's loop, when it last looked, found nothing to hear and nothing due.
+/// Whether the broker's loop has looked since this was last asked, and then found nothing to hear and nothing due.
 bool found_nothing();
 
 }  // namespace sallyport::fuzz

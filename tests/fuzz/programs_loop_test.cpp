@@ -70,7 +70,8 @@ protected:
         ipc::LauncherReply reply;
         reply.mutable_exec_output()->set_number(number);
         reply.mutable_exec_output()->set_offset(offset);
-        reply.mutable_exec_output()->set_data(std::string(size, 'o'));
+        reply.mutable_exec_output()->set_data(
+            std::string(size, static_cast<char>(written_by(static_cast<std::int64_t>(number)))));
         return reply;
     }
     std::uint64_t start() {
@@ -78,6 +79,11 @@ protected:
         const auto number = hear_order().number();
         say_started(number);
         return number;
+    }
+    void replace_worker() {
+        stage_.end_worker(true);
+        stage_.worker();
+        stage_.greet();
     }
     void expect_take(std::uint32_t offset) {
         const auto order = stage_.launcher.next_order();
@@ -119,9 +125,7 @@ TEST_F(BrokerLoopWithPrograms, TellsALongOrderInPartsOfWhichEachIsTakenBeforeThe
 TEST_F(BrokerLoopWithPrograms, AnswersAStartWhoseWorkerHasEndedToNobody) {
     ask_start();
     const auto number = hear_order().number();
-    stage_.end_worker(true);
-    stage_.worker();
-    stage_.greet();
+    replace_worker();
     say_started(number);
     EXPECT_EQ(stage_.worker().unanswered(), 0U);
     say(ended(number));
@@ -148,9 +152,7 @@ TEST_F(BrokerLoopWithPrograms, GathersTheOutputAndIgnoresWhatAnEarlierWorkerAske
     say(ended(number, 10));
     ask_status(number);
     expect_take(0);
-    stage_.end_worker(true);
-    stage_.worker();
-    stage_.greet();
+    replace_worker();
     say(output(number, 0, 10));
     EXPECT_FALSE(stage_.is_over());
     const auto seq = ask_status(number);
@@ -158,9 +160,38 @@ TEST_F(BrokerLoopWithPrograms, GathersTheOutputAndIgnoresWhatAnEarlierWorkerAske
     say(output(number, 0, 4));
     expect_take(4);
     EXPECT_FALSE(stage_.worker().is_done(seq));
-    say(output(number, 0, 4));  // not the next part
-    EXPECT_FALSE(stage_.worker().is_done(seq));
     say(output(number, 4, 6));
+    EXPECT_TRUE(stage_.worker().is_done(seq));
+}
+
+TEST_F(BrokerLoopWithPrograms, AsksABusyLauncherOnceHoweverOftenHostsAskAndGo) {
+    const auto one = start();
+    const auto other = start();
+    say(ended(one, 10));
+    say(ended(other, 10));
+    for (int times = 0; times < 300; ++times) {
+        ask_status(times % 2 == 0 ? one : other);
+        replace_worker();
+    }
+    const auto seq = ask_status(other);
+    expect_take(0);
+    EXPECT_FALSE(stage_.launcher.next_order());
+    say(output(one, 0, 10));
+    EXPECT_FALSE(stage_.worker().is_done(seq)) << "that was another program's";
+    expect_take(0);
+    say(output(other, 0, 10));
+    EXPECT_TRUE(stage_.worker().is_done(seq));
+}
+
+TEST_F(BrokerLoopWithPrograms, TakesForANewHostWhatAnEarlierOneAskedFor) {
+    const auto number = start();
+    say(ended(number, 10));
+    ask_status(number);
+    expect_take(0);
+    replace_worker();
+    const auto seq = ask_status(number);
+    EXPECT_FALSE(stage_.launcher.next_order());
+    say(output(number, 0, 10));
     EXPECT_TRUE(stage_.worker().is_done(seq));
 }
 
@@ -215,6 +246,18 @@ TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherGivesMoreOutputThanThereIs) {
     say(ended(number, 10));
     ask_status(number);
     expect_stop(output(number, 0, 11));
+}
+TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherGivesAPartTwice) {
+    const auto number = start();
+    say(ended(number, 10));
+    ask_status(number);
+    say(output(number, 0, 4));
+    expect_stop(output(number, 0, 4));
+}
+TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherGivesOutputThatNobodyAskedFor) {
+    const auto number = start();
+    say(ended(number, 10));
+    expect_stop(output(number, 0, 10));
 }
 TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherWantsMoreOfAnOrderThatIsNone) {
     ipc::LauncherReply more;

@@ -64,6 +64,27 @@ policy::Rule file_rule() {
     return rule;
 }
 
+ipc::ExecTemplate& add_program(policy::Rule& rule, const char* path, std::uint32_t concurrent) {
+    ipc::ExecTemplate& program = rule.exec.emplace_back();
+    program.set_program(path);
+    program.set_output(100'000);
+    program.set_max_runtime_ms(1000);
+    program.set_concurrent(concurrent);
+    return program;
+}
+
+// One that takes all, and one that takes a number below 100.
+void add_programs(policy::Rule& rule) {
+    ipc::ExecTemplate& open = add_program(rule, "/program", 2);
+    open.set_any_args(true);
+    open.set_any_env(true);
+    open.set_input(kMaxExecInput);
+    ipc::ExecTemplate& narrow = add_program(rule, "/narrow", 32);
+    narrow.add_args()->set_text("-n");
+    narrow.add_args()->mutable_number()->set_most(99);
+    narrow.add_host_env("LEVEL");
+}
+
 policy::Policy make_policy(Stage::Terms terms) {
     policy::Policy policy;
     policy.audit.goes_on = terms.goes_on;
@@ -87,14 +108,7 @@ policy::Policy make_policy(Stage::Terms terms) {
         if (is_rest && row.id != CommandId::kGetLoad) rest.commands.add(row.id);
         if (terms.has_programs && row.group == Group::kExec) rest.commands.add(row.id);
     }
-    if (terms.has_programs) {
-        ipc::ExecTemplate& program = rest.exec.emplace_back();
-        program.set_program("/program");
-        program.set_any_args(true);
-        program.set_output(100'000);
-        program.set_max_runtime_ms(1000);
-        program.set_concurrent(2);
-    }
+    if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
     policy.digest = std::string(32, 'd');
     return policy;
@@ -136,6 +150,7 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
 
 Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     handles().clear();
+    programs().clear();
     state().empty();
     auto audit = broker::Audit::open(recorder.make_ring(), recorder.connect(), policy_);
     promise(audit.has_value(), "the broker's parts can be made");
@@ -146,6 +161,7 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     service_->launcher = launcher.connect();
     service_->nursery = nursery_.connect();
     service_->session.programs.templates = policy::exec_templates(policy_);
+    launcher.templates = service_->session.programs.templates;
     auto host = ipc::socket_pair();
     promise(host.has_value(), "a socket pair can be made");
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;
@@ -163,7 +179,9 @@ Stage::~Stage() {
 }
 
 WorkerView& Stage::worker() {
+    int turns = 0;
     while (!is_over() && loop_->stage != broker::Stage::kRunning) {
+        promise(++turns < kManyTurns, "a worker is followed by the next");
         if (nursery_.started != 0) end_worker(false);
         pass_time();
     }
@@ -311,7 +329,7 @@ void Stage::check_state() {
 
 void Stage::bring_peers_to_rest() {
     Draw none({});
-    for (int turns = 0; turns < 100; ++turns) {
+    for (int turns = 0; turns < 1000; ++turns) {
         const bool is_guard_busy = guard.is_busy();
         if (is_guard_busy) guard.come_to_rest();
         if (launcher.is_busy()) launcher.act(none);
@@ -351,12 +369,17 @@ void Stage::greet() {
 }
 
 void Stage::fill_arena(std::string_view bytes) {
-    std::ranges::copy(std::as_bytes(std::span(bytes)), arena_->chunk(0).begin());
+    if (bytes.empty()) return;
+    const auto place = arena_->extent(0, static_cast<std::uint32_t>(bytes.size()));
+    promise(place.has_value(), "what the worker fills in is no more than the arena takes");
+    std::ranges::copy(std::as_bytes(std::span(bytes)), place->begin());
 }
 
 void Stage::finish() {
     recorder.is_stuck = false;
     files.is_stuck = false;
+    // Whoever waits for one that was taken over need not get a reply.
+    if (launcher.is_taken_over) launcher.socket.reset();
     settle();
     if (!is_over()) {
         end_requests();

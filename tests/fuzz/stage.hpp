@@ -9,6 +9,7 @@
 #include "tests/fuzz/expectations.hpp"
 #include "tests/fuzz/peers.hpp"
 #include "tests/fuzz/played_files.hpp"
+#include "tests/fuzz/played_launcher.hpp"
 
 namespace sallyport::fuzz {
 
@@ -17,7 +18,7 @@ public:
     struct Terms {
         bool has_hooks = false;     // the freeze rule names programs
         bool goes_on = false;       // the policy has that carried out which cannot be recorded
-        bool has_programs = false;  // a rule lets the host start one
+        bool has_programs = false;  // a rule lets the host start some
     };
     /// Starts the broker and its first worker.
     explicit Stage(Terms terms);
@@ -50,6 +51,7 @@ public:
     void stop();
     /// What the broker ended with, if it has.
     [[nodiscard]] std::optional<int> exit_status() const { return loop_->exit_status; }
+    [[nodiscard]] bool has_programs() const { return !launcher.templates.empty(); }
     /// Lets the broker hear what its peers have said.
     void settle();
     /// The part of the arena's data that the worker fills.
