@@ -76,6 +76,14 @@ void record_start(Service& service, const Handover& from) {
             "others can read or enter it, and so hold up this log: take that from them (chmod go-rwx)";
         service.audit.write(open);
     }
+    if (from.denied_not_kept() != 0) {
+        Record lost;
+        lost.what = "denied-not-kept";
+        lost.reason =
+            "sallyport.denied cannot be written: what is renamed while no agent runs is not denied then";
+        lost.sys_errno = from.denied_not_kept();
+        service.audit.write(lost);
+    }
     const ClockReading clocks = read_clocks();
     if (service.session.clock.now() <= clocks.wall) return;
     Record behind;

@@ -82,6 +82,7 @@ inline constexpr std::size_t kMaxKeptFiles = 32;               // open files tha
 inline constexpr std::size_t kMaxHungClerks = 8;               // that were killed and have not ended
 inline constexpr std::size_t kMaxClerks = kMaxKeptFiles + kMaxHungClerks + 8;
 inline constexpr std::size_t kMaxFilesSetup = kMaxCompiledSize + (std::size_t{1} << 20U);
+inline constexpr std::size_t kMaxEarlier = 32;  // things of earlier runs that one deny rule's path has named
 
 // Freezing.
 inline constexpr std::uint32_t kDefaultMaxFrozenMs = 60'000;

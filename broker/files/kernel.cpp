@@ -20,7 +20,7 @@ namespace sallyport::files {
 
 namespace {
 
-constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_MNT_ID;
+constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_MNT_ID | STATX_BTIME;
 
 struct FdName {
     std::array<char, 16> text{};
@@ -31,8 +31,13 @@ std::uint64_t device_of(const struct statx& info) {
     return std::uint64_t{info.stx_dev_major} << 32U | info.stx_dev_minor;
 }
 
+std::int64_t made_ns_of(const struct statx& info) {
+    const bool is_said = (info.stx_mask & STATX_BTIME) != 0;
+    return is_said ? info.stx_btime.tv_sec * 1'000'000'000 + info.stx_btime.tv_nsec : 0;
+}
+
 Facts facts_of(const struct statx& info) {
-    return {.id = {.device = device_of(info), .inode = info.stx_ino},
+    return {.id = {.device = device_of(info), .inode = info.stx_ino, .made_ns = made_ns_of(info)},
             .mount = info.stx_mnt_id,
             .mode = info.stx_mode,
             .owner = info.stx_uid,

@@ -17,7 +17,8 @@ namespace sallyport::files {
 struct Id {
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
-    bool operator==(const Id&) const = default;
+    std::int64_t made_ns = 0;  // since 1970: when it was; 0: its file system does not say
+    bool operator==(const Id& other) const { return device == other.device && inode == other.inode; }
 };
 
 /// What an inode is now. `mount` is the number of the mount by which it was reached.

@@ -56,6 +56,7 @@ Checked<int> run() {
               .clock = ExpiryClock(setup.floor(), read_clocks()),
               .needs = needs_of(policy, seen),
               .parent = ::getpid()};
+    TRY(hand.table.remember(state));
     TRY(open_trees(hand.needs, trees));
     TRY(sandbox::lockdown_files(hand.needs, state));
     hand.needs.trees.clear();

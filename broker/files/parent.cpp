@@ -39,7 +39,7 @@ int Parent::run() {
         unseen.set_rule(static_cast<std::uint32_t>(one.rule));
         unseen.set_file(static_cast<std::uint32_t>(one.file));
     }
-    ready.mutable_files_ready();
+    ready.mutable_files_ready()->set_not_kept(hand_.table.not_kept());
     if (!say(ready)) return kFailed;
     for (;;) {
         if (!wait() || !bury()) return kFailed;

@@ -38,10 +38,12 @@ Answer look_at_start(const std::string& path) {
         seen.is_there = facts.has_value();
         if (facts) seen.id = facts->id;
     }
-    std::string bytes(sizeof seen, '\0');
-    std::memcpy(bytes.data(), &seen, sizeof seen);
     const auto keeps = seen.is_there ? keeps_numbers(named.found) : Result<bool>(true);
     const bool is_to_be_held = !keeps || !*keeps;
+    // A number that is not kept is not that thing's in the next run.
+    if (is_to_be_held) seen.id.made_ns = 0;
+    std::string bytes(sizeof seen, '\0');
+    std::memcpy(bytes.data(), &seen, sizeof seen);
     return {.bytes = std::move(bytes), .fd = is_to_be_held ? std::move(named.found) : UniqueFd()};
 }
 
@@ -93,7 +95,10 @@ void Forbidden::meet(std::span<const std::uint64_t> devices) {
 }
 
 std::optional<std::size_t> Forbidden::rule_against(const Id& id) const {
-    const auto is_it = [&](const Thing& thing) { return thing.at_start == id || thing.today == id; };
+    const auto is_it = [&](const Thing& thing) {
+        return thing.at_start == id || thing.today == id ||
+               (thing.earlier != nullptr && was_once(*thing.earlier, id));
+    };
     const auto found = std::ranges::find_if(things_, is_it);
     return found == things_.end() ? std::nullopt : std::optional(found->rule);
 }
@@ -134,6 +139,21 @@ Status Table::hold(FdRef found) {
     return {};
 }
 
+Status Table::remember(FdRef state) {
+    Memory now;
+    const Memory before = TRY(read_memory(state));
+    for (const auto& [rule, path] : denied_paths(*policy_)) {
+        Denied& denied = denied_[rule.rule][rule.file];
+        if (const auto at = before.find(*path); at != before.end()) denied.earlier = at->second;
+        Earlier all = denied.earlier;
+        if (denied.at_start && denied.at_start->made_ns != 0) add_to(all, *denied.at_start);
+        if (!all.empty()) now[*path] = std::move(all);
+    }
+    if (now == before) return {};
+    if (const Status kept = write_memory(state, now); !kept) not_kept_ = kept.error().sys_errno;
+    return {};
+}
+
 Status Table::enter_process() {
     held_.clear();
     proc_self_fd_ = UniqueFd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -150,11 +170,12 @@ Forbidden Table::forbidden(policy::Access wanted, policy::WallTime now) const {
     for (const Own& one : own_)
         things.push_back({.path = &one.path, .links = Links::kFollowed, .at_start = one.at_start});
     for (const policy::Grant& denial : policy::denials(*policy_, wanted, now)) {
-        const auto& [at_start, is_behind_link] = denied_[denial.rule][denial.file];
+        const auto& [at_start, is_behind_link, earlier] = denied_[denial.rule][denial.file];
         things.push_back({.path = &policy_->rules[denial.rule].files[denial.file].under,
                           .links = is_behind_link ? Links::kFollowed : Links::kRefused,
                           .at_start = at_start,
-                          .rule = denial.rule});
+                          .rule = denial.rule,
+                          .earlier = &earlier});
     }
     return Forbidden(std::move(things), {policy_, wanted, now, proc_self_fd_});
 }

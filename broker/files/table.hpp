@@ -12,6 +12,7 @@
 
 #include "broker/files/kernel.hpp"
 #include "broker/files/lookup.hpp"
+#include "broker/files/memory.hpp"
 #include "policy/decide.hpp"
 
 namespace sallyport::files {
@@ -36,6 +37,7 @@ public:
         std::optional<Id> at_start = {};
         std::size_t rule = policy::kNoRule;
         std::optional<Id> today = {};
+        const Earlier* earlier = nullptr;
         bool is_settled = false;  // `today` is known, whatever else is found
     };
     explicit Forbidden(std::vector<Thing> things, const Scope& scope = {});
@@ -63,12 +65,20 @@ private:
 /// THREAT: a file system gives what was renamed another number once it has left the cache (overlayfs, vfat). There, what is denied is held
 /// open for nothing (O_PATH) until the agent ends: what is held keeps its number, and nobody else gets it.
 ///
+/// THREAT: it is renamed while no agent runs. What the path named in earlier runs is denied as well, see remember().
+///
 /// THREAT: a path never answers. It is looked at by a child; where nothing was seen in time, only what the path names later is known.
 class Table {
 public:
     /// `policy` must outlive the table. `own` are absolute paths of the agent's files and directories, which no rule opens.
     /// Errors: kSystem, also if there are more things to be held than descriptors.
     static Result<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
+
+    /// Denies also what the paths of deny rules named when agents with this state directory started, and takes note of what they name
+    /// now. A disk that is full does not stop the start: not_kept(). Errors: those of read_memory().
+    Status remember(FdRef state);
+    /// Why what is denied now will not be known once it is renamed while no agent runs: an errno; 0: it will be.
+    [[nodiscard]] int not_kept() const { return not_kept_; }
 
     /// To be called once more after a fork: `proc_self_fd` is that of the process which opened it, and what is held the parent holds.
     /// Errors: kSystem.
@@ -102,10 +112,12 @@ private:
     struct Denied {
         std::optional<Id> at_start;
         bool is_behind_link = false;  // the admin's rule names it by one
+        Earlier earlier = {};
     };
     std::vector<std::vector<Denied>> denied_;  // by rule, by file rule
     std::vector<UniqueFd> held_;               // in the parent, so that their numbers stay
     std::vector<policy::Grant> unseen_;
+    int not_kept_ = 0;
 };
 
 }  // namespace sallyport::files

@@ -73,18 +73,18 @@ ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
     return rules;
 }
 
-// The file rules that the hand names in its first frame.
-Result<std::vector<policy::Grant>> unseen_of(std::string_view said, const policy::Policy& policy) {
+// What the hand says in its first frame.
+Result<FilesHand> hand_of(std::string_view said, const policy::Policy& policy) {
     ipc::FilesReply reply;
     std::string scratch;
     TRY(ipc::decode(said, reply, scratch));
-    std::vector<policy::Grant> unseen;
+    FilesHand hand{.socket = {}, .unseen = {}, .not_kept = reply.files_ready().not_kept()};
     for (const auto& one : reply.files_ready().unseen()) {
         if (one.rule() >= policy.rules.size() || one.file() >= policy.rules[one.rule()].files.size())
             return failure(Errc::kInvalid, "it names a rule that there is not");
-        unseen.push_back({.rule = one.rule(), .file = one.file()});
+        hand.unseen.push_back({.rule = one.rule(), .file = one.file()});
     }
-    return unseen;
+    return hand;
 }
 
 // What a host may have started. The launcher decides about that once more, by the latest time that is known.
@@ -133,8 +133,9 @@ Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state) {
     const UniqueFd memory = TRY(about(kFiles.name, sealed(bytes)));
     Running files = TRY(start(kFiles, {.state = state, .setup = memory}));
     const std::string said = TRY(prove(kFiles, files, bits_of(sandbox::files_capabilities(needs))));
-    return FilesHand{.socket = std::move(files.socket),
-                     .unseen = TRY(of(kFiles, unseen_of(said, terms.policy)))};
+    FilesHand hand = TRY(of(kFiles, hand_of(said, terms.policy)));
+    hand.socket = std::move(files.socket);
+    return hand;
 }
 
 Checked<UniqueFd> start_nursery() {

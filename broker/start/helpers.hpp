@@ -42,6 +42,7 @@ struct FilesTerms {
 struct FilesHand {
     UniqueFd socket;
     std::vector<policy::Grant> unseen;  // what is denied and could not be looked at
+    int not_kept = 0;                   // errno: what is denied cannot be written down for later runs
 };
 Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
 

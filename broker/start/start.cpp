@@ -188,6 +188,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     outfit.add(Handover::FILES, std::move(hand.socket));
     note_missing_directories(policy, seen, outfit.message);
     note_unseen(policy, hand.unseen, outfit.message);
+    outfit.message.set_denied_not_kept(hand.not_kept);
     outfit.add(Handover::SIGNALS, TRY(take_signals()));
     do_not_wait_for_standard_error();
     outfit.add(Handover::OWN_STATUS, UniqueFd(::open("/proc/self/status", O_RDONLY | O_CLOEXEC)));

@@ -64,6 +64,25 @@ TEST_F(DeniedThings, MemoryOfTheAgent) {
     expect_denied("/dev/fd/0");
 }
 
+TEST_F(DeniedThings, WhatWasRenamedWhileNoAgentRan) {
+    agent_.stop();
+    fs::rename(path("keys"), path("work/other"));
+    fs::create_directory(path("keys"));
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    host_ = agent_.connect();
+    expect_denied(path("work/other/key"));
+    expect_denied(agent_.state() + "/sallyport.denied");
+    EXPECT_EQ(agent_.count_audit("what", "denied-not-kept"), 0U);
+    agent_.stop();
+    fs::rename(path("keys"), path("work/another"));
+    fs::create_directory(path("keys"));
+    fs::create_directory(agent_.state() + "/sallyport.denied.new");
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    EXPECT_EQ(agent_.count_audit("what", "denied-not-kept"), 1U);
+}
+
 TEST_F(DeniedThings, FilesOfTheAgent) {
     const std::string log = read_file(agent_.audit_file());
     for (const std::string& file :

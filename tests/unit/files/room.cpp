@@ -50,6 +50,7 @@ Checked<void> Room::start(const std::vector<std::string>& own) {
     const auto seen = TRY(look_at_rules(policy_));
     TRY(refuse_links(policy_, seen));
     table_ = TRY(Table::build(policy_, own));
+    if (state_.is_open()) TRY(table_->remember(state_));
     return {};
 }
 

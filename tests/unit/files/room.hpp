@@ -42,6 +42,7 @@ protected:
     test::Scratch scratch_;
     policy::Policy policy_;
     std::optional<Table> table_;
+    UniqueFd state_;  // a state directory, for what earlier runs knew
     policy::WallTime now_ = 1000;
 
 private:
