@@ -14,6 +14,8 @@
 
 namespace sallyport::files {
 
+/// THREAT: a local user renames what is denied while no agent runs, and the next one finds something else under that name.
+///
 /// An inode's number, and when it was made: nobody else has both, also where the disk has another number after a reboot, and where
 /// the inode's is given away again.
 struct Made {
