@@ -230,6 +230,11 @@ std::string Audit::write(const Record& record) {
     return run_ + "-" + std::to_string(sequence_);
 }
 
+void Audit::write_counts() {
+    if (lost_ == 0 && rates_.unwritten().empty()) return;
+    write(Record{.what = "counted", .reason = "what was not written since the line before"});
+}
+
 void Audit::note_progress() {
     const std::uint64_t taken = ring_.words().taken;
     if (taken == seen_taken_ && taken != ring_.position() && !is_holding_) return;

@@ -68,6 +68,9 @@ public:
     /// Returns the line's identity, which a host may be told: run and number. Empty if there is no line.
     std::string write(const Record& record);
 
+    /// At the end: a line for what was counted and stands in none.
+    void write_counts();
+
     /// Whether what is decided now will be in the log: the recorder takes lines, or is not to while file systems are frozen,
     /// and there is room. Always, if the policy says that a loss changes nothing.
     [[nodiscard]] bool is_recording();

@@ -316,6 +316,8 @@ void turn(Loop& loop) {
 
 void end(Loop& loop) {
     abandon_all(loop.service.session, loop.service.audit);
+    // After the last line of all there may have been more.
+    loop.service.audit.write_counts();
 }
 
 int serve(Service& service) {

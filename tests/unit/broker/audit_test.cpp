@@ -107,6 +107,15 @@ TEST_F(Composed, WhatIsNotWrittenForItsRateIsCountedInTheNextLineByName) {
     EXPECT_NE(taken().at(0).find("\"unwritten\":{\"connect-refused\":999}"), std::string::npos);
 }
 
+TEST_F(Composed, WhatIsCountedAndHasNoLineBehindItIsWrittenAtTheEnd) {
+    audit_->write_counts();
+    EXPECT_TRUE(taken().empty());
+    for (int at = 0; at < 1000; ++at) audit_->write(named("connect-refused", Verdict::kRefused));
+    taken();
+    audit_->write_counts();
+    EXPECT_NE(taken().at(0).find("\"unwritten\":{\"connect-refused\":999}"), std::string::npos);
+}
+
 // What a worker that was taken over can do again and again under any policy.
 TEST_F(Composed, AWorkerThatGoesOnAloneAgainAndAgainIsCounted) {
     for (int at = 0; at < 1000; ++at) audit_->write(named("worker-alone", Verdict::kNote));
