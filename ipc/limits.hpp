@@ -56,6 +56,8 @@ inline constexpr std::size_t kMaxUnread = 32;        // of the latter; then the 
 inline constexpr std::size_t kMaxUnreadSize = std::size_t{64}
                                               << 20U;  // and bytes of their output, but for the last one
 inline constexpr std::int64_t kExecStartNs = 5'000'000'000;  // so long a host waits for the start
+inline constexpr std::int64_t kStatusPatienceNs =
+    5'000'000;  // so long a program that still runs is waited for
 
 // Inspector.
 inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply

@@ -12,6 +12,7 @@
 #include "base/trusted_file.hpp"
 #include "base/unique_fd.hpp"
 #include "broker/supervisor/supervise.hpp"
+#include "ipc/channel.hpp"
 #include "ipc/launcher.pb.h"
 
 namespace sallyport::launcher {
@@ -64,6 +65,10 @@ public:
     /// THREAT: a broker that was taken over asks for what its policy does not let it. The words are made here, of our copy of the
     /// templates, and policy::match_exec() judges them here. Errors: kInvalid: no honest broker says that.
     Status hear(const ipc::LauncherRequest& request);
+    /// Makes a supervisor with the program's own process, which wait for an order. Without one the next order makes it.
+    void prepare();
+    /// Whether the next order would have to.
+    [[nodiscard]] bool is_unprepared() const { return !table_.exec().empty() && !spare_.socket.is_open(); }
     /// The supervisors, to be waited for.
     void add_to(std::vector<pollfd>& wanted) const;
     /// Passes on what those say that are ready. Errors: those of tell(); kInvalid if one breaks its contract.
@@ -77,7 +82,15 @@ private:
         UniqueFd memory;       // what it wrote; not open: nobody wants that any more
         ipc::ExecEnded ended;
     };
+    // A supervisor that has no program yet.
+    struct Spare {
+        UniqueFd socket;  // not open: there is none
+        UniqueFd memory;
+        UniqueFd order;
+        UniqueFd go;
+    };
     Status take_part(const ipc::ExecPart& part);
+    bool hand_over(const ipc::ExecOrder& order);
     Status start(const ipc::ExecOrder& order);
     Status give_output(const ipc::ExecTake& take);
     Status drop(std::uint64_t number);
@@ -90,6 +103,8 @@ private:
     std::string order_;  // the parts that have come
     std::uint64_t last_ = 0;
     std::vector<Program> programs_;
+    Spare spare_;
+    ipc::Frame frame_;
 };
 
 }  // namespace sallyport::launcher

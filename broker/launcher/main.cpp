@@ -19,11 +19,12 @@ namespace sallyport::launcher {
 namespace {
 
 constexpr int kControl = 3;
+constexpr int kQuietMs =
+    10;  // so long nothing is to be done before the next program is prepared, which would only be in the way
 using Words = google::protobuf::RepeatedPtrField<std::string>;
 
 // THREAT: a broker that was taken over sends anything. A request is a few bytes in one form, and means a row.
-Result<bool> receive(google::protobuf::MessageLite& message, std::size_t limit) {
-    ipc::Frame frame;
+Result<bool> receive(ipc::Frame& frame, google::protobuf::MessageLite& message, std::size_t limit) {
     std::string scratch;
     const auto got = ipc::receive(FdRef(kControl), frame);
     if (!got || !*got) return got;
@@ -105,9 +106,10 @@ bool is_about_program(const ipc::LauncherRequest& request) {
 }
 
 // Only a table with programs of the host's makes a request longer than a number.
-Status hear_broker(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs) {
+Status hear_broker(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs,
+                   ipc::Frame& frame) {
     ipc::LauncherRequest request;
-    if (!TRY(receive(request, table.exec().empty() ? kMaxLauncherRequest : kMaxFrame))) return {};
+    if (!TRY(receive(frame, request, table.exec().empty() ? kMaxLauncherRequest : kMaxFrame))) return {};
     if (is_about_program(request)) return programs.hear(request);
     ipc::LauncherReply reply;
     *reply.mutable_outcome() = TRY(answer(request, table, hooks));
@@ -116,29 +118,34 @@ Status hear_broker(const ipc::LauncherTable& table, HookPrograms& hooks, Program
 
 Status serve(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs) {
     std::vector<pollfd> wanted;
+    ipc::Frame frame;
     for (;;) {
         wanted.assign(1, {.fd = kControl, .events = POLLIN, .revents = 0});
         programs.add_to(wanted);
-        if (::poll(wanted.data(), wanted.size(), -1) < 0) {
+        const int ready = ::poll(wanted.data(), wanted.size(), programs.is_unprepared() ? kQuietMs : -1);
+        if (ready < 0) {
             if (errno == EINTR) continue;
             return system_error("poll");
         }
+        if (ready == 0) programs.prepare();
         TRY(programs.hear_supervisors(wanted));
-        if (wanted.front().revents != 0) TRY(hear_broker(table, hooks, programs));
+        if (wanted.front().revents != 0) TRY(hear_broker(table, hooks, programs, frame));
     }
 }
 
 bool wait_for_table(ipc::LauncherTable& table) {
     pollfd wanted{.fd = kControl, .events = POLLIN, .revents = 0};
-    return ::poll(&wanted, 1, -1) == 1 && receive(table, kMaxFrame).value_or(false);
+    ipc::Frame frame;
+    return ::poll(&wanted, 1, -1) == 1 && receive(frame, table, kMaxFrame).value_or(false);
 }
 
 int run() {
     ipc::silence_protobuf();
-    // A service manager that ends the whole service reaches the broker, whose end is ours, after owed hooks.
+    // A service manager that ends the whole service reaches the broker, whose end is ours, after owed hooks. And whoever waits for an order
+    // may have been killed.
     sigset_t set;
     ::sigemptyset(&set);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, number);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::sigaddset(&set, number);
     if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return 1;
     ipc::LauncherTable table;
     if (!wait_for_table(table)) return 1;

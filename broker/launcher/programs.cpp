@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "broker/launcher/launcher.hpp"
@@ -34,9 +35,9 @@ ipc::LauncherReply not_started(std::uint64_t number, int error) {
     return reply;
 }
 
-// The words that the order means. Nothing if its rule has expired since the broker looked.
-Result<std::optional<std::vector<std::string>>> words_of(const ipc::ExecTemplate& by,
-                                                         const ipc::ExecOrder& order, std::int64_t now) {
+// The order with the words that it means, in full. Nothing if its rule has expired since the broker looked.
+Result<std::optional<ipc::ExecOrder>> filled_in(const ipc::ExecTemplate& by, const ipc::ExecOrder& order,
+                                                std::int64_t now) {
     const bool is_any = by.program().empty();
     if (!is_any && !order.program().empty()) return unfit("a program that is not the template's");
     const auto args = policy::fill_in(by, ExecWords(order.values().begin(), order.values().end()));
@@ -49,9 +50,11 @@ Result<std::optional<std::vector<std::string>>> words_of(const ipc::ExecTemplate
     const ExecMiss miss = policy::match_exec(by, want, now).miss;
     if (miss == ExecMiss::kTime) return std::nullopt;
     if (miss != ExecMiss::kNothing) return unfit("words that the template does not cover");
-    std::vector<std::string> words{std::string(want.program)};
-    words.insert(words.end(), args->begin(), args->end());
-    return words;
+    ipc::ExecOrder filled = order;
+    filled.set_program(std::string(want.program));
+    filled.clear_values();
+    for (const std::string_view word : *args) filled.add_values(std::string(word));
+    return filled;
 }
 
 bool is_within(const ipc::ExecEnded& ended, std::uint32_t most) {
@@ -99,19 +102,52 @@ Status Programs::start(const ipc::ExecOrder& order) {
     if (!is_capture) return unfit("no such capture");
     const ipc::ExecTemplate& by = table_.exec(static_cast<int>(order.template_()));
     clock_.look(read_clocks());
-    const auto words = TRY(words_of(by, order, clock_.now()));
-    if (!words) return tell(not_started(order.number(), EPERM));
-    auto [ours, theirs] = TRY(ipc::socket_pair());
-    UniqueFd memory(::memfd_create("sallyport-output", MFD_CLOEXEC));
-    const pid_t pid = memory.is_open() ? ::fork() : -1;
-    if (pid < 0) return tell(not_started(order.number(), errno));
-    if (pid == 0) supervisor::supervise({.by = by, .order = order, .words = *words}, theirs, memory);
+    const auto filled = TRY(filled_in(by, order, clock_.now()));
+    if (!filled) return tell(not_started(order.number(), EPERM));
+    if (is_unprepared()) prepare();
+    if (is_unprepared() || !hand_over(*filled)) {
+        const int error = errno;
+        spare_ = {};
+        return tell(not_started(order.number(), error));
+    }
     programs_.push_back({.number = order.number(),
                          .by = order.template_(),
-                         .socket = std::move(ours),
-                         .memory = std::move(memory),
+                         .socket = std::move(spare_.socket),
+                         .memory = std::move(spare_.memory),
                          .ended = {}});
+    spare_ = {};
     return {};
+}
+
+void Programs::prepare() {
+    auto pair = ipc::socket_pair();
+    std::array<int, 2> go{-1, -1};
+    if (!pair || ::pipe2(go.data(), O_CLOEXEC) != 0) return;
+    const UniqueFd go_end(go[0]);
+    Spare spare{.socket = std::move(pair->first),
+                .memory = UniqueFd(::memfd_create("sallyport-output", MFD_CLOEXEC)),
+                .order = UniqueFd(::memfd_create("sallyport-order", MFD_CLOEXEC)),
+                .go = UniqueFd(go[1])};
+    if (!spare.memory.is_open() || !spare.order.is_open()) return;
+    const pid_t pid = ::fork();
+    if (pid == 0)
+        supervisor::supervise(
+            table_, {.socket = pair->second, .memory = spare.memory, .order = spare.order, .go = go_end});
+    if (pid > 0) spare_ = std::move(spare);
+}
+
+// To both of them; the program's own process is not to wait for its supervisor.
+bool Programs::hand_over(const ipc::ExecOrder& order) {
+    std::string bytes;
+    ipc::encode(order, bytes);
+    const auto size = static_cast<ssize_t>(bytes.size());
+    if (::pwrite(spare_.order.get(), bytes.data(), bytes.size(), 0) != size) return false;
+    ipc::ExecOrder head;
+    head.set_number(order.number());
+    head.set_template_(order.template_());
+    head.set_capture(order.capture());
+    ipc::encode(head, bytes);
+    return ipc::send(spare_.socket, bytes, ipc::WhenFull::kFail) && ::write(spare_.go.get(), "", 1) == 1;
 }
 
 Programs::Program* Programs::find(std::uint64_t number) {
@@ -151,14 +187,15 @@ Status Programs::drop(std::uint64_t number) {
 void Programs::add_to(std::vector<pollfd>& wanted) const {
     for (const Program& one : programs_)
         if (one.socket.is_open()) wanted.push_back({.fd = one.socket.get(), .events = POLLIN, .revents = 0});
+    if (spare_.socket.is_open())
+        wanted.push_back({.fd = spare_.socket.get(), .events = POLLIN, .revents = 0});
 }
 
 // One frame, or the end. One that ends without having told the program's own was killed, and the program with it.
 Status Programs::hear_one(Program& program) {
-    ipc::Frame frame;
     ipc::LauncherReply said;
     std::string scratch;
-    const auto got = ipc::receive(program.socket, frame);
+    const auto got = ipc::receive(program.socket, frame_);
     if (!got) {
         program.socket.reset();
         if (program.ended.number() == 0) program.memory.reset();
@@ -166,7 +203,7 @@ Status Programs::hear_one(Program& program) {
         return tell(said);
     }
     if (!*got) return {};
-    TRY(ipc::decode(frame.bytes, said, scratch));
+    TRY(ipc::decode(frame_.bytes, said, scratch));
     const bool is_start = said.has_exec_started() && said.exec_started().number() == program.number;
     const bool is_end = said.has_exec_ended() && said.exec_ended().number() == program.number &&
                         is_within(said.exec_ended(), table_.exec(static_cast<int>(program.by)).output());
@@ -182,6 +219,8 @@ Status Programs::hear_one(Program& program) {
 Status Programs::hear_supervisors(const std::vector<pollfd>& ready) {
     for (const pollfd& one : ready) {
         if (one.revents == 0) continue;
+        // One that waits says nothing: it has ended.
+        if (one.fd == spare_.socket.get()) spare_ = {};
         const auto at =
             std::ranges::find_if(programs_, [&](const Program& p) { return p.socket.get() == one.fd; });
         if (at != programs_.end()) TRY(hear_one(*at));

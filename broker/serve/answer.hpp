@@ -48,8 +48,6 @@ Answer answer_suspend_hybrid(Exchange& exchange);
 
 Answer answer_exec(Exchange& exchange);
 Answer answer_exec_status(Exchange& exchange);
-/// How a program has ended, but for what it wrote.
-Reply reply_of(const ipc::ExecEnded& ended);
 
 /// Has the inspector look, for every command that it answers.
 Answer answer_inspect(Exchange& exchange);

@@ -147,17 +147,6 @@ Answer answer_exec(Exchange& exchange) {
     return Later{};
 }
 
-Reply reply_of(const ipc::ExecEnded& ended) {
-    Reply reply;
-    schema::ExecStatusReply& status = *reply.mutable_exec_status();
-    status.set_exited(true);
-    if (ended.has_exit_code()) status.set_exitcode(ended.exit_code());
-    if (ended.has_signal()) status.set_signal(ended.signal());
-    if (ended.out_size() > 0) status.set_out_truncated(ended.out_truncated());
-    if (ended.err_size() > 0) status.set_err_truncated(ended.err_truncated());
-    return reply;
-}
-
 Answer answer_exec_status(Exchange& exchange) {
     Session& session = exchange.session;
     const std::int64_t number = exchange.asked.exec_status().pid();
@@ -169,18 +158,11 @@ Answer answer_exec_status(Exchange& exchange) {
     }
     exchange.request.record.rule = session.programs.templates[at->second.by].rule();
     if (!at->second.ended) {
-        Reply reply;
-        reply.mutable_exec_status();
-        return reply;
+        exchange.request.due_ns = boottime_ns() + kStatusPatienceNs;
+        session.worker.status = StatusWait{.request = std::move(exchange.request), .number = number};
+    } else {
+        give_result(exchange.context, std::move(exchange.request), number);
     }
-    exchange.request.record.arguments.add("pid", number);
-    const ipc::ExecEnded ended = *at->second.ended;
-    if (ended.out_size() == 0 && ended.err_size() == 0) {
-        forget_program(session, number);
-        return reply_of(ended);
-    }
-    session.worker.result =
-        ProgramResult{.request = std::move(exchange.request), .number = number, .text = {}};
     return Later{};
 }
 

@@ -53,6 +53,23 @@ void bound_unread(const Context& context) {
     }
 }
 
+// How a program has ended, but for what it wrote.
+Reply reply_of(const ipc::ExecEnded& ended) {
+    Reply reply;
+    schema::ExecStatusReply& status = *reply.mutable_exec_status();
+    status.set_exited(true);
+    if (ended.has_exit_code()) status.set_exitcode(ended.exit_code());
+    if (ended.has_signal()) status.set_signal(ended.signal());
+    if (ended.out_size() > 0) status.set_out_truncated(ended.out_truncated());
+    if (ended.err_size() > 0) status.set_err_truncated(ended.err_truncated());
+    return reply;
+}
+
+void answer_waiting(const Context& context, std::int64_t number) {
+    std::optional<StatusWait>& wait = context.session.worker.status;
+    if (wait && wait->number == number) give_result(context, take_back(wait), number);
+}
+
 void note_end(const Context& context, std::int64_t number, const Program& program) {
     const ipc::ExecEnded& ended = *program.ended;
     Record record{.what = "program-ended"};
@@ -102,6 +119,7 @@ Status hear_ended(const Context& context, const ipc::ExecEnded& said) {
     at->second.is_gone = said.gone();
     note_end(context, number, at->second);
     if (!at->second.is_wanted) forget_program(context.session, number);
+    answer_waiting(context, number);
     bound_unread(context);
     return {};
 }
@@ -119,6 +137,8 @@ Status hear_gone(const Context& context, std::int64_t number) {
                 .refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = EIO, .why = "lost"});
         program.ended.emplace().set_signal(SIGKILL);
         note_end(context, number, program);
+        answer_waiting(context, number);
+        return {};
     }
     if (!program.is_wanted) programs.known.erase(at);
     return {};
@@ -237,6 +257,24 @@ void give_up_program_start(const Context& context) {
         programs.known[start.number].is_wanted = false;
     take_back(programs.start)
         .refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = ETIMEDOUT, .why = "not started in time"});
+}
+
+void give_result(const Context& context, Request request, std::int64_t number) {
+    Session& session = context.session;
+    const ipc::ExecEnded ended = *session.programs.known[number].ended;
+    request.due_ns = 0;
+    request.record.arguments.add("pid", number);
+    if (ended.out_size() == 0 && ended.err_size() == 0) {
+        forget_program(session, number);
+        return request.complete(context, reply_of(ended));
+    }
+    session.worker.result = ProgramResult{.request = std::move(request), .number = number, .text = {}};
+}
+
+void end_status_wait(const Context& context) {
+    Reply reply;
+    reply.mutable_exec_status();
+    take_back(context.session.worker.status).complete(context, std::move(reply));
 }
 
 void forget_program(Session& session, std::int64_t number) {

@@ -34,6 +34,13 @@ struct ProgramStart {
     bool is_next_due = true;  // the launcher has taken the part before
 };
 
+/// Somebody asks for the end of a program that still runs. The reply waits a moment, since it often ends in that: otherwise a host
+/// that asks without pause takes its processor time. Given up with its worker.
+struct StatusWait {
+    Request request;
+    std::int64_t number = 0;
+};
+
 /// The output of a program that has ended, on its way from the launcher. Given up with its worker; then the result still waits.
 struct ProgramResult {
     Request request;
@@ -64,6 +71,12 @@ Status hear_program(const Context& context, const ipc::LauncherReply& said);
 
 /// Ends the start that is under way and did not become one in time. Should the program start later, nobody learns its result.
 void give_up_program_start(const Context& context);
+
+/// Tells how a program that has ended did so, to whom has asked; what it wrote is fetched first.
+void give_result(const Context& context, Request request, std::int64_t number);
+
+/// The program still runs.
+void end_status_wait(const Context& context);
 
 /// The result was told, or nobody can ask for it any more.
 void forget_program(Session& session, std::int64_t number);

@@ -200,6 +200,8 @@ bool end_late_request(Loop& loop, std::int64_t now) {
     if (session.launch && is_late(session.launch->request, now)) return begin_late_launch(loop), true;
     if (session.programs.start && is_late(session.programs.start->request, now))
         return give_up_program_start(context_of(loop)), true;
+    if (session.worker.status && is_late(session.worker.status->request, now))
+        return end_status_wait(context_of(loop)), true;
     if (session.files_hand.first_due().value_or(now + 1) <= now) return hear_clerks(context_of(loop)), true;
     if (end_late_work(context_of(loop), now)) return true;
     if (end_late_order(context_of(loop), now)) return true;

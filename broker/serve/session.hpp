@@ -111,10 +111,11 @@ struct WorkerState {
         0;  // the last transfer that is over; frames about its parts may still be under way
     std::size_t ended_parts = 0;  // at most so many, and they mean nothing
     CommandSet enabled;           // as Welcome said
-    std::optional<Read> read;     // at most one of the four
+    std::optional<Read> read;     // at most one of the five
     std::optional<Write> write;
     std::optional<Query> query;
     std::optional<ProgramResult> result;
+    std::optional<StatusWait> status;
 };
 
 // Requests that wait for the guard. They go on if their workers end.

@@ -39,6 +39,7 @@ void forget_worker(Session& session, Audit& audit) {
     abandon(session.worker.write);
     abandon(session.worker.query);
     abandon(session.worker.result);
+    abandon(session.worker.status);
     session.worker = {};
 }
 

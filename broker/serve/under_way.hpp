@@ -19,6 +19,7 @@ void each_under_way(AnySession& session, See see) {
     look(session.worker.write);
     look(session.worker.query);
     look(session.worker.result);
+    look(session.worker.status);
     look(session.freezing.freeze);
     look(session.freezing.trim);
     look(session.freezing.thaw);
@@ -33,7 +34,7 @@ enum class Phase : std::uint8_t {
     kIdle,
     kReading,     // a file read, or a long reply, whose parts are under way
     kWriting,     // a file write whose parts are under way
-    kWaiting,     // for the guard, or for the launcher to have started something
+    kWaiting,     // for the guard, for the launcher to have started something, or for a program's end
     kInspecting,  // for the inspector, or for what a program wrote
 };
 Phase phase_of(const Session& session);

@@ -1,5 +1,5 @@
 // A program's own process until it is executed: where the program is, its environment, its user and its bounds.
-// Runs in:  a child of the supervisor; locate() in the supervisor itself
+// Runs in:  a child of the supervisor
 // Input:    what programs.cpp has let pass
 // Relies on: base/trusted_file.cpp for what may be executed
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 
 #include "base/trusted_file.hpp"
 #include "broker/supervisor/supervise.hpp"
+#include "ipc/codec.hpp"
 #include "sandbox/lockdown.hpp"
 
 namespace sallyport::supervisor {
@@ -135,13 +136,29 @@ int locate(const std::string& name, const Words& env, std::string& path) {
     return error;
 }
 
-int become(const Launchable& what, const std::string& path, const Ends& ends) {
+Result<ipc::ExecOrder> read_order(FdRef file) {
+    struct stat info{};
+    if (::fstat(file.get(), &info) != 0) return system_error("fstat");
+    std::string bytes(static_cast<std::size_t>(info.st_size), '\0');
+    if (::pread(file.get(), bytes.data(), bytes.size(), 0) != info.st_size) return system_error("pread");
+    ipc::ExecOrder order;
+    std::string scratch;
+    TRY(ipc::decode(bytes, order, scratch));
+    return order;
+}
+
+int prepare_program() {
+    if (::setsid() < 0 || ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return errno;
+    return take_usual_state();
+}
+
+int become(const Launchable& what, const Ends& ends) {
     const pid_t parent = ::getppid();
+    std::string path;
     std::vector<UniqueFd> trees;
-    if (::setsid() < 0 || ::dup2(ends.in.get(), 0) < 0 || ::dup2(ends.out.get(), 1) < 0 ||
-        ::dup2(ends.err.get(), 2) < 0 || ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+    if (const int error = locate(what.order.program(), environment_of(what), path); error != 0) return error;
+    if (::dup2(ends.in.get(), 0) < 0 || ::dup2(ends.out.get(), 1) < 0 || ::dup2(ends.err.get(), 2) < 0)
         return errno;
-    if (const int error = take_usual_state(); error != 0) return error;
     if (const int error = open_trees(what.by.confine(), trees); error != 0) return error;
     if (const int error = take_limits(what.by.confine()); error != 0) return error;
     if (const int error = take_user(what.by); error != 0) return error;
@@ -149,7 +166,9 @@ int become(const Launchable& what, const std::string& path, const Ends& ends) {
     // After the user, whose change takes this back. A supervisor that has ended by then has nobody to tell.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
     if (::getppid() != parent) return ESRCH;
-    return execute(path, what.words, environment_of(what));
+    Words words{what.order.program()};
+    words.insert(words.end(), what.order.values().begin(), what.order.values().end());
+    return execute(path, std::move(words), environment_of(what));
 }
 
 std::int64_t now_ms() {

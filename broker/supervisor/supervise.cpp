@@ -27,6 +27,7 @@ namespace sallyport::supervisor {
 
 namespace {
 
+constexpr int kLingerMs = 5;
 constexpr std::size_t kPiece = std::size_t{64} << 10U;
 
 UniqueFd null_device() {
@@ -35,7 +36,7 @@ UniqueFd null_device() {
 
 // A sealed copy, so that nobody has to write it piece by piece.
 UniqueFd input_of(const ipc::ExecOrder& order) {
-    if (!order.has_input()) return null_device();
+    if (!order.has_input()) return {};
     UniqueFd file(::memfd_create("sallyport-input", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     const std::string& input = order.input();
     const bool is_done =
@@ -46,6 +47,12 @@ UniqueFd input_of(const ipc::ExecOrder& order) {
     return is_done ? std::move(file) : UniqueFd();
 }
 
+// Where a program may write what is kept.
+struct Kept {
+    UniqueFd out;
+    UniqueFd err;
+};
+
 struct Stream {
     UniqueFd pipe;  // not open: nobody writes any more, or it was never kept
     off_t place;    // in the memory
@@ -53,13 +60,40 @@ struct Stream {
     bool is_truncated = false;
 };
 
+// The program's own process: waits until there is an order, and becomes what that says. Comes back with an error only; 0 if there
+// will be no order.
+int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const Kept& kept) {
+    if (const int error = prepare_program(); error != 0) return error;
+    // The first time there is none yet: what reading and looking takes is paged in while nobody waits.
+    std::string path;
+    auto order = read_order(lines.order);
+    [[maybe_unused]] const int rehearsed = locate("/", {}, path);
+    char byte = 0;
+    if (::read(lines.go.get(), &byte, 1) != 1) return 0;
+    order = read_order(lines.order);
+    if (!order) return EINVAL;
+    const auto capture = order->capture();
+    const bool is_both = capture == ipc::ExecOrder::SEPARATED;
+    const bool is_merged = capture == ipc::ExecOrder::MERGED;
+    const bool has_out = is_both || is_merged || capture == ipc::ExecOrder::STDOUT;
+    const bool has_err = is_both || capture == ipc::ExecOrder::STDERR;
+    const UniqueFd null = null_device();
+    const UniqueFd input = input_of(*order);
+    const Ends ends{.in = order->has_input() ? FdRef(input) : FdRef(null),
+                    .out = has_out ? FdRef(kept.out) : FdRef(null),
+                    .err = is_merged ? FdRef(kept.out)
+                           : has_err ? FdRef(kept.err)
+                                     : FdRef(null)};
+    if (ends.in.get() < 0 || !null.is_open()) return EMFILE;
+    return become({.by = table.exec(static_cast<int>(order->template_())), .order = *order}, ends);
+}
+
 class Supervisor {
 public:
-    Supervisor(const Launchable& what, FdRef socket, FdRef memory)
-        : what_(what), socket_(socket), memory_(memory), end_ms_(now_ms() + what.by.max_runtime_ms()) {}
+    Supervisor(const ipc::LauncherTable& table, const Lines& lines) : table_(table), lines_(lines) {}
 
     void run() {
-        if (const int error = start(); error != 0) return say_started(error);
+        if (!prepare() || !await_order()) return;
         while (!is_over()) {
             const std::int64_t end = is_started_ ? end_ms_ : std::min(end_ms_, start_ms_);
             const std::int64_t left = end - now_ms();
@@ -69,18 +103,11 @@ public:
     }
 
 private:
-    int start() {
-        std::string path;
-        if (const int error = locate(what_.words.front(), environment_of(what_), path); error != 0)
-            return error;
-        Ends ends{.in = input_of(what_.order), .out = null_device(), .err = null_device()};
-        const auto capture = what_.order.capture();
-        const bool is_separate = capture == ipc::ExecOrder::SEPARATED;
-        const bool is_merged = capture == ipc::ExecOrder::MERGED;
-        if (is_separate || is_merged || capture == ipc::ExecOrder::STDOUT) keep(out_, ends.out);
-        if (is_separate || capture == ipc::ExecOrder::STDERR) keep(err_, ends.err);
-        if (is_merged) ends.err.reset(::fcntl(ends.out.get(), F_DUPFD_CLOEXEC, 3));
+    bool prepare() {
+        Kept kept;
         UniqueFd fault;
+        keep(out_, kept.out);
+        keep(err_, kept.err);
         keep(fault_, fault);
         sigset_t children;
         ::sigemptyset(&children);
@@ -88,15 +115,46 @@ private:
         ::sigprocmask(SIG_BLOCK, &children, nullptr);
         signals_.reset(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
         list_.reset(::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC));
-        for (const UniqueFd* one : {&ends.in, &ends.out, &ends.err, &fault, &signals_, &list_})
-            if (!one->is_open()) return EMFILE;
-        if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return errno;
+        for (const UniqueFd* one : {&kept.out, &kept.err, &fault, &signals_, &list_})
+            if (!one->is_open()) return false;
+        if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
+        const pid_t parent = ::getpid();
         pid_ = ::fork();
-        if (pid_ < 0) return errno;
-        if (pid_ > 0) return sandbox::lockdown_supervisor() ? 0 : EPERM;
-        const int error = become(what_, path, ends);
-        [[maybe_unused]] const ssize_t told = ::write(fault.get(), &error, sizeof error);
+        if (pid_ != 0) return pid_ > 0 && sandbox::lockdown_supervisor().has_value();
+        const bool is_bound = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent;
+        const int error = is_bound ? wait_and_become(table_, lines_, kept) : ESRCH;
+        [[maybe_unused]] const bool is_told = error == 0 || ::write(fault.get(), &error, sizeof error) > 0;
         ::_exit(127);
+    }
+
+    // False if there will be none, or nobody who could become the program.
+    bool await_order() {
+        std::array wanted{pollfd{.fd = lines_.socket.get(), .events = POLLIN, .revents = 0},
+                          pollfd{.fd = fault_.pipe.get(), .events = POLLIN, .revents = 0}};
+        ipc::Frame frame;
+        ipc::ExecOrder order;
+        std::string scratch;
+        // The first time there is nothing to be received or decoded yet: what that takes is paged in.
+        auto got = ipc::receive(lines_.socket, frame);
+        while (got && !*got) {
+            [[maybe_unused]] const Status rehearsed = ipc::decode(frame.bytes, order, scratch);
+            ::poll(wanted.data(), wanted.size(), -1);
+            if (wanted[0].revents == 0 && wanted[1].revents != 0) return end_all(), false;
+            got = ipc::receive(lines_.socket, frame);
+        }
+        if (!got || !ipc::decode(frame.bytes, order, scratch)) return end_all(), false;
+        const ipc::ExecTemplate& by = table_.exec(static_cast<int>(order.template_()));
+        number_ = order.number();
+        output_ = by.output();
+        err_.place = static_cast<off_t>(output_);
+        end_ms_ = now_ms() + by.max_runtime_ms();
+        start_ms_ = now_ms() + kExecStartNs / 1'000'000;
+        const auto capture = order.capture();
+        const bool is_both = capture == ipc::ExecOrder::SEPARATED;
+        if (!is_both && capture != ipc::ExecOrder::MERGED && capture != ipc::ExecOrder::STDOUT)
+            out_.pipe.reset();
+        if (!is_both && capture != ipc::ExecOrder::STDERR) err_.pipe.reset();
+        return true;
     }
 
     static void keep(Stream& stream, UniqueFd& end) {
@@ -117,7 +175,7 @@ private:
 
     // False if there is nothing more to be done here.
     bool wait(int milliseconds) {
-        std::array wanted{pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
+        std::array wanted{pollfd{.fd = lines_.socket.get(), .events = POLLIN, .revents = 0},
                           pollfd{.fd = fault_.pipe.get(), .events = POLLIN, .revents = 0},
                           pollfd{.fd = out_.pipe.get(), .events = POLLIN, .revents = 0},
                           pollfd{.fd = err_.pipe.get(), .events = POLLIN, .revents = 0},
@@ -149,9 +207,10 @@ private:
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (got <= 0) return stream.pipe.reset();
         const auto count = static_cast<std::uint32_t>(got);
-        const std::uint32_t kept = std::min(count, what_.by.output() - stream.size);
+        const std::uint32_t kept = std::min(count, output_ - stream.size);
         if (kept < count) stream.is_truncated = true;
-        if (kept > 0 && ::pwrite(memory_.get(), piece_.data(), kept, stream.place + stream.size) == kept)
+        if (kept > 0 &&
+            ::pwrite(lines_.memory.get(), piece_.data(), kept, stream.place + stream.size) == kept)
             stream.size += kept;
     }
 
@@ -206,12 +265,12 @@ private:
         std::string bytes;
         ipc::encode(reply, bytes);
         // A launcher that has ended is noticed by the loop.
-        [[maybe_unused]] const Status said = ipc::send(socket_, bytes, ipc::WhenFull::kWait);
+        [[maybe_unused]] const Status said = ipc::send(lines_.socket, bytes, ipc::WhenFull::kWait);
     }
 
     void say_started(int error) const {
         ipc::LauncherReply reply;
-        reply.mutable_exec_started()->set_number(what_.order.number());
+        reply.mutable_exec_started()->set_number(number_);
         reply.mutable_exec_started()->set_sys_errno(error);
         say(reply);
     }
@@ -222,7 +281,7 @@ private:
         err_.pipe.reset();
         ipc::LauncherReply reply;
         ipc::ExecEnded& ended = *reply.mutable_exec_ended();
-        ended.set_number(what_.order.number());
+        ended.set_number(number_);
         if (is_reaped_ && has_exited_)
             ended.set_exit_code(status_);
         else
@@ -236,13 +295,14 @@ private:
         say(reply);
     }
 
-    const Launchable& what_;
-    FdRef socket_;
-    FdRef memory_;
-    std::int64_t end_ms_;
-    std::int64_t start_ms_ = now_ms() + kExecStartNs / 1'000'000;  // by then it is executed
+    const ipc::LauncherTable& table_;
+    Lines lines_;
+    std::uint64_t number_ = 0;
+    std::uint32_t output_ = 0;  // bytes of each stream that are kept
+    std::int64_t end_ms_ = 0;
+    std::int64_t start_ms_ = 0;  // by then it is executed
     Stream out_{.pipe = {}, .place = 0};
-    Stream err_{.pipe = {}, .place = static_cast<off_t>(what_.by.output())};
+    Stream err_{.pipe = {}, .place = 0};
     Stream fault_{.pipe = {}, .place = 0};
     UniqueFd signals_;
     UniqueFd list_;  // of our children
@@ -256,22 +316,25 @@ private:
     std::vector<char> piece_ = std::vector<char>(kPiece);
 };
 
-// Nothing of the launcher's is left but these two.
-void close_others(FdRef socket, FdRef memory) {
-    const auto [low, high] = std::minmax({socket.get(), memory.get()});
+// Nothing of the launcher's is left but these.
+void close_others(const Lines& lines) {
+    std::array kept{lines.socket.get(), lines.memory.get(), lines.order.get(), lines.go.get()};
+    std::ranges::sort(kept);
     unsigned next = STDERR_FILENO + 1;
-    for (const int kept : {low, high}) {
-        if (next < static_cast<unsigned>(kept)) ::close_range(next, static_cast<unsigned>(kept) - 1, 0);
-        next = static_cast<unsigned>(kept) + 1;
+    for (const int one : kept) {
+        if (next < static_cast<unsigned>(one)) ::close_range(next, static_cast<unsigned>(one) - 1, 0);
+        next = static_cast<unsigned>(one) + 1;
     }
     ::close_range(next, ~0U, 0);
 }
 
 }  // namespace
 
-void supervise(const Launchable& what, FdRef socket, FdRef memory) {
-    close_others(socket, memory);
-    Supervisor(what, socket, memory).run();
+void supervise(const ipc::LauncherTable& table, const Lines& lines) {
+    close_others(lines);
+    Supervisor(table, lines).run();
+    // To take this process down takes longer than all that is left to do for the host, who goes first.
+    ::poll(nullptr, 0, kLingerMs);
     ::_exit(0);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "ipc/launcher.pb.h"
 
@@ -14,23 +15,37 @@ namespace sallyport::supervisor {
 
 using Words = std::vector<std::string>;
 
-/// One program that the host wants, as the launcher has decided about it.
+/// What a supervisor and the launcher have in common.
+struct Lines {
+    FdRef socket;  // the launcher's one frame: of an order its number, template and capture
+    FdRef
+        memory;  // what the program writes: standard output, then from the template's bound on standard error
+    FdRef order;  // the encoded order with its words in full, once there is one
+    FdRef go;     // a byte for the program's own process when there is one; its end if there never will be
+};
+
+/// One program that the host wants, as the launcher has decided about it: the order has all its words.
 struct Launchable {
     const ipc::ExecTemplate& by;
     const ipc::ExecOrder& order;
-    Words words;  // the program as the host names it, and its arguments
 };
 
-/// Starts the program in a child, keeps what that writes in `memory` (standard output, then from the template's bound on standard
-/// error), and tells `socket` what becomes of it. Once its time is up, or the launcher is gone, all that is left of it is killed,
-/// whatever session it is in. Ends the process when nothing is left.
-[[noreturn]] void supervise(const Launchable& what, FdRef socket, FdRef memory);
+/// Makes the program's own process, and waits for an order. Then has the program started by that, keeps what it writes, and tells
+/// the launcher what becomes of it. Once its time is up, or the launcher is gone, all that is left of it is killed, whatever session
+/// it is in. Ends the process when nothing is left.
+///
+/// What takes long, two forks and the lockdown, is done before a host asks. INVARIANT: until the order, nothing in either process
+/// depends on a host.
+[[noreturn]] void supervise(const ipc::LauncherTable& table, const Lines& lines);
 
 /// CLOCK_MONOTONIC, which stands still while the machine sleeps.
 std::int64_t now_ms();
 
 /// In a new process: signals, umask and limits as a program expects them. 0, or the error.
 int take_usual_state();
+
+/// The order in that memory file. Errors: kInvalid, kSystem.
+Result<ipc::ExecOrder> read_order(FdRef file);
 
 /// The variables of the rule, and what of them the host may set.
 Words environment_of(const Launchable& what);
@@ -43,15 +58,18 @@ int locate(const std::string& name, const Words& env, std::string& path);
 
 /// The program's standard input, output and error.
 struct Ends {
-    UniqueFd in;
-    UniqueFd out;
-    UniqueFd err;
+    FdRef in;
+    FdRef out;
+    FdRef err;
 };
 
-/// In the program's process: becomes the program. Comes back with an error only.
+/// In the program's process, before there is an order: what every program gets. 0, or the error.
+int prepare_program();
+
+/// The same process, after that: becomes the program. Comes back with an error only.
 ///
 /// THREAT: a program gets what its rule does not give it. All of ours is closed, its user and bounds are taken, in an order in which
 /// each step still may be done.
-int become(const Launchable& what, const std::string& path, const Ends& ends);
+int become(const Launchable& what, const Ends& ends);
 
 }  // namespace sallyport::supervisor

@@ -22,6 +22,15 @@ LOOKING = """
 id = "look"
 commands = ["@inspect"]
 """
+STARTING = """
+[[allow]]
+id = "start"
+commands = ["@exec"]
+[[allow.exec]]
+program = "/bin/true"
+args = []
+run_as = "root"
+"""
 START_DEADLINE = 20
 
 
@@ -156,12 +165,12 @@ def qemu_ga(scratch):
     return Agent("qemu-ga", ["/usr/sbin/qemu-ga", "-m", "unix-listen", "-p", path, "-t", folder], path)
 
 
-def sallyport(scratch, build, looks):
-    """Sallyport; if it `looks`, with an inspector."""
+def sallyport(scratch, build, more):
+    """Sallyport; `more` is LOOKING, with an inspector, STARTING, with a launcher, or neither."""
     folder = fresh(scratch, "sallyport")
     path, policy = os.path.join(folder, "socket"), os.path.join(folder, "policy.toml")
     text = POLICY.format(files=os.path.join(scratch, "files"), uid=os.getuid())
-    pathlib.Path(policy).write_text(text + (LOOKING if looks else ""))
+    pathlib.Path(policy).write_text(text + more)
     command = [os.path.join(build, "broker/sallyportd"), "-m", "unix-listen", "-p", path, "--policy", policy, "-t", folder]
     return Agent("sallyport", command, path)
 

@@ -40,6 +40,7 @@ SPEEDS = [
     ("guest-get-fsinfo, one at a time", ["ask", "guest-get-fsinfo", 500, 1], 500, "replies/s", None),
     ("guest-get-disks, one at a time", ["ask", "guest-get-disks", 200, 1], 200, "replies/s", None),
 ]
+PROGRAMS, PROGRAM_PAUSE_MS = 40, 30
 # What hosts ask again and again, as far as qemu-ga 7.2 answers it: (whose, how it connects, commands)
 QUIET = 10  # seconds before each cycle
 CYCLES = [
@@ -89,10 +90,10 @@ class Bench:
         self.options, self.scratch, self.cpus = options, scratch, cpus
         self.build = os.path.abspath(options.build)
 
-    def start(self, side, looks=False):
+    def start(self, side, more=""):
         if side == "theirs" or self.options.self:
             return agents.qemu_ga(self.scratch)
-        return agents.sallyport(self.scratch, self.build, looks)
+        return agents.sallyport(self.scratch, self.build, more)
 
     def run_load(self, agent, words):
         verb, *rest = words
@@ -106,7 +107,7 @@ class Bench:
 
     def measure_speeds(self):
         rows = []
-        with self.start("theirs") as theirs, self.start("ours", True) as ours:
+        with self.start("theirs") as theirs, self.start("ours", agents.LOOKING) as ours:
             for name, words, units, unit, bars in SPEEDS:
                 row = Row(name, unit, bars and bars[self.cpus > 1], True)
                 for number in range(self.options.rounds):
@@ -120,7 +121,7 @@ class Bench:
     def measure_cycles(self):
         """Each after a quiet while of both agents, in which what they keep ready may be given up."""
         rows = []
-        with self.start("theirs") as theirs, self.start("ours", True) as ours:
+        with self.start("theirs") as theirs, self.start("ours", agents.LOOKING) as ours:
             for whose, how, commands in CYCLES:
                 wall = Row(f"{whose}'s polling cycle after {QUIET} quiet seconds", "us", 1, False)
                 work = Row(f"{whose}'s polling cycle, processor time", "us", 1, False)
@@ -134,6 +135,19 @@ class Bench:
                 print(f"  {whose}'s cycle: done", file=sys.stderr)
                 rows += [wall, work]
         return rows
+
+    def measure_programs(self):
+        """With a pause between two, as between a host's; on its connection, as libvirt does."""
+        row = Row("guest-exec of /bin/true with output, to its exit status", "us", 1, False)
+        if os.geteuid() != 0:  # the rule starts it as root
+            return []
+        with self.start("theirs") as theirs, self.start("ours", agents.STARTING) as ours:
+            for number in range(self.options.rounds):
+                sides = [(row.ours, ours), (row.theirs, theirs)]
+                for figures, agent in sides if number % 2 else reversed(sides):
+                    seconds = self.run_load(agent, ["exec", "/bin/true", PROGRAMS, PROGRAM_PAUSE_MS])
+                    figures.append(seconds / PROGRAMS * 1e6)
+        return [row]
 
     def measure_start(self):
         row = Row("start, from exec to the first answer", "ms", None, False, most=40)
@@ -160,7 +174,7 @@ class Bench:
         what = ", with the inspector" if looks else ""
         memory = Row(f"idle memory, sum of PSS{what}", "KiB", 0.8, False)
         wakeups = Row(f"wake-ups while idle{what}", "per minute", 1, False)
-        with self.start("theirs") as theirs, self.start("ours", looks) as ours:
+        with self.start("theirs") as theirs, self.start("ours", agents.LOOKING if looks else "") as ours:
             time.sleep(1)  # what answering the first ping set off
             sides = [("ours", ours), ("theirs", theirs)]
             before = [agent.total("status", ("voluntary_ctxt", "nonvoluntary_ctxt")) for _, agent in sides]
@@ -187,8 +201,8 @@ class Bench:
 
     def measure(self):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:self.cpus])
-        rows = self.measure_speeds() + self.measure_cycles() + self.measure_start() + self.measure_memory()
-        return rows + self.measure_idle(False) + self.measure_idle(True) + self.measure_stall()
+        rows = self.measure_speeds() + self.measure_programs() + self.measure_cycles() + self.measure_start()
+        return rows + self.measure_memory() + self.measure_idle(False) + self.measure_idle(True) + self.measure_stall()
 
 
 def shown(figure):

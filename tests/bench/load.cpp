@@ -4,7 +4,9 @@
 // usage: load SOCKET ask COMMAND COUNT WINDOW
 //        load SOCKET read FILE PIECE TOTAL
 //        load SOCKET write FILE PIECE TOTAL
+//        load SOCKET exec PROGRAM COUNT PAUSE                  so many ms after one another, which do not count
 //        load SOCKET cycle shared|apart COMMAND,COMMAND,...    each once, on one connection or each on its own
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -105,13 +107,17 @@ std::size_t number(const char* text) {
     return std::strtoul(text, nullptr, 10);
 }
 
-std::string open_file(Agent& agent, std::string_view path, std::string_view mode) {
-    agent.ask(R"({"execute":"guest-file-open","arguments":{"path":")" + std::string(path) + R"(","mode":")" +
-              std::string(mode) + "\"}}\n");
-    const std::string_view reply = agent.reply();
+// The number that the last reply gives.
+std::string number_in(std::string_view reply) {
     const std::size_t digits = reply.find_first_of("0123456789");
     if (digits == std::string_view::npos) fail(reply);
     return std::string(reply.substr(digits, reply.find('}') - digits));
+}
+
+std::string open_file(Agent& agent, std::string_view path, std::string_view mode) {
+    agent.ask(R"({"execute":"guest-file-open","arguments":{"path":")" + std::string(path) + R"(","mode":")" +
+              std::string(mode) + "\"}}\n");
+    return number_in(agent.reply());
 }
 
 std::string request(std::string_view command, std::string_view arguments) {
@@ -193,6 +199,23 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// From the request to the exit status, which is asked for without pause; in seconds, all together.
+double start_programs(Agent& agent, std::string_view program, std::size_t count, std::size_t pause_ms) {
+    const std::string start =
+        request("guest-exec", R"("path":")" + std::string(program) + R"(","capture-output":true)");
+    double seconds = 0;
+    for (std::size_t done = 0; done < count; ++done) {
+        poll(nullptr, 0, static_cast<int>(pause_ms));
+        const auto begin = std::chrono::steady_clock::now();
+        agent.ask(start);
+        const std::string status = request("guest-exec-status", "\"pid\":" + number_in(agent.reply()));
+        do agent.ask(status);
+        while (agent.reply().find("\"exitcode\"") == std::string_view::npos);
+        seconds += seconds_since(begin);
+    }
+    return seconds;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -204,9 +227,13 @@ int main(int argc, char** argv) {
         std::printf("%.9f\n", seconds_since(start));
         return 0;
     }
-    if (words.size() != 6) fail("usage: load SOCKET ask|read|write|cycle ...");
+    if (words.size() != 6) fail("usage: load SOCKET ask|read|write|exec|cycle ...");
     Agent agent(words[1]);
     agent.ask("{\"execute\":\"guest-ping\"}\n");
+    if (verb == "exec") {
+        std::printf("%.9f\n", start_programs(agent, words[3], number(words[4]), number(words[5])));
+        return 0;
+    }
     const auto start = std::chrono::steady_clock::now();
     if (verb == "ask") ask(agent, words[3], number(words[4]), number(words[5]));
     if (verb == "read") read_file(agent, words[3], number(words[4]), number(words[5]));

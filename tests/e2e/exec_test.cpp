@@ -267,6 +267,29 @@ TEST_F(Exec, ProgramsEndWithTheAgent) {
     EXPECT_TRUE(eventually([&] { return !is_running(first) && !is_running(second); }));
 }
 
+// Of that name, once there is one.
+pid_t child_called(pid_t parent, std::string_view name) {
+    pid_t found = -1;
+    EXPECT_TRUE(eventually([&] {
+        for (const pid_t one : children_of(parent))
+            if (read_file("/proc/" + std::to_string(one) + "/comm") == std::string(name) + "\n") found = one;
+        return found > 0;
+    })) << name;
+    return found;
+}
+
+TEST_F(Exec, WhoWaitsForAProgramIsThereBeforeItIsAskedForAndMayBeKilled) {
+    const std::string rules = rule("one", "exit 6");
+    serve(rules);
+    const pid_t launcher = child_called(agent_->broker().pid(), "launcher");
+    const pid_t supervisor = child_called(launcher, "launcher");
+    send_signal(child_called(supervisor, "launcher"), SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !is_running(supervisor); }));
+    EXPECT_EQ(run(rules, "one").at("exitcode").as_int64(), 6);
+    send_signal(child_called(launcher, "launcher"), SIGKILL);
+    EXPECT_TRUE(eventually([&] { return run(rules, "one").at("exitcode").as_int64() == 6; }));
+}
+
 TEST_F(Exec, OldestOfTooManyResultsIsDroppedAndWrittenDown) {
     const std::string rules = rule("one", "exit 0", "concurrent = 32");
     serve(rules);

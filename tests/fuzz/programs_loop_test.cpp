@@ -104,7 +104,10 @@ TEST_F(BrokerLoopWithPrograms, GivesTheNumberWhenItRunsAndTheEndOnce) {
     EXPECT_FALSE(stage_.worker().is_done(seq));
     say_started(number);
     EXPECT_TRUE(stage_.worker().is_done(seq));
-    EXPECT_TRUE(stage_.worker().is_done(ask_status(number)));
+    const auto running = ask_status(number);
+    EXPECT_FALSE(stage_.worker().is_done(running)) << "it may end at any moment";
+    stage_.pass_time(kStatusPatienceNs);
+    EXPECT_TRUE(stage_.worker().is_done(running));
     say(ended(number));
     EXPECT_TRUE(stage_.worker().is_done(ask_status(number)));
     const auto drop = stage_.launcher.next_order();
@@ -112,6 +115,33 @@ TEST_F(BrokerLoopWithPrograms, GivesTheNumberWhenItRunsAndTheEndOnce) {
     EXPECT_EQ(drop->exec_drop(), number);
     say(gone(number));
     EXPECT_FALSE(stage_.is_over());
+}
+
+TEST_F(BrokerLoopWithPrograms, TellsTheEndAtOnceToWhoHasAskedBefore) {
+    const auto number = start();
+    const auto first = ask_status(number);
+    say(ended(number, 10));
+    EXPECT_FALSE(stage_.worker().is_done(first)) << "what it wrote comes first";
+    expect_take(0);
+    say(output(number, 0, 10));
+    EXPECT_TRUE(stage_.worker().is_done(first));
+    EXPECT_TRUE(stage_.launcher.next_order()) << "it may be forgotten";
+    say(gone(number));
+    const auto killed = start();
+    const auto second = ask_status(killed);
+    say(gone(killed));
+    EXPECT_TRUE(stage_.worker().is_done(second)) << "its supervisor was killed";
+    EXPECT_FALSE(stage_.is_over());
+}
+
+TEST_F(BrokerLoopWithPrograms, LeavesTheEndToTheNextWorkerIfWhoAskedHasEnded) {
+    const auto number = start();
+    ask_status(number);
+    stage_.end_worker(true);
+    stage_.worker();
+    stage_.greet();
+    say(ended(number));
+    EXPECT_TRUE(stage_.worker().is_done(ask_status(number)));
 }
 
 TEST_F(BrokerLoopWithPrograms, TellsALongOrderInPartsOfWhichEachIsTakenBeforeTheNext) {
