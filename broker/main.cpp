@@ -52,6 +52,20 @@ const char* reason_of(Handover::Missing::Why why) {
     }
 }
 
+void note_bounds(Handover::ProgramBounds bounds, Audit& audit) {
+    if (bounds != Handover::PROCESSES && bounds != Handover::KILLED_AS_GROUPS) return;
+    Record record;
+    record.what = "programs-without-control-group";
+    record.reason =
+        bounds == Handover::PROCESSES
+            ? "none was left to us (Delegate=memory pids): memory is bounded for each process, tasks for "
+              "each "
+              "user but root, and a program that has to end is killed process by process"
+            : "the controllers memory and pids are not to be had: memory is bounded for each process, tasks "
+              "for each user but root";
+    audit.write(record);
+}
+
 void record_start(Service& service, const Handover& from) {
     for (const Handover::Missing& missing : from.missing()) {
         Record record;
@@ -84,6 +98,7 @@ void record_start(Service& service, const Handover& from) {
         lost.sys_errno = from.denied_not_kept();
         service.audit.write(lost);
     }
+    note_bounds(from.program_bounds(), service.audit);
     const ClockReading clocks = read_clocks();
     if (service.session.clock.now() <= clocks.wall) return;
     Record behind;

@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/trusted_file.hpp"
 #include "base/unique_fd.hpp"
+#include "broker/supervisor/spare.hpp"
 #include "broker/supervisor/supervise.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/launcher.pb.h"
@@ -65,9 +66,12 @@ public:
     /// THREAT: a broker that was taken over asks for what its policy does not let it. The words are made here, of our copy of the
     /// templates, and policy::match_exec() judges them here. Errors: kInvalid: no honest broker says that.
     Status hear(const ipc::LauncherRequest& request);
-    /// Makes a supervisor with the program's own process, which wait for an order. Without one the next order makes it.
+    /// Makes a supervisor with the program's own process, which wait for an order, if there is none; without one the next order makes it.
+    /// Removes groups of programs that have gone.
     void prepare();
-    /// Whether the next order would have to.
+    /// Whether there is something to be done by that.
+    [[nodiscard]] bool has_chores() const { return is_unprepared() || !left_.empty(); }
+    /// Whether the next order has to wait for a supervisor to be made.
     [[nodiscard]] bool is_unprepared() const { return !table_.exec().empty() && !spare_.socket.is_open(); }
     /// The supervisors, to be waited for.
     void add_to(std::vector<pollfd>& wanted) const;
@@ -81,16 +85,10 @@ private:
         UniqueFd socket;       // its supervisor's; not open: nothing is left of it
         UniqueFd memory;       // what it wrote; not open: nobody wants that any more
         ipc::ExecEnded ended;
-    };
-    // A supervisor that has no program yet.
-    struct Spare {
-        UniqueFd socket;  // not open: there is none
-        UniqueFd memory;
-        UniqueFd order;
-        UniqueFd go;
+        std::string group;  // empty: it has none
     };
     Status take_part(const ipc::ExecPart& part);
-    bool hand_over(const ipc::ExecOrder& order);
+    void leave(std::string& group);
     Status start(const ipc::ExecOrder& order);
     Status give_output(const ipc::ExecTake& take);
     Status drop(std::uint64_t number);
@@ -103,7 +101,10 @@ private:
     std::string order_;  // the parts that have come
     std::uint64_t last_ = 0;
     std::vector<Program> programs_;
-    Spare spare_;
+    supervisor::Spare spare_;
+    UniqueFd groups_;  // not open: there are none
+    std::uint64_t last_group_ = 0;
+    std::vector<std::string> left_;  // that are to be removed when nothing else is to be done
     ipc::Frame frame_;
 };
 

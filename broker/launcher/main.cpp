@@ -122,7 +122,7 @@ Status serve(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& pro
     for (;;) {
         wanted.assign(1, {.fd = kControl, .events = POLLIN, .revents = 0});
         programs.add_to(wanted);
-        const int ready = ::poll(wanted.data(), wanted.size(), programs.is_unprepared() ? kQuietMs : -1);
+        const int ready = ::poll(wanted.data(), wanted.size(), programs.has_chores() ? kQuietMs : -1);
         if (ready < 0) {
             if (errno == EINTR) continue;
             return system_error("poll");

@@ -3,13 +3,12 @@
 // Input:    orders of a broker that may have been taken over; frames of supervisors, who read what programs write
 // Relies on: policy/exec.cpp
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <utility>
 
 #include "broker/launcher/launcher.hpp"
 #include "ipc/channel.hpp"
@@ -23,6 +22,8 @@ namespace {
 
 using policy::ExecMiss;
 using policy::ExecWords;
+
+constexpr int kGroups = 4;  // the descriptor
 
 std::unexpected<Error> unfit(const char* what) {
     return failure(Errc::kInvalid, what);
@@ -63,7 +64,12 @@ bool is_within(const ipc::ExecEnded& ended, std::uint32_t most) {
 
 }  // namespace
 
-Programs::Programs(const ipc::LauncherTable& table) : table_(table), clock_(table.floor(), read_clocks()) {}
+Programs::Programs(const ipc::LauncherTable& table)
+    : table_(table), clock_(table.floor(), read_clocks()), groups_(table.has_groups() ? kGroups : -1) {}
+
+void Programs::leave(std::string& group) {
+    if (!group.empty()) left_.push_back(std::exchange(group, {}));
+}
 
 Status Programs::hear(const ipc::LauncherRequest& request) {
     if (request.has_exec_part()) return take_part(request.exec_part());
@@ -105,8 +111,9 @@ Status Programs::start(const ipc::ExecOrder& order) {
     const auto filled = TRY(filled_in(by, order, clock_.now()));
     if (!filled) return tell(not_started(order.number(), EPERM));
     if (is_unprepared()) prepare();
-    if (is_unprepared() || !hand_over(*filled)) {
-        const int error = errno;
+    const int error = is_unprepared() ? errno : supervisor::hand_over(spare_, table_, *filled);
+    if (error != 0) {
+        leave(spare_.group.name);
         spare_ = {};
         return tell(not_started(order.number(), error));
     }
@@ -114,40 +121,18 @@ Status Programs::start(const ipc::ExecOrder& order) {
                          .by = order.template_(),
                          .socket = std::move(spare_.socket),
                          .memory = std::move(spare_.memory),
-                         .ended = {}});
+                         .ended = {},
+                         .group = std::move(spare_.group.name)});
     spare_ = {};
     return {};
 }
 
 void Programs::prepare() {
-    auto pair = ipc::socket_pair();
-    std::array<int, 2> go{-1, -1};
-    if (!pair || ::pipe2(go.data(), O_CLOEXEC) != 0) return;
-    const UniqueFd go_end(go[0]);
-    Spare spare{.socket = std::move(pair->first),
-                .memory = UniqueFd(::memfd_create("sallyport-output", MFD_CLOEXEC)),
-                .order = UniqueFd(::memfd_create("sallyport-order", MFD_CLOEXEC)),
-                .go = UniqueFd(go[1])};
-    if (!spare.memory.is_open() || !spare.order.is_open()) return;
-    const pid_t pid = ::fork();
-    if (pid == 0)
-        supervisor::supervise(
-            table_, {.socket = pair->second, .memory = spare.memory, .order = spare.order, .go = go_end});
-    if (pid > 0) spare_ = std::move(spare);
-}
-
-// To both of them; the program's own process is not to wait for its supervisor.
-bool Programs::hand_over(const ipc::ExecOrder& order) {
-    std::string bytes;
-    ipc::encode(order, bytes);
-    const auto size = static_cast<ssize_t>(bytes.size());
-    if (::pwrite(spare_.order.get(), bytes.data(), bytes.size(), 0) != size) return false;
-    ipc::ExecOrder head;
-    head.set_number(order.number());
-    head.set_template_(order.template_());
-    head.set_capture(order.capture());
-    ipc::encode(head, bytes);
-    return ipc::send(spare_.socket, bytes, ipc::WhenFull::kFail) && ::write(spare_.go.get(), "", 1) == 1;
+    for (const std::string& group : std::exchange(left_, {})) supervisor::remove_group(groups_, group);
+    if (!is_unprepared()) return;
+    auto group = groups_.is_open() ? supervisor::make_group(groups_, ++last_group_) : supervisor::Group();
+    if (group) spare_ = supervisor::make_spare(table_, *std::move(group));
+    if (is_unprepared()) leave(spare_.group.name);
 }
 
 Programs::Program* Programs::find(std::uint64_t number) {
@@ -198,6 +183,9 @@ Status Programs::hear_one(Program& program) {
     const auto got = ipc::receive(program.socket, frame_);
     if (!got) {
         program.socket.reset();
+        // A supervisor that was killed leaves its program's children behind.
+        if (!program.group.empty() && supervisor::remove_group(groups_, program.group)) program.group.clear();
+        leave(program.group);
         if (program.ended.number() == 0) program.memory.reset();
         said.set_exec_gone(program.number);
         return tell(said);
@@ -211,7 +199,10 @@ Status Programs::hear_one(Program& program) {
     if (is_end) program.ended = said.exec_ended();
     const bool is_failure = is_start && said.exec_started().sys_errno() != 0;
     // There is no program any more; what is left of its supervisor, if anything, is nobody's.
-    if (is_failure || said.exec_ended().gone()) program.socket.reset();
+    if (is_failure || said.exec_ended().gone()) {
+        program.socket.reset();
+        leave(program.group);
+    }
     if (is_failure) program.memory.reset();
     return tell(said);
 }
@@ -220,7 +211,10 @@ Status Programs::hear_supervisors(const std::vector<pollfd>& ready) {
     for (const pollfd& one : ready) {
         if (one.revents == 0) continue;
         // One that waits says nothing: it has ended.
-        if (one.fd == spare_.socket.get()) spare_ = {};
+        if (one.fd == spare_.socket.get()) {
+            leave(spare_.group.name);
+            spare_ = {};
+        }
         const auto at =
             std::ranges::find_if(programs_, [&](const Program& p) { return p.socket.get() == one.fd; });
         if (at != programs_.end()) TRY(hear_one(*at));

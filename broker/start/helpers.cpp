@@ -145,7 +145,8 @@ Checked<UniqueFd> start_nursery() {
     return std::move(nursery.socket);
 }
 
-Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor) {
+Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor,
+                                 const ProgramGroups& groups) {
     ipc::LauncherTable table = broker::power_rows(policy);
     for (const std::size_t at : policy::freeze_rules(policy))
         if (const std::string& hooks = policy.rules[at].hooks; !hooks.empty() && table.hooks().empty())
@@ -153,7 +154,9 @@ Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime 
     table.set_hook_deadline_ms(kHookDeadlineMs);
     add_programs(policy, floor, table);
     if (table.rows().empty() && table.hooks().empty() && table.exec().empty()) return UniqueFd();
-    Running launcher = TRY(start(kLauncher, {}));
+    table.set_has_groups(groups.directory.is_open());
+    table.set_groups_bind(groups.has_bounds);
+    Running launcher = TRY(start(kLauncher, {.groups = groups.directory}));
     TRY(of(kLauncher, broker::tell_launcher(launcher.socket, table)));
     TRY(prove(kLauncher, launcher,
               bits_of(sandbox::launcher_capabilities({.asks_kernel = table.asks_kernel(),

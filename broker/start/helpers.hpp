@@ -7,6 +7,7 @@
 
 #include "base/complaint.hpp"
 #include "base/unique_fd.hpp"
+#include "broker/start/groups.hpp"
 #include "ipc/files.pb.h"
 #include "policy/decide.hpp"
 
@@ -50,7 +51,8 @@ Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
 Checked<UniqueFd> start_nursery();
 
 /// The launcher, if the policy names something that may be started. `floor`: the latest time that is known.
-Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor);
+Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor,
+                                 const ProgramGroups& groups);
 
 /// The inspector, if the policy allows a command that it answers.
 Checked<UniqueFd> start_inspector(const policy::Policy& policy);

@@ -20,7 +20,7 @@ enum class RunsAs : std::uint8_t {
 enum class Standard : std::uint8_t { kOurs, kNull };
 
 /// What a program is lent: its descriptors from 4 on, in the row's order. 3 is its socket to the broker, or what it answers on.
-enum class Lent : std::uint8_t { kNothing, kState, kRing, kClock, kSetup };
+enum class Lent : std::uint8_t { kNothing, kState, kRing, kClock, kSetup, kGroups };
 
 /// What it does not share with us.
 enum class Apart : std::uint8_t {
@@ -61,7 +61,7 @@ bool files_is_ready(std::string_view frame);
 inline constexpr Process kGuard    {"guard",     "sallyport-guard",     "serve",   {"../libexec/sallyport/guard",     "guard/guard"},                     RunsAs::kUs,     Standard::kNull, Apart::kNothing,   {},                                          1, guard_is_ready};
 inline constexpr Process kRecorder {"recorder",  "sallyport-recorder",  nullptr,   {"../libexec/sallyport/recorder",  "recorder/recorder"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kState, Lent::kRing, Lent::kClock},   1, recorder_is_ready};
 inline constexpr Process kNursery  {"worker",    "sallyport-nursery",   "nursery", {"../libexec/sallyport/worker",    "../worker/worker"},                RunsAs::kPlain,  Standard::kNull, Apart::kAll,       {},                                          1, nursery_is_ready};
-inline constexpr Process kLauncher {"launcher",  "sallyport-launcher",  nullptr,   {"../libexec/sallyport/launcher",  "launcher/launcher"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {},                                          0, launcher_is_ready};
+inline constexpr Process kLauncher {"launcher",  "sallyport-launcher",  nullptr,   {"../libexec/sallyport/launcher",  "launcher/launcher"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kGroups},                             0, launcher_is_ready};
 inline constexpr Process kInspector{"inspector", "sallyport-inspector", nullptr,   {"../libexec/sallyport/inspector", "../inspector/inspector"},          RunsAs::kPlain,  Standard::kNull, Apart::kProcesses, {},                                          1, inspector_is_ready};
 inline constexpr Process kFiles    {"files",     "sallyport-files",     nullptr,   {"../libexec/sallyport/files",     "files/files"},                     RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kSetup, Lent::kState},                1, files_is_ready};
 // What the starter becomes. Its other descriptors are those that the handover names.

@@ -206,6 +206,8 @@ std::optional<FdRef> lent(Lent what, const Terms& terms) {
             return terms.clock;
         case Lent::kSetup:
             return terms.setup;
+        case Lent::kGroups:
+            return terms.groups.get() < 0 ? std::nullopt : std::optional(terms.groups);
     }
     check_failed();
 }

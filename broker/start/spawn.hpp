@@ -42,6 +42,7 @@ struct Terms {
     FdRef ring = FdRef(-1);
     FdRef clock = FdRef(-1);
     FdRef setup = FdRef(-1);
+    FdRef groups = FdRef(-1);  // not open: there are none
 };
 
 /// Starts a program that speaks with us by a socket: in the namespaces, as the user, with the descriptors of its row, and nothing of

@@ -22,6 +22,7 @@
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 #include "ipc/ring.hpp"
+#include "policy/exec.hpp"
 
 namespace sallyport::starter {
 
@@ -110,6 +111,16 @@ void note_unseen(const policy::Policy& policy, const std::vector<policy::Grant>&
     }
 }
 
+// Before anybody is started, who would be left behind in our group.
+ProgramGroups groups_for(const policy::Policy& policy, Handover& handover) {
+    if (policy::exec_templates(policy).empty()) return {};
+    ProgramGroups groups = make_program_groups();
+    handover.set_program_bounds(!groups.directory.is_open() ? Handover::PROCESSES
+                                : groups.has_bounds         ? Handover::GROUPS
+                                                            : Handover::KILLED_AS_GROUPS);
+    return groups;
+}
+
 // Where there is a guard: the mark says from now on what is so.
 Status open_mark(bool is_frozen, FdRef state, Outfit& outfit) {
     auto mark = TRY(guard::FrozenMark::open(state));
@@ -166,9 +177,10 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
         for (const ipc::ExecTemplate& one : rule.exec)
             if (!one.program().empty()) untouched.push_back(one.program());
     }
+    Outfit outfit;
+    const ProgramGroups groups = groups_for(policy, outfit.message);
     const std::vector<ipc::SeenPath> seen = TRY(about(kFiles.name, files::look_at_rules(policy)));
     TRY(files::refuse_links(policy, seen));
-    Outfit outfit;
     outfit.message.set_policy(read.compiled);
     outfit.message.set_state_is_open(is_open_to_others(state));
     *outfit.message.mutable_options() = options;
@@ -177,7 +189,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     outfit.add(Handover::NOTIFY, TRY(connect_to_manager()));
     outfit.channel = TRY(about(options.path(), open_channel(options)));
     outfit.add(Handover::NURSERY, TRY(start_nursery()));
-    outfit.add(Handover::LAUNCHER, TRY(start_launcher(policy, floor)));
+    outfit.add(Handover::LAUNCHER, TRY(start_launcher(policy, floor, groups)));
     outfit.add(Handover::INSPECTOR, TRY(start_inspector(policy)));
     const FilesTerms terms{.policy = policy,
                            .compiled = read.compiled,

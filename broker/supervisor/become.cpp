@@ -48,12 +48,14 @@ int judge(const std::string& path) {
     return S_ISREG(info.st_mode) ? 0 : EACCES;
 }
 
-int take_limits(const ipc::ExecConfine& terms) {
+// Of each process and user, where no control group bounds the program. The kernel counts no processes of root.
+int take_limits(const ipc::ExecTemplate& by) {
+    const ipc::ExecConfine& terms = by.confine();
+    if (terms.tasks() != 0 && by.uid() == 0) return EOPNOTSUPP;
     const rlimit memory{.rlim_cur = terms.memory(), .rlim_max = terms.memory()};
     const rlimit tasks{.rlim_cur = terms.tasks(), .rlim_max = terms.tasks()};
     if (terms.memory() != 0 && ::setrlimit(RLIMIT_AS, &memory) != 0) return errno;
-    if (terms.tasks() != 0 && ::setrlimit(RLIMIT_NPROC, &tasks) != 0) return errno;
-    return terms.no_network() && ::unshare(CLONE_NEWNET) != 0 ? errno : 0;
+    return terms.tasks() != 0 && ::setrlimit(RLIMIT_NPROC, &tasks) != 0 ? errno : 0;
 }
 
 // An ordinary user who runs the agent can start programs as nobody else.
@@ -160,7 +162,8 @@ int become(const Launchable& what, const Ends& ends) {
     if (::dup2(ends.in.get(), 0) < 0 || ::dup2(ends.out.get(), 1) < 0 || ::dup2(ends.err.get(), 2) < 0)
         return errno;
     if (const int error = open_trees(what.by.confine(), trees); error != 0) return error;
-    if (const int error = take_limits(what.by.confine()); error != 0) return error;
+    if (const int error = what.is_bound ? 0 : take_limits(what.by); error != 0) return error;
+    if (what.by.confine().no_network() && ::unshare(CLONE_NEWNET) != 0) return errno;
     if (const int error = take_user(what.by); error != 0) return error;
     if (const int error = confine(what.by, trees); error != 0) return error;
     // After the user, whose change takes this back. A supervisor that has ended by then has nobody to tell.

@@ -17,6 +17,7 @@
 #include <charconv>
 #include <csignal>
 
+#include "broker/supervisor/group.hpp"
 #include "broker/supervisor/supervise.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
@@ -64,6 +65,8 @@ struct Stream {
 // will be no order.
 int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const Kept& kept) {
     if (const int error = prepare_program(); error != 0) return error;
+    const bool has_group = lines.group.get() >= 0;
+    if (const int error = has_group ? enter_group(lines.group) : 0; error != 0) return error;
     // The first time there is none yet: what reading and looking takes is paged in while nobody waits.
     std::string path;
     auto order = read_order(lines.order);
@@ -85,7 +88,10 @@ int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const K
                            : has_err ? FdRef(kept.err)
                                      : FdRef(null)};
     if (ends.in.get() < 0 || !null.is_open()) return EMFILE;
-    return become({.by = table.exec(static_cast<int>(order->template_())), .order = *order}, ends);
+    return become({.by = table.exec(static_cast<int>(order->template_())),
+                   .order = *order,
+                   .is_bound = has_group && table.groups_bind()},
+                  ends);
 }
 
 class Supervisor {
@@ -115,6 +121,7 @@ private:
         ::sigprocmask(SIG_BLOCK, &children, nullptr);
         signals_.reset(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
         list_.reset(::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC));
+        if (lines_.group.get() >= 0 && !(killer_ = open_killer(lines_.group)).is_open()) return false;
         for (const UniqueFd* one : {&kept.out, &kept.err, &fault, &signals_, &list_})
             if (!one->is_open()) return false;
         if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
@@ -233,8 +240,10 @@ private:
         }
     }
 
-    // Each is a child of ours that nobody else reaps, so its number is its own.
+    // All at once by the control group, if there is one; what has left that, as root may, and what never was in one, by the list of our
+    // children. Each of these is one that nobody else reaps, so its number is its own.
     void kill_children() {
+        [[maybe_unused]] const ssize_t killed = killer_.is_open() ? ::write(killer_.get(), "1", 1) : 0;
         std::array<char, 4096> text{};
         const ssize_t got = ::pread(list_.get(), text.data(), text.size(), 0);
         const char* at = text.data();
@@ -305,7 +314,8 @@ private:
     Stream err_{.pipe = {}, .place = 0};
     Stream fault_{.pipe = {}, .place = 0};
     UniqueFd signals_;
-    UniqueFd list_;  // of our children
+    UniqueFd list_;    // of our children
+    UniqueFd killer_;  // of the program's control group
     pid_t pid_ = -1;
     bool is_started_ = false;
     bool is_reaped_ = false;
@@ -318,10 +328,12 @@ private:
 
 // Nothing of the launcher's is left but these.
 void close_others(const Lines& lines) {
-    std::array kept{lines.socket.get(), lines.memory.get(), lines.order.get(), lines.go.get()};
+    std::array kept{lines.socket.get(), lines.memory.get(), lines.order.get(), lines.group.get(),
+                    lines.go.get()};
     std::ranges::sort(kept);
     unsigned next = STDERR_FILENO + 1;
     for (const int one : kept) {
+        if (one < 0) continue;
         if (next < static_cast<unsigned>(one)) ::close_range(next, static_cast<unsigned>(one) - 1, 0);
         next = static_cast<unsigned>(one) + 1;
     }

@@ -21,6 +21,7 @@ struct Lines {
     FdRef
         memory;  // what the program writes: standard output, then from the template's bound on standard error
     FdRef order;  // the encoded order with its words in full, once there is one
+    FdRef group;  // the program's; not open: there are no groups
     FdRef go;     // a byte for the program's own process when there is one; its end if there never will be
 };
 
@@ -28,6 +29,7 @@ struct Lines {
 struct Launchable {
     const ipc::ExecTemplate& by;
     const ipc::ExecOrder& order;
+    bool is_bound = false;  // memory and tasks, by its control group
 };
 
 /// Makes the program's own process, and waits for an order. Then has the program started by that, keeps what it writes, and tells

@@ -36,7 +36,7 @@ import tree
 # what it leaves behind and takes its user and bounds; 560 of broker/, two answers, and the programs that run or wait to be asked for; 60 of
 # sandbox/, the confinement of supervisor and program; 20 of ipc/, bounds.
 # That a program starts as fast as qemu-ga's took 45 of launcher/ and 90 of supervisor/: a supervisor and the program's own process wait for the next order;
-# and 30 of broker/: a question for the end waits for it.
+# and 30 of broker/: a question for the end waits for it. Control groups, of which each program has one: 130 of start/, 120 of supervisor/, 15 of broker/.
 # start/ runs with privilege and hears no host; broker/ hears the worker and holds no right. That they are two programs took 290 lines:
 # what is handed over, on both sides, the table of processes, two mains. The calls that start and connect are gone from the broker for them.
 # What an attack from outside took: files/ 700, children that look at the rules' paths when the agent starts, so that none of them holds that up

@@ -257,9 +257,6 @@ void read_confine(Reader& reader, const toml::table& table, ExecTemplate& to) {
         reader, *confine, {.name = "memory", .most = std::uint64_t{1} << 46U, .example = "\"256MiB\""});
     terms.set_memory(memory.value_or(0));
     terms.set_tasks(read_count(reader, *confine, "tasks", kMostTasks, 0));
-    if (terms.tasks() != 0 && to.uid() == 0)
-        reader.problem(place_of(*confine->get("tasks")),
-                       "'tasks' binds every user but root: the kernel counts no processes of root");
 }
 
 void read_template(Reader& reader, const Passwd& passwd, const toml::table& table, ExecTemplate& to) {

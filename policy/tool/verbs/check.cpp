@@ -193,6 +193,11 @@ std::string warn_of_exec(const Rule& rule, const ipc::ExecTemplate& one) {
     if (one.any_env())
         text +=
             warning(rule, shown + "takes any environment: by LD_PRELOAD and the like the host is " + user);
+    if (one.confine().tasks() != 0 && one.uid() == 0)
+        text +=
+            warning(rule, shown +
+                              "is started only where the service manager leaves the agent a control group "
+                              "(Delegate=memory pids): nothing else counts the tasks of root");
     struct stat status{};
     if (::stat(one.program().c_str(), &status) != 0)
         text += warning(rule, "program " + shown + "cannot be looked at: " + std::strerror(errno));

@@ -314,14 +314,18 @@ commands = ["guest-exec"]
 program = "/bin/sh"
 args = ["-c", { one_of = ["true", "false"] }, { int = [1, 3] }, { under = "/srv" }, { name = 8 }]
 run_as = "root"
+confine = { tasks = 4 }
 )");
     EXPECT_EQ(outcome.status, 0) << outcome.errors;
     const std::string rule = "/proc/self/fd/3:2: warning: rule 'a': ";
-    EXPECT_EQ(outcome.errors,
-              rule + "'/nowhere-at-all' takes any words: what it can do with them, the host can, as root\n" +
-                  rule +
-                  "'/nowhere-at-all' takes any environment: by LD_PRELOAD and the like the host is root\n" +
-                  rule + "program '/nowhere-at-all' cannot be looked at: No such file or directory\n");
+    EXPECT_EQ(
+        outcome.errors,
+        rule + "'/nowhere-at-all' takes any words: what it can do with them, the host can, as root\n" + rule +
+            "'/nowhere-at-all' takes any environment: by LD_PRELOAD and the like the host is root\n" + rule +
+            "program '/nowhere-at-all' cannot be looked at: No such file or directory\n" +
+            "/proc/self/fd/3:10: warning: rule 'b': '/bin/sh' is started only where the service manager "
+            "leaves the agent a control group (Delegate=memory pids): nothing else counts the tasks of "
+            "root\n");
     EXPECT_NE(outcome.output.find("starts: /bin/sh '-c' one of 2 1..3 under '/srv' name of 8 (as user 0)\n"),
               std::string::npos)
         << outcome.output;

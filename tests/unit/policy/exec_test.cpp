@@ -294,7 +294,6 @@ INSTANTIATE_TEST_SUITE_P(, ExecMistake, testing::Values(
     Mistake{"HostEnv",       with_args("[]", "host_env = [\"A=1\"]\n"), "9:13: error: 'A=1' is no name of a variable"},
     Mistake{"ConfineKey",    with_args("[]", "confine = { net = false }\n"), "9:13: error: unknown key 'net' in 'confine'; did you mean 'network'?"},
     Mistake{"ConfineFlag",   with_args("[]", "confine = { network = \"no\" }\n"), "9:23: error: 'network' must be true or false, not a string"},
-    Mistake{"TasksOfRoot",   with("program = \"/bin/p\"\nrun_as = \"root\"\nargs = []\nconfine = { tasks = 4 }\n"), "9:21: error: 'tasks' binds every user but root: the kernel counts no processes of root"},
     Mistake{"WriteWith",     with_args("[]", "confine = { write = [\"/a\"], no_new_privileges = false }\n"), "9:49: error: 'write' needs no_new_privileges = true: with new ones it could be put off"},
     Mistake{"TwoWays",       with_args("[{ name = 3 }]") + "[[allow.exec]]\nprogram = \"/bin/p\"\nrun_as = \"root\"\nargs = [\"web\"]\n", "2:1: error: rules 'x' (p.toml:2) and 'x' let the same words of '/bin/p' be started by two 'exec' tables; order does not matter, so one table must say how"},
     Mistake{"TwoWaysOfAny",  with_args("[]") + "[[allow]]\nid = \"y\"\ncommands = [\"@exec\"]\n[[allow.exec]]\nprogram = \"any\"\nrun_as = \"root\"\nargs = \"any\"\n", "9:1: error: rules 'x' (p.toml:2) and 'y' let the same words of a program be started by two 'exec' tables; order does not matter, so one table must say how"}),
