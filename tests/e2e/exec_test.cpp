@@ -409,34 +409,5 @@ TEST_F(Exec, UnsafeProgramStopsTheStart) {
     EXPECT_NE(agent.messages().find("can be written by others"), std::string::npos) << agent.messages();
 }
 
-// What they send, as they send it.
-class ExecClient : public Exec {
-protected:
-    ExecClient() { serve("include = [\"profile:compat\"]\n"); }
-};
-
-TEST_F(ExecClient, KubevirtProbe) {
-    const auto started = result_of(host_->ask(
-        R"({"execute": "guest-exec", "arguments": { "path": "cat", "arg": [ "/etc/hostname" ], "capture-output":true } })"
-        "\n"));
-    EXPECT_GT(started.at("pid").as_int64(), 0);
-    const auto ended = end_of(started.at("pid").as_int64());
-    EXPECT_EQ(ended.at("exitcode").as_int64(), 0);
-    EXPECT_EQ(out(ended), read_file("/etc/hostname"));
-}
-
-TEST_F(ExecClient, ProxmoxQmGuestExec) {
-    host_->send(
-        "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":42}}\n"
-        "{\"execute\":\"guest-exec\",\"arguments\":{\"path\":\"sh\",\"arg\":[\"-c\",\"cat; exit "
-        "2\"],\"capture-output\":true,\"input-data\":\"" +
-        base64("from the host") + "\"}}\n");
-    EXPECT_EQ(host_->line(), "\xFF{\"return\": 42}");
-    const auto started = result_of(host_->line());
-    const auto ended = end_of(started.at("pid").as_int64());
-    EXPECT_EQ(ended.at("exitcode").as_int64(), 2);
-    EXPECT_EQ(out(ended), "from the host");
-}
-
 }  // namespace
 }  // namespace sallyport::test
