@@ -90,6 +90,8 @@ ProgramGroups make_program_groups() {
     ::mkdirat(own.get(), "programs", 0755);
     groups.directory = UniqueFd(::openat(own.get(), "programs", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!groups.directory.is_open()) return groups;
+    // Whatever our umask is: programs look for their bounds.
+    ::fchmod(groups.directory.get(), 0755);
     remove_leftovers(groups.directory);
     groups.has_bounds = groups.has_bounds && write_to(groups.directory, "cgroup.subtree_control", kBounds);
     return groups;

@@ -27,7 +27,9 @@ Result<Group> make_group(FdRef groups, std::uint64_t number) {
     if (::mkdirat(groups.get(), group.name.c_str(), 0755) != 0) return system_error("mkdirat");
     group.directory =
         UniqueFd(::openat(groups.get(), group.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!group.directory.is_open()) return system_error("openat");
+    // Whatever our umask is: the program looks for its bounds.
+    if (!group.directory.is_open() || ::fchmod(group.directory.get(), 0755) != 0)
+        return system_error("openat");
     return group;
 }
 

@@ -75,6 +75,25 @@ TEST_F(ExecBeside, ProgramsAndTheirEnds) {
         EXPECT_EQ(play(ours_, arguments), play(theirs_, arguments)) << arguments.substr(0, 200);
 }
 
+TEST_F(ExecBeside, WordsAndEnvironmentAsLongAsTheyMayBe) {
+    std::string words;
+    for (int count = 0; count < 4096; ++count) words += ",\"w\"";
+    const std::string many =
+        R"({"path":"/bin/sh","arg":["-c","echo $#")" + words + R"(],"capture-output":true})";
+    EXPECT_EQ(play(ours_, many), play(theirs_, many));
+    std::string variables;
+    for (int count = 0; count < 250; ++count)
+        variables +=
+            (count == 0 ? "\"V" : ",\"V") + std::to_string(count) + "=" + std::string(4000, 'v') + "\"";
+    const std::string long_env =
+        R"({"path":"/usr/bin/env","env":[)" + variables + R"(],"capture-output":true})";
+    EXPECT_EQ(play(ours_, long_env), play(theirs_, long_env));
+    // The kernel takes no word of 128 KiB.
+    const std::string long_word =
+        R"({"path":"/bin/echo","arg":[")" + std::string(131'072, 'x') + R"("],"capture-output":true})";
+    EXPECT_EQ(play(ours_, long_word), play(theirs_, long_word));
+}
+
 TEST_F(ExecBeside, ArgumentsThatAreWrong) {
     for (const char* arguments :
          {"{}", R"({"path":5})", R"({"path":"/bin/true","arg":"x"})", R"({"path":"/bin/true","arg":["x",1]})",

@@ -3,6 +3,7 @@
 // which see tests/vm/cases/exec_unit.py.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -82,8 +83,10 @@ protected:
             "args = [\"-c\", '''" +
             text + "''']\n" + more + "\n";
         text_ = text;
-        agent_.emplace(AgentOptions{
-            .policy = policy, .before_exec = [this] { write_to(service_.path("/cgroup.procs"), "0"); }});
+        agent_.emplace(AgentOptions{.policy = policy, .before_exec = [this] {
+                                        write_to(service_.path("/cgroup.procs"), "0");
+                                        ::umask(077);
+                                    }});
         ASSERT_TRUE(agent_->is_serving()) << agent_->messages();
         host_.emplace(agent_->connect());
     }
@@ -120,6 +123,9 @@ TEST_F(ExecInGroups, EachProgramHasItsOwnBesideTheAgentsUntilItHasGone) {
         EXPECT_NE(
             read_file("/proc/" + std::to_string(one) + "/cgroup").find("0::" + service_.name() + "/agent\n"),
             std::string::npos);
+    EXPECT_EQ(fs::status(service_.path("/programs")).permissions(), fs::perms(0755)) << "bounds can be read";
+    EXPECT_EQ(fs::status(service_.path("/programs/" + service_.programs().front())).permissions(),
+              fs::perms(0755));
     const std::string group = seen.substr(seen.rfind('/') + 1, seen.size() - seen.rfind('/') - 2);
     EXPECT_TRUE(eventually([&] {
         const auto left = service_.programs();

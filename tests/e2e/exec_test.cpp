@@ -303,6 +303,19 @@ TEST_F(Exec, OldestOfTooManyResultsIsDroppedAndWrittenDown) {
     EXPECT_EQ(json::serialize(end_of(pids[8])), R"({"exitcode":0,"exited":true})");
 }
 
+TEST_F(Exec, OldestOfTooMuchOutputIsDroppedAndWrittenDown) {
+    const std::string rules = rule("big", "head -c 16777216 /dev/zero", "output = \"16MiB\"");
+    serve(rules);
+    std::vector<std::int64_t> pids;
+    for (std::size_t count = 1; count <= 5; ++count) {
+        pids.push_back(start(rules, "big"));
+        ASSERT_TRUE(eventually([&] { return agent_->count_audit("what", "program-ended") == count; }));
+    }
+    EXPECT_EQ(agent_->count_audit("what", "program-result-dropped"), 1U) << "four times 16 MiB are kept";
+    EXPECT_EQ(status(pids[0]), error_line("PID " + std::to_string(pids[0]) + " does not exist"));
+    EXPECT_EQ(out(end_of(pids[1])).size(), 16U << 20U);
+}
+
 TEST_F(Exec, NumbersAreNotUsedAgainNotEvenByTheNextAgent) {
     const std::string rules = rule("one", "exit 0");
     serve(rules);

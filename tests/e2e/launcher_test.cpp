@@ -370,6 +370,9 @@ TEST_F(ProgramOrders, ThatTheTableDoesNotCoverEndItAndStartNothing) {
                                                    {"3", "go"},
                                                    {"go\n", "3"},
                                                    {"go", std::string("3\0", 2)},
+                                                   {"go", "3", "-x"},
+                                                   {"--go", "3"},
+                                                   std::vector<std::string>(4096, "go"),
                                                    {"", ""}})
         expect_end(part(order(5, values)));
     auto one = order(0, {"go", "3"});
@@ -406,6 +409,25 @@ TEST_F(ProgramOrders, ThatAreNoneEndIt) {
     expect_end(request);
     request.mutable_exec_take()->set_number(5);
     expect_end(request);
+}
+
+TEST_F(ProgramOrders, WithAMebibyteOfEnvironmentThatTheTableDoesNotCoverEndIt) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    auto one = order(5, {"go", "3"});
+    one.set_has_env(true);
+    for (int count = 0; count < 16; ++count) one.add_env("A=" + std::string(65'000, 'x'));
+    const std::string bytes = one.SerializeAsString();
+    ipc::LauncherReply reply;
+    for (std::size_t at = 0; at < bytes.size(); at += 60'000) {
+        ipc::LauncherRequest request;
+        request.mutable_exec_part()->set_data(bytes.substr(at, 60'000));
+        request.mutable_exec_part()->set_last(at + 60'000 >= bytes.size());
+        launcher.tell(request);
+        EXPECT_EQ(launcher.hear(reply), at + 60'000 < bytes.size()) << at;
+    }
+    EXPECT_EQ(launcher.close(), 1);
+    EXPECT_EQ(safe_.calls(), "");
 }
 
 TEST_F(ProgramOrders, BeyondTheirSizeEndIt) {
