@@ -93,7 +93,7 @@ def play_allowed_and_neighbours(guest):
     assert output(ended).decode() == SEEN and ended["exitcode"] == 0, output(ended).decode()
     guest.shell.get("rm /var/lib/probe/made")
     neighbours = [WORDS + ["more"], WORDS[:-1], [WORDS[1], WORDS[0], *WORDS[2:]], ["--unit web", *WORDS[2:]], []]
-    for place, others in {0: ["--Unit", ""], 1: ["mail", "-web", "web\n", "web\0"], 2: ["0", "11", "010", "+1", "-1", "1\n"],
+    for place, others in {0: ["--Unit", ""], 1: ["mail", "-web", "web\n"], 2: ["0", "11", "010", "+1", "-1", "1\n"],
                           3: ["/srv/export", "/srv/exports", "/srv/export/../x", "/srv/export//a", "a"],
                           4: ["", "123456789", "-x", "a/b", ".."]}.items():
         neighbours += [[*WORDS[:place], other, *WORDS[place + 1:]] for other in others]
@@ -103,9 +103,11 @@ def play_allowed_and_neighbours(guest):
         assert "Operation not permitted" in ask(guest, path, WORDS)["error"]["desc"], path
     for more in ({"input_data": base64.b64encode(b"12345").decode()}, {"env": ["LANG=C"]}):
         assert "Operation not permitted" in ask(guest, "/usr/local/bin/probe", WORDS, **more)["error"]["desc"], more
+    # There is no such JSON string, as with qemu-ga.
+    assert "error" in ask(guest, "/usr/local/bin/probe", [WORDS[0], "web\0", *WORDS[2:]])
     _, status = guest.shell.run("test -e /var/lib/probe/made")
     assert status == 1, "a neighbour was started"
-    guest.note(f"{len(neighbours) + 6} neighbours refused")
+    guest.note(f"{len(neighbours) + 7} neighbours refused")
 
 
 def play_costs(guest):
