@@ -131,6 +131,7 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
     // clears four bytes of the mark that are none.
     service.session.freezing = std::move(freezing);
     service.session.programs.templates = policy::exec_templates(policy);
+    service.session.accounts.templates = policy::account_templates(policy);
     return service;
 }
 

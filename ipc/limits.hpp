@@ -59,6 +59,20 @@ inline constexpr std::int64_t kExecStartNs = 5'000'000'000;  // so long a host w
 inline constexpr std::int64_t kStatusPatienceNs =
     5'000'000;  // so long a program that still runs is waited for
 
+// Passwords and keys of users.
+inline constexpr std::size_t kMaxUserName = 256;
+inline constexpr std::size_t kMaxPassword = 1024;                     // or its hash; crypt() takes 512
+inline constexpr std::size_t kMaxAccountOrder = kMaxFrame - 4096;     // and of an answer: one frame
+inline constexpr std::size_t kMaxKeysFile = std::size_t{256} << 10U;  // of a user's authorized_keys
+inline constexpr std::uint32_t kDefaultMaxKeys = 100;
+inline constexpr std::uint32_t kMaxKeys = 10'000;
+inline constexpr std::size_t kMaxErrands =
+    8;                                // of these that are under way, or were given up and have not ended
+inline constexpr int kKeysMs = 4000;  // hosts give up after 5 s
+inline constexpr int kPasswordMs = 20'000;  // chpasswd waits 15 s for whoever else changes a password
+inline constexpr std::int64_t kAccountLateNs = 25'000'000'000;  // so long the broker waits for the launcher
+inline constexpr std::int64_t kAccountTellNs = 5'000'000'000;   // and for its turn
+
 // Inspector.
 inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply
 inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // of it in one frame

@@ -63,6 +63,8 @@ Status check_constraints(const Rule& rule) {
         return failure(Errc::kInvalid, "policy: allow rule without files");
     if (rule.exec.empty() == (takes(rule, Constraint::kExec) && rule.effect == Effect::kAllow))
         return failure(Errc::kInvalid, "policy: 'exec' without guest-exec, or that without it");
+    if (rule.accounts.has_value() != (takes(rule, Constraint::kUsers) && rule.effect == Effect::kAllow))
+        return failure(Errc::kInvalid, "policy: 'users' without a command of @accounts, or that without it");
     const bool looks = std::ranges::any_of(kCommands, [&](const Command& row) {
         return row.answered_by == AnsweredBy::kInspector && rule.commands.has(row.id);
     });

@@ -78,8 +78,9 @@ struct Rule {
     std::optional<std::int64_t> expires;
     std::bitset<4> modes;  // by Mode
     Method method = Method::kAny;
-    std::optional<ipc::ReplyFilter> reply;  // for the inspector, which carries it out
-    std::vector<ipc::ExecTemplate> exec;    // for guest-exec
+    std::optional<ipc::ReplyFilter> reply;         // for the inspector, which carries it out
+    std::vector<ipc::ExecTemplate> exec;           // for guest-exec
+    std::optional<ipc::AccountTemplate> accounts;  // for @accounts
 };
 
 /// What of the audit log is up to the admin.

@@ -11,6 +11,7 @@
 
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
+#include "policy/accounts.hpp"
 #include "policy/check_rule.hpp"
 #include "policy/decide.hpp"
 #include "policy/exec.hpp"
@@ -162,6 +163,10 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         TRY(check_template(each));
         rule.exec.push_back(each);
     }
+    if (from.has_accounts()) {
+        TRY(check_account_template(from.accounts()));
+        rule.accounts = from.accounts();
+    }
     if (const auto status = check_rule(rule); !status) return std::unexpected(status.error());
     return rule;
 }
@@ -188,12 +193,14 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
 }
 
 // The launcher is told of them in one frame.
-Status check_size_of_exec(const Policy& policy) {
+Status check_size_of_table(const Policy& policy) {
     std::size_t size = 0;
+    for (const ipc::AccountTemplate& one : account_templates(policy)) size += one.ByteSizeLong() + 32;
     for (const Rule& rule : policy.rules)
         for (const ipc::ExecTemplate& one : rule.exec) size += one.ByteSizeLong() + kMaxIdSize + 32;
-    return size > kMaxExecTable ? failure(Errc::kLimit, "policy: the 'exec' tables are too long in all")
-                                : Status();
+    return size > kMaxExecTable
+               ? failure(Errc::kLimit, "policy: 'exec' tables and 'users' are too long in all")
+               : Status();
 }
 
 Result<AuditTerms> load_audit(const compiled::Audit& from) {
@@ -222,7 +229,6 @@ Result<Policy> load(std::string_view compiled) {
 
     Policy policy{.digest = from.digest(), .preview_names = from.preview_names()};
     if (const auto status = load_rules(from, policy); !status) return std::unexpected(status.error());
-    TRY(check_size_of_exec(policy));
     auto uids = load_numbers(from.peers().uids());
     auto cids = load_numbers(from.peers().cids());
     if (!uids || !cids) return invalid("policy: peers are not numbers of anybody");
@@ -230,6 +236,7 @@ Result<Policy> load(std::string_view compiled) {
     policy.peer_uids = *std::move(uids);
     policy.peer_cids = *std::move(cids);
     for (const Command& row : kCommands) policy.narrowed_to.add(row.id);
+    TRY(check_size_of_table(policy));
     return policy;
 }
 

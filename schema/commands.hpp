@@ -15,7 +15,7 @@
 namespace sallyport {
 
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
-enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec };
+enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec, kAccounts };
 
 /// Which process makes the answer.
 enum class AnsweredBy : std::uint8_t { kWorker, kBroker, kInspector };
@@ -27,7 +27,7 @@ enum class WhileFrozen : std::uint8_t { kNo, kYes };
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
 /// What an allow rule for the command must say besides its name.
-enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec };
+enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec, kUsers };
 
 /// Whether a policy can take the command away. The floor keeps a host able to find out that the agent lives.
 enum class Floor : std::uint8_t { kNo, kYes };
@@ -57,6 +57,7 @@ enum class CommandId : std::uint8_t {
     kGetVcpus,
     kGetDisks,
     kGetFsinfo,
+    kSetUserPassword,
     kGetMemoryBlocks,
     kGetMemoryBlockInfo,
     kExecStatus,
@@ -65,6 +66,9 @@ enum class CommandId : std::uint8_t {
     kGetUsers,
     kGetTimezone,
     kGetOsinfo,
+    kSshGetAuthorizedKeys,
+    kSshAddAuthorizedKeys,
+    kSshRemoveAuthorizedKeys,
     kGetDiskstats,
     kGetCpustats,
     kGetLoad,
@@ -109,6 +113,7 @@ inline constexpr std::array kCommands{
     Command{CommandId::kGetVcpus,               "guest-get-vcpus",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetDisks,               "guest-get-disks",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetFsinfo,              "guest-get-fsinfo",            Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSetUserPassword,           "guest-set-user-password",     Group::kAccounts, AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kUsers},
     Command{CommandId::kGetMemoryBlocks,        "guest-get-memory-blocks",     Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetMemoryBlockInfo,     "guest-get-memory-block-info", Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kExecStatus,             "guest-exec-status",           Group::kExec,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
@@ -117,6 +122,9 @@ inline constexpr std::array kCommands{
     Command{CommandId::kGetUsers,               "guest-get-users",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetTimezone,            "guest-get-timezone",          Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetOsinfo,              "guest-get-osinfo",            Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSshGetAuthorizedKeys,      "guest-ssh-get-authorized-keys", Group::kAccounts, AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kUsers},
+    Command{CommandId::kSshAddAuthorizedKeys,      "guest-ssh-add-authorized-keys", Group::kAccounts, AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kUsers},
+    Command{CommandId::kSshRemoveAuthorizedKeys,   "guest-ssh-remove-authorized-keys", Group::kAccounts, AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kUsers},
     Command{CommandId::kGetDiskstats,           "guest-get-diskstats",         Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetCpustats,            "guest-get-cpustats",          Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetLoad,                "guest-get-load",              Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
@@ -133,7 +141,7 @@ inline constexpr std::array kGroups{
     GroupName{Group::kSync, "@sync"},   GroupName{Group::kInfo, "@info"},
     GroupName{Group::kFile, "@file"},   GroupName{Group::kFreeze, "@freeze"},
     GroupName{Group::kPower, "@power"}, GroupName{Group::kInspect, "@inspect"},
-    GroupName{Group::kExec, "@exec"},
+    GroupName{Group::kExec, "@exec"},   GroupName{Group::kAccounts, "@accounts"},
 };
 
 constexpr bool one_row_per_command_in_order() {

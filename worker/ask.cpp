@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/secret.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 
@@ -89,6 +90,7 @@ Status Ask::start(const Pending& work) {
     }
     if (request_.has_fsfreeze_freeze_list()) put_apart(*request_.mutable_fsfreeze_freeze_list());
     if (request_.has_exec()) put_apart(*request_.mutable_exec());
+    if (request_.has_set_user_password()) return send_secret();
     if (!request_.has_file_write()) return send(request_);
     outgoing_ = Base64Decoder(work.data());
     outgoing_left_ = work.data_size;
@@ -96,6 +98,15 @@ Status Ask::start(const Pending& work) {
     if (work.data_size > 0) fill_part(*request_.mutable_bulk()->mutable_first());
     if (const auto sent = send(request_); !sent) return sent;
     return send_parts();
+}
+
+// The request at work keeps its copy until it has ended.
+Status Ask::send_secret() {
+    const auto sent = send(request_);
+    forget_secret(request_);
+    wipe(bytes_);
+    wipe_stack();
+    return sent;
 }
 
 // What does not fit a frame is put into the arena.

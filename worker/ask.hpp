@@ -63,6 +63,7 @@ private:
     Result<Event> take_reply_part();
     [[nodiscard]] bool is_answer(const Pending& work) const;
     Status take_data();
+    Status send_secret();
     void put_apart(google::protobuf::Message& message);
     Status put_output();
     void fill_part(ipc::Extent& extent);

@@ -25,6 +25,17 @@ std::string_view mode_of(const schema::FileOpen& open) {
     return open.has_mode() ? std::string_view(open.mode()) : kDefaultMode;
 }
 
+std::string user_of(const ipc::Request& request) {
+    if (request.has_ssh_get_authorized_keys()) return request.ssh_get_authorized_keys().username();
+    if (request.has_ssh_add_authorized_keys()) return request.ssh_add_authorized_keys().username();
+    return request.ssh_remove_authorized_keys().username();
+}
+
+bool is_about_account(const ipc::Request& request) {
+    return request.has_set_user_password() || request.has_ssh_get_authorized_keys() ||
+           request.has_ssh_add_authorized_keys() || request.has_ssh_remove_authorized_keys();
+}
+
 // What failed, as the front part of the text.
 std::string action(const ipc::Request& request) {
     switch (request.command_case()) {
@@ -52,6 +63,12 @@ std::string action(const ipc::Request& request) {
             return "Failed to execute child process \u201C" + request.exec().path() + "\u201D";
         case ipc::Request::kExecStatus:
             return "failed to read what the program wrote";
+        case ipc::Request::kSetUserPassword:
+            return "child process has failed to set user password";
+        case ipc::Request::kSshGetAuthorizedKeys:
+        case ipc::Request::kSshAddAuthorizedKeys:
+        case ipc::Request::kSshRemoveAuthorizedKeys:
+            return "failed to access the keys of user " + quoted(user_of(request));
         case ipc::Request::kShutdown:
             return "child process has failed to shutdown";
         case ipc::Request::kSuspendDisk:
@@ -127,7 +144,7 @@ std::string helper_of(const ipc::Request& request, ipc::PowerMethod method) {
 std::string not_started_text(const ipc::Error& error, const ipc::Request& request) {
     const std::string helper = helper_of(request, error.method());
     if (!helper.empty()) return "the helper program " + quoted(helper) + " was not found";
-    if (!request.has_shutdown())
+    if (!request.has_shutdown() && !is_about_account(request))
         return "suspend: cannot write to '/sys/power/state'" + system_text(error.sys_errno());
     return action(request) + system_text(error.sys_errno());
 }
@@ -145,6 +162,18 @@ std::string unsupported_text(const ipc::Request& request) {
     return "the requested suspend mode is not supported by the guest";
 }
 
+std::string keys_text(const ipc::Error& error, const ipc::Request& request) {
+    const std::string why = system_text(error.sys_errno());
+    // The C library says nothing of why there is no user, and qemu-ga tells that.
+    if (error.reason() == ipc::NO_USER)
+        return "failed to lookup user " + quoted(user_of(request)) + ": Success";
+    if (error.reason() == ipc::KEYS_DIRECTORY)
+        return "failed to create directory " + quoted(error.file()) + why;
+    if (error.reason() == ipc::KEYS_WRITE) return "failed to write to " + quoted(error.file()) + why;
+    return "failed to read " + quoted(error.file()) + ": Failed to open file \u201C" + error.file() +
+           "\u201D" + why;
+}
+
 // The missing parenthesis is qemu-ga's.
 std::string bad_mode_text(const ipc::Request& request) {
     if (request.has_shutdown()) return "mode is invalid (valid values are: halt|powerdown|reboot";
@@ -158,6 +187,7 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
     if (is_start) return generic_error(exec_text(error, request));
     switch (error.reason()) {
         case ipc::DISABLED:
+        case ipc::FROZEN:
             return command_disabled(command);
         case ipc::REFUSED:
             return generic_error(action(request) + refusal_text(error));
@@ -176,8 +206,6 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("invalid whence code " + number(request.file_seek().whence().code()));
         case ipc::STATE_NOT_SAVED:
             return generic_error("failed to commit persistent state to disk");
-        case ipc::FROZEN:
-            return command_disabled(command);
         case ipc::MOUNT_OPEN:
             return generic_error("failed to open " + error.mount() + system_text(error.sys_errno()));
         case ipc::MOUNT_FREEZE:
@@ -204,6 +232,11 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
             return generic_error("the reply is too large");
         case ipc::NO_BLOCKS:
             return generic_error("guest reported zero memory blocks!");
+        case ipc::NO_USER:
+        case ipc::KEYS_READ:
+        case ipc::KEYS_DIRECTORY:
+        case ipc::KEYS_WRITE:
+            return generic_error(keys_text(error, request));
         case ipc::SYSTEM:
         default:
             return generic_error(action(request) + system_text(error.sys_errno()));

@@ -1,6 +1,7 @@
 #include "worker/json_value.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "worker/kept.hpp"
 
@@ -13,7 +14,9 @@ constexpr std::size_t kFewKeys = 16;
 
 }  // namespace
 
+// The text may be a password.
 void JsonDocument::clear() {
+    ::explicit_bzero(text_.data(), text_.size());
     empty(nodes_);
     empty(text_);
     taken_ = 0;

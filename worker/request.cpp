@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include "base/secret.hpp"
 #include "ipc/limits.hpp"
 #include "worker/json_writer.hpp"
 #include "worker/reply.hpp"
@@ -52,6 +53,35 @@ void name_mode(schema::Exec& exec) {
     exec.mutable_capture_output()->set_mode(is_all ? Capture::SEPARATED : Capture::NONE);
 }
 
+// As qemu-ga, but that a NUL is no end: what it would cut off is refused.
+std::optional<HostError> check_password(const schema::SetUserPassword& asked) {
+    if (asked.password().find_first_of(std::string_view("\n\0", 2)) != std::string::npos)
+        return generic_error("forbidden characters in raw password");
+    if (asked.username().find_first_of("\n:") != std::string::npos)
+        return generic_error("forbidden characters in username");
+    if (asked.password().size() > kMaxPassword)
+        return generic_error("the password is longer than " + std::to_string(kMaxPassword) + " bytes");
+    return {};
+}
+
+std::optional<HostError> check_keys(const schema::Strings& keys) {
+    for (const std::string& key : keys.item())
+        if (key.starts_with('#') || key.find('\n') != std::string::npos)
+            return generic_error("invalid OpenSSH public key: '" + key + "'");
+    return {};
+}
+
+std::optional<HostError> check_account(const ipc::Request& request) {
+    if (request.has_set_user_password()) return check_password(request.set_user_password());
+    std::optional<HostError> refused;
+    if (request.has_ssh_add_authorized_keys()) refused = check_keys(request.ssh_add_authorized_keys().keys());
+    if (request.has_ssh_remove_authorized_keys())
+        refused = check_keys(request.ssh_remove_authorized_keys().keys());
+    if (!refused && request.ByteSizeLong() > kMaxAccountOrder)
+        refused = generic_error("the keys are longer than " + std::to_string(kMaxAccountOrder) + " bytes");
+    return refused;
+}
+
 std::optional<HostError> take_command(JsonDocument& document, const Members& members, Commands& commands,
                                       Pending& pending) {
     const std::string_view name = members.command->text();
@@ -83,6 +113,8 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
         if (pending.request.exec().ByteSizeLong() > kMaxExec)
             return generic_error("Words, environment and input of a program are longer than 1 MiB");
     }
+    if (command_row(*id).group == Group::kAccounts)
+        if (auto refused = check_account(pending.request)) return refused;
     pending.fate = Fate::kAsk;
     if (pending.request.has_file_seek()) name_to_code(*pending.request.mutable_file_seek()->mutable_whence());
     if (pending.request.has_file_write()) {
@@ -104,12 +136,17 @@ std::optional<HostError> take_value(JsonDocument& document, Commands& commands, 
 
 }  // namespace
 
+void forget_secret(ipc::Request& request) {
+    if (request.has_set_user_password()) wipe(*request.mutable_set_user_password()->mutable_password());
+}
+
 void Pending::clear(std::size_t kept) {
     // Contents travel in `text`; no honest host has a name, a mode or an id of that size.
     const bool is_odd =
         reply.capacity() > kKeptOfMany || id.capacity() > kKeptOfMany || request_size > kKeptOfMany;
     fate = Fate::kAnswered;
     is_sync = false;
+    forget_secret(request);
     empty(reply, kKeptOfMany);
     empty(id, kKeptOfMany);
     if (request_size > kKeptOfMany)
@@ -130,7 +167,10 @@ void take_request(JsonDocument& document, Commands& commands, Pending& pending) 
         pending.is_sync = false;
         pending.reply.clear();
         append_error(pending.reply, *refused, pending.id);
+        forget_secret(pending.request);
     }
+    // Also what was none, or was not enabled: the parser had it.
+    if (pending.command == CommandId::kSetUserPassword) wipe_stack();
     pending.request_size = pending.request.ByteSizeLong();
 }
 

@@ -46,6 +46,9 @@ struct Pending {
     void clear(std::size_t kept = kKeptMemory);
 };
 
+/// Wipes the password that the request has, if it has one.
+void forget_secret(ipc::Request& request);
+
 /// Makes of a value either an answer or a request to the broker. The document's text may be moved away.
 void take_request(JsonDocument& document, Commands& commands, Pending& pending);
 

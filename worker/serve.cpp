@@ -6,7 +6,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ipc/limits.hpp"
@@ -73,6 +75,7 @@ private:
             note_input();
             channel_.write(output_, journal_);
             if (const auto gone_on = conversation_.go_on(); !gone_on) return gone_on;
+            if (!framing_.has_input()) forget_input();
             if (conversation_.has_room()) {
                 if (framing_.has_input()) continue;
                 if (read()) continue;
@@ -89,8 +92,12 @@ private:
         // Until note_input() says otherwise these bytes would be lost with us.
         journal_.input_stopped(stopped_inside());
         framing_.feed(bytes);
+        unread_ = bytes.size();
         return true;
     }
+
+    // It may be a password.
+    void forget_input() { ::explicit_bzero(buffer_.data(), std::exchange(unread_, 0)); }
 
     [[nodiscard]] Stopped stopped_inside() const {
         return last_byte_ == '\n' ? Stopped::kAtLineEnd : Stopped::kInsideLine;
@@ -159,6 +166,7 @@ private:
     HostChannel channel_;
     Framing framing_;
     std::vector<char> buffer_;
+    std::size_t unread_ = 0;  // bytes of it that the host has sent and that were not forgotten
     char last_byte_ = '\n';
     bool watches_output_ = false;
     std::size_t rests_ = 0;

@@ -9,10 +9,13 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/secret.hpp"
+#include "broker/accounts/errands.hpp"
 #include "broker/launcher/launcher.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
+#include "policy/accounts.hpp"
 #include "sandbox/lockdown.hpp"
 
 namespace sallyport::launcher {
@@ -84,6 +87,7 @@ Checked<void> check_table(const ipc::LauncherTable& table, const HookPrograms& o
                 if (!words->empty()) TRY(check_program(words->Get(0)));
     for (const ipc::ExecTemplate& one : table.exec())
         if (!one.program().empty()) TRY(check_program(one.program()));
+    if (!table.accounts().empty()) TRY(check_program(policy::kChpasswd));
     for (const std::string& hook : TRY(own.list())) TRY(open_trusted(hook));
     return {};
 }
@@ -105,31 +109,56 @@ bool is_about_program(const ipc::LauncherRequest& request) {
            request.op_case() == ipc::LauncherRequest::kExecDrop;
 }
 
-// Only a table with programs of the host's makes a request longer than a number.
-Status hear_broker(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs,
-                   ipc::Frame& frame) {
+// What the launcher does for its table.
+struct Parts {
+    const ipc::LauncherTable& table;
+    HookPrograms& hooks;
+    Programs& programs;
+    accounts::Errands& errands;
+};
+
+// Before the child is forked, the frame that the secret came in is wiped, too.
+Status hear_account(Parts& parts, ipc::AccountOrder& order, ipc::Frame& frame) {
+    wipe(frame.buffer);
+    const Status started = parts.errands.start(order);
+    wipe_stack();
+    return started;
+}
+
+// Only a table with programs or accounts of the host's makes a request longer than a number.
+Status hear_broker(Parts& parts, ipc::Frame& frame) {
     ipc::LauncherRequest request;
-    if (!TRY(receive(frame, request, table.exec().empty() ? kMaxLauncherRequest : kMaxFrame))) return {};
-    if (is_about_program(request)) return programs.hear(request);
+    const bool is_short = parts.table.exec().empty() && parts.table.accounts().empty();
+    if (!TRY(receive(frame, request, is_short ? kMaxLauncherRequest : kMaxFrame))) return {};
+    if (is_about_program(request)) return parts.programs.hear(request);
+    if (request.has_account()) return hear_account(parts, *request.mutable_account(), frame);
     ipc::LauncherReply reply;
-    *reply.mutable_outcome() = TRY(answer(request, table, hooks));
+    *reply.mutable_outcome() = TRY(answer(request, parts.table, parts.hooks));
     return tell(reply);
 }
 
-Status serve(const ipc::LauncherTable& table, HookPrograms& hooks, Programs& programs) {
+int patience_of(const Parts& parts) {
+    const int patience = parts.errands.patience();
+    if (!parts.programs.has_chores()) return patience;
+    return patience < 0 ? kQuietMs : std::min(kQuietMs, patience);
+}
+
+Status serve(Parts& parts) {
     std::vector<pollfd> wanted;
     ipc::Frame frame;
     for (;;) {
         wanted.assign(1, {.fd = kControl, .events = POLLIN, .revents = 0});
-        programs.add_to(wanted);
-        const int ready = ::poll(wanted.data(), wanted.size(), programs.has_chores() ? kQuietMs : -1);
+        parts.programs.add_to(wanted);
+        parts.errands.add_to(wanted);
+        const int ready = ::poll(wanted.data(), wanted.size(), patience_of(parts));
         if (ready < 0) {
             if (errno == EINTR) continue;
             return system_error("poll");
         }
-        if (ready == 0) programs.prepare();
-        TRY(programs.hear_supervisors(wanted));
-        if (wanted.front().revents != 0) TRY(hear_broker(table, hooks, programs, frame));
+        if (ready == 0 && parts.programs.has_chores()) parts.programs.prepare();
+        TRY(parts.programs.hear_supervisors(wanted));
+        TRY(parts.errands.hear(wanted));
+        if (wanted.front().revents != 0) TRY(hear_broker(parts, frame));
     }
 }
 
@@ -163,7 +192,9 @@ int run() {
     ready.mutable_launcher_ready();
     if (const auto sent = tell(ready); !sent) return 1;
     Programs programs(table);
-    const auto ended = serve(table, hooks, programs);
+    accounts::Errands errands(table, FdRef(kControl));
+    Parts parts{.table = table, .hooks = hooks, .programs = programs, .errands = errands};
+    const auto ended = serve(parts);
     if (hooks.is_thaw_owed()) hooks.thaw();
     return ended.error().code == Errc::kClosed ? 0 : 1;
 }

@@ -48,6 +48,10 @@ Answer answer_suspend_hybrid(Exchange& exchange);
 
 Answer answer_exec(Exchange& exchange);
 Answer answer_exec_status(Exchange& exchange);
+Answer answer_set_user_password(Exchange& exchange);
+Answer answer_ssh_get_authorized_keys(Exchange& exchange);
+Answer answer_ssh_add_authorized_keys(Exchange& exchange);
+Answer answer_ssh_remove_authorized_keys(Exchange& exchange);
 
 /// Has the inspector look, for every command that it answers.
 Answer answer_inspect(Exchange& exchange);

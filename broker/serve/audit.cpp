@@ -115,7 +115,8 @@ bool is_privileged(std::string_view what) {
     const auto command = find_command(what);
     if (!command) return true;
     const Group group = command_row(*command).group;
-    return group == Group::kFreeze || group == Group::kPower || *command == CommandId::kExec;
+    return group == Group::kFreeze || group == Group::kPower || *command == CommandId::kExec ||
+           group == Group::kAccounts;
 }
 
 // THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only

@@ -47,6 +47,10 @@ constexpr std::array kOperations{
     Operation{Op::kSuspendHybrid,   "guest-suspend-hybrid", kIdle,      Numbered::kNext, CommandId::kSuspendHybrid, answer_suspend_hybrid},
     Operation{Op::kExec,            "guest-exec",       kIdle,          Numbered::kNext, CommandId::kExec,       answer_exec},
     Operation{Op::kExecStatus,      "guest-exec-status", kIdle,         Numbered::kNext, CommandId::kExecStatus, answer_exec_status},
+    Operation{Op::kSetUserPassword, "guest-set-user-password", kIdle,   Numbered::kNext, CommandId::kSetUserPassword, answer_set_user_password},
+    Operation{Op::kSshGetAuthorizedKeys, "guest-ssh-get-authorized-keys", kIdle, Numbered::kNext, CommandId::kSshGetAuthorizedKeys, answer_ssh_get_authorized_keys},
+    Operation{Op::kSshAddAuthorizedKeys, "guest-ssh-add-authorized-keys", kIdle, Numbered::kNext, CommandId::kSshAddAuthorizedKeys, answer_ssh_add_authorized_keys},
+    Operation{Op::kSshRemoveAuthorizedKeys, "guest-ssh-remove-authorized-keys", kIdle, Numbered::kNext, CommandId::kSshRemoveAuthorizedKeys, answer_ssh_remove_authorized_keys},
     Operation{Op::kInspect,         "inspect",          kIdle,          Numbered::kNext, std::nullopt,           answer_inspect},
 };
 // clang-format on

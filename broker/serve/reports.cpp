@@ -96,6 +96,11 @@ void begin_launch(Loop& loop) {
     while (const auto order = next_program_order(session))
         if (const auto told = tell_launcher(loop.service.launcher, *order); !told)
             return stop(loop, 1, "the launcher is lost", told.error().sys_errno);
+    if (auto order = next_account_order(session)) {
+        const auto told = tell_launcher(loop.service.launcher, *order);
+        forget_order(*order);
+        if (!told) return stop(loop, 1, "the launcher is lost", told.error().sys_errno);
+    }
     if (const auto hooks = hooks_to_begin(session)) {
         request.set_hooks(*hooks);
     } else if (session.launch && !session.launch->is_told && has_line_on_disk(loop)) {
@@ -126,6 +131,11 @@ void hear_launcher_report(Loop& loop) {
     if (!*report) return;
     if (is_about_program(**report)) {
         if (!hear_program(context_of(loop), **report)) stop(loop, 1, "the launcher broke its contract");
+        return;
+    }
+    if ((*report)->has_account_done()) {
+        if (!hear_account(context_of(loop), (*report)->account_done()))
+            stop(loop, 1, "the launcher broke its contract");
         return;
     }
     const bool has_hooks = session.freezing.hooks_are_running();

@@ -50,6 +50,7 @@ void Request::refuse(const Context& context, const Refusal& refusal) {
     error.set_reason(refusal.reason);
     error.set_sys_errno(refusal.sys_errno);
     error.set_mount(refusal.mount);
+    error.set_file(refusal.file);
     error.set_exit_status(refusal.exit_status);
     error.set_method(refusal.method);
     if (refusal.reason == ipc::REFUSED) error.set_denial(denial);

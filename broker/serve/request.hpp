@@ -42,6 +42,7 @@ struct Refusal {
     std::string mount = {};  // the file system that it is about
     int exit_status = 0;     // of a program
     ipc::PowerMethod method = ipc::ANY_METHOD;
+    std::string file = {};  // of a user, that it is about
 };
 /// The worker broke the contract; it is ended and nobody is told but the admin.
 struct Violation {

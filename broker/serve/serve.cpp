@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/secret.hpp"
 #include "broker/serve/file_work.hpp"
 #include "broker/serve/loop.hpp"
 #include "sandbox/lockdown.hpp"
@@ -102,6 +103,14 @@ void look_at_clock(Loop& loop) {
     loop.service.audit.write(record);
 }
 
+// Neither the frame nor what was made of it is kept; the order for the launcher has the one copy that is left.
+void forget_secret(Wire& wire) {
+    wipe(wire.frame.buffer);
+    wipe(wire.bytes);
+    wire.request.Clear();  // frees it, and what is freed is wiped
+    wipe_stack();
+}
+
 void hear_worker(Loop& loop) {
     const auto received = ipc::receive(loop.worker.socket, loop.wire.frame);
     if (!received) {
@@ -114,6 +123,7 @@ void hear_worker(Loop& loop) {
     const bool greets = !loop.service.session.worker.has_greeted;
     look_at_clock(loop);
     if (const auto violation = handle_frame(context_of(loop), loop.wire)) end_worker(loop, *violation);
+    if (loop.wire.request.has_set_user_password()) forget_secret(loop.wire);
     // What starting a worker took is not needed while it lives.
     if (greets) sandbox::forget_startup_code();
 }
@@ -202,6 +212,8 @@ bool end_late_request(Loop& loop, std::int64_t now) {
         return give_up_program_start(context_of(loop)), true;
     if (session.worker.status && is_late(session.worker.status->request, now))
         return end_status_wait(context_of(loop)), true;
+    if (session.accounts.work && is_late(session.accounts.work->request, now))
+        return give_up_account(context_of(loop)), true;
     if (session.files_hand.first_due().value_or(now + 1) <= now) return hear_clerks(context_of(loop)), true;
     if (end_late_work(context_of(loop), now)) return true;
     if (end_late_order(context_of(loop), now)) return true;

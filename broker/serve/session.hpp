@@ -14,6 +14,7 @@
 #include "base/clock.hpp"
 #include "base/unique_fd.hpp"
 #include "broker/guard/mark.hpp"
+#include "broker/serve/accounts.hpp"
 #include "broker/serve/files_hand.hpp"
 #include "broker/serve/open_file.hpp"
 #include "broker/serve/programs.hpp"
@@ -182,6 +183,7 @@ struct Session {
     WorkerState worker;
     std::optional<Launch> launch;
     Programs programs;
+    Accounts accounts;
 };
 
 /// The id of the rule that decided; empty if none did.

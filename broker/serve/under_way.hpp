@@ -25,6 +25,7 @@ void each_under_way(AnySession& session, See see) {
     look(session.freezing.thaw);
     look(session.launch);
     look(session.programs.start);
+    look(session.accounts.work);
     for (auto& work : session.file_work) look(work);
 }
 

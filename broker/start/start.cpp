@@ -22,6 +22,7 @@
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 #include "ipc/ring.hpp"
+#include "policy/accounts.hpp"
 #include "policy/exec.hpp"
 
 namespace sallyport::starter {
@@ -176,6 +177,8 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
         if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
         for (const ipc::ExecTemplate& one : rule.exec)
             if (!one.program().empty()) untouched.push_back(one.program());
+        if (rule.accounts && rule.commands.has(CommandId::kSetUserPassword))
+            untouched.emplace_back(policy::kChpasswd);
     }
     Outfit outfit;
     const ProgramGroups groups = groups_for(policy, outfit.message);

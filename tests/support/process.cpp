@@ -8,8 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
 
@@ -198,6 +201,24 @@ std::string namespace_of(pid_t process, std::string_view kind) {
 char state_of(pid_t process) {
     const std::string field = stat_field(process, 3);
     return field.empty() ? '\0' : field[0];
+}
+
+bool has_in_memory(pid_t pid, const std::string& text) {
+    std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
+    const UniqueFd memory(::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!memory.is_open()) throw std::runtime_error("no memory of " + std::to_string(pid));
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        std::array<char, 5> rights{};
+        std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, rights.data());
+        if (rights[0] != 'r' || line.find("[vvar") != line.npos || line.find("[vsyscall") != line.npos)
+            continue;
+        std::string bytes(end - begin, '\0');
+        const ssize_t got = ::pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(begin));
+        if (got > 0 && bytes.substr(0, static_cast<std::size_t>(got)).find(text) != bytes.npos) return true;
+    }
+    return false;
 }
 
 }  // namespace sallyport::test

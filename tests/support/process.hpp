@@ -79,4 +79,7 @@ std::string namespace_of(pid_t process, std::string_view kind);
 /// One letter of /proc/PID/stat: R, S, T, Z ...
 char state_of(pid_t process);
 
+/// Whether what it can read of its memory holds that text somewhere.
+bool has_in_memory(pid_t process, const std::string& text);
+
 }  // namespace sallyport::test

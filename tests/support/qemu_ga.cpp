@@ -5,11 +5,21 @@
 
 namespace sallyport::test {
 
-QemuGa::QemuGa(const std::string& terminal)
+namespace {
+
+std::vector<std::string> environment_of(const Scratch& scratch, const std::string& path) {
+    std::vector<std::string> variables{"QGA_CONF=" + scratch.path("none")};
+    if (!path.empty()) variables.push_back("PATH=" + path);
+    return variables;
+}
+
+}  // namespace
+
+QemuGa::QemuGa(const std::string& terminal, const std::string& path)
     : child_(Program{.words = {"/usr/sbin/qemu-ga", "-m", terminal.empty() ? "unix-listen" : "isa-serial",
                                "-p", terminal.empty() ? socket() : terminal, "-t", scratch_.path(), "-f",
                                scratch_.path("pid"), "-l", scratch_.path("log")},
-                     .environment = {"QGA_CONF=" + scratch_.path("none")},
+                     .environment = environment_of(scratch_, path),
                      .output = scratch_.path("output"),
                      .before_exec = [folder = scratch_.path()] {
                          ::umask(022);

@@ -10,8 +10,8 @@ namespace sallyport::test {
 
 class QemuGa {
 public:
-    /// On a socket, or on the terminal whose path is given.
-    explicit QemuGa(const std::string& terminal = "");
+    /// On a socket, or on the terminal whose path is given. `path` is its PATH, if it is to have one.
+    explicit QemuGa(const std::string& terminal = "", const std::string& path = "");
     [[nodiscard]] std::string socket() const { return scratch_.path("qga.sock"); }
     /// A folder for files, below the one in which it was started.
     [[nodiscard]] std::string folder() const { return scratch_.path("work"); }

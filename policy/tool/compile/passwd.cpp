@@ -39,7 +39,9 @@ Passwd::Passwd(std::string_view text, std::string_view groups) : groups_(groups)
         cut(line, ':');
         const auto uid = to_number(cut(line, ':'));
         // The first line of a name counts, as for the C library.
-        if (!name.empty() && uid) users_.emplace(name, User{.uid = *uid, .gid = to_number(cut(line, ':'))});
+        const auto gid = to_number(cut(line, ':'));
+        cut(line, ':');
+        if (!name.empty() && uid) users_.emplace(name, User{.uid = *uid, .gid = gid, .home = cut(line, ':')});
     }
 }
 
@@ -65,6 +67,11 @@ std::optional<Passwd::Ids> Passwd::ids_of(std::string_view name) const {
     const auto same = std::ranges::unique(ids.groups);
     ids.groups.erase(same.begin(), same.end());
     return ids;
+}
+
+std::string_view Passwd::home_of(std::string_view name) const {
+    const auto found = users_.find(name);
+    return found == users_.end() ? std::string_view() : found->second.home;
 }
 
 std::vector<std::string_view> Passwd::names() const {

@@ -28,11 +28,14 @@ public:
         std::vector<std::uint32_t> groups;
     };
     [[nodiscard]] std::optional<Ids> ids_of(std::string_view name) const;
+    /// The user's home directory; empty if there is none, or no such user.
+    [[nodiscard]] std::string_view home_of(std::string_view name) const;
 
 private:
     struct User {
         std::uint32_t uid = 0;
         std::optional<std::uint32_t> gid;
+        std::string_view home = {};
     };
     std::map<std::string_view, User> users_;
     std::string_view groups_;

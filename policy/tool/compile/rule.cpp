@@ -5,6 +5,7 @@
 
 #include "ipc/limits.hpp"
 #include "policy/decide.hpp"
+#include "policy/tool/compile/account_rule.hpp"
 #include "policy/tool/compile/exec_rule.hpp"
 #include "policy/tool/compile/file_rule.hpp"
 #include "policy/tool/compile/freeze_rule.hpp"
@@ -19,8 +20,9 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> kKeys{"id",     "why",    "commands", "files", "modes",
-                                                 "method", "freeze", "reply",    "exec",  "expires"};
+constexpr std::array<std::string_view, 16> kKeys{
+    "id",   "why",     "commands", "files",   "modes",     "method",   "freeze", "reply",
+    "exec", "expires", "users",    "crypted", "key_types", "max_keys", "reset",  "require"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -177,6 +179,7 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     for (const std::uint32_t number : to.commands()) commands.add(static_cast<CommandId>(number));
     read_reply(context.reader, rule, commands, to);
     read_exec(context.reader, context.passwd, rule, to);
+    read_accounts(context.reader, context.passwd, rule, to);
     read_expires(context.reader, rule, to);
 }
 

@@ -89,6 +89,21 @@ std::string summary_of(const ipc::ExecTemplate& one) {
     return text + " (as user " + std::to_string(one.uid()) + ")\n";
 }
 
+std::string summary_of(const ipc::AccountTemplate& accounts, CommandSet commands) {
+    std::string text = "        users:";
+    for (const ipc::Account& one : accounts.accounts()) text += " " + compile::printable(one.name());
+    text += accounts.any_user() ? " any but root\n" : "\n";
+    if (commands.has(CommandId::kSetUserPassword))
+        text += std::string("        passwords: ") +
+                (accounts.crypted_only() ? "as hashes only\n" : "plain or as hashes\n");
+    if (!commands.has(CommandId::kSshAddAuthorizedKeys)) return text;
+    text += "        keys: at most " + std::to_string(accounts.max_keys());
+    if (accounts.any_key()) text += ", of any type";
+    for (const std::string& type : accounts.key_types()) text += " " + compile::printable(type);
+    if (!accounts.options().empty()) text += ", each with " + compile::printable(accounts.options());
+    return text + (accounts.reset() ? ", or in place of all others\n" : "\n");
+}
+
 std::string summary_of(const Rule& rule) {
     std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
                        rule.where + ")\n";
@@ -99,6 +114,7 @@ std::string summary_of(const Rule& rule) {
     if (rule.modes.any()) text += "        modes:" + words_of(rule.modes) + "\n";
     if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
     for (const ipc::ExecTemplate& one : rule.exec) text += summary_of(one);
+    if (rule.accounts) text += summary_of(*rule.accounts, rule.commands);
     if (rule.reply) {
         for (const std::string& name : rule.reply->interfaces())
             text += "        shows interface: " + compile::printable(name) + "\n";
@@ -204,6 +220,23 @@ std::string warn_of_exec(const Rule& rule, const ipc::ExecTemplate& one) {
     return text;
 }
 
+// Who can log in as root is root.
+std::string warn_of_accounts(const Rule& rule, const ipc::AccountTemplate& accounts) {
+    std::string text;
+    const bool enters =
+        rule.commands.has(CommandId::kSetUserPassword) || rule.commands.has(CommandId::kSshAddAuthorizedKeys);
+    if (enters && accounts.any_user())
+        text +=
+            warning(rule, "the host can let itself in as any user but root, also as one who may become root");
+    for (const ipc::Account& one : accounts.accounts())
+        if (enters && one.uid() == 0)
+            text += warning(rule, "the host can let itself in as '" + compile::printable(one.name()) +
+                                      "': it is root in this guest");
+    if (rule.commands.has(CommandId::kSshAddAuthorizedKeys) && accounts.reset())
+        text += warning(rule, "'reset' lets the host take all other keys of these users away");
+    return text;
+}
+
 std::string warnings_of(const Policy& policy, WallTime now) {
     std::string text;
     for (const Rule& rule : policy.rules) {
@@ -214,6 +247,7 @@ std::string warnings_of(const Policy& policy, WallTime now) {
         text += warn_of_following(policy, rule);
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
         for (const ipc::ExecTemplate& one : rule.exec) text += warn_of_exec(rule, one);
+        if (rule.accounts) text += warn_of_accounts(rule, *rule.accounts);
         if (!rule.freeze) continue;
         for (const std::string& point : rule.freeze->mounts()) text += warn_of_mount(rule, point);
     }

@@ -335,6 +335,46 @@ confine = { tasks = 4 }
         std::string::npos);
 }
 
+TEST(ToolCheck, ShowsUsersAndWarnsOfTheWaysIn) {
+    const Outcome outcome = run({"check", "/proc/self/fd/3"}, R"(schema = 1
+[[allow]]
+id = "a"
+commands = ["@accounts"]
+users = ["root"]
+crypted = "only"
+key_types = ["ssh-ed25519"]
+max_keys = 3
+reset = true
+require = ["restrict", "pty"]
+[[allow]]
+id = "b"
+commands = ["guest-set-user-password"]
+users = "any"
+crypted = "any"
+[[allow]]
+id = "c"
+commands = ["guest-ssh-get-authorized-keys"]
+users = "any"
+)");
+    EXPECT_EQ(outcome.status, 0) << outcome.errors;
+    EXPECT_NE(outcome.output.find(
+                  "        users: root\n        passwords: as hashes only\n"
+                  "        keys: at most 3 ssh-ed25519, each with restrict,pty, or in place of all others\n"),
+              std::string::npos)
+        << outcome.output;
+    EXPECT_NE(outcome.output.find("        users: any but root\n        passwords: plain or as hashes\n"),
+              std::string::npos);
+    const std::string place = "/proc/self/fd/3:";
+    EXPECT_EQ(
+        outcome.errors,
+        place + "2: warning: rule 'a': the host can let itself in as 'root': it is root in this guest\n" +
+            place + "2: warning: rule 'a': 'reset' lets the host take all other keys of these users away\n" +
+            place +
+            "11: warning: rule 'b': the host can let itself in as any user but root, also as one who may "
+            "become "
+            "root\n");
+}
+
 TEST(ToolCheck, ALinkOnTheWayToADirectoryIsAnErrorWithItsPlace) {
     const test::Scratch scratch;
     scratch.make_folder("home/inbox");

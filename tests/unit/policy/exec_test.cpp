@@ -370,7 +370,7 @@ TEST(ExecRule, TablesBeyondOneFrameAreRefused) {
                  "\"\nrun_as = \"nobody\"\nargs = [\"" + std::string(4000, 'a') + "\"]\n";
     const auto compiled = compiled_of(rules);
     ASSERT_FALSE(compiled);
-    EXPECT_EQ(compiled.error(), "p.toml:1:1: error: policy: the 'exec' tables are too long in all\n");
+    EXPECT_EQ(compiled.error(), "p.toml:1:1: error: policy: 'exec' tables and 'users' are too long in all\n");
 }
 
 }  // namespace

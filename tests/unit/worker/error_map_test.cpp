@@ -72,6 +72,29 @@ TEST(ErrorMap, RefusalLooksLikeTheKernelsAndNamesItsDenial) {
               "failed to open file '/a' (mode: 'r'): Operation not permitted");
 }
 
+TEST(ErrorMap, PasswordsAndKeysFailInQemuGasWords) {
+    ipc::Request password;
+    password.mutable_set_user_password()->set_username("u");
+    const std::string start = "child process has failed to set user password";
+    EXPECT_EQ(told(ipc::REFUSED, password, 0, "4f-19"), start + ": Operation not permitted (denial 4f-19)");
+    EXPECT_EQ(told(ipc::NOT_STARTED, password, ENOENT), start + ": No such file or directory");
+    ipc::Request keys;
+    keys.mutable_ssh_add_authorized_keys()->set_username("u");
+    EXPECT_EQ(told(ipc::REFUSED, keys), "failed to access the keys of user 'u': Operation not permitted");
+    EXPECT_EQ(told(ipc::NO_USER, keys), "failed to lookup user 'u': Success");
+    ipc::Error error;
+    error.set_sys_errno(EACCES);
+    error.set_file("/h/k");
+    const auto text = [&](ipc::Reason reason) {
+        error.set_reason(reason);
+        return host_error(error, keys, "guest-x").desc;
+    };
+    EXPECT_EQ(text(ipc::KEYS_READ),
+              "failed to read '/h/k': Failed to open file \u201C/h/k\u201D: Permission denied");
+    EXPECT_EQ(text(ipc::KEYS_DIRECTORY), "failed to create directory '/h/k': Permission denied");
+    EXPECT_EQ(text(ipc::KEYS_WRITE), "failed to write to '/h/k': Permission denied");
+}
+
 struct Action {
     ipc::Request::CommandCase command;
     const char* text;
