@@ -70,7 +70,7 @@ public:
     /// Removes groups of programs that have gone.
     void prepare();
     /// Whether there is something to be done by that.
-    [[nodiscard]] bool has_chores() const { return is_unprepared() || !left_.empty(); }
+    [[nodiscard]] bool has_chores() const { return (may_prepare_ && is_unprepared()) || !left_.empty(); }
     /// Whether the next order has to wait for a supervisor to be made.
     [[nodiscard]] bool is_unprepared() const { return !table_.exec().empty() && !spare_.socket.is_open(); }
     /// The supervisors, to be waited for.
@@ -102,7 +102,8 @@ private:
     std::uint64_t last_ = 0;
     std::vector<Program> programs_;
     supervisor::Spare spare_;
-    UniqueFd groups_;  // not open: there are none
+    bool may_prepare_ = true;  // once for each order: what fails is not tried again and again
+    UniqueFd groups_;          // not open: there are none
     std::uint64_t last_group_ = 0;
     std::vector<std::string> left_;  // that are to be removed when nothing else is to be done
     ipc::Frame frame_;

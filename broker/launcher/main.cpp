@@ -22,8 +22,7 @@ namespace sallyport::launcher {
 namespace {
 
 constexpr int kControl = 3;
-constexpr int kQuietMs =
-    10;  // so long nothing is to be done before the next program is prepared, which would only be in the way
+constexpr int kQuietMs = 10;  // without anything to do, until chores are done that would be in the way
 using Words = google::protobuf::RepeatedPtrField<std::string>;
 
 // THREAT: a broker that was taken over sends anything. A request is a few bytes in one form, and means a row.

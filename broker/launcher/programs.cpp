@@ -2,7 +2,6 @@
 // Runs in:  launcher
 // Input:    orders of a broker that may have been taken over; frames of supervisors, who read what programs write
 // Relies on: policy/exec.cpp
-#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,12 +123,14 @@ Status Programs::start(const ipc::ExecOrder& order) {
                          .ended = {},
                          .group = std::move(spare_.group.name)});
     spare_ = {};
+    may_prepare_ = true;
     return {};
 }
 
 void Programs::prepare() {
     for (const std::string& group : std::exchange(left_, {})) supervisor::remove_group(groups_, group);
     if (!is_unprepared()) return;
+    may_prepare_ = false;
     auto group = groups_.is_open() ? supervisor::make_group(groups_, ++last_group_) : supervisor::Group();
     if (group) spare_ = supervisor::make_spare(table_, *std::move(group));
     if (is_unprepared()) leave(spare_.group.name);

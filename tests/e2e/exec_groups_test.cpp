@@ -133,6 +133,17 @@ TEST_F(ExecInGroups, EachProgramHasItsOwnBesideTheAgentsUntilItHasGone) {
     })) << "one waits for the next program";
 }
 
+TEST_F(ExecInGroups, ProgramOfAnotherUserCannotChangeItsOwn) {
+    service_.mark_as_left_to_us();
+    const std::string mount = service_.path().substr(0, service_.path().size() - service_.name().size());
+    serve("cd " + mount +
+              "$(sed -n s/^0:://p /proc/self/cgroup) && echo here; echo 0 > cgroup.procs; echo 1 > "
+              "cgroup.kill; mkdir sub; "
+              "chmod 777 .; echo 0 > ../../agent/cgroup.procs; ls -d sub; echo alive",
+          "run_as = \"backup\"");
+    EXPECT_EQ(from_base64(run().at("out-data").as_string()), "here\nalive\n");
+}
+
 TEST_F(ExecInGroups, OneThatForksFasterThanItIsKilledEndsAtMaxRuntime) {
     service_.mark_as_left_to_us();
     // Of a user who may have so many tasks, so that this machine survives it.

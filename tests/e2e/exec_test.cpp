@@ -285,6 +285,12 @@ TEST_F(Exec, WhoWaitsForAProgramIsThereBeforeItIsAskedForAndMayBeKilled) {
     const pid_t supervisor = child_called(launcher, "launcher");
     send_signal(child_called(supervisor, "launcher"), SIGKILL);
     EXPECT_TRUE(eventually([&] { return !is_running(supervisor); }));
+    // It waits for ever, and does not try again and again; poll() is its call 7.
+    EXPECT_TRUE(eventually([&] {
+        const std::string call = read_file("/proc/" + std::to_string(launcher) + "/syscall");
+        return children_of(launcher).empty() && call.starts_with("7 ") &&
+               call.find(" 0xffffffff ") != call.npos;
+    }));
     EXPECT_EQ(run(rules, "one").at("exitcode").as_int64(), 6);
     send_signal(child_called(launcher, "launcher"), SIGKILL);
     EXPECT_TRUE(eventually([&] { return run(rules, "one").at("exitcode").as_int64() == 6; }));
