@@ -199,8 +199,11 @@ Status Programs::hear_one(Program& program) {
     if (!is_start && !is_end) return unfit("a supervisor that broke its contract");
     if (is_end) program.ended = said.exec_ended();
     const bool is_failure = is_start && said.exec_started().sys_errno() != 0;
+    // THREAT: what a program's start waits for does not answer, and it cannot even be killed. It counts until it has gone, so that a host who
+    // tries again and again has no more of them than the rule accepts.
+    const bool is_left = is_failure && said.exec_started().sys_errno() == ETIMEDOUT;
     // There is no program any more; what is left of its supervisor, if anything, is nobody's.
-    if (is_failure || said.exec_ended().gone()) {
+    if ((is_failure && !is_left) || said.exec_ended().gone()) {
         program.socket.reset();
         leave(program.group);
     }

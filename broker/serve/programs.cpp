@@ -90,7 +90,9 @@ Status hear_started(const Context& context, const ipc::ExecStarted& said) {
     const auto at = programs.known.find(number);
     if (at == programs.known.end() || at->second.ended) return unfit();
     const int error = said.sys_errno();
-    if (error != 0) programs.known.erase(at);
+    // Of one that was late something may be left, until the launcher says that it has gone.
+    at->second.is_wanted = at->second.is_wanted && error == 0;
+    if (error != 0 && error != ETIMEDOUT) programs.known.erase(at);
     // It was given up.
     if (!programs.start || programs.start->number != number) return {};
     Request request = take_back(programs.start);

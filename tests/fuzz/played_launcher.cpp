@@ -39,7 +39,9 @@ void PlayedLauncher::take_orders() {
 }
 
 bool PlayedLauncher::is_busy() const {
-    const auto is_starting = [](const auto& one) { return !one.second.runs && !one.second.is_gone; };
+    const auto is_starting = [](const auto& one) {
+        return !one.second.runs && !one.second.has_ended && !one.second.is_gone;
+    };
     return !orders_.empty() || std::ranges::any_of(programs_, is_starting);
 }
 
@@ -180,10 +182,13 @@ void PlayedLauncher::go_on(Programs::iterator at, Draw& draw) {
     // Who waits for the program is killed.
     if (program.has_ended || draw.rarely(16)) return say_gone(at);
     if (program.runs) return end(at->first, program, draw);
-    const int error = draw.one_of({0, 0, 0, 0, EPERM, ENOENT});
+    const int error = draw.one_of({0, 0, 0, 0, EPERM, ENOENT, ETIMEDOUT});
     program.runs = error == 0;
     say_started(at->first, error);
-    if (error != 0) programs_.erase(at);
+    // One that is late may be beyond killing.
+    program.has_ended = error == ETIMEDOUT;
+    program.is_wanted = program.is_wanted && error != ETIMEDOUT;
+    if (error != 0 && error != ETIMEDOUT) programs_.erase(at);
 }
 
 std::uint64_t PlayedLauncher::draw_number(Draw& draw) const {

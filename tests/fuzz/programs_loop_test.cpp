@@ -1,6 +1,8 @@
 // The broker's loop and programs that a host starts, where the launcher is played: it says what it should, or, taken over, what it likes.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "ipc/limits.hpp"
 #include "tests/fuzz/stage.hpp"
 
@@ -233,6 +235,22 @@ TEST_F(BrokerLoopWithPrograms, CountsAProgramThatIsNotGoneAgainstThoseAtATime) {
     EXPECT_EQ(stage_.worker().unanswered(), 0U) << "refused: something of the second is left";
     EXPECT_FALSE(stage_.launcher.next_order());
     say(gone(second));
+    ask_start();
+    EXPECT_TRUE(stage_.launcher.next_order());
+}
+
+TEST_F(BrokerLoopWithPrograms, CountsAProgramThatWasNotExecutedInTimeUntilItHasGone) {
+    start();
+    const auto seq = ask_start();
+    const auto late = hear_order().number();
+    say_started(late, ETIMEDOUT);
+    EXPECT_EQ(stage_.worker().unanswered(), 0U);
+    EXPECT_FALSE(stage_.worker().is_done(seq));
+    EXPECT_FALSE(stage_.worker().is_done(ask_status(late)));
+    ask_start();
+    EXPECT_FALSE(stage_.launcher.next_order());
+    say(gone(late));
+    EXPECT_FALSE(stage_.is_over());
     ask_start();
     EXPECT_TRUE(stage_.launcher.next_order());
 }

@@ -33,7 +33,7 @@ import tree
 # expire is in base/ (70), and is kept by the recorder (60). sandbox/ has one more lockdown, of two kinds of process, and their table (130).
 # Programs that a host names (guest-exec) took: 300 of policy/, the decision, which broker and launcher share, and the check of what the compiler
 # wrote; 270 of launcher/, orders in parts, the same decision, supervisors; supervisor/, a process for each program, which keeps its output, kills
-# what it leaves behind and takes its user and bounds; 560 of broker/, two answers, and the programs that run or wait to be asked for; 60 of
+# what it leaves behind and takes its user and bounds; 575 of broker/, two answers, and the programs that run or wait to be asked for; 60 of
 # sandbox/, the confinement of supervisor and program; 20 of ipc/, bounds.
 # That a program starts as fast as qemu-ga's took 45 of launcher/ and 90 of supervisor/: a supervisor and the program's own process wait for the next order;
 # and 30 of broker/: a question for the end waits for it. Control groups, of which each program has one: 130 of start/, 120 of supervisor/, 15 of broker/.
