@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -213,6 +217,40 @@ protected:
     Peer clerk_;
     std::map<std::string, std::string> before_;
 };
+
+// The kernel has no such call for the next child of `parent`, who makes it when `ask` has been called.
+template <typename Ask>
+void take_call_from_next_child(pid_t parent, long call, const Ask& ask) {
+    int status = 0;
+    ASSERT_EQ(::ptrace(PTRACE_SEIZE, parent, nullptr, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
+    ask();
+    while (::waitpid(parent, &status, __WALL) == parent && status >> 16 != PTRACE_EVENT_FORK)
+        ::ptrace(PTRACE_CONT, parent, nullptr, nullptr);
+    unsigned long number = 0;
+    ::ptrace(PTRACE_GETEVENTMSG, parent, nullptr, &number);
+    const auto child = static_cast<pid_t>(number);
+    user_regs_struct registers{};
+    while (::waitpid(child, &status, __WALL) == child && WIFSTOPPED(status)) {
+        ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80) && static_cast<long>(registers.orig_rax) == call) break;
+        ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+    }
+    registers.orig_rax = ~0ULL;
+    EXPECT_EQ(::ptrace(PTRACE_SETREGS, child, nullptr, &registers), 0);
+    ::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
+    ::ptrace(PTRACE_DETACH, parent, nullptr, nullptr);
+}
+
+TEST_F(CompromisedBroker, IsServedByNoClerkThatCouldNotConfineItself) {
+    ipc::FilesRequest request;
+    request.mutable_new_clerk();
+    take_call_from_next_child(hand_->pid(), SYS_seccomp, [&] { parent_.say(request); });
+    auto started = parent_.hear<ipc::FilesReply>();
+    ASSERT_TRUE(started && started->fds.size() == 1);
+    EXPECT_TRUE(Peer(std::move(started->fds[0])).has_ended());
+    const auto said = parent_.hear<ipc::FilesReply>();
+    EXPECT_TRUE(said && said->message.has_clerk_ended());
+}
 
 TEST_F(CompromisedBroker, GetsWhatThePolicyAllows) {
     const UniqueFd file = opened(path("read/file"), Mode::READ);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <signal.h>
+#include <sys/user.h>
 
 #include <array>
 #include <fstream>
@@ -130,6 +131,21 @@ TEST_F(PlannerThat, DiesHasListedNothingSoThatAFreezeByThatListFails) {
     EXPECT_EQ(guard_.hear().listed().mounts_size(), 0);
     guard_.say(freeze(true));
     expect_unplanned(guard_.hear().freeze_failed().error(), EIO);
+    expect_that_it_goes_on();
+}
+
+TEST_F(PlannerThat, CannotConfineItselfSaysNothing) {
+    ASSERT_EQ(trace(PTRACE_SEIZE, guard_.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
+    guard_.say(list());
+    planner_ = next_child(guard_.pid());
+    hold_at(planner_, SYS_seccomp);
+    user_regs_struct registers{};
+    trace(PTRACE_GETREGS, planner_, 0, &registers);
+    registers.orig_rax = ~0ULL;  // no such call
+    trace(PTRACE_SETREGS, planner_, 0, &registers);
+    trace(PTRACE_DETACH, planner_, 0, 0);
+    trace(PTRACE_DETACH, guard_.pid(), 0, 0);
+    EXPECT_EQ(guard_.hear().listed().mounts_size(), 0);
     expect_that_it_goes_on();
 }
 

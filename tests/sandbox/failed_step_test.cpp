@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <functional>
@@ -109,6 +110,15 @@ TEST_P(FailedStep, EndsTheLockdown) {
         {"launcher",
          {"Capabilities", "NotDumpable"},
          [] { return lockdown_launcher({.asks_kernel = true}); }},
+        {"supervisor",
+         {"Capabilities", "NoNewPrivileges", "LandlockRules", "Landlock"},
+         [] { return lockdown_supervisor(); }},
+        {"program with confine",
+         {"Capabilities", "NoNewPrivileges", "LandlockRules", "Landlock"},
+         [&] {
+             const std::array<int, 1> trees{state.get()};
+             return confine_program(trees);
+         }},
         {"recorder", all, [&] { return lockdown_recorder(state); }},
         {"inspector", mortal, [] { return lockdown_inspector(::geteuid(), ::getegid(), {}); },
          begin_as_nursery},
