@@ -1,6 +1,7 @@
 // The guard's planner, which reads what there is to freeze: what it holds, when it has ended, and what becomes of an order without a plan.
 #include <gtest/gtest.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/user.h>
 
@@ -138,10 +139,14 @@ TEST_F(PlannerThat, CannotConfineItselfSaysNothing) {
     ASSERT_EQ(trace(PTRACE_SEIZE, guard_.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
     guard_.say(list());
     planner_ = next_child(guard_.pid());
-    hold_at(planner_, SYS_seccomp);
     user_regs_struct registers{};
-    trace(PTRACE_GETREGS, planner_, 0, &registers);
-    registers.orig_rax = ~0ULL;  // no such call
+    // Without a program the call only asks what there is.
+    while (registers.rdi != SECCOMP_SET_MODE_FILTER || registers.rdx == 0) {
+        if (registers.orig_rax != 0) trace(PTRACE_SYSCALL, planner_, 0, 0);
+        hold_at(planner_, SYS_seccomp);
+        trace(PTRACE_GETREGS, planner_, 0, &registers);
+    }
+    registers.rdx = 1;  // no address: EFAULT. Another call the guard's filter would kill it for.
     trace(PTRACE_SETREGS, planner_, 0, &registers);
     trace(PTRACE_DETACH, planner_, 0, 0);
     trace(PTRACE_DETACH, guard_.pid(), 0, 0);
