@@ -19,6 +19,7 @@
 
 #include "tests/e2e/guest.hpp"
 #include "tests/support/qemu_ga.hpp"
+#include "tests/support/refused_filter.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -106,6 +107,18 @@ TEST_F(OddGuest, MountThatNeverAnswersCostsOneErrorInTime) {
     EXPECT_LT(seconds, 4.5);
     EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
     expect_without_sizes(host_, dead);
+}
+
+TEST_F(OddGuest, ChildThatCannotConfineItselfAnswersNothing) {
+    const auto processes = agent_.processes();
+    const auto inspector =
+        std::ranges::find_if(processes, [](pid_t one) { return name_of(one) == "sallyport-inspector"; });
+    ASSERT_NE(inspector, processes.end());
+    ASSERT_TRUE(
+        refuse_filter_of_next_child(*inspector, [this] { host_.send(command("guest-get-host-name")); }));
+    const std::string reply = host_.line();
+    EXPECT_NE(desc_of(reply), "") << reply;
+    EXPECT_EQ(look(host_, "guest-get-host-name").at("host-name"), "guest-of-test");
 }
 
 TEST_F(OddGuest, EachMountThatNeverAnswersCostsOneError) {

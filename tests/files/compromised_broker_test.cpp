@@ -2,15 +2,10 @@
 // the policy does not allow.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +24,7 @@
 #include "schema/commands.hpp"
 #include "tests/support/agent.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/refused_filter.hpp"
 #include "tests/support/scratch.hpp"
 
 namespace sallyport::test {
@@ -219,38 +215,10 @@ protected:
     std::map<std::string, std::string> before_;
 };
 
-// The kernel takes no filter of the next child of `parent`, who makes it when `ask` has been called.
-template <typename Ask>
-void take_filter_from_next_child(pid_t parent, const Ask& ask) {
-    int status = 0;
-    ASSERT_EQ(::ptrace(PTRACE_SEIZE, parent, nullptr, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
-    ask();
-    while (::waitpid(parent, &status, __WALL) == parent && status >> 16 != PTRACE_EVENT_FORK)
-        ::ptrace(PTRACE_CONT, parent, nullptr, nullptr);
-    unsigned long number = 0;
-    ::ptrace(PTRACE_GETEVENTMSG, parent, nullptr, &number);
-    const auto child = static_cast<pid_t>(number);
-    user_regs_struct registers{};
-    // Without a program the call only asks what there is.
-    const auto installs = [&] {
-        return WSTOPSIG(status) == (SIGTRAP | 0x80) && registers.orig_rax == SYS_seccomp &&
-               registers.rdi == SECCOMP_SET_MODE_FILTER && registers.rdx != 0;
-    };
-    while (::waitpid(child, &status, __WALL) == child && WIFSTOPPED(status)) {
-        ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
-        if (installs()) break;
-        ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
-    }
-    registers.rdx = 1;  // no address: EFAULT. Another call its parent's filter would kill it for.
-    EXPECT_EQ(::ptrace(PTRACE_SETREGS, child, nullptr, &registers), 0);
-    ::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
-    ::ptrace(PTRACE_DETACH, parent, nullptr, nullptr);
-}
-
 TEST_F(CompromisedBroker, IsServedByNoClerkThatCouldNotConfineItself) {
     ipc::FilesRequest request;
     request.mutable_new_clerk();
-    take_filter_from_next_child(hand_->pid(), [&] { parent_.say(request); });
+    ASSERT_TRUE(refuse_filter_of_next_child(hand_->pid(), [&] { parent_.say(request); }));
     auto started = parent_.hear<ipc::FilesReply>();
     ASSERT_TRUE(started && started->fds.size() == 1);
     EXPECT_TRUE(Peer(std::move(started->fds[0])).has_ended());
