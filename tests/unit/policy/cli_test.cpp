@@ -1,13 +1,20 @@
 // The tool as the broker starts it: by descriptors, confined, with its exit status and its words.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sha2.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -261,6 +268,38 @@ TEST_F(VerifyLog, OfNothingOrOfWhatCannotBeReadIsUnusable) {
 
 TEST_F(VerifyLog, LineWithoutAnEndIsBadAndNotKeptInMemory) {
     EXPECT_EQ(run({"verify-log", write("log", add(1) + std::string(std::size_t{3} << 20U, 'x'))}).status, 1);
+}
+
+// On a kernel that refuses what the lockdown of the compiler needs.
+bool refuses_without_landlock(const std::vector<std::string>& words) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::array filter{
+            sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_restrict_self, 0, 1),
+            sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+            sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const sock_fprog program{.len = filter.size(), .filter = filter.data()};
+        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+            ::_exit(2);
+        const Outcome outcome = run(words, "schema = 1\n");
+        const bool is_refused = outcome.status > 0 && outcome.result.empty() &&
+                                outcome.errors.find("landlock") != std::string::npos &&
+                                outcome.output.find("rules:") == std::string::npos;
+        if (!is_refused) std::fputs((outcome.output + outcome.errors).c_str(), stderr);
+        ::_exit(is_refused ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(Compiler, ReadsNoPolicyWhereItCannotConfineItself) {
+    EXPECT_TRUE(refuses_without_landlock(kCompile));
+    for (const char* verb : {"check", "freeze-plan"})
+        EXPECT_TRUE(refuses_without_landlock({verb, "/proc/self/fd/3"})) << verb;
 }
 
 TEST(ToolCheck, SummaryNamesRulesAndCommands) {
