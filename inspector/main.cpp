@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
     const auto rules = inspector::take_rules(FdRef(kControl));
     if (!rules) return kFailed;
     inspector::Sources sources = inspector::open_sources(*commands);
-    if (!sandbox::lockdown_inspector(*uid, *gid, inspector::needs_of(*commands))) return kFailed;
-    return inspector::serve(UniqueFd(kControl), {sources, *rules, *commands});
+    const sandbox::InspectorNeeds needs = inspector::needs_of(*commands);
+    const auto filter = sandbox::filter_of_inspector_children(needs);
+    if (!filter || !sandbox::lockdown_inspector(*uid, *gid, needs)) return kFailed;
+    return inspector::serve(UniqueFd(kControl), {sources, *rules, *commands}, *filter);
 }

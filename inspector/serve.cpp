@@ -73,15 +73,14 @@ pollfd readable(FdRef fd) {
 
 class Server {
 public:
-    Server(UniqueFd control, const Facts& facts) : control_(std::move(control)), facts_(facts) {}
+    Server(UniqueFd control, const Facts& facts, const sandbox::Filter& filter)
+        : control_(std::move(control)), facts_(facts), filter_(filter) {}
 
     int run() {
         ipc::InspectorReply ready;
         ready.mutable_inspector_ready();
         if (!send(ready)) return kFailed;
         for (;;) {
-            // Without a child nothing was asked for a while: what the last questions took is not needed.
-            if (children_.empty()) sandbox::forget_startup_code();
             wait();
             for (Child& child : children_)
                 if (!hear(child)) return kFailed;
@@ -114,7 +113,7 @@ private:
         }
         const timespec left = to_timespec(due ? std::max(Clock::duration::zero(), *due - Clock::now())
                                               : Clock::duration::zero());
-        ::ppoll(wanted.data(), wanted.size(), due ? &left : nullptr, nullptr);
+        sandbox::wait_quietly(wanted, due ? &left : nullptr);
     }
 
     // Passes on what a child says. False if the broker is gone.
@@ -279,12 +278,13 @@ private:
         children_.clear();
         control_.reset();
         open_replaced(facts_.commands, facts_.sources);
-        return sandbox::lockdown_inspector_child(needs_of(facts_.commands)).has_value();
+        return sandbox::lockdown_inspector_child(needs_of(facts_.commands), filter_).has_value();
     }
 
     UniqueFd control_;
     const Facts& facts_;
-    UniqueFd parent_;  // in a child
+    const sandbox::Filter& filter_;  // of children
+    UniqueFd parent_;                // in a child
     std::vector<Child> children_;
     ipc::Frame frame_;
     ipc::Frame heard_;
@@ -294,8 +294,8 @@ private:
 
 }  // namespace
 
-int serve(UniqueFd control, const Facts& facts) {
-    return Server(std::move(control), facts).run();
+int serve(UniqueFd control, const Facts& facts, const sandbox::Filter& filter) {
+    return Server(std::move(control), facts, filter).run();
 }
 
 }  // namespace sallyport::inspector

@@ -11,6 +11,7 @@
 
 #include "base/unique_fd.hpp"
 #include "inspector/child.hpp"
+#include "sandbox/syscalls.hpp"
 
 namespace sallyport::inspector {
 
@@ -18,6 +19,6 @@ namespace sallyport::inspector {
 /// its parent has no more queries for it.
 ///
 /// As pid 1 of its namespace it takes all children with it when it ends.
-int serve(UniqueFd control, const Facts& facts);
+int serve(UniqueFd control, const Facts& facts, const sandbox::Filter& filter);
 
 }  // namespace sallyport::inspector

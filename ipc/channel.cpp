@@ -48,12 +48,17 @@ Status send(FdRef socket, std::string_view bytes, WhenFull when_full) {
     }
 }
 
-Result<bool> receive(FdRef socket, Frame& frame) {
+std::span<char> clear(Frame& frame) {
     frame.bytes = {};
-    frame.buffer.resize(kMaxFrame);
+    if (!frame.buffer) frame.buffer = std::make_unique_for_overwrite<char[]>(kMaxFrame);
+    return {frame.buffer.get(), kMaxFrame};
+}
+
+Result<bool> receive(FdRef socket, Frame& frame) {
+    const std::span<char> room = clear(frame);
     ssize_t got = 0;
     // A peer that went away without reading all resets the connection once; what it had sent comes after that.
-    do got = ::recv(socket.get(), frame.buffer.data(), frame.buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    do got = ::recv(socket.get(), room.data(), room.size(), MSG_DONTWAIT | MSG_TRUNC);
     while (got < 0 && (errno == ECONNRESET || errno == EINTR));
     if (got < 0 && errno == EAGAIN) return false;
     if (got < 0) return system_error("recv");
@@ -61,7 +66,7 @@ Result<bool> receive(FdRef socket, Frame& frame) {
     if (got == 0) return failure(Errc::kClosed, "receive: peer is gone");
     // With MSG_TRUNC the kernel says how long a frame was that it had to cut off.
     if (static_cast<std::size_t>(got) > kMaxFrame) return failure(Errc::kLimit, "receive: frame too large");
-    frame.bytes = std::string_view(frame.buffer).substr(0, static_cast<std::size_t>(got));
+    frame.bytes = std::string_view(room.data(), static_cast<std::size_t>(got));
     return true;
 }
 

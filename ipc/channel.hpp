@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,10 +17,14 @@
 
 namespace sallyport::ipc {
 
+/// INVARIANT: nobody writes to the buffer but the kernel, what a peer has sent: a process that hears short frames uses little of it.
 struct Frame {
-    std::string_view bytes;  // in `buffer`
-    std::string buffer;      // reused from frame to frame
+    std::string_view bytes;          // in `buffer`
+    std::unique_ptr<char[]> buffer;  // of kMaxFrame bytes, reused from frame to frame
 };
+
+/// The buffer, empty of any frame.
+std::span<char> clear(Frame& frame);
 
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec and non-blocking.
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair();

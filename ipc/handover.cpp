@@ -57,9 +57,8 @@ Status give(FdRef socket, std::string_view bytes, std::span<const FdRef> fds) {
 
 Result<bool> take(FdRef socket, Frame& frame, std::vector<UniqueFd>& fds) {
     fds.clear();
-    frame.bytes = {};
-    frame.buffer.resize(kMaxFrame);
-    iovec part{.iov_base = frame.buffer.data(), .iov_len = frame.buffer.size()};
+    const std::span<char> room = clear(frame);
+    iovec part{.iov_base = room.data(), .iov_len = room.size()};
     ControlBuffer control;
     msghdr message{};
     message.msg_iov = &part;
@@ -73,7 +72,7 @@ Result<bool> take(FdRef socket, Frame& frame, std::vector<UniqueFd>& fds) {
         return system_error("recvmsg");
     }
     take_descriptors(message, fds);
-    frame.bytes = std::string_view(frame.buffer).substr(0, static_cast<std::size_t>(got));
+    frame.bytes = std::string_view(room.data(), static_cast<std::size_t>(got));
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
         return failure(Errc::kLimit, "take: frame too large");
     if (got == 0) return failure(Errc::kClosed, "take: peer is gone");

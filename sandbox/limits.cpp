@@ -1,6 +1,7 @@
 // Resource limits per kind of process, as a table; what only the start needed is given back.
 // Runs in:  every process, during its lockdown
 #include <link.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -50,6 +51,18 @@ int forget_code(dl_phdr_info* object, std::size_t, void*) {
 
 void forget_startup_code() {
     ::dl_iterate_phdr(forget_code, nullptr);
+    ::malloc_trim(0);
+}
+
+int wait_quietly(std::span<pollfd> wanted, const timespec* most) {
+    constexpr std::int64_t kNsPerSecond = 1'000'000'000, kQuietNs = kQuietMs * 1'000'000L;
+    const std::int64_t left = most == nullptr ? 0 : most->tv_sec * kNsPerSecond + most->tv_nsec - kQuietNs;
+    if (left < 0) return ::ppoll(wanted.data(), wanted.size(), most, nullptr);
+    const timespec quiet{.tv_sec = 0, .tv_nsec = kQuietNs};
+    if (const int ready = ::ppoll(wanted.data(), wanted.size(), &quiet, nullptr); ready != 0) return ready;
+    forget_startup_code();
+    const timespec rest{.tv_sec = left / kNsPerSecond, .tv_nsec = left % kNsPerSecond};
+    return ::ppoll(wanted.data(), wanted.size(), most == nullptr ? nullptr : &rest, nullptr);
 }
 
 Status set_limits(Process process) {

@@ -114,13 +114,17 @@ Status lockdown_files(const FilesNeeds& needs, FdRef state_directory) {
         {.writes_files = needs.writes_files, .creates_files = needs.creates_files, .forks = true});
 }
 
-Status lockdown_clerk(pid_t parent, const FilesNeeds& needs) {
+Result<Filter> filter_of_clerks(const FilesNeeds& needs) {
+    return Filter::compile(Process::kFiles,
+                           {.writes_files = needs.writes_files, .creates_files = needs.creates_files});
+}
+
+Status lockdown_clerk(pid_t parent, const Filter& filter) {
     // Ends with its parent.
     if (const auto set = set_process(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"); !set) return set;
     if (::getppid() != parent) return failure(Errc::kClosed, "the parent has gone");
     // System calls.
-    return install_filter(Process::kFiles,
-                          {.writes_files = needs.writes_files, .creates_files = needs.creates_files});
+    return filter.install();
 }
 
 Status lockdown_guard(FdRef root, FdRef sys) {
@@ -146,7 +150,11 @@ Status lockdown_guard(FdRef root, FdRef sys) {
     return install_filter(Process::kGuard, {.forks = true});
 }
 
-Status lockdown_planner(FdRef sys) {
+Result<Filter> filter_of_planners() {
+    return Filter::compile(Process::kGuard, {});
+}
+
+Status lockdown_planner(FdRef sys, const Filter& filter) {
     // Capabilities: none. The guard has emptied the other sets.
     if (const auto dropped = set_capabilities(0); !dropped) return dropped;
     // No program that is ever executed gains anything. The guard has this too, but not where it was started to thaw only.
@@ -157,7 +165,7 @@ Status lockdown_planner(FdRef sys) {
     if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
     if (const auto proved = prove_root_refused(); !proved) return proved;
     // System calls.
-    return install_filter(Process::kGuard, {});
+    return filter.install();
 }
 
 Status lockdown_launcher(const LauncherNeeds& needs) {
@@ -212,11 +220,15 @@ Status lockdown_inspector(uid_t uid, gid_t gid, const InspectorNeeds& needs) {
     return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink, .forks = true});
 }
 
-Status lockdown_inspector_child(const InspectorNeeds& needs) {
+Result<Filter> filter_of_inspector_children(const InspectorNeeds& needs) {
+    return Filter::compile(Process::kInspector, {.asks_netlink = needs.asks_netlink});
+}
+
+Status lockdown_inspector_child(const InspectorNeeds& needs, const Filter& filter) {
     // Files: what the allowed commands look up by name, for reading.
     if (const auto restricted = restrict_inspector(needs, false); !restricted) return restricted;
     // System calls.
-    return install_filter(Process::kInspector, {.asks_netlink = needs.asks_netlink});
+    return filter.install();
 }
 
 Status restrict_recorder(FdRef directory) {

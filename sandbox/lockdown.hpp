@@ -5,9 +5,11 @@
 // There is no flag, build option or architecture that skips a step. If a step fails the process must end.
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include <cstdint>
+#include <ctime>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +18,8 @@
 #include "base/unique_fd.hpp"
 
 namespace sallyport::sandbox {
+
+class Filter;
 
 /// What makes rows of a table of system calls necessary, beside those that always are.
 struct Needs {
@@ -70,12 +74,19 @@ Status lockdown_broker(const Needs& needs);
 /// tree grants. Errors: as above.
 Status lockdown_files(const FilesNeeds& needs, FdRef state_directory);
 
-/// Locks a clerk down further: it dies with its parent, and can start no process. Errors: kSystem; kClosed if its parent has gone.
-Status lockdown_clerk(pid_t parent, const FilesNeeds& needs);
+/// The filter of the clerks to come. In the parent, before its lockdown. Errors: kSystem.
+Result<Filter> filter_of_clerks(const FilesNeeds& needs);
 
-/// Unmaps code that was paged in so far; what is needed again is paged in again. After the lockdown, the last
-/// part of a start, and after the start of another process: who waits holds little.
+/// Locks a clerk down further: it dies with its parent, and can start no process. Errors: kSystem; kClosed if its parent has gone.
+Status lockdown_clerk(pid_t parent, const Filter& filter);
+
+/// Unmaps code that was paged in so far, which is paged in again when it is needed, and gives free memory back. After the lockdown, the
+/// last part of a start, and when nothing was to be done for kQuietMs: who waits holds little.
 void forget_startup_code();
+inline constexpr int kQuietMs = 500;
+
+/// As ppoll(), for at most `most` or (null) for ever; after kQuietMs in which nobody said anything it forgets, and waits on.
+int wait_quietly(std::span<pollfd> wanted, const timespec* most);
 
 /// Makes the few capabilities that lockdown_nursery() starts with outlast the execve() of the nursery, which
 /// would otherwise end them since its user number is not 0. Called by the new process itself, between
@@ -88,9 +99,15 @@ Status carry_capabilities_over_exec();
 /// capabilities, sets limits, Landlock (only `executable` may be executed), seccomp.
 Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const FdRef> kept);
 
+/// The filter of the workers to come. In the nursery, before its lockdown. Errors: kSystem.
+Result<Filter> filter_of_workers();
+
+/// What a new program of a process that was locked down takes back: the nursery's second one. Errors: kSystem.
+Status hide_again();
+
 /// Locks a worker down further; its parent is the nursery, so that only limits, Landlock (nothing at all) and
 /// the stricter seccomp filter are left to do.
-Status lockdown_worker();
+Status lockdown_worker(const Filter& filter);
 
 /// The capabilities of the guard, if it is started by root.
 std::span<const KeptCapability> guard_capabilities();
@@ -145,9 +162,12 @@ inline constexpr int kRecordersClock = 6;
 /// open stays open.
 Status lockdown_recorder(FdRef directory);
 
+/// The filter of the inspector's children to come. In the inspector, before its lockdown. Errors: kSystem.
+Result<Filter> filter_of_inspector_children(const InspectorNeeds& needs);
+
 /// Locks a child of the inspector down further, before its first query: it can open files below `needs.trees` and nothing
 /// else, and can start no process.
-Status lockdown_inspector_child(const InspectorNeeds& needs);
+Status lockdown_inspector_child(const InspectorNeeds& needs, const Filter& filter);
 
 /// Locks down the throw-away process that compiles a policy: it keeps its open descriptors and may read,
 /// write and end.

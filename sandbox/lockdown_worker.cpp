@@ -78,16 +78,24 @@ Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const 
     return install_filter(Process::kNursery, {});
 }
 
-Status lockdown_worker() {
+Result<Filter> filter_of_workers() {
+    return Filter::compile(Process::kWorker, {});
+}
+
+Status hide_again() {
+    return set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
+}
+
+Status lockdown_worker(const Filter& filter) {
     // Limits.
     if (const auto limits = set_limits(Process::kWorker); !limits) return limits;
-    // The start of a program made it dumpable again.
+    // No other process of the same user may read its memory; no core files.
     if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
     // Files: nothing at all. There is no probe: the nursery's rules refuse the same call, and the filter has
     // no open().
     if (const auto restricted = landlock::restrict_to({}); !restricted) return restricted;
     // System calls.
-    return install_filter(Process::kWorker, {});
+    return filter.install();
 }
 
 }  // namespace sallyport::sandbox

@@ -2,9 +2,10 @@
 // Runs in:  nursery, worker
 //
 // Filters add up: a worker is under the nursery's and under its own, so that the nursery's table contains the
-// worker's and what a worker's start needs.
+// worker's, what a worker does before its lockdown, and what the nursery's second run needs.
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 
 #include <array>
@@ -46,30 +47,30 @@ constexpr std::array kNurseryOnly{
     // The nursery's own work.
     SyscallRule{SCMP_SYS(recvmsg),                  kAny, kAny,                        kA, "orders of the broker, with what a new worker is to have"},
     SyscallRule{SCMP_SYS(clone),                    is_int(0, CLONE_PIDFD | SIGCHLD), kAny, kA, "fork a worker; no thread, no namespace"},
-    SyscallRule{SCMP_SYS(execveat),                 has_flag(4, AT_EMPTY_PATH), kAny,  kA, "start it, by descriptor; Landlock: that one file"},
     SyscallRule{SCMP_SYS(dup3),                     kAny, kAny,                        kA, "place its descriptors"},
     SyscallRule{SCMP_SYS(pidfd_send_signal),        is_int(1, SIGKILL), kAny,          kA, "kill a worker"},
     SyscallRule{SCMP_SYS(waitid),                   kAny, kAny,                        kA, "how a worker ended"},
-    // The C library's start in a worker.
-    SyscallRule{SCMP_SYS(arch_prctl),               kAny, kAny,                        kA, "worker start: thread pointer"},
-    SyscallRule{SCMP_SYS(set_tid_address),          kAny, kAny,                        kA, "worker start"},
-    SyscallRule{SCMP_SYS(set_robust_list),          kAny, kAny,                        kA, "worker start"},
-    SyscallRule{SCMP_SYS(rseq),                     kAny, kAny,                        kA, "worker start"},
-    SyscallRule{SCMP_SYS(readlink),                 kAny, kAny,                        kA, "worker start: /proc/self/exe, which is not there"},
-    SyscallRule{SCMP_SYS(readlinkat),               kAny, kAny,                        kA, "worker start, where there is no readlink"},
-    SyscallRule{SCMP_SYS(getrandom),                kAny, kAny,                        kA, "worker start: allocator and hash seeds"},
-    SyscallRule{SCMP_SYS(mprotect),                 kNotExecutable, kAny,              kA, "worker start: relocations become read-only"},
-    SyscallRule{SCMP_SYS(futex),                    is_int(1, FUTEX_WAKE_PRIVATE), kAny, kA, "worker start: once-only initialisers"},
-    SyscallRule{SCMP_SYS(prlimit64),                is_int(0, 0), kAny,                kA, "worker start: stack size; its limits"},
+    // Its second run, by which workers get another address layout: the program anew, and the C library's start.
+    SyscallRule{SCMP_SYS(execveat),                 has_flag(4, AT_EMPTY_PATH), kAny,  kA, "execute itself, by descriptor; Landlock: that one file"},
+    SyscallRule{SCMP_SYS(arch_prctl),               kAny, kAny,                        kA, "its start: thread pointer"},
+    SyscallRule{SCMP_SYS(set_tid_address),          kAny, kAny,                        kA, "its start"},
+    SyscallRule{SCMP_SYS(set_robust_list),          kAny, kAny,                        kA, "its start"},
+    SyscallRule{SCMP_SYS(rseq),                     kAny, kAny,                        kA, "its start"},
+    SyscallRule{SCMP_SYS(readlink),                 kAny, kAny,                        kA, "its start: /proc/self/exe, which is not there"},
+    SyscallRule{SCMP_SYS(readlinkat),               kAny, kAny,                        kA, "its start, where there is no readlink"},
+    SyscallRule{SCMP_SYS(getrandom),                kAny, kAny,                        kA, "its start: allocator and hash seeds"},
+    SyscallRule{SCMP_SYS(mprotect),                 kNotExecutable, kAny,              kA, "its start: relocations become read-only"},
+    SyscallRule{SCMP_SYS(futex),                    is_int(1, FUTEX_WAKE_PRIVATE), kAny, kA, "its start: once-only initialisers"},
+    SyscallRule{SCMP_SYS(prlimit64),                is_int(0, 0), kAny,                kA, "its start: stack size; its limits"},
     // A worker before its lockdown, and the lockdown.
     SyscallRule{SCMP_SYS(epoll_create1),            kAny, kAny,                        kA, "the worker's event loop"},
-    SyscallRule{SCMP_SYS(newfstatat),               kByDescriptor, kAny,               kA, "size of the arena"},
-    SyscallRule{SCMP_SYS(fstat),                    kAny, kAny,                        kA, "size of the arena, by later C libraries"},
-    SyscallRule{SCMP_SYS(mmap),                     kNotExecutable, kAny,              kA, "the arena"},
+    SyscallRule{SCMP_SYS(newfstatat),               kByDescriptor, kAny,               kA, "size of the arena and of the compiled filter"},
+    SyscallRule{SCMP_SYS(fstat),                    kAny, kAny,                        kA, "the same, by later C libraries"},
+    SyscallRule{SCMP_SYS(mmap),                     kNotExecutable, kAny,              kA, "the arena; the compiled filter"},
     SyscallRule{SCMP_SYS(prctl),                    is_int(0, PR_SET_DUMPABLE), kAny,  kA, "lockdown"},
     SyscallRule{SCMP_SYS(landlock_create_ruleset),  kAny, kAny,                        kA, "lockdown"},
     SyscallRule{SCMP_SYS(landlock_restrict_self),   kAny, kAny,                        kA, "lockdown"},
-    SyscallRule{SCMP_SYS(seccomp),                  kAny, kAny,                        kA, "lockdown: the worker's own filter"},
+    SyscallRule{SCMP_SYS(seccomp),                  is_int(0, SECCOMP_SET_MODE_FILTER), kAny, kA, "lockdown: the worker's own filter"},
 };
 // clang-format on
 

@@ -1,12 +1,14 @@
-// The worker executable, in its two roles.
+// The worker executable, in its three roles.
 //
-//   sallyport-nursery nursery UID GID   started by the broker; forks workers
-//   sallyport-worker                    started by the nursery, once per connection
+//   sallyport-nursery nursery UID GID   started by the broker; confines itself and executes itself again
+//   sallyport-nursery                   forks workers
+//   sallyport-worker                    forked by it, once per connection
 //
-// Both are confined before a byte of the host is read. Neither ever writes what the host sent anywhere but
+// All are confined before a byte of the host is read. None ever writes what the host sent anywhere but
 // into requests to the broker and replies to the host.
 #include <malloc.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <array>
 #include <charconv>
@@ -18,15 +20,13 @@
 #include "ipc/arena.hpp"
 #include "ipc/codec.hpp"
 #include "sandbox/lockdown.hpp"
+#include "sandbox/syscalls.hpp"
 #include "worker/nursery.hpp"
 #include "worker/serve.hpp"
 
 namespace {
 
 using namespace sallyport;
-
-constexpr int kNurseryControl = 3;
-constexpr int kNurseryExecutable = 4;
 
 int end_with(worker::Exit exit) {
     return static_cast<int>(exit);
@@ -47,11 +47,7 @@ int be_nursery(std::string_view uid_text, std::string_view gid_text) {
     // A host that goes away while it is written to is an error code, and a terminal has no say: a stopped worker
     // would hold up its host. Workers inherit this; they cannot ask for it.
     for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) std::signal(number, SIG_IGN);
-    const FdRef control(kNurseryControl);
-    const FdRef executable(kNurseryExecutable);
-    if (!sandbox::lockdown_nursery(*uid, *gid, executable, std::span(&control, 1)))
-        return end_with(worker::Exit::kLockdownFailed);
-    return worker::run_nursery(control, executable);
+    return worker::confine_nursery(*uid, *gid);
 }
 
 // What a long request took goes back to the kernel when it is freed. The C library alone would learn from one long request
@@ -61,23 +57,30 @@ bool give_memory_back() {
     return ::mallopt(M_MMAP_THRESHOLD, kThreshold) == 1 && ::mallopt(M_TRIM_THRESHOLD, kThreshold) == 1;
 }
 
-int be_worker() {
-    if (!give_memory_back()) return end_with(worker::Exit::kSetUpFailed);
+int be_worker(worker::Commands& commands, const sandbox::Filter& filter) {
     const FdRef channel(worker::kWorkerChannel);
     const FdRef broker(worker::kWorkerBroker);
-    worker::Commands commands;
     const auto arena = ipc::Arena::map(UniqueFd(worker::kWorkerArena));
     const UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
     if (!arena || !epoll.is_open() || !worker::watch(epoll, channel, broker))
         return end_with(worker::Exit::kSetUpFailed);
-    if (!sandbox::lockdown_worker()) return end_with(worker::Exit::kLockdownFailed);
-    sandbox::forget_startup_code();
+    if (!sandbox::lockdown_worker(filter)) return end_with(worker::Exit::kLockdownFailed);
     return end_with(worker::serve({.epoll = epoll,
                                    .channel = channel,
                                    .broker = broker,
                                    .arena = *arena,
                                    .commands = commands,
-                                   .forget_first = sandbox::forget_startup_code}));
+                                   .forget = sandbox::forget_startup_code}));
+}
+
+// What is made here workers begin with: the tables of all messages, which take longer to make than a worker to start.
+int fork_workers(char* title) {
+    if (!sandbox::hide_again() || !give_memory_back()) return end_with(worker::Exit::kSetUpFailed);
+    const auto filter = sandbox::Filter::from_file(FdRef(worker::kNurseryFilter));
+    if (!filter) return end_with(worker::Exit::kSetUpFailed);
+    worker::Commands commands;
+    // A worker takes nothing down that the nursery has made: it would write to all of these pages to no purpose.
+    return worker::run_nursery(title, [&]() -> int { ::_exit(be_worker(commands, *filter)); });
 }
 
 }  // namespace
@@ -87,6 +90,6 @@ int main(int argc, char** argv) {
     const std::span arguments(argv, static_cast<std::size_t>(argc));
     if (argc == 4 && arguments[1] == std::string_view("nursery"))
         return be_nursery(arguments[2], arguments[3]);
-    if (argc == 1) return be_worker();
+    if (argc == 1) return fork_workers(argv[0]);
     return end_with(worker::Exit::kSetUpFailed);
 }

@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "ipc/handover.hpp"
 #include "ipc/nursery.pb.h"
 #include "sandbox/lockdown.hpp"
+#include "sandbox/syscalls.hpp"
 
 namespace sallyport::worker {
 
@@ -26,46 +29,49 @@ namespace {
 
 constexpr int kOver = 0;
 constexpr int kFailed = 1;
+constexpr int kLockdownFailed = 2;
 constexpr int kNotStarted = 127;
 constexpr std::size_t kGivenDescriptors = 3;
 constexpr std::size_t kMostWorkers = 8;  // the broker has one or two at a time
 // Above every number that a descriptor can have here, below the limit on open files.
 constexpr int kOutOfTheWay = 48;
+constexpr std::string_view kWorkerTitle = "sallyport-worker";
 
 struct Child {
     std::uint64_t id = 0;
     UniqueFd process;
 };
 
-// In the child: takes the descriptors as 3, 4, 5 and becomes a worker. All others are closed by the kernel
-// then.
-int become_worker(FdRef executable, const std::vector<UniqueFd>& given) {
-    // First out of the way, then into place: a descriptor may stand where another belongs.
-    const int program = kOutOfTheWay + static_cast<int>(kGivenDescriptors);
-    if (::dup3(executable.get(), program, O_CLOEXEC) < 0) return kNotStarted;
-    for (int at = 0; at < static_cast<int>(kGivenDescriptors); ++at)
-        if (::dup3(given[static_cast<std::size_t>(at)].get(), kOutOfTheWay + at, O_CLOEXEC) < 0)
-            return kNotStarted;
-    for (int at = 0; at < static_cast<int>(kGivenDescriptors); ++at)
-        if (::dup3(kOutOfTheWay + at, kWorkerChannel + at, 0) < 0) return kNotStarted;
-    std::string name = "sallyport-worker";
+// The kernel would close these three when the program is executed.
+bool keep_open(int fd) {
+    return ::dup3(fd, kOutOfTheWay, O_CLOEXEC) >= 0 && ::dup3(kOutOfTheWay, fd, 0) >= 0;
+}
+
+// Executes this program again, in the same process and confined as it is. Comes back if that fails.
+void execute_again() {
+    for (const int fd : {kNurseryControl, kNurseryExecutable, kNurseryFilter})
+        if (!keep_open(fd)) return;
+    std::string name = "sallyport-nursery";
     const std::array<char*, 2> arguments{name.data(), nullptr};
     const std::array<char*, 1> environment{nullptr};
-    ::syscall(SYS_execveat, program, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
-    return kNotStarted;
+    ::syscall(SYS_execveat, kNurseryExecutable, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
+}
+
+bool say_ready() {
+    ipc::NurseryReply ready;
+    ready.mutable_nursery_ready();
+    std::string bytes;
+    ipc::encode(ready, bytes);
+    return ipc::send(FdRef(kNurseryControl), bytes, ipc::WhenFull::kWait).has_value();
 }
 
 class Nursery {
 public:
-    Nursery(FdRef control, FdRef executable) : control_(control), executable_(executable) {}
+    Nursery(char* title, const std::function<int()>& be_worker) : title_(title), be_worker_(be_worker) {}
 
     int run() {
-        ipc::NurseryReply ready;
-        ready.mutable_nursery_ready();
-        if (!send(ready)) return kFailed;
         for (;;) {
-            // Only the start or the end of a worker wakes it: what they take is not needed in between.
-            sandbox::forget_startup_code();
+            if (is_worn_ && children_.empty()) execute_again();
             wait();
             if (const auto end = take_requests()) return *end;
             if (!report_ended()) return kFailed;
@@ -82,7 +88,7 @@ private:
         std::vector<pollfd> wanted{{.fd = control_.get(), .events = POLLIN, .revents = 0}};
         for (const Child& child : children_)
             wanted.push_back({.fd = child.process.get(), .events = POLLIN, .revents = 0});
-        ::ppoll(wanted.data(), wanted.size(), nullptr, nullptr);
+        sandbox::wait_quietly(wanted, nullptr);
     }
 
     // Nothing to go on with: the broker is gone, or we are a child that could not become a worker.
@@ -111,12 +117,26 @@ private:
         if (given_.size() != kGivenDescriptors || children_.size() == kMostWorkers) return kFailed;
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
-        if (pid == 0) return become_worker(executable_, given_);
+        if (pid == 0) return become_worker();
         given_.clear();
         // No room for a process: the broker tries again later.
         if (pid < 0) return report(id, kNotStarted, 0) ? std::nullopt : std::optional(kFailed);
         children_.push_back({.id = id, .process = UniqueFd(process)});
         return std::nullopt;
+    }
+
+    // In the child: nothing of the nursery and of other workers is left to it.
+    int become_worker() {
+        children_.clear();
+        // The nursery's own lie where these belong, and those that were given behind them.
+        for (int at = 0; at < static_cast<int>(kGivenDescriptors); ++at)
+            if (::dup3(given_[static_cast<std::size_t>(at)].get(), kWorkerChannel + at, O_CLOEXEC) < 0)
+                return kNotStarted;
+        given_.clear();
+        const std::size_t room = std::strlen(title_);
+        std::memset(title_, 0, room);
+        kWorkerTitle.copy(title_, room);
+        return be_worker_();
     }
 
     void kill(std::uint64_t id) {
@@ -143,6 +163,7 @@ private:
                 continue;
             }
             const bool exited = info.si_code == CLD_EXITED;
+            is_worn_ = is_worn_ || !exited || info.si_status != 0;
             const std::uint64_t id = children_[at].id;
             children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
             if (!report(id, exited ? info.si_status : -1, exited ? 0 : info.si_status)) return false;
@@ -150,8 +171,10 @@ private:
         return true;
     }
 
-    FdRef control_;
-    FdRef executable_;
+    FdRef control_{kNurseryControl};
+    char* title_;
+    const std::function<int()>& be_worker_;
+    bool is_worn_ = false;  // a worker ended that may have told its host something of our address layout
     std::vector<Child> children_;
     ipc::Frame frame_;
     std::vector<UniqueFd> given_;
@@ -160,8 +183,20 @@ private:
 
 }  // namespace
 
-int run_nursery(FdRef control, FdRef executable) {
-    return Nursery(control, executable).run();
+// The filter is compiled while that can be done: the nursery's own lets nothing be opened or made.
+int confine_nursery(uid_t uid, gid_t gid) {
+    auto filter = sandbox::filter_of_workers();
+    auto file = filter ? filter->to_file() : std::unexpected(filter.error());
+    if (!file || (file->get() != kNurseryFilter && ::dup3(file->get(), kNurseryFilter, O_CLOEXEC) < 0))
+        return kFailed;
+    const std::array kept{FdRef(kNurseryControl), FdRef(kNurseryFilter)};
+    if (!sandbox::lockdown_nursery(uid, gid, FdRef(kNurseryExecutable), kept)) return kLockdownFailed;
+    if (say_ready()) execute_again();
+    return kFailed;
+}
+
+int run_nursery(char* title, const std::function<int()>& be_worker) {
+    return Nursery(title, be_worker).run();
 }
 
 }  // namespace sallyport::worker

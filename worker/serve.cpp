@@ -7,11 +7,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "ipc/limits.hpp"
+#include "sandbox/lockdown.hpp"
 #include "worker/conversation.hpp"
 #include "worker/host_channel.hpp"
 
@@ -54,7 +55,7 @@ public:
           journal_(serving.arena.header()),
           conversation_({.commands = serving.commands, .ask = ask, .output = output_, .journal = journal_}),
           channel_(serving.channel, kind),
-          buffer_(kHostReadSize) {}
+          buffer_(std::make_unique_for_overwrite<char[]>(kHostReadSize)) {}
 
     Exit run() {
         const Owed owed = journal_.take_over();
@@ -86,7 +87,7 @@ private:
 
     bool read() {
         if (!channel_.is_readable()) return false;
-        const std::string_view bytes = channel_.read(buffer_);
+        const std::string_view bytes = channel_.read({buffer_.get(), kHostReadSize});
         if (bytes.empty()) return false;
         last_byte_ = bytes.back();
         // Until note_input() says otherwise these bytes would be lost with us.
@@ -97,7 +98,7 @@ private:
     }
 
     // It may be a password.
-    void forget_input() { ::explicit_bzero(buffer_.data(), std::exchange(unread_, 0)); }
+    void forget_input() { ::explicit_bzero(buffer_.get(), std::exchange(unread_, 0)); }
 
     [[nodiscard]] Stopped stopped_inside() const {
         return last_byte_ == '\n' ? Stopped::kAtLineEnd : Stopped::kInsideLine;
@@ -140,12 +141,16 @@ private:
 
     Status wait() {
         if (const auto watched = watch_output(); !watched) return watched;
-        // What the first request took, such as making the tables of all messages, those after it do not need.
-        if (conversation_.is_idle() && ++rests_ == 2) serving_.forget_first();
         const auto until = conversation_.deadline();
         std::array<epoll_event, 2> events{};
-        const int count = ::epoll_pwait(serving_.epoll.get(), events.data(), events.size(),
-                                        until ? milliseconds_until(*until) : -1, nullptr);
+        const auto wait_for = [&](int patience) {
+            return ::epoll_pwait(serving_.epoll.get(), events.data(), events.size(), patience, nullptr);
+        };
+        int count = wait_for(until ? milliseconds_until(*until) : sandbox::kQuietMs);
+        if (count == 0 && !until) {
+            serving_.forget();
+            count = wait_for(-1);
+        }
         if (count < 0 && errno != EINTR) return system_error("epoll_pwait");
         Status done;
         for (int at = 0; done && at < count; ++at) {
@@ -165,11 +170,10 @@ private:
     Conversation conversation_;
     HostChannel channel_;
     Framing framing_;
-    std::vector<char> buffer_;
-    std::size_t unread_ = 0;  // bytes of it that the host has sent and that were not forgotten
+    std::unique_ptr<char[]> buffer_;  // only as much of it is used as a host sends at once
+    std::size_t unread_ = 0;          // bytes of it that the host has sent and that were not forgotten
     char last_byte_ = '\n';
     bool watches_output_ = false;
-    std::size_t rests_ = 0;
 };
 
 // The host is not looked at before; its events wait.

@@ -31,8 +31,7 @@ struct Serving {
     FdRef broker;
     const ipc::Arena& arena;
     Commands& commands;
-    void (*forget_first)() = [] {
-    };  // called once, when what the first request alone took is not needed any more
+    void (*forget)() = [] {};  // called after a quiet while
 };
 
 /// Says Hello to the broker, waits for Welcome, and then serves the host until one of them is gone.

@@ -52,14 +52,14 @@ Checked<int> run() {
     const policy::Policy policy = TRY(policy::load(setup.policy()));
     const std::vector<ipc::SeenPath> seen(setup.seen().begin(), setup.seen().end());
     std::vector<UniqueFd> trees;  // until Landlock knows them
+    sandbox::FilesNeeds needs = needs_of(policy, seen);
     Hand hand{.table = TRY(Table::build(policy, {setup.own().begin(), setup.own().end()})),
               .clock = ExpiryClock(setup.floor(), read_clocks()),
-              .needs = needs_of(policy, seen),
+              .filter = TRY(sandbox::filter_of_clerks(needs)),
               .parent = ::getpid()};
     TRY(hand.table.remember(state));
-    TRY(open_trees(hand.needs, trees));
-    TRY(sandbox::lockdown_files(hand.needs, state));
-    hand.needs.trees.clear();
+    TRY(open_trees(needs, trees));
+    TRY(sandbox::lockdown_files(needs, state));
     trees.clear();
     state.reset();
     sandbox::forget_startup_code();

@@ -103,7 +103,7 @@ int Parent::become_clerk(std::pair<UniqueFd, UniqueFd> sockets) {
     children_.clear();
     broker_.reset();
     sockets.first.reset();
-    if (!hand_.table.enter_process() || !sandbox::lockdown_clerk(hand_.parent, hand_.needs)) return kFailed;
+    if (!hand_.table.enter_process() || !sandbox::lockdown_clerk(hand_.parent, hand_.filter)) return kFailed;
     return Clerk(std::move(sockets.second), hand_.table, hand_.clock).run();
 }
 

@@ -14,7 +14,7 @@
 #include "broker/files/table.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/files.pb.h"
-#include "sandbox/lockdown.hpp"
+#include "sandbox/syscalls.hpp"
 
 namespace sallyport::files {
 
@@ -22,7 +22,7 @@ namespace sallyport::files {
 struct Hand {
     Table table;
     ExpiryClock clock;
-    sandbox::FilesNeeds needs;  // without its trees
+    sandbox::Filter filter;  // of clerks
     pid_t parent = -1;
 };
 

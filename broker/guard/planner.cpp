@@ -96,11 +96,12 @@ Result<Planner> Planner::open() {
     planner.mounts_ = UniqueFd(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
     if (!planner.mounts_.is_open()) return system_error("/proc/self/mountinfo");
     planner.graph_ = TRY(freeze_plan::BlockGraph::open());
+    planner.filter_ = TRY(sandbox::filter_of_planners());
     return planner;
 }
 
 void Planner::tell(FdRef guard, const ipc::FreezeSelection& selection) const {
-    if (!sandbox::lockdown_planner(graph_.sys())) return;
+    if (!sandbox::lockdown_planner(graph_.sys(), filter_)) return;
     PlanPart part;
     std::string bytes;
     const auto send = [&] {

@@ -12,6 +12,7 @@
 #include "broker/freeze_plan/graph.hpp"
 #include "broker/guard/planner.pb.h"
 #include "ipc/guard.pb.h"
+#include "sandbox/syscalls.hpp"
 
 namespace sallyport::guard {
 
@@ -57,6 +58,7 @@ private:
 
     UniqueFd mounts_;
     freeze_plan::BlockGraph graph_;
+    sandbox::Filter filter_;
     UniqueFd process_;  // of the last; one that cannot be killed is not followed by another
 };
 

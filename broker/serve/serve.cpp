@@ -120,12 +120,9 @@ void hear_worker(Loop& loop) {
     }
     if (!*received) return;
     if (loop.alone_until_ns && ++loop.alone_frames > kAloneFrames) return end_alone(loop);
-    const bool greets = !loop.service.session.worker.has_greeted;
     look_at_clock(loop);
     if (const auto violation = handle_frame(context_of(loop), loop.wire)) end_worker(loop, *violation);
     if (loop.wire.request.has_set_user_password()) forget_secret(loop.wire);
-    // What starting a worker took is not needed while it lives.
-    if (greets) sandbox::forget_startup_code();
 }
 
 // An honest worker finds out by itself and ends.
@@ -142,12 +139,11 @@ void hear_inspector_reply(Loop& loop) {
     if (*heard) take_inspected(context_of(loop), loop.wire.inspected);
 }
 
-// The connection is over: of its contents nothing is left, and nothing of our own is held that only the next needs.
+// The connection is over: of its contents nothing is left.
 void forget_host(Loop& loop) {
     loop.connection.reset();
     loop.service.session.files_hand.forget_arena();
     loop.service.session.arena = {};
-    sandbox::forget_startup_code();
 }
 
 void after_worker(Loop& loop, const ipc::WorkerEnded& ended) {
@@ -301,7 +297,7 @@ void wait_and_hear(Loop& loop) {
         wanted.push_back({.fd = source.fd, .events = source.events, .revents = 0});
     loop.service.session.files_hand.add_at_work(wanted);
     const auto left = time_left(loop);
-    if (::ppoll(wanted.data(), wanted.size(), left ? &*left : nullptr, nullptr) < 0) {
+    if (sandbox::wait_quietly(wanted, left ? &*left : nullptr) < 0) {
         if (errno != EINTR) stop(loop, 1, "ppoll", errno);
         return;
     }

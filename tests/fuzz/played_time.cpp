@@ -13,6 +13,8 @@
 #include <ctime>
 #include <utility>
 
+#include "sandbox/lockdown.hpp"
+
 namespace sallyport::fuzz {
 
 namespace {
@@ -63,3 +65,11 @@ extern "C" int ppoll(pollfd* wanted, nfds_t count, const timespec* timeout, cons
     if (count > 1) sallyport::fuzz::played().found_nothing = ready == 0 && !is_due;
     return ready;
 }
+
+namespace sallyport::sandbox {
+
+int wait_quietly(std::span<pollfd> wanted, const timespec* most) {
+    return ::ppoll(wanted.data(), wanted.size(), most, nullptr);
+}
+
+}  // namespace sallyport::sandbox

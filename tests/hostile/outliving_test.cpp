@@ -129,5 +129,49 @@ TEST_F(Arena, StaysWhileAConnectionIsServedByOneWorkerAfterTheOther) {
     EXPECT_EQ(mapped_arena(agent_.worker()), first);
 }
 
+// Where the program of a process lies in its memory.
+std::string layout_of(pid_t process) {
+    std::string start;
+    std::getline(std::ifstream("/proc/" + std::to_string(process) + "/maps"), start, '-');
+    return start;
+}
+
+class AddressLayout : public TakenOver {
+protected:
+    const std::string first_ = layout_of(agent_.worker());
+
+    void expect_another() {
+        ASSERT_FALSE(first_.empty());
+        ASSERT_TRUE(puppet_.is_replaced());
+        EXPECT_NE(layout_of(agent_.worker()), first_);
+        EXPECT_EQ(layout_of(agent_.worker()), layout_of(agent_.nursery())) << "it is forked";
+    }
+};
+
+TEST_F(AddressLayout, OfAWorkerThatCrashedIsNotThatOfTheNext) {
+    puppet_.crash();
+    expect_another();
+}
+
+TEST_F(AddressLayout, OfAWorkerThatWasKilledForACallIsNotThatOfTheNext) {
+    puppet_.call(SYS_getpid, {});
+    expect_another();
+}
+
+TEST_F(AddressLayout, OfAWorkerThatWasKilledForAViolationIsNotThatOfTheNext) {
+    puppet_.send("garbage");
+    expect_another();
+}
+
+TEST_F(AddressLayout, IsAnotherAfterEachCrash) {
+    std::string last = first_;
+    for (int at = 0; at < 3; ++at) {
+        puppet_.crash();
+        ASSERT_TRUE(puppet_.is_replaced());
+        EXPECT_NE(layout_of(agent_.worker()), last);
+        last = layout_of(agent_.worker());
+    }
+}
+
 }  // namespace
 }  // namespace sallyport::test

@@ -20,6 +20,7 @@
 #include "ipc/arena.hpp"
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
+#include "sandbox/syscalls.hpp"
 #include "tests/hostile/puppet_strings.hpp"
 #include "tests/hostile/wire.hpp"
 #include "worker/nursery.hpp"
@@ -203,24 +204,18 @@ private:
     bool is_ignoring_ = false;
 };
 
-int run_nursery(unsigned long uid, unsigned long gid) {
-    constexpr int kControl = 3;
-    constexpr int kExecutable = 4;
-    std::signal(SIGPIPE, SIG_IGN);
-    const FdRef control(kControl);
-    const FdRef executable(kExecutable);
-    const bool locked = sandbox::lockdown_nursery(static_cast<uid_t>(uid), static_cast<gid_t>(gid),
-                                                  executable, std::span(&control, 1))
-                            .has_value();
-    return locked ? worker::run_nursery(control, executable) : kFailure;
-}
-
-int run_worker() {
+int run_worker(const sandbox::Filter& filter) {
     auto arena = ipc::Arena::map(UniqueFd(worker::kWorkerArena));
     if (!arena) return kFailure;
-    if (!sandbox::lockdown_worker()) return kFailure;
+    if (!sandbox::lockdown_worker(filter)) return kFailure;
     Puppet(*std::move(arena)).dance();
     return 0;
+}
+
+int fork_workers(char* title) {
+    const auto filter = sandbox::Filter::from_file(FdRef(worker::kNurseryFilter));
+    if (!filter || !sandbox::hide_again()) return kFailure;
+    return worker::run_nursery(title, [&] { return run_worker(*filter); });
 }
 
 }  // namespace
@@ -228,7 +223,8 @@ int run_worker() {
 
 int main(int argc, char** argv) {
     const std::span arguments(argv, static_cast<std::size_t>(argc));
-    if (argc == 4 && arguments[1] == std::string_view("nursery"))
-        return sallyport::test::run_nursery(std::stoul(arguments[2]), std::stoul(arguments[3]));
-    return sallyport::test::run_worker();
+    if (argc == 1) return sallyport::test::fork_workers(argv[0]);
+    std::signal(SIGPIPE, SIG_IGN);
+    return sallyport::worker::confine_nursery(static_cast<uid_t>(std::stoul(arguments[2])),
+                                              static_cast<gid_t>(std::stoul(arguments[3])));
 }

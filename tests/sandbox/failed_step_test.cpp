@@ -17,6 +17,7 @@
 
 #include "sandbox/lockdown.hpp"
 #include "sandbox/planner.hpp"
+#include "sandbox/syscalls.hpp"
 #include "tests/sandbox/confined.hpp"
 
 namespace sallyport::sandbox::testing {
@@ -93,6 +94,8 @@ TEST_P(FailedStep, EndsTheLockdown) {
     auto guards = all;
     // Of an ordinary user nothing is locked.
     if (::geteuid() == 0) guards.insert("LockedMemory");
+    const auto compiled = Filter::compile(Process::kWorker, {});
+    ASSERT_TRUE(compiled);
     const std::vector<Lockdown> lockdowns{
         {"broker", all, [] { return lockdown_broker({}); }},
         {"compiler", all, [] { return lockdown_compiler(); }},
@@ -100,13 +103,13 @@ TEST_P(FailedStep, EndsTheLockdown) {
          begin_as_nursery},
         {"worker",
          {"Limits", "NotDumpable", "LandlockRules", "Landlock", "Filter"},
-         [] { return lockdown_worker(); }},
+         [&] { return lockdown_worker(*compiled); }},
         {"files", mortal, [&] { return lockdown_files({}, state); }},
-        {"clerk", {"EndsWithItsParent", "Filter"}, [] { return lockdown_clerk(::getppid(), {}); }},
+        {"clerk", {"EndsWithItsParent", "Filter"}, [&] { return lockdown_clerk(::getppid(), *compiled); }},
         {"guard", guards, [&] { return lockdown_guard(root, sys); }},
         {"planner",
          {"Capabilities", "NoNewPrivileges", "LandlockRules", "Landlock", "Filter"},
-         [&] { return lockdown_planner(sys); }},
+         [&] { return lockdown_planner(sys, *compiled); }},
         {"launcher",
          {"Capabilities", "NotDumpable"},
          [] { return lockdown_launcher({.asks_kernel = true}); }},
@@ -124,7 +127,7 @@ TEST_P(FailedStep, EndsTheLockdown) {
          begin_as_nursery},
         {"inspector's child",
          {"LandlockRules", "Landlock", "Filter"},
-         [] { return lockdown_inspector_child({}); }},
+         [&] { return lockdown_inspector_child({}, *compiled); }},
     };
     for (const Lockdown& one : lockdowns) {
         if (!one.steps.contains(step)) continue;
@@ -146,9 +149,11 @@ TEST(BrokenPromise, OfItsOwnEndsAProcessBySigsys) {
     const UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
     const std::vector<std::function<Status()>> lockdowns{
-        [] { return lockdown_broker({}); },       [&] { return lockdown_guard(root, sys); },
-        [&] { return lockdown_recorder(state); }, [&] { return lockdown_files({}, state); },
-        [] { return lockdown_worker(); },
+        [] { return lockdown_broker({}); },
+        [&] { return lockdown_guard(root, sys); },
+        [&] { return lockdown_recorder(state); },
+        [&] { return lockdown_files({}, state); },
+        []() -> Status { return lockdown_worker(TRY(filter_of_workers())); },
     };
     for (std::size_t at = 0; at < lockdowns.size(); ++at) {
         const Ended ended = in_child([&] {

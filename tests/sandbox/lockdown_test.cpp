@@ -25,6 +25,7 @@
 #include "sandbox/planner.hpp"
 #include "sandbox/proof.hpp"
 #include "sandbox/steps.hpp"
+#include "sandbox/syscalls.hpp"
 #include "tests/sandbox/confined.hpp"
 
 namespace sallyport::sandbox::testing {
@@ -66,6 +67,8 @@ protected:
             return body(status);
         });
     }
+
+    const Filter filter_ = *filter_of_planners();
 };
 
 TEST_F(Guard, HoldsTwoCapabilitiesAndNoOther) {
@@ -127,16 +130,16 @@ TEST_F(Guard, HasAPlannerThatHoldsNoCapability) {
         .uid = ::geteuid(), .gid = ::getegid(), .bounding_is_ours = true, .seccomp_filters = 2};
     EXPECT_TRUE(run([&](const UniqueFd& status) {
                     const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
-                    if (const int failed = report(lockdown_planner(sys)); failed != 0) return failed;
+                    if (const int failed = report(lockdown_planner(sys, filter_)); failed != 0) return failed;
                     const auto held = read_held(status);
                     return held ? report(compare(expected, *held)) : 20;
                 }).exited());
 }
 
 TEST_F(Guard, HasAPlannerThatReadsBelowSysAndOpensNothingElse) {
-    EXPECT_TRUE(run([](const UniqueFd&) {
+    EXPECT_TRUE(run([&](const UniqueFd&) {
                     const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
-                    if (const int failed = report(lockdown_planner(sys)); failed != 0) return failed;
+                    if (const int failed = report(lockdown_planner(sys, filter_)); failed != 0) return failed;
                     const UniqueFd read(::open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC));
                     const UniqueFd listed(::open("/sys/block", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
                     if (!read.is_open() || !listed.is_open()) return 21;
@@ -217,6 +220,8 @@ TEST_F(RecorderProcess, IsRefusedByItsFileRulesAloneWhatItHasNoCallsFor) {
 // A scratch directory with the trees of a policy and a state directory, and the files hand locked down to them.
 class Files : public ::testing::TestWithParam<bool> {
 protected:
+    const Filter filter_ = *filter_of_clerks({});
+
     void SetUp() override {
         for (const char* name : {"state", "read", "write", "create", "readable"}) {
             ASSERT_TRUE(scratch_.directory(name).is_open());
@@ -330,8 +335,8 @@ TEST_P(Files, LeavesNoProbeBehindAndRefusesToGoOnWithoutProof) {
 }
 
 TEST_P(Files, AClerkStartsNoProcess) {
-    const Ended ended = run([](const UniqueFd&) {
-        if (report(lockdown_clerk(::getppid(), {})) != 0) return 1;
+    const Ended ended = run([&](const UniqueFd&) {
+        if (report(lockdown_clerk(::getppid(), filter_)) != 0) return 1;
         ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
         return 2;
     });
@@ -339,8 +344,8 @@ TEST_P(Files, AClerkStartsNoProcess) {
 }
 
 TEST_P(Files, AClerkWhoseParentHasGoneIsNotMade) {
-    const Ended ended = run([](const UniqueFd&) {
-        const auto locked = lockdown_clerk(1 << 22, {});
+    const Ended ended = run([&](const UniqueFd&) {
+        const auto locked = lockdown_clerk(1 << 22, filter_);
         return !locked && locked.error().code == Errc::kClosed ? 0 : 1;
     });
     EXPECT_TRUE(ended.exited()) << ended.code << " " << ended.status;

@@ -25,7 +25,7 @@ namespace sallyport::sandbox::testing {
 namespace {
 
 constexpr int kPatienceMs = 10'000;
-constexpr std::string_view kReady = "N 3 4 6";  // with these descriptors and no others
+constexpr std::string_view kReady = "N 3 4 6 7";  // with these descriptors and no others
 
 struct Pair {
     UniqueFd ours;

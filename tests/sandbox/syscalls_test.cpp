@@ -116,10 +116,17 @@ std::vector<Arguments> near_misses(const SyscallRule& row) {
     return all;
 }
 
-Ended call_under_filter(const Subject& subject, long number, const Arguments& arguments) {
+// Compiled once and installed by many, as by the children of nursery, inspector, guard and files hand.
+sandbox::Filter compiled(const Subject& subject) {
+    auto filter = sandbox::Filter::compile(subject.process, subject.needs);
+    EXPECT_TRUE(filter);
+    return filter.value_or(sandbox::Filter());
+}
+
+Ended call_under_filter(const sandbox::Filter& filter, long number, const Arguments& arguments) {
     return in_child([&] {
         if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return kNoNewPrivsFailed;
-        if (report(install_filter(subject.process, subject.needs)) != 0) return kFilterFailed;
+        if (report(filter.install()) != 0) return kFilterFailed;
         ::syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
         return 0;
     });
@@ -145,8 +152,9 @@ INSTANTIATE_TEST_SUITE_P(, Filter, ::testing::ValuesIn(subjects()),
                          [](const auto& subject) { return std::string(subject.param.name); });
 
 TEST_P(Filter, EachRowLetsItsCallThrough) {
+    const auto filter = compiled(GetParam());
     for (const SyscallRule& row : installed(GetParam())) {
-        const Ended ended = call_under_filter(GetParam(), row.call, arguments_for(row));
+        const Ended ended = call_under_filter(filter, row.call, arguments_for(row));
         // rt_sigreturn without a signal ends otherwise, and may.
         EXPECT_FALSE(ended.killed_by_filter()) << row.call << " " << row.reason;
         EXPECT_TRUE(installed_at_all(ended)) << ended.status;
@@ -154,22 +162,24 @@ TEST_P(Filter, EachRowLetsItsCallThrough) {
 }
 
 TEST_P(Filter, AnArgumentThatNoRowNamesKills) {
+    const auto filter = compiled(GetParam());
     const auto rows = installed(GetParam());
     for (const SyscallRule& row : rows) {
         for (const Arguments& arguments : near_misses(row)) {
             if (is_let_through(rows, row.call, arguments)) continue;  // by another row of the same call
-            EXPECT_TRUE(call_under_filter(GetParam(), row.call, arguments).killed_by_filter())
+            EXPECT_TRUE(call_under_filter(filter, row.call, arguments).killed_by_filter())
                 << row.call << " " << row.reason;
         }
     }
 }
 
 TEST_P(Filter, ACallThatNoRowNamesKills) {
+    const auto filter = compiled(GetParam());
     const auto rows = installed(GetParam());
     for (int call = 0; call <= kLastCall; ++call) {
         if (is_past_every_filter(call)) continue;
         if (std::ranges::any_of(rows, [&](const SyscallRule& row) { return row.call == call; })) continue;
-        const Ended ended = call_under_filter(GetParam(), call, arguments_for({}));
+        const Ended ended = call_under_filter(filter, call, arguments_for({}));
         EXPECT_TRUE(ended.killed_by_filter()) << call << ": " << ended.code << " " << ended.status;
     }
 }
@@ -178,8 +188,9 @@ TEST_P(Filter, ACallThatNoRowNamesKills) {
 constexpr long kX32 = 0x4000'0000;
 
 TEST_P(Filter, ACallByX32NumberKills) {
+    const auto filter = compiled(GetParam());
     for (const SyscallRule& row : installed(GetParam()))
-        EXPECT_TRUE(call_under_filter(GetParam(), kX32 | row.call, arguments_for(row)).killed_by_filter())
+        EXPECT_TRUE(call_under_filter(filter, kX32 | row.call, arguments_for(row)).killed_by_filter())
             << row.call;
 }
 
@@ -199,6 +210,33 @@ TEST_P(Filter, ACallByTheOldInterruptKills) {
     }
 }
 #endif
+
+bool is_same(const sandbox::Filter& one, const sandbox::Filter& other) {
+    return std::ranges::equal(one.program(), other.program(), [](const sock_filter& a, const sock_filter& b) {
+        return a.code == b.code && a.jt == b.jt && a.jf == b.jf && a.k == b.k;
+    });
+}
+
+// By which the nursery hands it to its second run.
+TEST_P(Filter, GoesThroughAFileThatNobodyCanChange) {
+    const auto filter = compiled(GetParam());
+    const auto file = filter.to_file();
+    ASSERT_TRUE(file);
+    const auto again = sandbox::Filter::from_file(*file);
+    ASSERT_TRUE(again);
+    EXPECT_FALSE(again->program().empty());
+    EXPECT_TRUE(is_same(*again, filter));
+    EXPECT_EQ(::pwrite(file->get(), "x", 1, 0), -1);
+    EXPECT_EQ(::ftruncate(file->get(), 8), -1);
+}
+
+TEST(FilterFile, ThatIsNoneIsRefused) {
+    const UniqueFd file(::memfd_create("none", MFD_CLOEXEC));
+    EXPECT_FALSE(sandbox::Filter::from_file(file));
+    ASSERT_EQ(::write(file.get(), "1234567", 7), 7);
+    EXPECT_FALSE(sandbox::Filter::from_file(file));
+    EXPECT_FALSE(sandbox::Filter().install());
+}
 
 TEST(Tables, KeepTheirBounds) {
     EXPECT_LE(count_syscalls(Process::kWorker, {}), 16U);
