@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "inspector/filter.hpp"
 #include "inspector/queries.hpp"
@@ -41,9 +42,10 @@ bool send_reply(FdRef parent, const schema::Inspected& reply) {
     return say(parent, Word::kLast, rest);
 }
 
-bool answer_query(FdRef parent, const Facts& facts, const ipc::Query& query) {
+bool answer_query(FdRef parent, const Facts& facts, const ipc::Query& query, bool is_newborn) {
     const auto command = command_from_number(query.command());
     if (!command || !is_query(*command)) return false;
+    if (!is_newborn && !is_up_to_date(*command, facts.sources)) return say(parent, Word::kOutdated);
     schema::Inspected reply;
     if (const auto done = answer(facts.sources, *command, reply); !done)
         return say_failed(parent, done.error());
@@ -56,17 +58,16 @@ bool answer_query(FdRef parent, const Facts& facts, const ipc::Query& query) {
 int answer_queries(FdRef parent, const Facts& facts) {
     ipc::Frame frame;
     std::string scratch;
+    bool is_newborn = true;
     for (;;) {
+        pollfd wanted{.fd = parent.get(), .events = POLLIN, .revents = 0};
+        if (::ppoll(&wanted, 1, nullptr, nullptr) < 0 && errno != EINTR) return kFailed;
         const auto got = ipc::receive(parent, frame);
         if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
-        if (!*got) {
-            pollfd wanted{.fd = parent.get(), .events = POLLIN, .revents = 0};
-            if (::ppoll(&wanted, 1, nullptr, nullptr) < 0 && errno != EINTR) return kFailed;
-            continue;
-        }
+        if (!*got) continue;
         ipc::InspectorRequest request;
         if (!ipc::decode(frame.bytes, request, scratch)) return kFailed;
-        if (!answer_query(parent, facts, request.query())) return kFailed;
+        if (!answer_query(parent, facts, request.query(), std::exchange(is_newborn, false))) return kFailed;
     }
 }
 

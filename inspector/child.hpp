@@ -17,7 +17,9 @@ enum class Word : char {
     kLast = 'l',      // the query is answered
     kTooLarge = 't',  // nothing follows: the reply would be beyond its bound
     kNoBlocks = 'b',  // nothing follows: there is nothing to report on
-    kSystem = 's',    // the guest cannot say; an errno follows, in decimal digits
+    kOutdated =
+        'o',  // nothing follows: what the query is about has changed since the child was born; another is to answer
+    kSystem = 's',  // the guest cannot say; an errno follows, in decimal digits
 };
 
 /// What a child is to have.

@@ -50,6 +50,7 @@ struct Child {
     Clock::time_point born;
     State state = State::kFree;
     std::uint64_t query = 0;
+    std::size_t queries = 0;
     std::size_t said = 0;  // bytes of its reply
     Clock::time_point asked;
     Clock::time_point due;  // when it is killed
@@ -58,13 +59,6 @@ struct Child {
 timespec to_timespec(Clock::duration time) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
     return {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(time - seconds).count()};
-}
-
-// What is behind these names may have been put there since the last query; a child opens it when it is born.
-bool reads_replaced(const ipc::Query& query) {
-    constexpr std::array kReaders{CommandId::kGetTimezone, CommandId::kGetOsinfo, CommandId::kGetUsers};
-    return std::ranges::any_of(
-        kReaders, [&](CommandId one) { return query.command() == static_cast<std::uint32_t>(one); });
 }
 
 pollfd readable(FdRef fd) {
@@ -85,6 +79,8 @@ public:
             for (Child& child : children_)
                 if (!hear(child)) return kFailed;
             if (!bury_ended() || !end_late()) return kFailed;
+            if (is_asked_again_)
+                if (const auto end = ask_another()) return *end;
             if (const auto end = take_query()) return *end;
         }
     }
@@ -135,6 +131,7 @@ private:
         const bool is_whole = word == Word::kMore ? part.size() == kInspectedPart
                                                   : word == Word::kLast && part.size() <= kInspectedPart;
         if (word == Word::kTooLarge || child.said > kMaxInspected) return fail(child, ipc::TOO_LARGE);
+        if (word == Word::kOutdated && child.said == 0 && child.queries > 1) return pass_over(child);
         if (word == Word::kNoBlocks) return fail(child, ipc::NO_BLOCKS);
         if (word == Word::kSystem)
             if (const auto sys_errno = to_number<int>(part)) return fail(child, ipc::SYSTEM, *sys_errno);
@@ -150,6 +147,13 @@ private:
     bool fail(Child& child, ipc::Reason reason, int sys_errno = 0) {
         set_free(child);
         return send_failed(child.query, reason, sys_errno);
+    }
+
+    // What the query is about was replaced since it was born. One that was born for its query has no excuse.
+    bool pass_over(Child& child) {
+        is_asked_again_ = true;
+        end(child);
+        return true;
     }
 
     static void set_free(Child& child) {
@@ -204,11 +208,10 @@ private:
     }
 
     // The child that was born within its life and has nothing to do. The broker asks the next only when it does not want
-    // the last any more: who is still at work is killed. So is one that opened what was there before the query came.
-    Child* free_child(bool is_new) {
+    // the last any more: who is still at work is killed.
+    Child* free_child() {
         for (Child& child : children_) {
-            const bool is_free = child.state == State::kFree && Clock::now() < child.due;
-            if (is_free && !is_new) return &child;
+            if (child.state == State::kFree && Clock::now() < child.due) return &child;
             if (child.state != State::kKilled) kill(child);
         }
         return nullptr;
@@ -231,23 +234,36 @@ private:
         if (!*got) return std::nullopt;
         ipc::InspectorRequest request;
         if (!ipc::decode(frame_.bytes, request, bytes_) || !request.has_query()) return kFailed;
-        const ipc::Query& query = request.query();
-        Child* child = free_child(reads_replaced(query));
-        if (child == nullptr && !has_room()) return after(send_failed(query.number(), ipc::LATE));
-        if (child == nullptr) {
-            if (fork_child()) return become_child() ? answer_queries(parent_, facts_) : kFailed;
-            if (children_.empty() || children_.back().state != State::kFree)
-                return after(send_failed(query.number(), ipc::CRASHED));
-            child = &children_.back();
-        }
-        child->state = State::kBusy;
-        child->query = query.number();
-        child->said = 0;
-        child->asked = Clock::now();
-        child->due = child->asked + milliseconds(kInspectMs);
-        // A child that is gone is seen by bury_ended().
-        (void)ipc::send(child->socket, frame_.bytes, ipc::WhenFull::kFail);
+        query_ = frame_.bytes;
+        number_ = request.query().number();
+        asked_ = Clock::now();
+        is_asked_again_ = false;
+        Child* const child = free_child();
+        if (child == nullptr) return ask_another();
+        ask(*child);
         return std::nullopt;
+    }
+
+    // The same of a new child.
+    std::optional<int> ask_another() {
+        is_asked_again_ = false;
+        if (!has_room()) return after(send_failed(number_, ipc::LATE));
+        if (fork_child()) return become_child() ? answer_queries(parent_, facts_) : kFailed;
+        if (children_.empty() || children_.back().state != State::kFree)
+            return after(send_failed(number_, ipc::CRASHED));
+        ask(children_.back());
+        return std::nullopt;
+    }
+
+    void ask(Child& child) {
+        child.state = State::kBusy;
+        child.query = number_;
+        child.queries += 1;
+        child.said = 0;
+        child.asked = asked_;
+        child.due = asked_ + milliseconds(kInspectMs);
+        // A child that is gone is seen by bury_ended().
+        (void)ipc::send(child.socket, query_, ipc::WhenFull::kFail);
     }
 
     static std::optional<int> after(bool sent) { return sent ? std::nullopt : std::optional(kFailed); }
@@ -287,6 +303,10 @@ private:
     UniqueFd parent_;                // in a child
     std::vector<Child> children_;
     ipc::Frame frame_;
+    std::string query_;  // the last, as it came
+    std::uint64_t number_ = 0;
+    Clock::time_point asked_;
+    bool is_asked_again_ = false;  // a child that lives longer than what it has read has passed it over
     ipc::Frame heard_;
     ipc::InspectorReply reply_;  // used again
     std::string bytes_;

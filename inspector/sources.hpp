@@ -1,8 +1,12 @@
 // What the queries read: files of the kernel, opened once; files that others put in place of older ones, opened by each new
-// child; and the directories in which a child can open files later. All follow from the commands that the policy allows.
+// child, which answers for them as long as they are the same; and the directories in which a child can open files later. All follow from the commands that the policy allows.
 // Runs in:  inspector
 #pragma once
 
+#include <sys/stat.h>
+
+#include <array>
+#include <ctime>
 #include <string>
 
 #include "base/result.hpp"
@@ -13,10 +17,18 @@
 
 namespace sallyport::inspector {
 
+/// What a name led to.
+struct Seen {
+    struct stat info{};
+    int sys_errno = 0;  // why nothing is known of it
+};
+
 /// A file that an upgrade, an admin or a login replaces while we run.
 struct Replaced {
-    UniqueFd file;      // not open: it is not there
-    int sys_errno = 0;  // why it could not be opened, if it is there
+    UniqueFd file;              // not open: it is not there
+    int sys_errno = 0;          // why it could not be opened, if it is there
+    std::array<Seen, 2> seen;   // what its names led to, just before
+    std::timespec opened_at{};  // CLOCK_REALTIME
 };
 
 /// Not open: no allowed command needs it, or the guest has no such file.
@@ -38,6 +50,9 @@ Sources open_sources(CommandSet commands);
 
 /// In a child, before its lockdown: the others as they are now, wherever links lead, and the local time with them.
 void open_replaced(CommandSet commands, Sources& sources);
+
+/// Whether what a query for `command` reads of these is what a child that was born now would read.
+bool is_up_to_date(CommandId command, const Sources& sources);
 
 /// All of it, as it is now. Errors: as read_whole(), and why it could not be opened.
 Result<std::string> read_replaced(const Replaced& source);

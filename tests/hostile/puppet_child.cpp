@@ -86,7 +86,7 @@ void answer(FdRef parent, const ipc::Query& query) {
     switch (CommandId{static_cast<std::uint8_t>(query.command())}) {
         case CommandId::kGetHostName:
             return say(parent, Word::kLast, host_name("well"));
-        case CommandId::kGetOsinfo:  // the same, of a child that was born for it
+        case CommandId::kGetOsinfo:  // the same
             reply.mutable_get_osinfo()->set_id("well");
             return say(parent, Word::kLast, encoded(reply));
         case CommandId::kGetTime:  // somebody who outlives it
@@ -115,6 +115,8 @@ void answer(FdRef parent, const ipc::Query& query) {
             if (!is_refused("/etc/passwd") || !is_refused("/etc/os-release")) return say(parent, "?");
             reply.mutable_get_memory_blocks();
             return say(parent, Word::kLast, encoded(reply));
+        case CommandId::kNetworkGetInterfaces:  // that another should answer, again and again
+            return say(parent, Word::kOutdated, "");
         case CommandId::kGetMemoryBlockInfo:  // an errno that is no number
             return say(parent, Word::kSystem, "1O");
         default:
