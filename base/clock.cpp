@@ -1,5 +1,5 @@
 // The time since the boot, and the time by which rules expire.
-// Runs in:  broker, files
+// Runs in:  broker, files, launcher, setter
 #include "base/clock.hpp"
 
 #include <algorithm>
@@ -19,10 +19,14 @@ std::int64_t boottime_ns() {
     return std::int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
 }
 
-ClockReading read_clocks() {
+std::int64_t wall_ns() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    return {.wall = now.tv_sec, .boottime_ns = boottime_ns()};
+    return std::int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
+}
+
+ClockReading read_clocks() {
+    return {.wall = wall_ns() / kNsPerSecond, .boottime_ns = boottime_ns()};
 }
 
 ExpiryClock::ExpiryClock(std::int64_t floor, ClockReading start)

@@ -1,6 +1,6 @@
 // The time since the boot, and the time by which rules expire. A host sets the guest's clock: at boot, and where the guest asks it
 // for the time.
-// Runs in:  broker, files
+// Runs in:  broker, files, launcher, setter
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,9 @@ namespace sallyport {
 
 /// CLOCK_BOOTTIME in nanoseconds.
 std::int64_t boottime_ns();
+
+/// CLOCK_REALTIME in nanoseconds since 1970.
+std::int64_t wall_ns();
 
 /// Both clocks at one moment.
 struct ClockReading {

@@ -132,6 +132,7 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
     service.session.freezing = std::move(freezing);
     service.session.programs.templates = policy::exec_templates(policy);
     service.session.accounts.templates = policy::account_templates(policy);
+    service.session.settings.rules = policy::set_rules(policy);
     return service;
 }
 

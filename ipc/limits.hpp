@@ -73,6 +73,14 @@ inline constexpr int kPasswordMs = 20'000;  // chpasswd waits 15 s for whoever e
 inline constexpr std::int64_t kAccountLateNs = 25'000'000'000;  // so long the broker waits for the launcher
 inline constexpr std::int64_t kAccountTellNs = 5'000'000'000;   // and for its turn
 
+// What a host sets: the clock, processors, memory blocks.
+inline constexpr std::int64_t kSettableEndNs = 3'155'760'000'000'000'000;  // the year 2070, as with qemu-ga
+inline constexpr std::size_t kMaxSetItems = 1024;  // processors or blocks of one request
+inline constexpr std::size_t kMaxSpans = 256;      // of numbers in one rule
+inline constexpr unsigned kSetMs = 30'000;  // so long one request may take; then its setter is told to end
+inline constexpr std::int64_t kSetLateMs = kSetMs + 5'000;  // so long the broker waits for it
+inline constexpr std::size_t kMaxSetters = 4;               // at work, or told to end and still in the kernel
+
 // Inspector.
 inline constexpr std::size_t kMaxInspected = std::size_t{4} << 20U;  // of an encoded reply
 inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // of it in one frame

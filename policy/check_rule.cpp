@@ -73,6 +73,20 @@ Status check_constraints(const Rule& rule) {
     return {};
 }
 
+// Exactly what its commands set, and each once.
+Status check_sets(const Rule& rule) {
+    const bool is_allow = rule.effect == Effect::kAllow;
+    const auto has = [&](ipc::SetRule::WhatCase what) {
+        return std::ranges::count(rule.sets, what, &ipc::SetRule::what_case);
+    };
+    const bool is_whole =
+        has(ipc::SetRule::kTime) == (is_allow && takes(rule, Constraint::kTime) ? 1 : 0) &&
+        has(ipc::SetRule::kVcpus) == (is_allow && takes(rule, Constraint::kVcpus) ? 1 : 0) &&
+        has(ipc::SetRule::kBlocks) == (is_allow && takes(rule, Constraint::kMemory) ? 1 : 0);
+    return is_whole ? Status()
+                    : failure(Errc::kInvalid, "policy: bounds without their command, or it without");
+}
+
 }  // namespace
 
 bool is_directory_name(std::string_view text) {
@@ -81,8 +95,9 @@ bool is_directory_name(std::string_view text) {
 }
 
 Status check_rule(const Rule& rule) {
-    const auto power = check_power(rule);
-    return power ? check_constraints(rule) : power;
+    TRY(check_power(rule));
+    TRY(check_sets(rule));
+    return check_constraints(rule);
 }
 
 }  // namespace sallyport::policy

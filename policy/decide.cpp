@@ -81,6 +81,17 @@ std::vector<std::size_t> freeze_rules(const Policy& policy) {
     return rules;
 }
 
+std::optional<WallTime> allowed_from(const Policy& policy, CommandId command) {
+    WallTime from = 0;
+    if (!policy.narrowed_to.has(command)) return std::nullopt;
+    for (const Rule& rule : policy.rules) {
+        if (!rule.commands.has(command) || !denies_whole_command(rule)) continue;
+        if (!rule.expires) return std::nullopt;
+        from = std::max(from, *rule.expires);
+    }
+    return from;
+}
+
 Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
     if (!policy.narrowed_to.has(command)) return {.why = Why::kNarrowed};
     if (command == CommandId::kShutdown) return decide_any_mode(policy, now);

@@ -81,6 +81,7 @@ struct Rule {
     std::optional<ipc::ReplyFilter> reply;         // for the inspector, which carries it out
     std::vector<ipc::ExecTemplate> exec;           // for guest-exec
     std::optional<ipc::AccountTemplate> accounts;  // for @accounts
+    std::vector<ipc::SetRule> sets;  // for guest-set-time, -vcpus, -memory-blocks: one of each at most
 };
 
 /// What of the audit log is up to the admin.
@@ -165,6 +166,9 @@ struct Reach {
 /// What may be allowed at some time: what each process holds, and is told of the policy, follows from it. A deny rule that
 /// expires takes nothing away.
 Reach reach_of(const Policy& policy);
+
+/// From when on no deny rule takes the whole command away; nothing if an option does, or a deny rule for ever.
+std::optional<WallTime> allowed_from(const Policy& policy, CommandId command);
 
 /// The rules, by number, by which file systems may be frozen or trimmed at some time: the guard's rows, in their order. Without
 /// any the agent needs no guard.

@@ -114,25 +114,11 @@ bool is_env_name(std::string_view name) {
     return !name.empty() && name.find('=') == name.npos && !has_nul(name);
 }
 
-// Until the deny rules in the way have expired; nothing if one never does.
-std::optional<std::int64_t> allowed_from(const Policy& policy) {
-    std::int64_t from = 0;
-    if (!policy.narrowed_to.has(CommandId::kExec)) return std::nullopt;
-    for (const Rule& rule : policy.rules) {
-        if (rule.effect != Effect::kDeny || !rule.commands.has(CommandId::kExec) || !rule.files.empty() ||
-            rule.modes.any())
-            continue;
-        if (!rule.expires) return std::nullopt;
-        from = std::max(from, *rule.expires);
-    }
-    return from;
-}
-
 }  // namespace
 
 ExecTemplates exec_templates(const Policy& policy) {
     ExecTemplates all;
-    const auto from = allowed_from(policy);
+    const auto from = allowed_from(policy, CommandId::kExec);
     if (!from) return all;
     for (const Rule& rule : policy.rules)
         for (const ipc::ExecTemplate& one : rule.exec) {

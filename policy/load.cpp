@@ -16,6 +16,7 @@
 #include "policy/decide.hpp"
 #include "policy/exec.hpp"
 #include "policy/policy.pb.h"
+#include "policy/set.hpp"
 
 namespace sallyport::policy {
 
@@ -24,6 +25,7 @@ namespace {
 constexpr std::string_view kIdLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 constexpr std::size_t kMaxIdSize = 64;
 constexpr std::size_t kDigestSize = 32;
+constexpr std::size_t kMaxSetTable = kMaxFrame / 8;
 constexpr std::size_t kMaxWhereSize = kMaxPath + 16;  // FILE:LINE
 constexpr std::uint32_t kModeBits = 0777;
 constexpr std::uint32_t kNobody = 0xFFFFFFFF;  // (uid_t)-1, VMADDR_CID_ANY
@@ -167,6 +169,10 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         TRY(check_account_template(from.accounts()));
         rule.accounts = from.accounts();
     }
+    for (const ipc::SetRule& each : from.sets()) {
+        TRY(check_set_rule(each));
+        rule.sets.push_back(each);
+    }
     if (const auto status = check_rule(rule); !status) return std::unexpected(status.error());
     return rule;
 }
@@ -193,14 +199,19 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
 }
 
 // The launcher is told of them in one frame.
-Status check_size_of_table(const Policy& policy) {
-    std::size_t size = 0;
-    for (const ipc::AccountTemplate& one : account_templates(policy)) size += one.ByteSizeLong() + 32;
-    for (const Rule& rule : policy.rules)
-        for (const ipc::ExecTemplate& one : rule.exec) size += one.ByteSizeLong() + kMaxIdSize + 32;
-    return size > kMaxExecTable
-               ? failure(Errc::kLimit, "policy: 'exec' tables and 'users' are too long in all")
-               : Status();
+Status check_sizes(const Policy& policy) {
+    std::size_t started = 0;
+    for (const ipc::AccountTemplate& one : account_templates(policy)) started += one.ByteSizeLong() + 32;
+    std::size_t sets = 0;
+    for (const Rule& rule : policy.rules) {
+        for (const ipc::ExecTemplate& one : rule.exec) started += one.ByteSizeLong() + kMaxIdSize + 32;
+        for (const ipc::SetRule& one : rule.sets) sets += one.ByteSizeLong() + kMaxIdSize + 32;
+    }
+    if (started > kMaxExecTable)
+        return failure(Errc::kLimit, "policy: 'exec' tables and 'users' are too long in all");
+    if (sets > kMaxSetTable)
+        return failure(Errc::kLimit, "policy: 'time', 'vcpus' and 'memory' are too long in all");
+    return {};
 }
 
 Result<AuditTerms> load_audit(const compiled::Audit& from) {
@@ -236,7 +247,7 @@ Result<Policy> load(std::string_view compiled) {
     policy.peer_uids = *std::move(uids);
     policy.peer_cids = *std::move(cids);
     for (const Command& row : kCommands) policy.narrowed_to.add(row.id);
-    TRY(check_size_of_table(policy));
+    TRY(check_sizes(policy));
     return policy;
 }
 

@@ -28,6 +28,12 @@ std::span<const KeptCapability> guard_capabilities() {
     return kKept;
 }
 
+std::span<const KeptCapability> setter_capabilities() {
+    static constexpr std::array kKept{
+        KeptCapability{CAP_SYS_TIME, "set the system's clock and the hardware clock"}};
+    return kKept;
+}
+
 std::vector<KeptCapability> launcher_capabilities(const LauncherNeeds& needs) {
     std::vector<KeptCapability> kept{{CAP_KILL, "end a program that became another user's, at its deadline"}};
     if (needs.asks_kernel) kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});

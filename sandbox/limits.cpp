@@ -19,19 +19,19 @@ constexpr rlim_t kMiB = rlim_t{1} << 20U;
 
 struct Limit {
     __rlimit_resource resource;
-    std::array<rlim_t, 8> values;  // in the order of Process
+    std::array<rlim_t, 9> values;  // in the order of Process
 };
 
 // clang-format off
 constexpr std::array kLimits{
-    //    resource             broker   nursery     worker      compiler    guard       inspector   recorder    files
-    Limit{RLIMIT_CORE,       { 0,       0,          0,          0,          0,          0,          0,          0 }},  // no memory of ours on a disk
-    Limit{RLIMIT_NPROC,      { 0,       16,         0,          0,          kLeave,     16,         kLeave,     kLeave }},  // who forks: nursery, guard, inspector, recorder, files
-    Limit{RLIMIT_NOFILE,     { kLeave,  64,         16,         16,         kLeave,     64,         16,         256 }},
-    Limit{RLIMIT_AS,         { kLeave,  512 * kMiB, 512 * kMiB, 512 * kMiB, 512 * kMiB, 512 * kMiB, 64 * kMiB,  512 * kMiB }},
-    Limit{RLIMIT_FSIZE,      { kLeave,  0,          0,          64 * kMiB,  0,          0,          kLeave,     kLeave }},  // the compiled policy may go into a file
-    Limit{RLIMIT_MEMLOCK,    { kLeave,  0,          0,          0,          512 * kMiB, 0,          0,          0 }},  // nothing of the guard may wait for a disk
-    Limit{RLIMIT_MSGQUEUE,   { 0,       0,          0,          0,          0,          0,          0,          0 }},
+    //    resource             broker   nursery     worker      compiler    guard       inspector   recorder    files       setter
+    Limit{RLIMIT_CORE,       { 0,       0,          0,          0,          0,          0,          0,          0,          0 }},  // no memory of ours on a disk
+    Limit{RLIMIT_NPROC,      { 0,       16,         0,          0,          kLeave,     16,         kLeave,     kLeave,     0 }},  // who forks: nursery, guard, inspector, recorder, files
+    Limit{RLIMIT_NOFILE,     { kLeave,  64,         16,         16,         kLeave,     64,         16,         256,        32 }},
+    Limit{RLIMIT_AS,         { kLeave,  512 * kMiB, 512 * kMiB, 512 * kMiB, 512 * kMiB, 512 * kMiB, 64 * kMiB,  512 * kMiB, 512 * kMiB }},
+    Limit{RLIMIT_FSIZE,      { kLeave,  0,          0,          64 * kMiB,  0,          0,          kLeave,     kLeave,     kLeave }},  // the compiled policy may go into a file
+    Limit{RLIMIT_MEMLOCK,    { kLeave,  0,          0,          0,          512 * kMiB, 0,          0,          0,          0 }},  // nothing of the guard may wait for a disk
+    Limit{RLIMIT_MSGQUEUE,   { 0,       0,          0,          0,          0,          0,          0,          0,          0 }},
 };
 // clang-format on
 

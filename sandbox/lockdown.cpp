@@ -4,6 +4,7 @@
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -174,6 +175,32 @@ Status lockdown_launcher(const LauncherNeeds& needs) {
     if (const auto dropped = keep_capabilities(kept, Bounding::kLeave); !dropped) return dropped;
     // No other process of the same user may read its memory; no core files.
     return set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
+}
+
+Status lockdown_setter(const SetterNeeds& needs) {
+    // Limits.
+    if (const auto limits = set_limits(Process::kSetter); !limits) return limits;
+    // Capabilities: one, for the clock, if root started it and the service manager left it. Files of root's are written by their owner.
+    const bool keeps_it =
+        needs.sets_clock && ::geteuid() == 0 && ::prctl(PR_CAPBSET_READ, CAP_SYS_TIME, 0, 0, 0) == 1;
+    const auto kept = keeps_it ? setter_capabilities() : std::span<const KeptCapability>();
+    if (const auto dropped = keep_capabilities(kept); !dropped) return dropped;
+    // No program that is ever executed gains anything.
+    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
+    // No other process of the same user may read its memory; no core files.
+    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
+    // Files: those of the devices, where there are any; none is made.
+    std::vector<landlock::Grant> grants;
+    const UniqueFd devices(needs.devices != nullptr ? ::open(needs.devices, O_PATH | O_CLOEXEC) : -1);
+    if (devices.is_open())
+        grants.push_back({.fd = devices.get(),
+                          .rights = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_READ_FILE |
+                                    LANDLOCK_ACCESS_FS_WRITE_FILE});
+    if (const auto restricted = landlock::restrict_to(grants); !restricted) return restricted;
+    if (const auto proved = prove_root_refused(); !proved) return proved;
+    // System calls.
+    return install_filter(Process::kSetter,
+                          {.sets_clock = needs.sets_clock, .sets_devices = needs.devices != nullptr});
 }
 
 Status lockdown_supervisor() {

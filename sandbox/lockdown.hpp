@@ -30,6 +30,8 @@ struct Needs {
     bool creates_files = false;  // files
     bool asks_netlink = false;   // inspector: interfaces and addresses of the network
     bool forks = false;          // files, inspector, guard: the parent itself, not its children
+    bool sets_clock = false;     // setter
+    bool sets_devices = false;   // setter: processors or memory
 };
 
 /// What of the powers of the files hand a policy makes necessary.
@@ -116,6 +118,9 @@ std::span<const KeptCapability> guard_capabilities();
 /// Its memory is locked: what it touches stays. Errors: as above.
 Status lockdown_guard(FdRef root, FdRef sys);
 
+/// The capability of a setter that sets the clock, if it is started by root.
+std::span<const KeptCapability> setter_capabilities();
+
 /// What the launcher's table makes necessary.
 struct LauncherNeeds {
     bool asks_kernel = false;   // the kernel itself may be asked to end
@@ -129,6 +134,15 @@ std::vector<KeptCapability> launcher_capabilities(const LauncherNeeds& needs);
 /// Takes from the launcher what its programs get back when they are executed by root: capabilities but the above;
 /// not dumpable. What they would inherit is left alone: bounding set, no-new-privileges, Landlock, seccomp, limits.
 Status lockdown_launcher(const LauncherNeeds& needs);
+
+/// What one order makes necessary.
+struct SetterNeeds {
+    bool sets_clock = false;
+    const char* devices = nullptr;  // directory beneath which files are read and written
+};
+
+/// Locks a setter down: CAP_SYS_TIME if it sets the clock, else no capability; no new privileges; Landlock; seccomp.
+Status lockdown_setter(const SetterNeeds& needs);
 
 /// Locks down who waits for a program that a host has started, once that is on its way: CAP_KILL, no new privileges, no file that
 /// could be written but those it has open.

@@ -73,7 +73,7 @@ Result<std::vector<sock_filter>> export_program(const Builder& builder) {
 std::span<const SyscallRule> syscall_table(Process process) {
     const std::array in_order{broker_syscalls(),   nursery_syscalls(), worker_syscalls(),
                               compiler_syscalls(), guard_syscalls(),   inspector_syscalls(),
-                              recorder_syscalls(), files_syscalls()};
+                              recorder_syscalls(), files_syscalls(),   setter_syscalls()};
     return in_order[static_cast<std::size_t>(process)];
 }
 
@@ -95,6 +95,10 @@ bool is_needed(When when, const Needs& needs) {
             return needs.asks_netlink;
         case When::kForks:
             return needs.forks;
+        case When::kSetsClock:
+            return needs.sets_clock;
+        case When::kSetsDevices:
+            return needs.sets_devices;
     }
     return false;
 }

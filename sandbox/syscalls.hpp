@@ -33,7 +33,9 @@ enum class When : std::uint8_t {
     kWritesFiles,
     kCreatesFiles,
     kNetlink,
-    kForks
+    kForks,
+    kSetsClock,
+    kSetsDevices
 };
 
 struct SyscallRule {
@@ -52,7 +54,8 @@ enum class Process : std::uint8_t {
     kGuard,
     kInspector,
     kRecorder,
-    kFiles
+    kFiles,
+    kSetter
 };
 
 /// The table of a kind of process.

@@ -22,6 +22,7 @@ std::span<const SyscallRule> guard_syscalls();
 std::span<const SyscallRule> inspector_syscalls();
 std::span<const SyscallRule> recorder_syscalls();
 std::span<const SyscallRule> files_syscalls();
+std::span<const SyscallRule> setter_syscalls();
 
 // Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;

@@ -15,7 +15,7 @@
 namespace sallyport {
 
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
-enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec, kAccounts };
+enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec, kAccounts, kHardware };
 
 /// Which process makes the answer.
 enum class AnsweredBy : std::uint8_t { kWorker, kBroker, kInspector };
@@ -27,7 +27,7 @@ enum class WhileFrozen : std::uint8_t { kNo, kYes };
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
 /// What an allow rule for the command must say besides its name.
-enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec, kUsers };
+enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec, kUsers, kTime, kVcpus, kMemory };
 
 /// Whether a policy can take the command away. The floor keeps a host able to find out that the agent lives.
 enum class Floor : std::uint8_t { kNo, kYes };
@@ -37,6 +37,7 @@ enum class CommandId : std::uint8_t {
     kSync,
     kPing,
     kGetTime,
+    kSetTime,
     kInfo,
     kShutdown,
     kFileOpen,
@@ -55,10 +56,12 @@ enum class CommandId : std::uint8_t {
     kSuspendHybrid,
     kNetworkGetInterfaces,
     kGetVcpus,
+    kSetVcpus,
     kGetDisks,
     kGetFsinfo,
     kSetUserPassword,
     kGetMemoryBlocks,
+    kSetMemoryBlocks,
     kGetMemoryBlockInfo,
     kExecStatus,
     kExec,
@@ -93,6 +96,7 @@ inline constexpr std::array kCommands{
     Command{CommandId::kSync,                   "guest-sync",                  Group::kSync,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
     Command{CommandId::kPing,                   "guest-ping",                  Group::kInfo,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
     Command{CommandId::kGetTime,                "guest-get-time",              Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSetTime,                "guest-set-time",              Group::kHardware,AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kTime},
     Command{CommandId::kInfo,                   "guest-info",                  Group::kInfo,    AnsweredBy::kWorker,    WhileFrozen::kYes,SuccessReply::kSent, Floor::kYes, Constraint::kNone},
     Command{CommandId::kShutdown,               "guest-shutdown",              Group::kPower,   AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kNone, Floor::kNo,  Constraint::kModes},
     Command{CommandId::kFileOpen,               "guest-file-open",             Group::kFile,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kFiles},
@@ -111,10 +115,12 @@ inline constexpr std::array kCommands{
     Command{CommandId::kSuspendHybrid,          "guest-suspend-hybrid",        Group::kPower,   AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kNone, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kNetworkGetInterfaces,   "guest-network-get-interfaces",Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetVcpus,               "guest-get-vcpus",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSetVcpus,               "guest-set-vcpus",             Group::kHardware,AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kVcpus},
     Command{CommandId::kGetDisks,               "guest-get-disks",             Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kGetFsinfo,              "guest-get-fsinfo",            Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kSetUserPassword,           "guest-set-user-password",     Group::kAccounts, AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kUsers},
     Command{CommandId::kGetMemoryBlocks,        "guest-get-memory-blocks",     Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
+    Command{CommandId::kSetMemoryBlocks,        "guest-set-memory-blocks",     Group::kHardware,AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kMemory},
     Command{CommandId::kGetMemoryBlockInfo,     "guest-get-memory-block-info", Group::kInspect, AnsweredBy::kInspector, WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kExecStatus,             "guest-exec-status",           Group::kExec,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kNone},
     Command{CommandId::kExec,                   "guest-exec",                  Group::kExec,    AnsweredBy::kBroker,    WhileFrozen::kNo, SuccessReply::kSent, Floor::kNo,  Constraint::kExec},
@@ -142,6 +148,7 @@ inline constexpr std::array kGroups{
     GroupName{Group::kFile, "@file"},   GroupName{Group::kFreeze, "@freeze"},
     GroupName{Group::kPower, "@power"}, GroupName{Group::kInspect, "@inspect"},
     GroupName{Group::kExec, "@exec"},   GroupName{Group::kAccounts, "@accounts"},
+    GroupName{Group::kHardware, "@hardware"},
 };
 
 constexpr bool one_row_per_command_in_order() {

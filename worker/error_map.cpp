@@ -69,6 +69,12 @@ std::string action(const ipc::Request& request) {
         case ipc::Request::kSshAddAuthorizedKeys:
         case ipc::Request::kSshRemoveAuthorizedKeys:
             return "failed to access the keys of user " + quoted(user_of(request));
+        case ipc::Request::kSetTime:
+            return "Failed to set time to guest";
+        case ipc::Request::kSetVcpus:
+            return "failed to set processors";
+        case ipc::Request::kSetMemoryBlocks:
+            return "failed to set memory blocks";
         case ipc::Request::kShutdown:
             return "child process has failed to shutdown";
         case ipc::Request::kSuspendDisk:
@@ -174,6 +180,31 @@ std::string keys_text(const ipc::Error& error, const ipc::Request& request) {
            "\u201D" + why;
 }
 
+// What failed in setting the first processor of a list, or the hardware clock; empty if it is something else. qemu-ga's path has two
+// slashes.
+std::string setting_text(const ipc::Error& error, const ipc::Request& request) {
+    const auto& vcpus = request.set_vcpus().vcpus();
+    const std::string id = number(vcpus.empty() ? 0 : vcpus[0].logical_id());
+    const std::string directory = "/sys/devices/system/cpu/cpu" + id + "/";
+    const std::string why = system_text(error.sys_errno());
+    switch (error.reason()) {
+        case ipc::CPU_DIRECTORY:
+            return "Could not open '" + directory + "'" + why;
+        case ipc::CPU_OPEN:
+            return "could not open " + directory + "/online" + why;
+        case ipc::CPU_READ:
+            return "pread(\"" + directory + "/online\")" + (why.empty() ? ": unexpected EOF" : why);
+        case ipc::CPU_FIXED:
+            return "logical processor #" + id + " can't be offlined";
+        case ipc::CPU_WRITE:
+            return "pwrite(\"" + directory + "/online\")" + why;
+        case ipc::HARDWARE_CLOCK:
+            return "child process has failed to set hardware clock to system time" + why;
+        default:
+            return {};
+    }
+}
+
 // The missing parenthesis is qemu-ga's.
 std::string bad_mode_text(const ipc::Request& request) {
     if (request.has_shutdown()) return "mode is invalid (valid values are: halt|powerdown|reboot";
@@ -185,6 +216,7 @@ std::string bad_mode_text(const ipc::Request& request) {
 HostError host_error(const ipc::Error& error, const ipc::Request& request, std::string_view command) {
     const bool is_start = request.has_exec() && (error.reason() == ipc::REFUSED || error.sys_errno() != 0);
     if (is_start) return generic_error(exec_text(error, request));
+    if (const std::string text = setting_text(error, request); !text.empty()) return generic_error(text);
     switch (error.reason()) {
         case ipc::DISABLED:
         case ipc::FROZEN:

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "ipc/limits.hpp"
 #include "schema/guest_agent.pb.h"
 #include "worker/base64.hpp"
 #include "worker/json_codec.hpp"
@@ -116,23 +117,28 @@ public:
     Taker(Dialect dialect, BulkText& bulk) : dialect_(dialect), bulk_(bulk) {}
 
     Refused take(std::optional<JsonValue> object, Message& message) {
-        const auto& type = *message.GetDescriptor();
-        for (int at = 0; at < type.field_count(); ++at) {
-            const FieldDescriptor& field = *type.field(at);
-            const auto value = object ? find(*object, field) : std::nullopt;
-            if (value) {
-                const Place place{.message = message, .field = field, .name = field.json_name()};
-                if (auto refused = take_field(*value, place)) return refused;
-            } else if (!field.has_optional_keyword()) {
-                return about_parameter(field.json_name(), "is missing");
-            }
-        }
-        if (object)
-            if (auto refused = unexpected(*object, type)) return refused;
+        if (auto refused = take_members(object, message, "")) return refused;
         return std::move(bad_data_);
     }
 
 private:
+    // `path`: what stands before the names of the members.
+    Refused take_members(std::optional<JsonValue> object, Message& message, const std::string& path) {
+        const auto& type = *message.GetDescriptor();
+        for (int at = 0; at < type.field_count(); ++at) {
+            const FieldDescriptor& field = *type.field(at);
+            const auto value = object ? find(*object, field) : std::nullopt;
+            const std::string name = path + field.json_name();
+            if (value) {
+                const Place place{.message = message, .field = field, .name = name};
+                if (auto refused = take_field(*value, place)) return refused;
+            } else if (!field.has_optional_keyword()) {
+                return about_parameter(name, "is missing");
+            }
+        }
+        return object ? unexpected(*object, type, path) : std::nullopt;
+    }
+
     [[nodiscard]] std::string_view preview_name(const FieldDescriptor& field) const {
         if (dialect_ != Dialect::kPreview) return {};
         const auto alias = std::ranges::find(kPreviewNames, field.json_name(), &Alias::current);
@@ -145,11 +151,12 @@ private:
         return alias.empty() ? std::nullopt : object.member(alias);
     }
 
-    [[nodiscard]] Refused unexpected(JsonValue object, const google::protobuf::Descriptor& type) const {
+    [[nodiscard]] Refused unexpected(JsonValue object, const google::protobuf::Descriptor& type,
+                                     const std::string& path) const {
         Refused refused;
         for_each_member(object, [&](std::string_view name, JsonValue) {
             if (!refused && !is_declared(object, type, name))
-                refused = about_parameter(name, "is unexpected");
+                refused = about_parameter(path + std::string(name), "is unexpected");
         });
         return refused;
     }
@@ -166,6 +173,7 @@ private:
     }
 
     Refused take_field(JsonValue value, Place place) {
+        if (place.field.is_repeated()) return take_objects(value, place);
         switch (place.field.cpp_type()) {
             case FieldDescriptor::CPPTYPE_INT64:
                 return take_int64(value, place);
@@ -218,6 +226,19 @@ private:
             if (element.kind() != JsonKind::kString)
                 return wrong_type(std::string(place.name) + "[" + std::to_string(at) + "]", "string");
             list.GetReflection()->AddString(&list, &item, std::string(element.text()));
+        }
+        return {};
+    }
+
+    Refused take_objects(JsonValue value, Place place) {
+        if (value.kind() != JsonKind::kArray) return wrong_type(place.name, "array");
+        if (value.size() > kMaxSetItems) return about_parameter(place.name, "is too long");
+        JsonValue element = value.child();
+        for (std::size_t at = 0; at < value.size(); ++at, element = element.next()) {
+            const std::string name = std::string(place.name) + "[" + std::to_string(at) + "]";
+            if (element.kind() != JsonKind::kObject) return wrong_type(name, "object");
+            Message& item = *place.reflection().AddMessage(&place.message, &place.field);
+            if (auto refused = take_members(element, item, name + ".")) return refused;
         }
         return {};
     }

@@ -82,6 +82,24 @@ std::optional<HostError> check_account(const ipc::Request& request) {
     return refused;
 }
 
+// As qemu-ga divides it, towards zero; the year by UTC.
+std::optional<HostError> check_time(schema::SetTime& want) {
+    constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+    if (!want.has_time()) return {};
+    if (want.time() <= -kNsPerSecond || want.time() >= kSettableEndNs) return generic_error("Invalid time");
+    if (want.time() <= -1000) return generic_error("Failed to set time to guest: Invalid argument");
+    want.set_time(want.time() / 1000 * 1000);
+    return {};
+}
+
+// What means nothing does not go on.
+void forget_offline(ipc::Request& request) {
+    if (request.has_set_vcpus())
+        for (auto& one : *request.mutable_set_vcpus()->mutable_vcpus()) one.clear_can_offline();
+    if (request.has_set_memory_blocks())
+        for (auto& one : *request.mutable_set_memory_blocks()->mutable_mem_blks()) one.clear_can_offline();
+}
+
 std::optional<HostError> take_command(JsonDocument& document, const Members& members, Commands& commands,
                                       Pending& pending) {
     const std::string_view name = members.command->text();
@@ -108,6 +126,9 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
     if (auto refused = take_message(members.arguments, request, commands.dialect(), bulk)) return refused;
     if (pending.request.has_fsfreeze_freeze_list() && pending.request.ByteSizeLong() > kMaxMountList)
         return generic_error("Parameter 'mountpoints' is too long");
+    if (pending.request.has_set_time())
+        if (auto refused = check_time(*pending.request.mutable_set_time())) return refused;
+    forget_offline(pending.request);
     if (pending.request.has_exec()) {
         name_mode(*pending.request.mutable_exec());
         if (pending.request.exec().ByteSizeLong() > kMaxExec)

@@ -1,6 +1,6 @@
 // The launcher: the only process that starts programs, and only those of its table.
 // Runs in:  launcher
-// Input:    before the broker's lockdown the table, on descriptor 3; afterwards row numbers from there, and orders for programs
+// Input:    before the broker's lockdown the table, on descriptor 3; afterwards row numbers from there, and orders for programs and setters
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -12,6 +12,7 @@
 #include "base/secret.hpp"
 #include "broker/accounts/errands.hpp"
 #include "broker/launcher/launcher.hpp"
+#include "broker/setters/setters.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
@@ -114,7 +115,14 @@ struct Parts {
     HookPrograms& hooks;
     Programs& programs;
     accounts::Errands& errands;
+    setters::Setters& setters;
 };
+
+Status tell_set(const ipc::SetDone& done) {
+    ipc::LauncherReply reply;
+    *reply.mutable_set_done() = done;
+    return tell(reply);
+}
 
 // Before the child is forked, the frame that the secret came in is wiped, too.
 Status hear_account(Parts& parts, ipc::AccountOrder& order, ipc::Frame& frame) {
@@ -124,24 +132,34 @@ Status hear_account(Parts& parts, ipc::AccountOrder& order, ipc::Frame& frame) {
     return started;
 }
 
-// Only a table with programs or accounts of the host's makes a request longer than a number.
+Status hear_set(Parts& parts, const ipc::SetOrder& order) {
+    const auto done = TRY(parts.setters.hear(order));
+    return done ? tell_set(*done) : Status();
+}
+
+// Only a table with what a host starts, changes or sets makes a request longer than a number.
 Status hear_broker(Parts& parts, ipc::Frame& frame) {
     ipc::LauncherRequest request;
-    const bool is_short = parts.table.exec().empty() && parts.table.accounts().empty();
+    const ipc::LauncherTable& table = parts.table;
+    const bool is_short = table.exec().empty() && table.accounts().empty() && table.sets().empty();
     if (!TRY(receive(frame, request, is_short ? kMaxLauncherRequest : kMaxFrame))) return {};
     if (is_about_program(request)) return parts.programs.hear(request);
     if (request.has_account()) return hear_account(parts, *request.mutable_account(), frame);
+    if (request.has_set()) return hear_set(parts, request.set());
     ipc::LauncherReply reply;
     *reply.mutable_outcome() = TRY(answer(request, parts.table, parts.hooks));
     return tell(reply);
 }
 
-int patience_of(const Parts& parts) {
-    const int patience = parts.errands.patience();
-    if (!parts.programs.has_chores()) return patience;
-    return patience < 0 ? kQuietMs : std::min(kQuietMs, patience);
+// Milliseconds; -1: for ever.
+int patience_of(const Parts& parts, int setters_ms) {
+    int patience = parts.programs.has_chores() ? kQuietMs : -1;
+    for (const int each : {parts.errands.patience(), setters_ms})
+        if (each >= 0) patience = patience < 0 ? each : std::min(patience, each);
+    return patience;
 }
 
+// What is late is over before the broker is heard, who counts on that order.
 Status serve(Parts& parts) {
     std::vector<pollfd> wanted;
     ipc::Frame frame;
@@ -149,7 +167,8 @@ Status serve(Parts& parts) {
         wanted.assign(1, {.fd = kControl, .events = POLLIN, .revents = 0});
         parts.programs.add_to(wanted);
         parts.errands.add_to(wanted);
-        const int ready = ::poll(wanted.data(), wanted.size(), patience_of(parts));
+        const int setters_ms = parts.setters.add_to(wanted);
+        const int ready = ::poll(wanted.data(), wanted.size(), patience_of(parts, setters_ms));
         if (ready < 0) {
             if (errno == EINTR) continue;
             return system_error("poll");
@@ -157,6 +176,7 @@ Status serve(Parts& parts) {
         if (ready == 0 && parts.programs.has_chores()) parts.programs.prepare();
         TRY(parts.programs.hear_supervisors(wanted));
         TRY(parts.errands.hear(wanted));
+        for (const ipc::SetDone& done : parts.setters.look(wanted)) TRY(tell_set(done));
         if (wanted.front().revents != 0) TRY(hear_broker(parts, frame));
     }
 }
@@ -192,7 +212,8 @@ int run() {
     if (const auto sent = tell(ready); !sent) return 1;
     Programs programs(table);
     accounts::Errands errands(table, FdRef(kControl));
-    Parts parts{.table = table, .hooks = hooks, .programs = programs, .errands = errands};
+    setters::Setters setters(table);
+    Parts parts{.table = table, .hooks = hooks, .programs = programs, .errands = errands, .setters = setters};
     const auto ended = serve(parts);
     if (hooks.is_thaw_owed()) hooks.thaw();
     return ended.error().code == Errc::kClosed ? 0 : 1;
@@ -208,6 +229,7 @@ Status tell(const ipc::LauncherReply& reply) {
 
 }  // namespace sallyport::launcher
 
-int main() {
-    return sallyport::launcher::run();
+int main(int count, char** words) {
+    const bool is_setter = count == 2 && words[1] == sallyport::setters::kWord;
+    return is_setter ? sallyport::setters::run() : sallyport::launcher::run();
 }

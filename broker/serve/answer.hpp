@@ -53,6 +53,10 @@ Answer answer_ssh_get_authorized_keys(Exchange& exchange);
 Answer answer_ssh_add_authorized_keys(Exchange& exchange);
 Answer answer_ssh_remove_authorized_keys(Exchange& exchange);
 
+Answer answer_set_time(Exchange& exchange);
+Answer answer_set_vcpus(Exchange& exchange);
+Answer answer_set_memory_blocks(Exchange& exchange);
+
 /// Has the inspector look, for every command that it answers.
 Answer answer_inspect(Exchange& exchange);
 

@@ -110,13 +110,13 @@ Frequency frequency_of(const Record& record) {
     return is_poll ? Frequency::kConnection : Frequency::kAlways;
 }
 
-// Commands that freeze, thaw or end the guest or start a program, and whatever is no command.
+// Commands that freeze, thaw or end the guest, start a program or set something, and whatever is no command.
 bool is_privileged(std::string_view what) {
     const auto command = find_command(what);
     if (!command) return true;
     const Group group = command_row(*command).group;
-    return group == Group::kFreeze || group == Group::kPower || *command == CommandId::kExec ||
-           group == Group::kAccounts;
+    return group == Group::kFreeze || group == Group::kPower || group == Group::kHardware ||
+           group == Group::kAccounts || *command == CommandId::kExec;
 }
 
 // THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only

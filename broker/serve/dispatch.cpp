@@ -51,6 +51,9 @@ constexpr std::array kOperations{
     Operation{Op::kSshGetAuthorizedKeys, "guest-ssh-get-authorized-keys", kIdle, Numbered::kNext, CommandId::kSshGetAuthorizedKeys, answer_ssh_get_authorized_keys},
     Operation{Op::kSshAddAuthorizedKeys, "guest-ssh-add-authorized-keys", kIdle, Numbered::kNext, CommandId::kSshAddAuthorizedKeys, answer_ssh_add_authorized_keys},
     Operation{Op::kSshRemoveAuthorizedKeys, "guest-ssh-remove-authorized-keys", kIdle, Numbered::kNext, CommandId::kSshRemoveAuthorizedKeys, answer_ssh_remove_authorized_keys},
+    Operation{Op::kSetTime,         "guest-set-time",   kIdle,          Numbered::kNext, CommandId::kSetTime,    answer_set_time},
+    Operation{Op::kSetVcpus,        "guest-set-vcpus",  kIdle,          Numbered::kNext, CommandId::kSetVcpus,   answer_set_vcpus},
+    Operation{Op::kSetMemoryBlocks, "guest-set-memory-blocks", kIdle,   Numbered::kNext, CommandId::kSetMemoryBlocks, answer_set_memory_blocks},
     Operation{Op::kInspect,         "inspect",          kIdle,          Numbered::kNext, std::nullopt,           answer_inspect},
 };
 // clang-format on

@@ -101,6 +101,9 @@ void begin_launch(Loop& loop) {
         forget_order(*order);
         if (!told) return stop(loop, 1, "the launcher is lost", told.error().sys_errno);
     }
+    if (const auto order = next_set_order(session))
+        if (const auto told = tell_launcher(loop.service.launcher, *order); !told)
+            return stop(loop, 1, "the launcher is lost", told.error().sys_errno);
     if (const auto hooks = hooks_to_begin(session)) {
         request.set_hooks(*hooks);
     } else if (session.launch && !session.launch->is_told && has_line_on_disk(loop)) {
@@ -135,6 +138,11 @@ void hear_launcher_report(Loop& loop) {
     }
     if ((*report)->has_account_done()) {
         if (!hear_account(context_of(loop), (*report)->account_done()))
+            stop(loop, 1, "the launcher broke its contract");
+        return;
+    }
+    if ((*report)->has_set_done()) {
+        if (!hear_set(context_of(loop), (*report)->set_done()))
             stop(loop, 1, "the launcher broke its contract");
         return;
     }

@@ -44,7 +44,7 @@ void Request::refuse(const Context& context, const Refusal& refusal) {
     record.reason = refusal.why;
     record.sys_errno = refusal.sys_errno;
     if (!refusal.mount.empty()) record.arguments.add("mount", refusal.mount);
-    const std::string denial = write_line(context.audit);
+    const std::string denial = has_line_ ? refusal.denial : write_line(context.audit);
     Reply reply;
     ipc::Error& error = *reply.mutable_error();
     error.set_reason(refusal.reason);

@@ -43,6 +43,7 @@ struct Refusal {
     int exit_status = 0;     // of a program
     ipc::PowerMethod method = ipc::ANY_METHOD;
     std::string file = {};  // of a user, that it is about
+    std::string denial = {};  // identity of a line that is written already
 };
 /// The worker broke the contract; it is ended and nobody is told but the admin.
 struct Violation {

@@ -210,6 +210,8 @@ bool end_late_request(Loop& loop, std::int64_t now) {
         return end_status_wait(context_of(loop)), true;
     if (session.accounts.work && is_late(session.accounts.work->request, now))
         return give_up_account(context_of(loop)), true;
+    if (session.settings.under_way && is_late(session.settings.under_way->request, now))
+        return give_up_setting(context_of(loop)), true;
     if (session.files_hand.first_due().value_or(now + 1) <= now) return hear_clerks(context_of(loop)), true;
     if (end_late_work(context_of(loop), now)) return true;
     if (end_late_order(context_of(loop), now)) return true;

@@ -19,6 +19,7 @@
 #include "broker/serve/open_file.hpp"
 #include "broker/serve/programs.hpp"
 #include "broker/serve/request.hpp"
+#include "broker/serve/setting.hpp"
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
 #include "ipc/limits.hpp"
@@ -184,6 +185,7 @@ struct Session {
     std::optional<Launch> launch;
     Programs programs;
     Accounts accounts;
+    Settings settings;
 };
 
 /// The id of the rule that decided; empty if none did.

@@ -26,6 +26,7 @@ void each_under_way(AnySession& session, See see) {
     look(session.launch);
     look(session.programs.start);
     look(session.accounts.work);
+    look(session.settings.under_way);
     for (auto& work : session.file_work) look(work);
 }
 

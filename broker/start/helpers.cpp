@@ -87,7 +87,7 @@ Result<FilesHand> hand_of(std::string_view said, const policy::Policy& policy) {
     return hand;
 }
 
-// What a host may have started, or done to accounts. The launcher decides about that once more, by the latest time that is known.
+// What a host may have started, set, or done to accounts. The launcher decides about that once more, by the latest time that is known.
 void add_programs(const policy::Policy& policy, policy::WallTime floor, ipc::LauncherTable& table) {
     *table.mutable_exec() = policy::exec_templates(policy);
     table.set_floor(floor);
@@ -95,6 +95,8 @@ void add_programs(const policy::Policy& policy, policy::WallTime floor, ipc::Lau
     table.set_takes_users(!table.exec().empty() || !table.accounts().empty());
     for (const ipc::ExecTemplate& one : table.exec())
         if (one.confine().no_network()) table.set_cuts_network(true);
+    *table.mutable_sets() = policy::set_rules(policy);
+    table.set_set_deadline_ms(kSetMs);
 }
 
 }  // namespace
@@ -154,8 +156,9 @@ Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime 
             table.add_hooks(hooks);
     table.set_hook_deadline_ms(kHookDeadlineMs);
     add_programs(policy, floor, table);
-    if (table.rows().empty() && table.hooks().empty() && table.exec().empty() && table.accounts().empty())
-        return UniqueFd();
+    const bool is_empty = table.rows().empty() && table.hooks().empty() && table.exec().empty() &&
+                          table.accounts().empty() && table.sets().empty();
+    if (is_empty) return UniqueFd();
     table.set_has_groups(groups.directory.is_open());
     table.set_groups_bind(groups.has_bounds);
     Running launcher = TRY(start(kLauncher, {.groups = groups.directory}));

@@ -25,6 +25,7 @@ constexpr std::int64_t kStart = 1000 * kNsPerSecond;
 struct Time {
     std::int64_t now_ns = kStart;
     bool found_nothing = false;
+    std::int64_t wall_offset_s = 0;
 };
 
 Time& played() {
@@ -38,6 +39,10 @@ void pass_ns(std::int64_t ns) {
     played().now_ns += ns;
 }
 
+void set_wall_offset(std::int64_t seconds) {
+    played().wall_offset_s = seconds;
+}
+
 void reset_time() {
     played() = Time{};
 }
@@ -48,11 +53,14 @@ bool found_nothing() {
 
 }  // namespace sallyport::fuzz
 
-// These take the place of libc's in the whole program. The fuzzer itself goes by the wall clock, which is real.
+// These take the place of libc's in the whole program. The fuzzer itself goes by the wall clock, which is real but for an offset.
 extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
     using namespace sallyport::fuzz;
-    if (clock != CLOCK_BOOTTIME && clock != CLOCK_MONOTONIC)
-        return static_cast<int>(::syscall(SYS_clock_gettime, clock, now));
+    if (clock != CLOCK_BOOTTIME && clock != CLOCK_MONOTONIC) {
+        const auto result = static_cast<int>(::syscall(SYS_clock_gettime, clock, now));
+        now->tv_sec += played().wall_offset_s;
+        return result;
+    }
     *now = {.tv_sec = played().now_ns / kNsPerSecond, .tv_nsec = played().now_ns % kNsPerSecond};
     return 0;
 }

@@ -8,6 +8,9 @@ namespace sallyport::fuzz {
 /// CLOCK_BOOTTIME and CLOCK_MONOTONIC go on by so much. They stand still otherwise.
 void pass_ns(std::int64_t ns);
 
+/// The wall clock is so far from the real one.
+void set_wall_offset(std::int64_t seconds);
+
 /// Back to the start.
 void reset_time();
 

@@ -85,6 +85,27 @@ void add_programs(policy::Rule& rule) {
     narrow.add_host_env("LEVEL");
 }
 
+void add_settings(policy::Policy& policy) {
+    policy::Rule settings{.id = "settings", .effect = policy::Effect::kAllow};
+    for (const Command& row : kCommands)
+        if (row.group == Group::kHardware) settings.commands.add(row.id);
+    settings.sets.emplace_back().mutable_time()->set_any(true);
+    settings.sets.emplace_back().mutable_blocks()->set_any(true);
+    ipc::SetRule::Processors& some = *settings.sets.emplace_back().mutable_vcpus();
+    some.set_min_online(1);
+    some.mutable_cpus()->add_span()->set_least(1);
+    some.mutable_cpus()->mutable_span(0)->set_most(4);
+    policy::Rule for_an_hour{.id = "for-an-hour", .effect = policy::Effect::kAllow};
+    for_an_hour.commands.add(CommandId::kSetVcpus);
+    for_an_hour.expires = read_clocks().wall + 3600;
+    ipc::SetRule::Processors& fifth = *for_an_hour.sets.emplace_back().mutable_vcpus();
+    fifth.set_min_online(1);
+    fifth.mutable_cpus()->add_span()->set_least(5);
+    fifth.mutable_cpus()->mutable_span(0)->set_most(5);
+    policy.rules.push_back(settings);
+    policy.rules.push_back(for_an_hour);
+}
+
 policy::Policy make_policy(Stage::Terms terms) {
     policy::Policy policy;
     policy.audit.goes_on = terms.goes_on;
@@ -110,6 +131,7 @@ policy::Policy make_policy(Stage::Terms terms) {
     }
     if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
+    if (terms.has_settings) add_settings(policy);
     policy.digest = std::string(32, 'd');
     return policy;
 }
@@ -162,6 +184,7 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     service_->nursery = nursery_.connect();
     service_->session.programs.templates = policy::exec_templates(policy_);
     launcher.templates = service_->session.programs.templates;
+    service_->session.settings.rules = policy::set_rules(policy_);
     auto host = ipc::socket_pair();
     promise(host.has_value(), "a socket pair can be made");
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;

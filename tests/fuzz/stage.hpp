@@ -19,6 +19,8 @@ public:
         bool has_hooks = false;     // the freeze rule names programs
         bool goes_on = false;       // the policy has that carried out which cannot be recorded
         bool has_programs = false;  // a rule lets the host start some
+        bool has_settings =
+            false;  // a rule lets it set the clock, blocks, and processors 1 to 4; another, processor 5 for an hour
     };
     /// Starts the broker and its first worker.
     explicit Stage(Terms terms);

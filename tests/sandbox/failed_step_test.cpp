@@ -122,6 +122,7 @@ TEST_P(FailedStep, EndsTheLockdown) {
              const std::array<int, 1> trees{state.get()};
              return confine_program(trees);
          }},
+        {"setter", all, [] { return lockdown_setter({.sets_clock = true}); }},
         {"recorder", all, [&] { return lockdown_recorder(state); }},
         {"inspector", mortal, [] { return lockdown_inspector(::geteuid(), ::getegid(), {}); },
          begin_as_nursery},

@@ -1,7 +1,9 @@
-// The launcher, a program's supervisor and a program with `confine`, each after its lockdown.
+// The launcher, a program's supervisor, a program with `confine` and a setter, each after its lockdown.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +85,67 @@ TEST(SupervisorProcess, WritesNoFileAndKillsAProgramThatWasStartedBefore) {
                     const bool is_killed =
                         ::kill(program, SIGKILL) == 0 && ::waitpid(program, &status, 0) == program;
                     return is_killed && WIFSIGNALED(status) ? 0 : 22;
+                }).exited());
+}
+
+// What the kernel says of a setter that has locked itself down and now waits.
+Held held_by_setter(const SetterNeeds& needs) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+    const UniqueFd ours(ends[0]);
+    const UniqueFd theirs(ends[1]);
+    const pid_t setter = ::fork();
+    if (setter == 0) {
+        if (report(lockdown_setter(needs)) != 0) ::_exit(9);
+        ::send(theirs.get(), "1", 1, 0);
+        for (;;) ::ppoll(nullptr, 0, nullptr, nullptr);
+    }
+    char said = '0';
+    EXPECT_EQ(::recv(ours.get(), &said, 1, 0), 1);
+    const UniqueFd status(
+        ::open(("/proc/" + std::to_string(setter) + "/status").c_str(), O_RDONLY | O_CLOEXEC));
+    const auto held = read_held(status);
+    EXPECT_EQ(::kill(setter, SIGKILL), 0);
+    EXPECT_EQ(::waitpid(setter, nullptr, 0), setter);
+    EXPECT_TRUE(held);
+    return held ? *held : Held();
+}
+
+TEST(SetterProcess, OfTheClockHoldsTheRightToSetItAndNoOther) {
+    const Held held = held_by_setter({.sets_clock = true});
+    EXPECT_EQ(held.capabilities[0], 0U);
+    EXPECT_EQ(held.capabilities[1], bit(CAP_SYS_TIME));
+    EXPECT_EQ(held.capabilities[2], bit(CAP_SYS_TIME));
+    EXPECT_EQ(held.capabilities[3], 0U);
+    EXPECT_EQ(held.capabilities[4], 0U);
+    EXPECT_TRUE(held.no_new_privileges);
+}
+
+TEST(SetterProcess, OfDevicesHoldsNoCapability) {
+    const Scratch scratch;
+    const UniqueFd devices = scratch.directory("devices");
+    const std::string path = scratch.path("devices");
+    const Held held = held_by_setter({.devices = path.c_str()});
+    for (const std::uint64_t set : held.capabilities) EXPECT_EQ(set, 0U);
+    EXPECT_TRUE(held.no_new_privileges);
+}
+
+TEST(SetterProcess, OfDevicesWritesBeneathTheirDirectoryOnly) {
+    const Scratch scratch;
+    const UniqueFd devices = scratch.directory("devices");
+    scratch.file("devices/online", "1");
+    scratch.file("other", "x");
+    const std::string path = scratch.path("devices");
+    EXPECT_TRUE(in_child([&] {
+                    if (const int failed = report(lockdown_setter({.devices = path.c_str()})); failed != 0)
+                        return failed;
+                    const UniqueFd file(::open((path + "/online").c_str(), O_RDWR | O_CLOEXEC));
+                    if (!file.is_open() || ::pwrite(file.get(), "0", 1, 0) != 1) return 21;
+                    for (const int flags : {O_RDONLY, O_RDWR}) {
+                        const UniqueFd other(::open(scratch.path("other").c_str(), flags | O_CLOEXEC));
+                        if (other.is_open() || errno != EACCES) return 22;
+                    }
+                    return 0;
                 }).exited());
 }
 

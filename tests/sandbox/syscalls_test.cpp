@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <linux/netlink.h>
+#include <linux/rtc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
 #include <initializer_list>
 #include <iterator>
 #include <ostream>
@@ -62,6 +64,8 @@ std::vector<Subject> subjects() {
         {"GuardsPlanner", Process::kGuard, {}},
         {"Inspector", Process::kInspector, {.forks = true}},
         {"Recorder", Process::kRecorder, {}},
+        {"SetterOfTheClock", Process::kSetter, {.sets_clock = true}},
+        {"SetterOfDevices", Process::kSetter, {.sets_devices = true}},
         {"FilesParent", Process::kFiles, kAllFiles},
         {"FilesParentThatReads", Process::kFiles, {.forks = true}},
         {"Clerk", Process::kFiles, {.writes_files = true, .creates_files = true}},
@@ -297,14 +301,15 @@ using Names = std::set<std::string>;
 TEST(Tables, SubjectsAreAllProcessesThatHaveATable) {
     std::set<int> processes;
     for (const Subject& subject : subjects()) processes.insert(static_cast<int>(subject.process));
-    EXPECT_EQ(processes.size(), static_cast<std::size_t>(Process::kFiles) + 1);
+    EXPECT_EQ(processes.size(), static_cast<std::size_t>(Process::kSetter) + 1);
 }
 
 TEST(Tables, BrokerNurseryWorkerAndCompilerOpenNone) {
     EXPECT_EQ(
         those_with({SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at, SYS_open_tree}),
         (Names{"Guard", "GuardsPlanner", "FilesParent", "FilesParentThatReads", "Clerk", "ClerkThatWrites",
-               "ClerkThatReads", "Inspector", "InspectorsChild", "InspectorOfTheNetwork", "Recorder"}));
+               "ClerkThatReads", "Inspector", "InspectorsChild", "InspectorOfTheNetwork", "Recorder",
+               "SetterOfDevices"}));
 }
 
 TEST(Tables, DescriptorsGoFromBrokerToNurseryAndBetweenBrokerAndFilesOnly) {
@@ -323,7 +328,8 @@ TEST(Tables, DescriptorsGoFromBrokerToNurseryAndBetweenBrokerAndFilesOnly) {
 }
 
 TEST(Tables, OnlyTheGuardHasCallsThatFreezeAndOfIoctlOnlyThese) {
-    EXPECT_EQ(those_with({SYS_ioctl, SYS_syncfs}), Names{"Guard"});
+    EXPECT_EQ(those_with({SYS_syncfs}), Names{"Guard"});
+    EXPECT_EQ(those_with({SYS_ioctl}), (Names{"Guard", "SetterOfTheClock"}));
     std::set<std::uint64_t> requests;
     for (const SyscallRule& row : syscall_table(Process::kGuard)) {
         if (row.call != SYS_ioctl) continue;
@@ -332,6 +338,36 @@ TEST(Tables, OnlyTheGuardHasCallsThatFreezeAndOfIoctlOnlyThese) {
         requests.insert(row.first.value);
     }
     EXPECT_EQ(requests, (std::set<std::uint64_t>{FIFREEZE, FITHAW, FITRIM}));
+}
+
+TEST(Tables, OnlyOneSetterSetsAClockAndTheWallClockAlone) {
+    EXPECT_EQ(those_with({SYS_clock_settime, SYS_settimeofday, SYS_adjtimex, SYS_clock_adjtime}),
+              Names{"SetterOfTheClock"});
+    const auto rows = installed({"", Process::kSetter, {.sets_clock = true}});
+    EXPECT_TRUE(is_let_through(rows, SYS_clock_settime, {CLOCK_REALTIME}));
+    EXPECT_FALSE(is_let_through(rows, SYS_clock_settime, {CLOCK_MONOTONIC}));
+    for (const int call : {SYS_settimeofday, SYS_adjtimex, SYS_clock_adjtime, SYS_openat, SYS_pwrite64})
+        for (const SyscallRule& row : rows) EXPECT_NE(row.call, call) << row.reason;
+    for (const std::uint64_t request : {RTC_RD_TIME, RTC_SET_TIME})
+        EXPECT_TRUE(is_let_through(rows, SYS_ioctl, {3, request}));
+    for (const std::uint64_t request : {RTC_ALM_SET, RTC_EPOCH_SET, RTC_WKALM_SET})
+        EXPECT_FALSE(is_let_through(rows, SYS_ioctl, {3, request}));
+}
+
+TEST(Tables, ASetterMakesAndCutsNoFileAndStartsAndHearsNobody) {
+    for (const Needs& needs : {Needs{.sets_clock = true}, Needs{.sets_devices = true}}) {
+        const auto rows = installed({"", Process::kSetter, needs});
+        for (const SyscallRule& row : rows)
+            for (const int call :
+                 {SYS_write,   SYS_ftruncate, SYS_unlinkat, SYS_renameat2, SYS_linkat,   SYS_mkdirat,
+                  SYS_mknodat, SYS_clone,     SYS_clone3,   SYS_execve,    SYS_execveat, SYS_socket,
+                  SYS_connect, SYS_recvfrom,  SYS_recvmsg,  SYS_sendmsg,   SYS_kill,     SYS_mount,
+                  SYS_prctl,   SYS_capset,    SYS_seccomp,  SYS_setuid})
+                EXPECT_NE(row.call, call) << row.reason;
+        for (const int flags : {O_RDWR | O_CREAT, O_RDWR | O_TRUNC, O_RDONLY | O_CREAT, O_WRONLY | O_TRUNC})
+            EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)}))
+                << flags;
+    }
 }
 
 TEST(Tables, AClerkStartsAndSignalsNoProcessAndMakesNoSocket) {

@@ -37,6 +37,9 @@ import tree
 # sandbox/, the confinement of supervisor and program; 20 of ipc/, bounds.
 # That a program starts as fast as qemu-ga's took 45 of launcher/ and 90 of supervisor/: a supervisor and the program's own process wait for the next order;
 # and 30 of broker/: a question for the end waits for it. Control groups, of which each program has one: 130 of start/, 120 of supervisor/, 15 of broker/.
+# What a host sets (the clock, processors, memory blocks) took: setters/, its own process for each order and the launcher's end of it; 190 of policy/, the
+# decision, which broker, launcher and setter share, and the check of what the compiler wrote; 350 of broker/, three answers and the launcher's report; 25 of
+# launcher/; 40 of sandbox/, the setter's lockdown, and its table.
 # start/ runs with privilege and hears no host; broker/ hears the worker and holds no right. That they are two programs took 290 lines:
 # what is handed over, on both sides, the table of processes, two mains. The calls that start and connect are gone from the broker for them.
 # What an attack from outside took: files/ 700, children that look at the rules' paths when the agent starts, so that none of them holds that up

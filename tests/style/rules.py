@@ -22,7 +22,8 @@ MAY_INCLUDE = {
     "broker/guard": {"base", "broker/freeze_plan", "ipc", "sandbox"},
     # Passwords and keys of users: decided once more, done by a child, which is started as a program is.
     "broker/accounts": {"base", "policy", "ipc", "sandbox", "broker/supervisor"},
-    "broker/launcher": {"base", "policy", "ipc", "sandbox", "broker/supervisor", "broker/accounts"},  # decides about words once more; a supervisor is a child of it
+    "broker/launcher": {"base", "policy", "ipc", "sandbox", "broker/supervisor", "broker/accounts", "broker/setters"},  # decides about words once more; a supervisor is a child of it
+    "broker/setters": {"base", "policy", "ipc", "sandbox"},  # decides once more what is set
     "broker/supervisor": {"base", "ipc", "sandbox"},
     "broker/recorder": {"base", "ipc", "sandbox"},
     "worker": {"base", "ipc", "sandbox", "schema"},
@@ -30,7 +31,7 @@ MAY_INCLUDE = {
     "tests": {"base", "policy", "policy/tool/compile", "policy/tool/verbs", "ipc", "sandbox", "schema", "broker", "broker/serve", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "broker/accounts", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
-MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/supervisor/", "broker/accounts/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")
+MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/setters/", "broker/supervisor/", "broker/accounts/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")
 # Types and constants that a file outside those folders cannot do without, with the reason.
 ALSO = {
     "base/trusted_file.cpp": ("linux/magic.h", "the number of FUSE"),

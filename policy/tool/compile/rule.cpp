@@ -12,6 +12,7 @@
 #include "policy/tool/compile/power_rule.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/compile/reply_rule.hpp"
+#include "policy/tool/compile/set_rule.hpp"
 #include "policy/tool/compile/suggest.hpp"
 #include "policy/tool/compile/units.hpp"
 #include "schema/commands.hpp"
@@ -20,9 +21,9 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 16> kKeys{
-    "id",   "why",     "commands", "files",   "modes",     "method",   "freeze", "reply",
-    "exec", "expires", "users",    "crypted", "key_types", "max_keys", "reset",  "require"};
+constexpr std::array<std::string_view, 19> kKeys{
+    "id",   "why",     "commands", "files",   "modes",     "method",   "freeze", "reply", "exec", "expires",
+    "time", "vcpus",   "memory",   "users",   "crypted",   "key_types", "max_keys", "reset", "require"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -180,6 +181,7 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     read_reply(context.reader, rule, commands, to);
     read_exec(context.reader, context.passwd, rule, to);
     read_accounts(context.reader, context.passwd, rule, to);
+    read_sets(context.reader, rule, to);
     read_expires(context.reader, rule, to);
 }
 

@@ -104,6 +104,25 @@ std::string summary_of(const ipc::AccountTemplate& accounts, CommandSet commands
     return text + (accounts.reset() ? ", or in place of all others\n" : "\n");
 }
 
+std::string numbers_of(const ipc::SetRule::Spans& spans) {
+    std::string text;
+    for (const auto& one : spans.span()) {
+        text += " " + std::to_string(one.least());
+        if (one.most() != one.least()) text += "-" + std::to_string(one.most());
+    }
+    return text.empty() ? " any" : text;
+}
+
+std::string summary_of(const ipc::SetRule& one) {
+    if (one.has_vcpus())
+        return "        sets processors:" + numbers_of(one.vcpus().cpus()) + " (at least " +
+               std::to_string(one.vcpus().min_online()) + " stay online)\n";
+    if (one.has_blocks()) return "        sets memory blocks:" + numbers_of(one.blocks()) + "\n";
+    const std::string most =
+        one.time().any() ? "any step" : "at most " + std::to_string(one.time().max_ms()) + " ms";
+    return "        sets the clock: " + most + "\n";
+}
+
 std::string summary_of(const Rule& rule) {
     std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
                        rule.where + ")\n";
@@ -115,6 +134,7 @@ std::string summary_of(const Rule& rule) {
     if (rule.method != Method::kAny) text += "        method: " + std::string(name_of(rule.method)) + "\n";
     for (const ipc::ExecTemplate& one : rule.exec) text += summary_of(one);
     if (rule.accounts) text += summary_of(*rule.accounts, rule.commands);
+    for (const ipc::SetRule& one : rule.sets) text += summary_of(one);
     if (rule.reply) {
         for (const std::string& name : rule.reply->interfaces())
             text += "        shows interface: " + compile::printable(name) + "\n";
@@ -237,6 +257,22 @@ std::string warn_of_accounts(const Rule& rule, const ipc::AccountTemplate& accou
     return text;
 }
 
+// Of a host that sets the clock, what it gains by that: a deny rule ends early, and so does a rule that lets somebody look.
+std::string warn_of_clock(const Policy& policy, const Rule& rule, const ipc::SetRule& one) {
+    if (!one.has_time() || !allowed_from(policy, CommandId::kSetTime)) return "";
+    std::string text;
+    if (one.time().any())
+        text += warning(rule,
+                        "the host can set the clock to any time: certificates that have expired are valid "
+                        "again, and those that have not are not");
+    for (const Rule& other : policy.rules)
+        if (other.expires && other.effect == Effect::kDeny)
+            text +=
+                warning(rule, "lets the host set the clock, forwards step by step, and so end deny rule '" +
+                                  other.id + "' (" + other.where + "), which expires");
+    return text;
+}
+
 std::string warnings_of(const Policy& policy, WallTime now) {
     std::string text;
     for (const Rule& rule : policy.rules) {
@@ -248,6 +284,7 @@ std::string warnings_of(const Policy& policy, WallTime now) {
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);
         for (const ipc::ExecTemplate& one : rule.exec) text += warn_of_exec(rule, one);
         if (rule.accounts) text += warn_of_accounts(rule, *rule.accounts);
+        for (const ipc::SetRule& one : rule.sets) text += warn_of_clock(policy, rule, one);
         if (!rule.freeze) continue;
         for (const std::string& point : rule.freeze->mounts()) text += warn_of_mount(rule, point);
     }

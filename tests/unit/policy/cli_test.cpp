@@ -440,6 +440,36 @@ TEST(ToolCheck, WarnsOfADenyRuleThatTheHostsClockEnds) {
               "clock forward\n");
 }
 
+TEST(ToolCheck, WarnsOfWhatAHostGainsThatSetsTheClock) {
+    const std::string clock =
+        "[[allow]]\nid = \"c\"\ncommands = [\"@hardware\"]\n"
+        "vcpus = { min_online = 2, cpus = \"1-3,8\" }\nmemory = { blocks = \"any\" }\n";
+    const std::string denial =
+        "[[deny]]\nid = \"d\"\ncommands = [\"guest-shutdown\"]\nexpires = 2099-01-01T00:00:00Z\n";
+    const Outcome outcome =
+        run({"check", "/proc/self/fd/3"}, "schema = 1\n" + clock + "time = { max_step = \"5m\" }\n" + denial);
+    EXPECT_EQ(
+        outcome.errors,
+        "/proc/self/fd/3:2: warning: rule 'c': lets the host set the clock, forwards step by step, and so "
+        "end deny rule 'd' (/proc/self/fd/3:8), which expires\n"
+        "/proc/self/fd/3:8: warning: rule 'd': ends when the clock says so, and the host can set the clock "
+        "forward\n");
+    for (const char* line :
+         {"        sets the clock: at most 300000 ms\n",
+          "        sets processors: 1-3 8 (at least 2 stay online)\n", "        sets memory blocks: any\n"})
+        EXPECT_NE(outcome.output.find(line), std::string::npos) << outcome.output;
+    const std::string any = "schema = 1\n" + clock + "time = { max_step = \"any\" }\n";
+    EXPECT_EQ(
+        run({"check", "/proc/self/fd/3"}, any).errors,
+        "/proc/self/fd/3:2: warning: rule 'c': the host can set the clock to any time: certificates that "
+        "have expired are valid again, and those that have not are not\n");
+    EXPECT_EQ(
+        run({"check", "/proc/self/fd/3"}, any + "[[deny]]\nid = \"n\"\ncommands = [\"guest-set-time\"]\n")
+            .errors,
+        "")
+        << "denied for ever";
+}
+
 TEST(ToolCheck, WarnsOfADirectoryToFreezeThatIsNoMountPoint) {
     const Outcome outcome = run({"check", "/proc/self/fd/3"},
                                 "schema = 1\n[[allow]]\nid = \"f\"\ncommands = [\"@freeze\"]\n"

@@ -135,6 +135,21 @@ Case exec(const char* name, const std::string& arguments, const std::string& des
     return {name, R"({"execute":"guest-exec","arguments":)" + arguments + "}", desc};
 }
 
+Case set(const char* name, const std::string& what, const std::string& arguments, const std::string& desc) {
+    return {name, R"({"execute":"guest-set-)" + what + R"(","arguments":)" + arguments + "}", desc};
+}
+std::string vcpus(std::size_t count) {
+    std::string list;
+    for (std::size_t at = 0; at < count; ++at)
+        list += std::string(at == 0 ? "" : ",") + R"({"logical-id":0,"online":false})";
+    return R"({"vcpus":[)" + list + "]}";
+}
+std::string vcpus_taken(std::size_t count) {
+    std::string text = "set_vcpus { ";
+    for (std::size_t at = 0; at < count; ++at) text += "vcpus { } ";
+    return text + "}";
+}
+
 class Taken : public testing::TestWithParam<Case> {};
 TEST_P(Taken, BecomesOneRequestOrReply) {
     EXPECT_EQ(taken(GetParam().json), GetParam().desc);
@@ -183,6 +198,43 @@ INSTANTIATE_TEST_SUITE_P(
              error_line(generic_error("Words, environment and input of a program are longer than 1 MiB"))),
         Case{"IdWithRequest", R"({"execute":"guest-file-close","arguments":{"handle":1},"id":[{"a":0.5}]})",
              R"(file_close { handle: 1 } id [{"a": 0.5}])"}),
+    case_name);
+
+INSTANTIATE_TEST_SUITE_P(
+    Set, Taken,
+    testing::Values(
+        set("SetTime", "time", R"({"time":1999})", "set_time { time: 1000 }"),
+        set("SetTimeByTheHardware", "time", "{}", "set_time { }"),
+        set("SetTimeTowardsZero", "time", R"({"time":-999})", "set_time { time: 0 }"),
+        set("SetTimeBelowZero", "time", R"({"time":-1000})",
+            error_line(generic_error("Failed to set time to guest: Invalid argument"))),
+        set("SetTimeOf1969", "time", R"({"time":-1000000000})", error_line(generic_error("Invalid time"))),
+        set("SetTimeAtLast", "time", R"({"time":3155759999999999999})",
+            "set_time { time: 3155759999999999000 }"),
+        set("SetTimeOf2070", "time", R"({"time":3155760000000000000})",
+            error_line(generic_error("Invalid time"))),
+        set("SetTimeGreatest", "time", R"({"time":9223372036854775807})",
+            error_line(generic_error("Invalid time"))),
+        set("SetVcpus", "vcpus",
+            R"({"vcpus":[{"logical-id":-1,"online":true,"can-offline":true},{"logical-id":2,"online":false}]})",
+            "set_vcpus { vcpus { logical_id: -1 online: true } vcpus { logical_id: 2 } }"),
+        set("SetVcpusOfNone", "vcpus", R"({"vcpus":[]})", "set_vcpus { }"),
+        set("SetVcpusWithoutAList", "vcpus", "{}", error_line(generic_error("Parameter 'vcpus' is missing"))),
+        set("SetVcpusSecondIncomplete", "vcpus",
+            R"({"vcpus":[{"logical-id":1,"online":true},{"logical-id":2}]})",
+            error_line(generic_error("Parameter 'vcpus[1].online' is missing"))),
+        set("SetVcpusMemberUnexpected", "vcpus", R"({"vcpus":[{"logical-id":1,"online":true,"x":1}],"y":1})",
+            error_line(generic_error("Parameter 'vcpus[0].x' is unexpected"))),
+        set("SetVcpusOfNumbers", "vcpus", R"({"vcpus":[1]})",
+            error_line(generic_error("Invalid parameter type for 'vcpus[0]', expected: object"))),
+        set("SetVcpusAsMany", "vcpus", vcpus(1024), vcpus_taken(1024)),
+        set("SetVcpusMore", "vcpus", vcpus(1025), error_line(generic_error("Parameter 'vcpus' is too long"))),
+        set("SetBlocks", "memory-blocks",
+            R"({"mem-blks":[{"phys-index":-1,"online":true},{"phys-index":18446744073709551615,"online":false}]})",
+            "set_memory_blocks { mem_blks { phys_index: 18446744073709551615 online: true } "
+            "mem_blks { phys_index: 18446744073709551615 } }"),
+        set("SetBlocksNoNumber", "memory-blocks", R"({"mem-blks":[{"phys-index":1.5,"online":true}]})",
+            error_line(generic_error("Parameter 'mem-blks[0].phys-index' expects uint64")))),
     case_name);
 
 TEST(Id, IsEchoedOnSuccess) {

@@ -150,5 +150,30 @@ TEST(ErrorMap, PowerReadsAsQemuGas) {
     EXPECT_EQ(host_error(error, disk, "x").desc, "the helper program 'pm-hibernate' was not found");
 }
 
+TEST(ErrorMap, SettingReadsAsQemuGas) {
+    ipc::Request cpu;
+    cpu.mutable_set_vcpus()->add_vcpus()->set_logical_id(-1);
+    EXPECT_EQ(told(ipc::CPU_DIRECTORY, cpu, ENOENT),
+              "Could not open '/sys/devices/system/cpu/cpu-1/': No such file or directory");
+    EXPECT_EQ(told(ipc::CPU_OPEN, cpu, EACCES),
+              "could not open /sys/devices/system/cpu/cpu-1//online: Permission denied");
+    EXPECT_EQ(told(ipc::CPU_READ, cpu, EIO),
+              "pread(\"/sys/devices/system/cpu/cpu-1//online\"): Input/output error");
+    EXPECT_EQ(told(ipc::CPU_READ, cpu), "pread(\"/sys/devices/system/cpu/cpu-1//online\"): unexpected EOF");
+    EXPECT_EQ(told(ipc::CPU_WRITE, cpu, EBUSY),
+              "pwrite(\"/sys/devices/system/cpu/cpu-1//online\"): Device or resource busy");
+    EXPECT_EQ(told(ipc::CPU_FIXED, cpu), "logical processor #-1 can't be offlined");
+    EXPECT_EQ(told(ipc::REFUSED, cpu, 0, "7"),
+              "failed to set processors: Operation not permitted (denial 7)");
+    ipc::Request time;
+    time.mutable_set_time();
+    EXPECT_EQ(told(ipc::SYSTEM, time, EPERM), "Failed to set time to guest: Operation not permitted");
+    EXPECT_EQ(told(ipc::HARDWARE_CLOCK, time, EINVAL),
+              "child process has failed to set hardware clock to system time: Invalid argument");
+    ipc::Request none;
+    none.mutable_set_vcpus();
+    EXPECT_EQ(told(ipc::CPU_FIXED, none), "logical processor #0 can't be offlined");
+}
+
 }  // namespace
 }  // namespace sallyport::worker
