@@ -11,21 +11,6 @@ namespace {
 using Is = ipc::ReplyFilter;
 using Reply = schema::Inspected;
 
-bool matches(std::string_view pattern, std::string_view name) {
-    if (!pattern.ends_with('*')) return name == pattern;
-    return name.starts_with(pattern.substr(0, pattern.size() - 1));
-}
-
-bool lists(const google::protobuf::RepeatedPtrField<std::string>& names, std::string_view name) {
-    return names.empty() || std::ranges::any_of(names, [&](const auto& one) { return matches(one, name); });
-}
-
-bool is_about(const ipc::ReplyRule& rule, const Asked& asked) {
-    const bool is_live = !rule.has_expires() || asked.now < rule.expires();
-    const auto command = static_cast<std::uint32_t>(asked.command);
-    return is_live && std::ranges::find(rule.commands(), command) != rule.commands().end();
-}
-
 template <typename Message>
 struct Optional {
     Is::Member member;
@@ -109,18 +94,6 @@ void clear_of_disk(const Members& without, Disk& disk) {
 constexpr auto kNothingToClear = [](const Members&, auto&) {};
 
 }  // namespace
-
-Shown shown(const Asked& asked, Names names, std::string_view name) {
-    Shown shown{.without = Members().set()};
-    for (const ipc::ReplyRule& rule : asked.rules.rules()) {
-        if (!is_about(rule, asked) || (names != nullptr && !lists((rule.filter().*names)(), name))) continue;
-        Members without;
-        for (const int member : rule.filter().without()) without.set(static_cast<std::size_t>(member));
-        shown.is_shown = true;
-        shown.without &= without;
-    }
-    return shown;
-}
 
 void filter_reply(const Asked& asked, schema::Inspected& reply) {
     const auto without = shown(asked).without;

@@ -34,6 +34,24 @@ bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
            std::ranges::any_of(rule.files, [&](const FileRule& file) { return denies(file, path, wanted); });
 }
 
+bool accepts_kind(const Kinds& kinds, Kind kind) {
+    switch (kind) {
+        case Kind::kRegular:
+            return kinds.regular;
+        case Kind::kDirectory:
+            return kinds.directory;
+        case Kind::kFifo:
+            return kinds.fifo;
+        case Kind::kSocket:
+            return kinds.socket;
+        case Kind::kCharacterDevice:
+            return kinds.character_device;
+        case Kind::kBlockDevice:
+            return kinds.block_device;
+    }
+    check_failed();
+}
+
 /// What the rules that count allow.
 Reach reach(const Policy& policy, const auto& counts) {
     Reach allowed;
@@ -128,6 +146,15 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
     const auto depth = [&](Grant grant) { return policy.rules[grant.rule].files[grant.file].under.size(); };
     std::ranges::stable_sort(grants, std::ranges::greater{}, depth);
     return {.why = Why::kAllowed, .rule = grants.front().rule, .grants = std::move(grants)};
+}
+
+bool accepts_file(const FileRule& rule, const FoundFile& file) {
+    const bool is_regular = file.kind == Kind::kRegular;
+    if (!accepts_kind(rule.kinds, file.kind)) return false;
+    if (!rule.owners.empty() && std::ranges::find(rule.owners, file.owner) == rule.owners.end()) return false;
+    if (is_regular && file.links > 1 && !rule.any_links) return false;
+    if (is_regular && file.is_setid && !rule.any_setid) return false;
+    return !is_regular || !rule.max_size || file.size <= *rule.max_size;
 }
 
 std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now) {

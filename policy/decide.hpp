@@ -47,6 +47,17 @@ struct Kinds {
     bool operator==(const Kinds&) const = default;
 };
 
+enum class Kind : std::uint8_t { kRegular, kDirectory, kFifo, kSocket, kCharacterDevice, kBlockDevice };
+
+/// What is known of a file once it has been found.
+struct FoundFile {
+    Kind kind = Kind::kRegular;
+    std::uint32_t owner = 0;
+    std::uint32_t links = 1;
+    bool is_setid = false;  // set-user-id or set-group-id
+    std::uint64_t size = 0;
+};
+
 struct FileRule {
     std::string under;
     Access access;
@@ -147,6 +158,9 @@ Decision decide_command(const Policy& policy, CommandId command, WallTime now);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+
+/// Whether a file that exists may be opened by that entry of an allow rule. Names, set-id bits and size count of regular files only.
+bool accepts_file(const FileRule& rule, const FoundFile& file);
 
 /// The entries of deny rules that are about opening files for `wanted` at that moment, wherever the files are.
 std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "ipc/limits.hpp"
@@ -51,22 +52,22 @@ Outcome<Way> way_up(FdRef directory, FdRef proc_self_fd) {
     return refused("it does not lie below the root directory");
 }
 
-bool is_kind_accepted(std::uint32_t mode, const policy::Kinds& kinds) {
+std::optional<policy::Kind> kind_of(std::uint32_t mode) {
     switch (mode & S_IFMT) {
         case S_IFREG:
-            return kinds.regular;
+            return policy::Kind::kRegular;
         case S_IFDIR:
-            return kinds.directory;
+            return policy::Kind::kDirectory;
         case S_IFIFO:
-            return kinds.fifo;
+            return policy::Kind::kFifo;
         case S_IFSOCK:
-            return kinds.socket;
+            return policy::Kind::kSocket;
         case S_IFCHR:
-            return kinds.character_device;
+            return policy::Kind::kCharacterDevice;
         case S_IFBLK:
-            return kinds.block_device;
+            return policy::Kind::kBlockDevice;
         default:
-            return false;
+            return std::nullopt;
     }
 }
 
@@ -140,13 +141,12 @@ Outcome<void> refuse_process_name(FdRef directory, std::string_view name) {
 }
 
 bool is_acceptable(const Facts& facts, const policy::FileRule& rule) {
-    const bool is_regular = S_ISREG(facts.mode);
-    if (!is_kind_accepted(facts.mode, rule.kinds)) return false;
-    if (!rule.owners.empty() && std::ranges::find(rule.owners, facts.owner) == rule.owners.end())
-        return false;
-    if (is_regular && facts.links > 1 && !rule.any_links) return false;
-    if (is_regular && (facts.mode & (S_ISUID | S_ISGID)) != 0 && !rule.any_setid) return false;
-    return !is_regular || !rule.max_size || facts.size <= *rule.max_size;
+    const auto kind = kind_of(facts.mode);
+    return kind && policy::accepts_file(rule, {.kind = *kind,
+                                               .owner = facts.owner,
+                                               .links = facts.links,
+                                               .is_setid = (facts.mode & (S_ISUID | S_ISGID)) != 0,
+                                               .size = facts.size});
 }
 
 bool is_deleted(std::string_view path, std::string_view name) {

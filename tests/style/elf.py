@@ -16,6 +16,7 @@ PROGRAMS = (
 # The worker's messages are others, under the same names.
 COMPILED_TWICE = {"ipc/codec.cpp"}
 STARTER = "broker/sallyportd"
+TOOL = "policy/tool/verbs/sallyport-policy"
 BROKER = "broker/broker"
 # What starts a process or a program, or connects to one.
 STARTS = r"\b(_?_?(v?fork|clone\d?|exec\w*|fexecve)|posix_spawnp?|system|popen|connect|dlopen|pthread_create|thrd_create)@"
@@ -158,6 +159,11 @@ def check_the_broker_links_only_named_libraries():
 def check_the_broker_and_its_starter_link_no_text_parser():
     for program in {BROKER, STARTER} & set(built()):
         yield from sorted(set(re.findall(TEXT_PARSERS, symbols(program, "-C"))))
+
+
+def check_only_the_policy_tool_links_the_analysis():
+    with_it = [p for p in built() if "sallyport::policy::analyse::" in symbols(p, "-C")]
+    yield from sorted(set(with_it) - {TOOL})
 
 
 def check_the_broker_has_no_call_that_starts_or_connects():

@@ -278,5 +278,32 @@ TEST(FreezeRules, LoseWhatAnOptionTakesAway) {
     EXPECT_EQ(freeze_rules(policy), Numbers{1});
 }
 
+struct FoundCase {
+    const char* name;
+    FoundFile found;
+    bool is_accepted;
+};
+
+class FoundFileIs : public testing::TestWithParam<FoundCase> {};
+
+TEST_P(FoundFileIs, AcceptedAsTheEntrySays) {
+    FileRule rule = in("/srv", kRead);
+    rule.kinds = {.regular = true, .directory = true};
+    rule.owners = {0, 1000};
+    rule.max_size = 10;
+    EXPECT_EQ(accepts_file(rule, GetParam().found), GetParam().is_accepted);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , FoundFileIs,
+    testing::Values(FoundCase{"AsTheEntrySays", {.owner = 1000, .size = 10}, true},
+                    FoundCase{"TooLarge", {.size = 11}, false},
+                    FoundCase{"OfAnotherOwner", {.owner = 1001}, false},
+                    FoundCase{"OfAnotherKind", {.kind = Kind::kFifo}, false},
+                    FoundCase{"WithASecondName", {.links = 2}, false},
+                    FoundCase{"WithASetIdBit", {.is_setid = true}, false},
+                    FoundCase{"ALargeDirectory", {.kind = Kind::kDirectory, .links = 5, .size = 4096}, true}),
+    [](const auto& one) { return one.param.name; });
+
 }  // namespace
 }  // namespace sallyport::policy
