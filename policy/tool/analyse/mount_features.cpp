@@ -38,24 +38,20 @@ bool is_none(const Request& request) {
     return request.mount.point.empty();
 }
 
-void split_point(const Alive& alive, Request& request, const Visit& visit) {
+// Each point alone, and each two: a file system is excluded by any of its points, and taken by any.
+void split_points(const Alive& alive, Request& request, const Visit& visit) {
     request.mount.point.clear();
-    visit();
-    for (const std::string& point :
-         texts_of(alive, {&Selection::mounts, &Selection::exclude}, "/mnt/other")) {
-        request.mount.point = point;
-        visit();
-    }
-}
-
-void split_also(const Alive& alive, Request& request, const Visit& visit) {
     request.mount.also.clear();
     visit();
-    if (is_none(request)) return;
-    for (const std::string& point : texts_of(alive, {&Selection::mounts, &Selection::exclude}, "/mnt/also")) {
-        if (point == request.mount.point) continue;
-        request.mount.also = point;
+    const auto points = texts_of(alive, {&Selection::mounts, &Selection::exclude}, "/mnt/other");
+    for (auto point = points.begin(); point != points.end(); ++point) {
+        request.mount.point = *point;
+        request.mount.also.clear();
         visit();
+        for (auto also = std::next(point); also != points.end(); ++also) {
+            request.mount.also = *also;
+            visit();
+        }
     }
 }
 
@@ -67,20 +63,11 @@ bool is_listed(const Selection& selection, const MountWish& mount) {
     return has(selection.mounts(), mount.point) || has(selection.mounts(), mount.also);
 }
 
-// Whether both points together are in the lists; the first alone decides nothing, so that row is met by all.
 bool meets_points(const Clause& clause, const Request& request) {
     const Selection* selection = selection_of(clause);
     if (selection == nullptr || is_none(request)) return true;
     return !is_excluded(*selection, request.mount) &&
            (selection->mounts().empty() || is_listed(*selection, request.mount));
-}
-
-bool meets_any_point(const Clause&, const Request&) {
-    return true;
-}
-
-bool limits_nothing(const Clause&) {
-    return false;
 }
 
 bool limits_points(const Clause& clause) {
@@ -215,12 +202,12 @@ constexpr Subject kM = Subject::kFreeze;
 
 // clang-format off
 constexpr std::array kMountFeatures{
-    //      name      key        of  split         meets            limits          loosen         show         read
-    Feature{"mount",  "mounts",  kM, split_point,  meets_any_point, limits_nothing, loosen_points, show_point,  read_point},
-    Feature{"also",   "mounts",  kM, split_also,   meets_points,    limits_points,  loosen_points, show_also,   read_also},
-    Feature{"type",   "types",   kM, split_type,   meets_type,      limits_type,    loosen_type,   show_type,   read_type},
-    Feature{"source", "sources", kM, split_source, meets_source,    limits_source,  loosen_source, show_source, read_source},
-    Feature{"local",  "freeze",  kM, split_local,  meets_local,     limits_local,   loosen_local,  show_local,  read_local},
+    //      name      key        of  split         meets         limits         loosen         show         read
+    Feature{"mount",  "mounts",  kM, split_points, meets_points, limits_points, loosen_points, show_point,  read_point},
+    Feature{"also",   "mounts",  kM, nullptr,      nullptr,      nullptr,       nullptr,       show_also,   read_also},
+    Feature{"type",   "types",   kM, split_type,   meets_type,   limits_type,   loosen_type,   show_type,   read_type},
+    Feature{"source", "sources", kM, split_source, meets_source, limits_source, loosen_source, show_source, read_source},
+    Feature{"local",  "freeze",  kM, split_local,  meets_local,  limits_local,  loosen_local,  show_local,  read_local},
     time_feature(kM),
 };
 // clang-format on

@@ -14,22 +14,12 @@
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
 
 namespace {
-
-std::string hexadecimal(std::string_view bytes) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string text;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        text += kDigits[byte >> 4U];
-        text += kDigits[byte & 0xFU];
-    }
-    return text;
-}
 
 std::string names_of(CommandSet commands) {
     std::string names;

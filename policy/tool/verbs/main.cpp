@@ -54,6 +54,35 @@ Run declare_compile(CLI::App& command) {
     return [arguments] { return run_compile(*arguments); };
 }
 
+Run declare_diff(CLI::App& command) {
+    const auto arguments = std::make_shared<DiffArguments>();
+    command.add_option("BEFORE", arguments->before, "The policy to compare with")->required();
+    command.add_option("AFTER", arguments->after, "The policy that is compared")->required();
+    command.add_flag("--json", arguments->as_json, "One JSON object");
+    command.footer(
+        "Status 0: a host can do as much by the one as by the other. 3: less, by the second. 4: more, or "
+        "otherwise.");
+    return [arguments] { return run_diff(*arguments); };
+}
+
+Run declare_explain(CLI::App& command) {
+    const auto arguments = std::make_shared<ExplainArguments>();
+    command.add_option("POLICY", arguments->policy, "The policy")->required();
+    auto* words = command.add_option("REQUEST", arguments->words,
+                                     "A command and NAME=VALUE, or a host's line: {\"execute\": ...}");
+    auto* denial =
+        command.add_option("--denial", arguments->denial, "The decision with this id, RUN-SEQ, of --log");
+    auto* log = command.add_option("--log", arguments->log, "The audit log");
+    denial->needs(log)->excludes(words);
+    log->needs(denial);
+    command.add_flag("--json", arguments->as_json, "One JSON object");
+    command.callback([words, denial] {
+        if (words->count() + denial->count() == 0) throw CLI::RequiredError("REQUEST");
+    });
+    command.footer("Status 0: it is allowed. 3: it is refused.");
+    return [arguments] { return run_explain(*arguments); };
+}
+
 Run declare_freeze_plan(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
     const auto mounts = std::make_shared<std::string>(kMounts);
@@ -94,6 +123,8 @@ constexpr std::array kVerbs{
     //   name       declared by      summary
     Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},
     Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
+    Verb{"diff",    declare_diff,    "Show what a host can do by one policy and not by another"},
+    Verb{"explain", declare_explain, "Say why a request is answered as it is, and what would have to change"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
     Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},

@@ -34,9 +34,25 @@ struct ServiceArguments {
     std::vector<std::string> words;
 };
 
+struct DiffArguments {
+    std::string before;
+    std::string after;
+    bool as_json = false;
+};
+
+struct ExplainArguments {
+    std::string policy;
+    std::vector<std::string> words;
+    std::string denial;  // instead of words: the decision's id, and
+    std::string log;     // where it is written down
+    bool as_json = false;
+};
+
 /// Each function gives the exit status.
 int run_check(const std::string& path);
 int run_compile(const CompileArguments& arguments);
+int run_diff(const DiffArguments& arguments);
+int run_explain(const ExplainArguments& arguments);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
 int run_service(ServiceArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
+#include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
@@ -157,23 +158,11 @@ std::optional<Fault> order(std::vector<Piece>& pieces) {
     return std::nullopt;
 }
 
-std::string in_json(std::string_view text) {
-    std::string quoted = "\"";
-    for (const char byte : text) {
-        std::array<char, 8> escaped{};
-        if (static_cast<unsigned char>(byte) >= 0x20 && byte != '"' && byte != '\\')
-            quoted += byte;
-        else if (std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned char>(byte)) >
-                 0)
-            quoted += escaped.data();
-    }
-    return quoted + "\"";
-}
-
 int tell_fault(const Fault& fault, bool as_json) {
     if (as_json)
-        std::printf("{\"holds\":false,\"file\":%s,\"line\":%ju,\"reason\":%s}\n", in_json(fault.file).c_str(),
-                    std::uintmax_t{fault.line}, in_json(fault.what).c_str());
+        std::printf("{\"holds\":false,\"file\":%s,\"line\":%ju,\"reason\":%s}\n",
+                    json_string(fault.file).c_str(), std::uintmax_t{fault.line},
+                    json_string(fault.what).c_str());
     else
         std::printf("%s:%ju: %s\n", fault.file.c_str(), std::uintmax_t{fault.line}, fault.what.c_str());
     return kFailure;
@@ -185,7 +174,7 @@ void tell_good(const std::vector<Piece>& pieces, bool as_json) {
     for (const Piece& piece : pieces) {
         lines += piece.lines;
         cut += piece.cut;
-        names += (names.empty() ? "" : ",") + in_json(piece.name);
+        names += (names.empty() ? "" : ",") + json_string(piece.name);
         if (!as_json) std::printf("%s: %ju lines\n", piece.name.c_str(), std::uintmax_t{piece.lines});
     }
     const std::string& first = pieces.front().begins_after;

@@ -69,7 +69,7 @@ std::string Source::exec_table() {
     text += chance(15) ? "args = \"any\"\n" : "args = [" + places + "]\n";
     if (chance(40))
         text += "host_env = " + (chance(20) ? std::string("\"any\"") : some_of(kVariables)) + "\n";
-    if (chance(40)) text += "input = " + std::to_string(10 * (1 + below(2))) + "\n";
+    if (chance(40)) text += "input = \"" + std::to_string(10 * (1 + below(2))) + "B\"\n";
     return text;
 }
 

@@ -1,0 +1,261 @@
+// explain: why a request is answered as it is: the rule that decides, each rule that all but allows it, and the least that would have
+// to change.
+#include <ctime>
+#include <string>
+
+#include "ipc/limits.hpp"
+#include "policy/tool/analyse/explain.hpp"
+#include "policy/tool/analyse/words.hpp"
+#include "policy/tool/compile/locate.hpp"
+#include "policy/tool/compile/problems.hpp"
+#include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
+#include "policy/tool/verbs/policies.hpp"
+#include "policy/tool/verbs/request_text.hpp"
+#include "policy/tool/verbs/verb.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+using analyse::Explanation;
+using analyse::Feature;
+using analyse::Miss;
+using analyse::Request;
+using analyse::Subject;
+
+constexpr int kRefused = 3;
+constexpr std::size_t kMostNear = 8;
+
+/// The table of a rule in which a feature's key stands.
+std::string_view table_of(const Feature& feature) {
+    if (feature.key == "expires" || feature.key == "modes" || feature.key == "freeze" ||
+        feature.key == "reply")
+        return "";
+    switch (feature.subject) {
+        case Subject::kFiles:
+            return "files";
+        case Subject::kExec:
+            return "exec";
+        case Subject::kFreeze:
+            return "freeze";
+        case Subject::kInspect:
+            return "reply";
+        case Subject::kShutdown:
+        case Subject::kPlain:
+            return "";
+    }
+    check_failed();
+}
+
+std::string word_of(const Feature& feature, const Request& request) {
+    std::string text;
+    for (const auto& [name, value] : words_of(request, true))
+        if (name == feature.name) text.append(text.empty() ? "" : " ").append(name).append("=").append(value);
+    return text.empty() ? std::string(feature.name) : compile::printable(text);
+}
+
+std::string in_toml(std::string_view text) {
+    std::string quoted = "\"";
+    for (const char c : compile::printable(text, kMaxPath))
+        quoted += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+    return quoted + "\"";
+}
+
+std::string in_toml(const std::vector<std::string>& texts) {
+    std::string list;
+    for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + in_toml(text);
+    return "[" + list + "]";
+}
+
+std::string access_for(const analyse::FileWish& file) {
+    const Access wanted = analyse::open_modes()[file.mode].wanted;
+    std::vector<std::string> words;
+    if (wanted.read) words.emplace_back("read");
+    if (wanted.write) words.emplace_back("write");
+    if (file.is_new) words.emplace_back("create");
+    return in_toml(words);
+}
+
+/// A rule that allows the request and little more.
+std::string rule_for(const Request& request) {
+    const std::string command(command_row(request.command).name);
+    std::string text = "    [[allow]]\n    id = \"NAME\"\n    commands = [" + in_toml(command) + "]\n";
+    const std::string& path = request.file.path;
+    switch (analyse::subject_of(request.command)) {
+        case Subject::kFiles:
+            return text + "    files = [{ under = " +
+                   in_toml(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1))) +
+                   ", access = " + access_for(request.file) + " }]\n";
+        case Subject::kShutdown:
+            return text + "    modes = [\"" +
+                   word_of(analyse::features_of(Subject::kShutdown).front(), request).substr(5) + "\"]\n";
+        case Subject::kExec:
+            return text + "    [[allow.exec]]\n    program = " + in_toml(request.exec.program) +
+                   "\n    args = " + in_toml(request.exec.args) + "\n    run_as = \"nobody\"\n";
+        case Subject::kFreeze:
+            return text + "    freeze = {" +
+                   (request.mount.point.empty() ? std::string()
+                                                : " mounts = [" + in_toml(request.mount.point) + "] ") +
+                   "}\n";
+        case Subject::kInspect:
+        case Subject::kPlain:
+            return text;
+    }
+    check_failed();
+}
+
+class Writer {
+public:
+    Writer(const Files& files, const Request& request)
+        : loaded_(files.policies[0]), policy_(loaded_.policy), colours_(colours(files)), request_(request) {}
+
+    std::string text(const Explanation& explanation) {
+        verdict(explanation.outcome);
+        near_misses(explanation.near);
+        if (!explanation.outcome.is_allowed()) change(explanation);
+        return std::move(text_);
+    }
+
+private:
+    void verdict(const analyse::Outcome& outcome) {
+        const bool is_allowed = outcome.is_allowed();
+        text_ += std::string(is_allowed ? colours_.good : colours_.bad) +
+                 (is_allowed ? "allowed" : "refused") + colours_.end + ": " +
+                 compile::printable(line_of(request_, true), 2048) + "\n  " +
+                 reason_of(policy_, outcome.why, outcome.rule) + "\n";
+        if (outcome.rule == kNoRule) return;
+        const Rule& rule = policy_.rules[outcome.rule];
+        const bool has_entry = is_allowed && !rule.files.empty() && request_.command == CommandId::kFileOpen;
+        show(rule, {.rule_line = compile::line_in(rule.where),
+                    .table = has_entry ? "files" : "",
+                    .entry = outcome.entry,
+                    .key = has_entry ? "under" : ""});
+    }
+
+    void show(const Rule& rule, const compile::Spot& spot) {
+        const std::string_view source = compile::source_of(rule.where, loaded_.text);
+        const compile::Place place = compile::locate(source, spot);
+        const std::string file = rule.where.substr(0, rule.where.rfind(':'));
+        text_ += std::string("    ") + colours_.dim + compile::printable(file) + ":" +
+                 std::to_string(place.line) + ":" + std::to_string(place.column) + colours_.end + "\n" +
+                 compile::under_caret(source, place, "      ");
+    }
+
+    void show(const Miss& miss, const Feature& feature) {
+        const Rule& rule = *miss.clause.of;
+        show(rule, {.rule_line = compile::line_in(rule.where),
+                    .table = table_of(feature),
+                    .entry = miss.clause.entry,
+                    .key = feature.key});
+    }
+
+    void near_misses(const std::vector<Miss>& near) {
+        if (near.empty()) return;
+        text_ += "rules that fail by one thing alone:\n";
+        for (std::size_t at = 0; at < std::min(near.size(), kMostNear); ++at) {
+            const Feature& feature = *near[at].missed.front();
+            text_ += "  " + rule_name(*near[at].clause.of) + ": '" + std::string(feature.key) +
+                     "' does not take " + word_of(feature, request_) + "\n";
+            show(near[at], feature);
+        }
+        if (near.size() > kMostNear) text_ += "  and " + std::to_string(near.size() - kMostNear) + " more\n";
+    }
+
+    void change(const Explanation& explanation) {
+        text_ += "it would be allowed:\n";
+        if (!explanation.remedy) {
+            text_ += "  by a rule of its own, like\n" + rule_for(request_);
+            return;
+        }
+        for (const analyse::Clause& clause : explanation.remedy->denials)
+            text_ += "  if deny rule " + rule_name(*clause.of) + " did not match it\n";
+        if (!explanation.remedy->limits) return;
+        for (const Feature* feature : explanation.remedy->limits->missed)
+            text_ += "  if '" + std::string(feature->key) + "' of " +
+                     rule_name(*explanation.remedy->limits->clause.of) + " took " +
+                     word_of(*feature, request_) + "\n";
+    }
+
+    const Loaded& loaded_;
+    const Policy& policy_;
+    Colours colours_;
+    const Request& request_;
+    std::string text_;
+};
+
+std::string in_json(const Miss& miss) {
+    std::vector<std::string> keys;
+    for (const Feature* feature : miss.missed) keys.emplace_back(feature->key);
+    return JsonObject()
+        .add("rule", miss.clause.of->id)
+        .add("where", miss.clause.of->where)
+        .add("entry", std::uint64_t{miss.clause.entry})
+        .add_value("missed", json_strings(keys))
+        .text();
+}
+
+std::string in_json(const Policy& policy, const Request& request, const Explanation& explanation) {
+    const analyse::Outcome& outcome = explanation.outcome;
+    JsonObject object;
+    object.add("allowed", outcome.is_allowed()).add("request", line_of(request, true));
+    object.add("reason", reason_of(policy, outcome.why, outcome.rule));
+    if (outcome.rule != kNoRule)
+        object.add("rule", policy.rules[outcome.rule].id).add("where", policy.rules[outcome.rule].where);
+    std::vector<std::string> near;
+    for (const Miss& miss : explanation.near) near.push_back(in_json(miss));
+    object.add_value("near", json_list(near));
+    if (!explanation.remedy) return object.text() + "\n";
+    std::vector<std::string> denials;
+    for (const analyse::Clause& clause : explanation.remedy->denials) denials.push_back(clause.of->id);
+    object.add_value("denials", json_strings(denials));
+    if (explanation.remedy->limits) object.add_value("change", in_json(*explanation.remedy->limits));
+    return object.text() + "\n";
+}
+
+int fail(const std::string& what) {
+    complain("sallyport-policy: " + compile::printable(what, 1024) + "\n");
+    return kUsage;
+}
+
+/// What the log said of it, where that is not what is found.
+std::string said_in_log(const LoggedDecision& logged, const Loaded& loaded) {
+    std::string text = "the log says: " + compile::printable(logged.verdict);
+    if (!logged.rule.empty()) text += ", rule " + compile::quoted(logged.rule);
+    if (!logged.reason.empty()) text += ", " + compile::printable(logged.reason);
+    text += "\n";
+    if (!hexadecimal(loaded.policy.digest).starts_with(logged.policy))
+        text += "it was another policy then: " + compile::printable(logged.policy) + "\n";
+    if (!logged.is_exact) text += "the log does not have the whole request\n";
+    return text;
+}
+
+}  // namespace
+
+int run_explain(const ExplainArguments& arguments) {
+    const bool is_denial = !arguments.denial.empty();
+    const auto files = read_confined({arguments.policy},
+                                     is_denial ? std::vector{arguments.log} : std::vector<std::string>{});
+    if (!files) return kFailure;
+    Request request{.time = std::time(nullptr)};
+    std::string prelude;
+    if (is_denial) {
+        const auto logged = find_decision(files->others.front(), arguments.denial);
+        if (!logged) return fail(logged.error());
+        request = logged->request;
+        prelude = said_in_log(*logged, files->policies[0]);
+    } else {
+        const bool is_line = arguments.words.size() == 1 && arguments.words.front().starts_with('{');
+        const auto read = is_line ? read_host_line(arguments.words.front(), request)
+                                  : analyse::read_words(arguments.words, request);
+        if (!read) return fail(read.error());
+        request = *read;
+    }
+    const Policy& policy = files->policies[0].policy;
+    const Explanation explanation = analyse::explain(policy, request);
+    print(arguments.as_json ? in_json(policy, request, explanation)
+                            : prelude + Writer(*files, request).text(explanation));
+    return explanation.outcome.is_allowed() ? kSuccess : kRefused;
+}
+
+}  // namespace sallyport::policy::cli

@@ -1,0 +1,54 @@
+// Policies, and other files of the admin's, for a verb that needs nothing else: everything is opened, then the process locks itself
+// down, then it reads. What the verb goes on to do, it does in there.
+// Runs in:  the policy tool
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.hpp"
+#include "policy/decide.hpp"
+#include "policy/policy.pb.h"
+
+namespace sallyport::policy::cli {
+
+/// A policy that was compiled.
+struct Loaded {
+    std::string name;
+    std::string text;
+    compiled::Compiled compiled;
+    Policy policy;
+};
+
+struct Files {
+    std::vector<Loaded> policies;
+    std::vector<UniqueFd> others;
+    std::string passwd;
+    std::string group;
+    bool has_colour = false;  // standard output is a terminal that takes it
+};
+
+/// Opens all of them, locks this process down, and compiles the policies. Complains and gives nothing if any of that fails.
+std::optional<Files> read_confined(const std::vector<std::string>& policies,
+                                   const std::vector<std::string>& others = {});
+
+/// Colours, or nothing where there are none.
+struct Colours {
+    const char* good = "";
+    const char* bad = "";
+    const char* dim = "";
+    const char* end = "";
+};
+Colours colours(const Files& files);
+
+/// The rule's name and place: "'export' (policy.toml:4)".
+std::string rule_name(const Rule& rule);
+
+/// As a digest is shown.
+std::string hexadecimal(std::string_view bytes);
+
+/// Why a request is answered as it is, in words.
+std::string reason_of(const Policy& policy, Why why, std::size_t rule);
+
+}  // namespace sallyport::policy::cli
