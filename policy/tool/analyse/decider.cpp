@@ -159,13 +159,23 @@ Decider::Decider(const Policy& policy) : policy_(policy), templates_(exec_templa
     }
 }
 
+const Decision& Decider::whole(CommandId command, WallTime now) const {
+    const auto [place, is_new] = wholes_.try_emplace({command, now});
+    if (is_new) place->second = decide_command(policy_, command, now);
+    return place->second;
+}
+
 Outcome Decider::decide_open(const Request& request) const {
     const FileWish& wish = request.file;
-    const auto path = GuestPath::parse(wish.path, "/");
-    if (!path) return {};
-    Access wanted = kOpenModes[wish.mode].wanted;
-    wanted.create = wish.is_new;
-    const Decision decision = decide_file_open(policy_, *path, wanted, request.time);
+    Open open{wish.path, wish.mode, wish.is_new, request.time};
+    if (!open_ || open_->first != open) {
+        const auto path = GuestPath::parse(wish.path, "/");
+        if (!path) return {};
+        Access wanted = kOpenModes[wish.mode].wanted;
+        wanted.create = wish.is_new;
+        open_.emplace(std::move(open), decide_file_open(policy_, *path, wanted, request.time));
+    }
+    const Decision& decision = open_->second;
     if (!decision.is_allowed()) return {.why = decision.why, .rule = decision.rule};
     for (const Grant& grant : decision.grants) {
         const FileRule& file = policy_.rules[grant.rule].files[grant.file];
@@ -206,9 +216,9 @@ Outcome Decider::decide_reply(const Request& request, const Outcome& whole) cons
 }
 
 Outcome Decider::decide(const Request& request) const {
-    const Decision whole = decide_command(policy_, request.command, request.time);
-    Outcome outcome{.why = whole.why, .rule = whole.rule};
-    if (!whole.is_allowed()) return outcome;
+    const Decision& found = whole(request.command, request.time);
+    Outcome outcome{.why = found.why, .rule = found.rule};
+    if (!found.is_allowed()) return outcome;
     switch (subject_of(request.command)) {
         case Subject::kFiles:
             outcome = decide_open(request);

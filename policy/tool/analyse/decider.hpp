@@ -2,9 +2,12 @@
 // Runs in:  the policy tool
 #pragma once
 
-#include <compare>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "ipc/inspector.pb.h"
@@ -50,7 +53,13 @@ private:
     [[nodiscard]] Outcome decide_mount(const Request& request, const Outcome& whole) const;
     [[nodiscard]] Outcome decide_reply(const Request& request, const Outcome& whole) const;
 
+    const Decision& whole(CommandId command, WallTime now) const;
+
     const Policy& policy_;
+    // Neighbouring cells ask the same of the whole policy: a pure function, so what it said is kept.
+    mutable std::map<std::pair<CommandId, WallTime>, Decision> wholes_;
+    using Open = std::tuple<std::string, std::size_t, bool, WallTime>;  // path, mode, whether it is new
+    mutable std::optional<std::pair<Open, Decision>> open_;
     ExecTemplates templates_;
     std::vector<std::pair<std::size_t, std::size_t>> owners_;  // rule and entry of each template
     ipc::ReplyRules replies_;
