@@ -11,7 +11,7 @@ MAY_INCLUDE = {
     "ipc": {"base", "schema"},
     "policy": {"base", "ipc", "schema"},
     "policy/tool/analyse": {"base", "policy", "ipc", "schema", "broker/freeze_plan", "inspector"},  # the planning of a freeze; what a reply shows
-    "policy/tool/compile": {"base", "policy", "ipc", "schema"},
+    "policy/tool/compile": {"base", "policy", "policy/tool/analyse", "ipc", "schema"},
     "policy/tool/verbs": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
     "sandbox": {"base", "ipc"},
     "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/serve", "broker/files", "broker/guard", "broker/start"},  # what is handed over

@@ -96,6 +96,9 @@ private:
     }
 
     [[nodiscard]] bool is_settled_for(std::size_t side, const Alive& alive, const auto& is_open) const {
+        if (side == question_.matched)
+            return std::ranges::none_of(
+                alive, [&](const Clause* clause) { return clause->side == side && is_open(clause); });
         const Clause* first = nullptr;
         bool is_allowed = false, may_be_denied = false, is_one_way = true;
         for (const Clause* clause : alive) {

@@ -22,6 +22,7 @@ struct Question {
     std::vector<const Policy*> policies;
     Request from;  // where cells differ in nothing that matters; nothing before its time is looked at
     Until until = Until::kVerdicts;
+    std::size_t matched = SIZE_MAX;  // of this policy it is settled for each clause whether it matches
     std::vector<std::string_view> fixed = {};  // names of features that stay as `from` has them
     /// Cells in which these clauses alone are left are passed over if it says no.
     std::function<bool(const Alive&)> matters = nullptr;

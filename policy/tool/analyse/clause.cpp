@@ -35,7 +35,7 @@ void add_entries(const Clause& of_rule, Subject subject, std::vector<Clause>& to
 /// A deny rule with files is about opening them, one with modes about guest-shutdown in them; else about the whole command.
 bool is_of_whole(const Rule& rule, Subject subject) {
     if (rule.effect == Effect::kAllow) return subject != Subject::kFiles && subject != Subject::kExec;
-    return rule.files.empty() && (rule.modes.none() || subject == Subject::kShutdown);
+    return rule.files.empty() && rule.exec.empty() && (rule.modes.none() || subject == Subject::kShutdown);
 }
 
 }  // namespace

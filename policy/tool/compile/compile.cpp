@@ -9,8 +9,10 @@
 
 #include "ipc/limits.hpp"
 #include "policy/decide.hpp"
+#include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/audit_table.hpp"
 #include "policy/tool/compile/file_rule.hpp"
+#include "policy/tool/compile/locate.hpp"
 #include "policy/tool/compile/one_way.hpp"
 #include "policy/tool/compile/profiles.hpp"
 #include "policy/tool/compile/rule.hpp"
@@ -20,9 +22,9 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kPolicyKeys{"schema", "include", "dialect", "peers",
-                                                      "audit",  "allow",   "deny"};
-constexpr std::array<std::string_view, 3> kProfileKeys{"schema", "allow", "deny"};
+constexpr std::array<std::string_view, 8> kPolicyKeys{"schema", "include", "dialect", "peers",
+                                                      "audit",  "allow",   "deny",    "never"};
+constexpr std::array<std::string_view, 4> kProfileKeys{"schema", "allow", "deny", "never"};
 constexpr std::array<std::string_view, 2> kPeerKeys{"uids", "cids"};
 constexpr std::array kDialects{Choice{"0.14-preview", 1}};
 constexpr std::string_view kProfilePrefix = "profile:";
@@ -88,14 +90,14 @@ public:
         SHA256Init(&digest_);
     }
 
-    std::expected<compiled::Compiled, std::string> run() {
+    std::expected<Compilation, std::string> run() {
         if (source_.text.size() > kMaxPolicySize) {
             problems_.add({}, "the policy is longer than " + std::to_string(kMaxPolicySize) + " bytes");
         } else {
             read_policy();
         }
         if (!problems_.is_empty()) return std::unexpected(problems_.report());
-        return std::move(result_);
+        return Compilation{.policy = std::move(result_), .nevers = std::move(nevers_)};
     }
 
 private:
@@ -113,6 +115,7 @@ private:
         if (document->contains("audit")) read_audit(reader, *document, *result_.mutable_audit());
         RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
         read_rules(context, *document);
+        read_nevers(reader, *document);
         finish();
     }
 
@@ -128,7 +131,32 @@ private:
         read_schema(reader, *document, result_);
         RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
         read_rules(context, *document);
+        read_nevers(reader, *document);
         SALLYPORT_CHECK(problems.is_empty());
+    }
+
+    void read_nevers(Reader& reader, const toml::table& document) {
+        RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = never_rules_};
+        compile::read_nevers(context, document, nevers_);
+    }
+
+    // Each is proved, or has a request that breaks it.
+    void prove(const Policy& policy) {
+        if (nevers_.empty()) return;
+        never_rules_.set_schema(1);
+        never_rules_.set_digest(std::string(SHA256_DIGEST_LENGTH, '\0'));
+        const auto rules = load(never_rules_.SerializeAsString());
+        if (!rules) return problems_.add({}, rules.error().what);
+        for (std::size_t at = 0; at < nevers_.size(); ++at) nevers_[at].rule = rules->rules[at];
+        for (const analyse::Breach& breach : analyse::breaches(policy, nevers_)) {
+            const Rule& never = nevers_[breach.never].rule;
+            const Rule& rule = policy.rules[breach.rule];
+            const bool is_own = never.where.starts_with(problems_.name() + ":");
+            problems_.add({.line = is_own ? line_in(never.where) : 1, .column = 1},
+                          "never rule " + quoted(never.id) + " (" + never.where + ") is broken: rule " +
+                              quoted(rule.id) + " (" + rule.where + ") allows " +
+                              line_of(breach.request, rule.expires.has_value()));
+        }
     }
 
     void add_to_digest(std::string_view text) {
@@ -146,7 +174,8 @@ private:
             return problems_.add(
                 {}, "the compiled policy is longer than " + std::to_string(kMaxCompiledSize) + " bytes");
         const auto loaded = load(result_.SerializeAsString());
-        if (!loaded) problems_.add({}, loaded.error().what);
+        if (!loaded) return problems_.add({}, loaded.error().what);
+        prove(*loaded);
     }
 
     const Source& source_;
@@ -155,12 +184,20 @@ private:
     Ids ids_;
     SHA256_CTX digest_{};
     compiled::Compiled result_;
+    compiled::Compiled never_rules_;
+    std::vector<analyse::Never> nevers_;
 };
 
 }  // namespace
 
-std::expected<compiled::Compiled, std::string> compile_policy(const Source& source) {
+std::expected<Compilation, std::string> compile_with_nevers(const Source& source) {
     return Compiler(source).run();
+}
+
+std::expected<compiled::Compiled, std::string> compile_policy(const Source& source) {
+    auto compiled = Compiler(source).run();
+    if (!compiled) return std::unexpected(std::move(compiled.error()));
+    return std::move(compiled->policy);
 }
 
 }  // namespace sallyport::policy::compile

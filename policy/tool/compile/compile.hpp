@@ -6,8 +6,10 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/policy.pb.h"
+#include "policy/tool/analyse/never.hpp"
 
 namespace sallyport::policy::compile {
 
@@ -17,6 +19,15 @@ struct Source {
     std::string_view passwd;      // the text of /etc/passwd
     std::string_view group = {};  // and of /etc/group
 };
+
+/// What the agent reads, and what was proved of it.
+struct Compilation {
+    compiled::Compiled policy;
+    std::vector<analyse::Never> nevers;
+};
+
+/// The same, with the never rules; the agent makes nothing of these.
+std::expected<Compilation, std::string> compile_with_nevers(const Source& source);
 
 /// The compiled policy, which policy::load() accepts, or every error found, one line each.
 std::expected<compiled::Compiled, std::string> compile_policy(const Source& source);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ipc/limits.hpp"
+#include "policy/check_rule.hpp"
 #include "policy/decide.hpp"
 #include "policy/tool/compile/account_rule.hpp"
 #include "policy/tool/compile/exec_rule.hpp"
@@ -21,9 +22,12 @@ namespace sallyport::policy::compile {
 
 namespace {
 
+constexpr std::size_t kMaxNevers = 256;
+constexpr std::array<std::string_view, 6> kNeverKeys{"id", "why", "commands", "files", "modes", "exec"};
+constexpr std::array<std::string_view, 2> kNeverExecKeys{"programs", "run_as"};
 constexpr std::array<std::string_view, 19> kKeys{
-    "id",   "why",     "commands", "files",   "modes",     "method",   "freeze", "reply", "exec", "expires",
-    "time", "vcpus",   "memory",   "users",   "crypted",   "key_types", "max_keys", "reset", "require"};
+    "id",   "why",   "commands", "files", "modes",   "method",    "freeze",   "reply", "exec",   "expires",
+    "time", "vcpus", "memory",   "users", "crypted", "key_types", "max_keys", "reset", "require"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -81,7 +85,9 @@ CommandSet commands_of(Reader& reader, const Word& word, bool is_allow) {
 }
 
 std::string name_of(const compiled::Rule& rule) {
-    const std::string kind = rule.effect() == compiled::Rule::ALLOW ? "allow rule" : "deny rule";
+    std::string kind = "never rule";  // of which the effect is not yet said
+    if (rule.effect() == compiled::Rule::ALLOW) kind = "allow rule";
+    if (rule.effect() == compiled::Rule::DENY) kind = "deny rule";
     return rule.id().empty() ? "this " + kind : kind + " " + quoted(rule.id());
 }
 
@@ -225,6 +231,58 @@ void read_rules(RuleContext& context, const toml::table& document) {
         if (had_room && entries > kMaxRules)
             context.reader.problem(place_of(*each.table), "more than " + std::to_string(kMaxRules) +
                                                               " rules, counting each entry of 'files'");
+    }
+}
+
+namespace {
+
+/// Which programs must not be started, and as whom none must be.
+void read_never_exec(RuleContext& context, const toml::table& rule, analyse::Never& to) {
+    Reader& reader = context.reader;
+    const toml::table* exec = reader.table(rule, "exec");
+    if (exec == nullptr) return;
+    reader.only_keys(*exec, kNeverExecKeys, "'exec' of a never rule");
+    if (exec->contains("programs"))
+        for (const Word& word : reader.words(*exec, "programs").value_or(std::vector<Word>{})) {
+            if (!is_directory_name(word.text))
+                reader.problem(word.place, quoted(word.text) + " is no absolute path in its shortest form");
+            to.programs.emplace_back(word.text);
+        }
+    to.run_as = read_users(reader, context.passwd, *exec, "run_as");
+    if (to.programs.empty() && to.run_as.empty())
+        reader.problem(place_of(*exec), "'exec' of a never rule needs 'programs' or 'run_as'");
+}
+
+void read_never(RuleContext& context, const toml::table& rule, compiled::Rule& to, analyse::Never& never) {
+    to.set_where(context.reader.name() + ":" + std::to_string(place_of(rule).line));
+    context.reader.only_keys(rule, kNeverKeys, "a never rule");
+    read_id(context, rule, to);
+    context.reader.text(rule, "why");
+    if (!rule.contains("exec")) {
+        read_commands(context, rule, to);
+        read_files(context.reader, context.passwd, rule, to);
+    } else {
+        read_never_exec(context, rule, never);
+        for (const std::string_view key : {"commands", "files", "modes"})
+            if (rule.contains(key))
+                context.reader.problem(
+                    place_of(*rule.get(key)),
+                    "a never rule with 'exec' is about guest-exec and has no " + quoted(key));
+        to.add_commands(static_cast<std::uint32_t>(CommandId::kExec));
+    }
+    to.set_effect(compiled::Rule::DENY);
+}
+
+}  // namespace
+
+void read_nevers(RuleContext& context, const toml::table& document, std::vector<analyse::Never>& nevers) {
+    std::vector<FoundRule> found;
+    find_rules(context.reader, document, "never", found);
+    for (const FoundRule& each : found) {
+        if (nevers.size() >= kMaxNevers)
+            return context.reader.problem(place_of(*each.table),
+                                          "more than " + std::to_string(kMaxNevers) + " never rules");
+        read_never(context, *each.table, *context.to.add_rules(), nevers.emplace_back());
     }
 }
 

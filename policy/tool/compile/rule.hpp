@@ -4,8 +4,10 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "policy/policy.pb.h"
+#include "policy/tool/analyse/never.hpp"
 #include "policy/tool/compile/passwd.hpp"
 #include "policy/tool/compile/reader.hpp"
 
@@ -24,5 +26,8 @@ struct RuleContext {
 
 /// Reads `allow` and `deny` of `document`, in the order in which they stand there.
 void read_rules(RuleContext& context, const toml::table& document);
+
+/// Reads `never` of `document`. The rules go to `context.to` as deny rules; what they say of programs, in the same order, to `nevers`.
+void read_nevers(RuleContext& context, const toml::table& document, std::vector<analyse::Never>& nevers);
 
 }  // namespace sallyport::policy::compile

@@ -1,4 +1,5 @@
 // diff: what a second policy lets a host do that the first does not, and the other way round, each with a request that shows it.
+#include <algorithm>
 #include <ctime>
 #include <string>
 
@@ -113,6 +114,21 @@ std::string in_json(const Files& files, const std::vector<Difference>& differenc
 
 }  // namespace
 
+namespace {
+
+/// Never rules of the first that the second has not: nothing is allowed by that, but nothing guards it any more.
+std::string lost_nevers(const Loaded& before, const Loaded& after) {
+    std::string text;
+    for (const analyse::Never& never : before.nevers) {
+        const auto has_id = [&](const analyse::Never& other) { return other.rule.id == never.rule.id; };
+        if (std::ranges::none_of(after.nevers, has_id))
+            text += "note: never rule " + rule_name(never.rule) + " is not in the second policy\n";
+    }
+    return text;
+}
+
+}  // namespace
+
 int run_diff(const DiffArguments& arguments) {
     const auto files = read_confined({arguments.before, arguments.after});
     if (!files) return kFailure;
@@ -128,6 +144,7 @@ int run_diff(const DiffArguments& arguments) {
     else
         print(report.status() == kSuccess ? "same: a host can do as much by the one as by the other\n"
                                           : report.text());
+    complain(lost_nevers(files->policies[0], files->policies[1]));
     return report.status();
 }
 

@@ -34,14 +34,15 @@ std::nullopt_t fail(std::string_view name, const Error& error) {
 std::optional<Loaded> compile(const CompilerInput& input, const Files& files) {
     auto text = read_all(input.policy, kMaxPolicySize);
     if (!text) return fail(input.name, text.error());
-    Loaded loaded{.name = input.name, .text = *std::move(text), .compiled = {}, .policy = {}};
-    auto compiled = compile::compile_policy(
+    Loaded loaded{.name = input.name, .text = *std::move(text), .compiled = {}, .nevers = {}, .policy = {}};
+    auto compiled = compile::compile_with_nevers(
         {.text = loaded.text, .name = input.name, .passwd = files.passwd, .group = files.group});
     if (!compiled) {
         complain(compiled.error());
         return std::nullopt;
     }
-    loaded.compiled = *std::move(compiled);
+    loaded.compiled = std::move(compiled->policy);
+    loaded.nevers = std::move(compiled->nevers);
     auto policy = load(loaded.compiled.SerializeAsString());
     if (!policy) return fail(input.name, policy.error());
     loaded.policy = *std::move(policy);

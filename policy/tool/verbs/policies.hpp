@@ -10,6 +10,7 @@
 #include "base/unique_fd.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
+#include "policy/tool/analyse/never.hpp"
 
 namespace sallyport::policy::cli {
 
@@ -18,6 +19,7 @@ struct Loaded {
     std::string name;
     std::string text;
     compiled::Compiled compiled;
+    std::vector<analyse::Never> nevers;
     Policy policy;
 };
 

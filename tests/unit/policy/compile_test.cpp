@@ -306,7 +306,7 @@ INSTANTIATE_TEST_SUITE_P(Document, CompileRefuses, testing::Values(
     Mistake{"SchemaOfTomorrow",  "schema = 2\n",                         "1:10: error: schema 2 is unknown; this version knows schema 1"},
     Mistake{"SchemaAsText",      "schema = \"1\"\n",                     "1:10: error: 'schema' must be the number 1, not a string"},
     Mistake{"UnknownKey",        "schema = 1\nalow = []\n",              "2:1: error: unknown key 'alow' in the policy; did you mean 'allow'?"},
-    Mistake{"KeyFarFromAll",     "schema = 1\nrate = 1\n",               "2:1: error: unknown key 'rate' in the policy; expected 'schema', 'include', 'dialect', 'peers', 'audit', 'allow' or 'deny'"},
+    Mistake{"KeyFarFromAll",     "schema = 1\nrate = 1\n",               "2:1: error: unknown key 'rate' in the policy; expected 'schema', 'include', 'dialect', 'peers', 'audit', 'allow', 'deny' or 'never'"},
     Mistake{"UnknownProfile",    "schema = 1\ninclude = [\"profile:mininal\"]\n", "2:12: error: unknown profile 'profile:mininal'; did you mean 'profile:minimal'?"},
     Mistake{"ProfileUnprefixed", "schema = 1\ninclude = \"minimal\"\n",  "2:11: error: unknown profile 'minimal'; expected 'profile:compat' or 'profile:minimal'"},
     Mistake{"ProfileTwice",      "schema = 1\ninclude = [\"profile:compat\", \"profile:compat\"]\n", "2:30: error: 'profile:compat' stands twice in 'include'"},
@@ -500,7 +500,7 @@ TEST(CompileErrors, ControlCharactersDoNotReachTheTerminal) {
     EXPECT_EQ(
         errors_of("schema = 1\n\"\\u001b[2J\" = 1\n"),
         "p.toml:2:1: error: unknown key '\\x1b[2J' in the policy; expected 'schema', 'include', 'dialect', "
-        "'peers', 'audit', 'allow' or 'deny'\n");
+        "'peers', 'audit', 'allow', 'deny' or 'never'\n");
     const auto compiled = compile_text("schema = 2\n", "a\033b\n\xff.toml");
     ASSERT_FALSE(compiled);
     EXPECT_EQ(compiled.error(),
