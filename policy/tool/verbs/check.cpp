@@ -11,6 +11,7 @@
 #include <string>
 
 #include "policy/decide.hpp"
+#include "policy/tool/analyse/dead.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -263,8 +264,44 @@ std::string warn_of_clock(const Policy& policy, const Rule& rule, const ipc::Set
     return text;
 }
 
-std::string warnings_of(const Policy& policy, WallTime now) {
+std::string names_of(const Policy& policy, const std::vector<std::size_t>& rules) {
+    std::string names;
+    for (std::size_t at = 0; at < rules.size(); ++at) {
+        if (at == 3) return names + " and others";
+        names += (at == 0 ? "" : ", ") + rule_name(policy.rules[rules[at]]);
+    }
+    return names;
+}
+
+// Exact: every cell of the policy is looked at.
+std::string warn_of_dead(const Policy& policy, WallTime now) {
     std::string text;
+    for (const analyse::DeadPart& dead : analyse::dead_parts(policy, now)) {
+        const Rule& rule = policy.rules[dead.part.rule];
+        std::string what;
+        if (dead.part.subject == analyse::Subject::kFiles && rule.files.size() > 1)
+            what = "its files under '" + compile::printable(rule.files[dead.part.entry].under) + "' ";
+        if (dead.part.subject == analyse::Subject::kExec && rule.exec.size() > 1)
+            what = "its program '" + compile::printable(rule.exec[dead.part.entry].program()) + "' ";
+        what += "can never decide: ";
+        const std::string by = names_of(policy, dead.by);
+        switch (dead.why) {
+            case analyse::Dead::kDenied:
+                text += warning(rule, what + "all that it allows is denied by " + by);
+                break;
+            case analyse::Dead::kAllowed:
+                text += warning(rule, what + "all that it allows is allowed, or denied, by " + by);
+                break;
+            case analyse::Dead::kDeniedToo:
+                text += warning(rule, what + "all that it denies is denied by " + by);
+                break;
+        }
+    }
+    return text;
+}
+
+std::string warnings_of(const Policy& policy, WallTime now) {
+    std::string text = warn_of_dead(policy, now);
     for (const Rule& rule : policy.rules) {
         if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
         if (rule.expires && rule.effect == Effect::kDeny)

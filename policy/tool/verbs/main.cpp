@@ -25,6 +25,24 @@ using Run = std::function<int()>;
 /// Declares a verb's own options on `command` and gives what is to be run once they are read.
 using Declare = Run (*)(CLI::App& command);
 
+Run declare_can(CLI::App& command) {
+    const auto arguments = std::make_shared<CanArguments>();
+    command.add_option("POLICY", arguments->policy, "The policy")->required();
+    command.add_option("REQUEST", arguments->words,
+                       "A command and what is said of it: NAME=VALUE; path=/etc/** is anything below");
+    command.add_flag("--json", arguments->as_json, "One JSON object a line");
+    command.footer("Status 0: something of it is possible. 3: nothing is.");
+    return [arguments] { return run_can(*arguments); };
+}
+
+Run declare_cells(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_option("POLICY", *path, "The policy")->required();
+    command.add_flag("--json", *as_json, "One JSON object a line");
+    return [path, as_json] { return run_cells(*path, *as_json); };
+}
+
 Run declare_check(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
     command.add_option("POLICY", *path, "The policy")->required();
@@ -102,6 +120,20 @@ Run declare_service(CLI::App& command) {
     return [arguments] { return run_service(*arguments); };
 }
 
+Run declare_test(CLI::App& command) {
+    const auto arguments = std::make_shared<TestArguments>();
+    command.add_option("POLICY", arguments->policy, "The policy")->required();
+    command.add_option("CASES", arguments->cases, "The cases, in TOML")->required();
+    command.add_option("--min", arguments->least, "Percent of the policy that must be tried")
+        ->check(CLI::Range(0, 100));
+    command.add_flag("--mutate", arguments->mutate,
+                     "Take away each thing that a rule says, and see whether a case notices");
+    command.add_flag("--json", arguments->as_json, "One JSON object");
+    command.footer(
+        "Status 0: all cases hold. 3: some do not. 4: too little is tried, or a change goes unnoticed.");
+    return [arguments] { return run_test(*arguments); };
+}
+
 Run declare_verify_log(CLI::App& command) {
     const auto files = std::make_shared<std::vector<std::string>>();
     const auto as_json = std::make_shared<bool>(false);
@@ -121,12 +153,15 @@ struct Verb {
 // clang-format off
 constexpr std::array kVerbs{
     //   name       declared by      summary
+    Verb{"can",     declare_can,     "Show what a host can do, of requests of which some is left open"},
+    Verb{"cells",   declare_cells,   "Print one request for each cell of a policy: a complete file of cases"},
     Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},
     Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
     Verb{"diff",    declare_diff,    "Show what a host can do by one policy and not by another"},
     Verb{"explain", declare_explain, "Say why a request is answered as it is, and what would have to change"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
+    Verb{"test",    declare_test,    "Say whether a policy answers as a file of cases expects, and what these do not try"},
     Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},
 };
 // clang-format on

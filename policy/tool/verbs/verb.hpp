@@ -48,13 +48,30 @@ struct ExplainArguments {
     bool as_json = false;
 };
 
+struct TestArguments {
+    std::string policy;
+    std::string cases;
+    std::size_t least = 0;  // percent of the policy that must be tried
+    bool mutate = false;
+    bool as_json = false;
+};
+
+struct CanArguments {
+    std::string policy;
+    std::vector<std::string> words;
+    bool as_json = false;
+};
+
 /// Each function gives the exit status.
+int run_can(const CanArguments& arguments);
+int run_cells(const std::string& path, bool as_json);
 int run_check(const std::string& path);
 int run_compile(const CompileArguments& arguments);
 int run_diff(const DiffArguments& arguments);
 int run_explain(const ExplainArguments& arguments);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
 int run_service(ServiceArguments& arguments);
+int run_test(const TestArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);
 
 }  // namespace sallyport::policy::cli
