@@ -41,7 +41,7 @@ public:
         }
         std::vector<DeadPart> dead;
         for (const auto& [key, record] : records_) {
-            if (record.decides) continue;
+            if (record.decides || record.by.empty()) continue;
             const Dead of_allow = record.is_allowed ? Dead::kAllowed : Dead::kDenied;
             dead.push_back({.part = record.part,
                             .why = record.is_allow ? of_allow : Dead::kDeniedToo,

@@ -42,6 +42,9 @@ std::span<const Feature> reply_features();
 std::span<const Feature> shutdown_features();
 std::span<const Feature> plain_features();
 
+/// The word of a policy for a member of a reply.
+std::string_view member_word(int member);
+
 // What every row of a family needs.
 std::string show_flag(bool value);
 bool read_flag(bool& to, const std::string& word);

@@ -157,8 +157,7 @@ void loosen_member(Rule& rule, std::size_t) {
 }
 
 std::string show_member(const Request& request) {
-    const auto row = std::ranges::find(kMembers, request.reply.member, &MemberWord::member);
-    return row == kMembers.end() ? "" : std::string(row->word);
+    return std::string(member_word(request.reply.member));
 }
 
 bool read_member(Request& request, const std::string& word) {
@@ -180,6 +179,11 @@ constexpr std::array kReplyFeatures{
 // clang-format on
 
 }  // namespace
+
+std::string_view member_word(int member) {
+    const auto row = std::ranges::find(kMembers, member, &MemberWord::member);
+    return row == kMembers.end() ? std::string_view() : row->word;
+}
 
 std::span<const Feature> reply_features() {
     return kReplyFeatures;

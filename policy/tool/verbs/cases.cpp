@@ -6,6 +6,7 @@
 #include <array>
 
 #include "policy/tool/analyse/words.hpp"
+#include "policy/tool/compile/effective.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/compile/reader.hpp"
 #include "policy/tool/verbs/request_text.hpp"
@@ -60,15 +61,6 @@ void read_case(compile::Reader& reader, const toml::table& table, WallTime now, 
     to.push_back(std::move(one));
 }
 
-std::string in_toml(std::string_view text) {
-    std::string quoted = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') quoted += '\\';
-        quoted += c;
-    }
-    return quoted + "\"";
-}
-
 }  // namespace
 
 std::expected<std::vector<Case>, std::string> read_cases(std::string_view text, std::string_view name,
@@ -95,9 +87,10 @@ std::expected<std::vector<Case>, std::string> read_cases(std::string_view text, 
 }
 
 std::string case_text(const Policy& policy, const analyse::Outcome& outcome, std::string_view line) {
-    std::string text = "[[case]]\nrequest = " + in_toml(line) + "\nexpect = \"" +
+    std::string text = "[[case]]\nrequest = " + compile::toml_string(line) + "\nexpect = \"" +
                        (outcome.is_allowed() ? "allow" : "refuse") + "\"\n";
-    if (outcome.rule != kNoRule) text += "rule = " + in_toml(policy.rules[outcome.rule].id) + "\n";
+    if (outcome.rule != kNoRule)
+        text += "rule = " + compile::toml_string(policy.rules[outcome.rule].id) + "\n";
     return text;
 }
 

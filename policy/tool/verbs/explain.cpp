@@ -3,9 +3,9 @@
 #include <ctime>
 #include <string>
 
-#include "ipc/limits.hpp"
 #include "policy/tool/analyse/explain.hpp"
 #include "policy/tool/analyse/words.hpp"
+#include "policy/tool/compile/effective.hpp"
 #include "policy/tool/compile/locate.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -55,16 +55,9 @@ std::string word_of(const Feature& feature, const Request& request) {
     return text.empty() ? std::string(feature.name) : compile::printable(text);
 }
 
-std::string in_toml(std::string_view text) {
-    std::string quoted = "\"";
-    for (const char c : compile::printable(text, kMaxPath))
-        quoted += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
-    return quoted + "\"";
-}
-
 std::string in_toml(const std::vector<std::string>& texts) {
     std::string list;
-    for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + in_toml(text);
+    for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + compile::toml_string(text);
     return "[" + list + "]";
 }
 
@@ -80,23 +73,25 @@ std::string access_for(const analyse::FileWish& file) {
 /// A rule that allows the request and little more.
 std::string rule_for(const Request& request) {
     const std::string command(command_row(request.command).name);
-    std::string text = "    [[allow]]\n    id = \"NAME\"\n    commands = [" + in_toml(command) + "]\n";
+    std::string text =
+        "    [[allow]]\n    id = \"NAME\"\n    commands = [" + compile::toml_string(command) + "]\n";
     const std::string& path = request.file.path;
     switch (analyse::subject_of(request.command)) {
         case Subject::kFiles:
             return text + "    files = [{ under = " +
-                   in_toml(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1))) +
+                   compile::toml_string(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1))) +
                    ", access = " + access_for(request.file) + " }]\n";
         case Subject::kShutdown:
             return text + "    modes = [\"" +
                    word_of(analyse::features_of(Subject::kShutdown).front(), request).substr(5) + "\"]\n";
         case Subject::kExec:
-            return text + "    [[allow.exec]]\n    program = " + in_toml(request.exec.program) +
+            return text + "    [[allow.exec]]\n    program = " + compile::toml_string(request.exec.program) +
                    "\n    args = " + in_toml(request.exec.args) + "\n    run_as = \"nobody\"\n";
         case Subject::kFreeze:
             return text + "    freeze = {" +
-                   (request.mount.point.empty() ? std::string()
-                                                : " mounts = [" + in_toml(request.mount.point) + "] ") +
+                   (request.mount.point.empty()
+                        ? std::string()
+                        : " mounts = [" + compile::toml_string(request.mount.point) + "] ") +
                    "}\n";
         case Subject::kInspect:
         case Subject::kPlain:

@@ -83,6 +83,18 @@ Run declare_diff(CLI::App& command) {
     return [arguments] { return run_diff(*arguments); };
 }
 
+Run declare_digest(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    return [path] { return run_digest(*path); };
+}
+
+Run declare_effective(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    return [path] { return run_effective(*path); };
+}
+
 Run declare_explain(CLI::App& command) {
     const auto arguments = std::make_shared<ExplainArguments>();
     command.add_option("POLICY", arguments->policy, "The policy")->required();
@@ -158,6 +170,8 @@ constexpr std::array kVerbs{
     Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},
     Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
     Verb{"diff",    declare_diff,    "Show what a host can do by one policy and not by another"},
+    Verb{"digest",  declare_digest,  "Print the digest by which the audit log knows a policy"},
+    Verb{"effective", declare_effective, "Print the whole policy as one text, with what it includes"},
     Verb{"explain", declare_explain, "Say why a request is answered as it is, and what would have to change"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},

@@ -68,6 +68,8 @@ int run_cells(const std::string& path, bool as_json);
 int run_check(const std::string& path);
 int run_compile(const CompileArguments& arguments);
 int run_diff(const DiffArguments& arguments);
+int run_digest(const std::string& path);
+int run_effective(const std::string& path);
 int run_explain(const ExplainArguments& arguments);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
 int run_service(ServiceArguments& arguments);

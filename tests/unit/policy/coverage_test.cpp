@@ -120,6 +120,12 @@ TEST(Dead, ADenyRuleThatAnotherCovers) {
     EXPECT_EQ(dead_of(allow_under("a", "/") + deny_under("d", "/a") + deny_under("e", "/a/b")), "e:0 2 d\n");
 }
 
+TEST(Dead, WhatHasExpiredIsNothingToWarnOf) {
+    EXPECT_EQ(
+        dead_of(allow_under("a", "/a") + "expires = " + show_time(kFirst) + "\n" + deny_under("d", "/b")),
+        "");
+}
+
 TEST(Dead, ARuleThatOutlivesWhatDeniesItIsNotDead) {
     const std::string deny =
         "[[deny]]\nid = \"d\"\nexpires = " + show_time(kFirst + 10) + "\nfiles = [{ under = \"/a\" }]\n";
