@@ -113,6 +113,14 @@ Run declare_explain(CLI::App& command) {
     return [arguments] { return run_explain(*arguments); };
 }
 
+Run declare_fmt(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    const auto only_check = std::make_shared<bool>(false);
+    command.add_option("POLICY", *path, "The policy")->required();
+    command.add_flag("--check", *only_check, "Print nothing; status 3 if it would be laid out otherwise");
+    return [path, only_check] { return run_fmt(*path, *only_check); };
+}
+
 Run declare_freeze_plan(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
     const auto mounts = std::make_shared<std::string>(kMounts);
@@ -173,6 +181,7 @@ constexpr std::array kVerbs{
     Verb{"digest",  declare_digest,  "Print the digest by which the audit log knows a policy"},
     Verb{"effective", declare_effective, "Print the whole policy as one text, with what it includes"},
     Verb{"explain", declare_explain, "Say why a request is answered as it is, and what would have to change"},
+    Verb{"fmt",     declare_fmt,     "Print a policy as policies are laid out; comments stay"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
     Verb{"test",    declare_test,    "Say whether a policy answers as a file of cases expects, and what these do not try"},

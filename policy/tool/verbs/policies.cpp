@@ -66,6 +66,7 @@ std::optional<Files> read_confined(const std::vector<std::string>& policies,
         files.others.push_back(*std::move(file));
     }
     if (const auto locked = sandbox::lockdown_compiler(); !locked) return fail("lockdown", locked.error());
+    if (inputs.empty()) return files;
     auto passwd = read_all(inputs.front().passwd, kMaxUsersSize);
     auto group = read_all(inputs.front().group, kMaxUsersSize);
     if (!passwd || !group) return fail("/etc/passwd or /etc/group", (passwd ? group : passwd).error());

@@ -71,6 +71,7 @@ int run_diff(const DiffArguments& arguments);
 int run_digest(const std::string& path);
 int run_effective(const std::string& path);
 int run_explain(const ExplainArguments& arguments);
+int run_fmt(const std::string& path, bool only_check);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
 int run_service(ServiceArguments& arguments);
 int run_test(const TestArguments& arguments);
