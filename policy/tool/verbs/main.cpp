@@ -25,6 +25,12 @@ using Run = std::function<int()>;
 /// Declares a verb's own options on `command` and gives what is to be run once they are read.
 using Declare = Run (*)(CLI::App& command);
 
+Run declare_bench(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    return [path] { return run_bench(*path); };
+}
+
 Run declare_can(CLI::App& command) {
     const auto arguments = std::make_shared<CanArguments>();
     command.add_option("POLICY", arguments->policy, "The policy")->required();
@@ -173,6 +179,7 @@ struct Verb {
 // clang-format off
 constexpr std::array kVerbs{
     //   name       declared by      summary
+    Verb{"bench",   declare_bench,   "Measure how long a policy's decisions take here"},
     Verb{"can",     declare_can,     "Show what a host can do, of requests of which some is left open"},
     Verb{"cells",   declare_cells,   "Print one request for each cell of a policy: a complete file of cases"},
     Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},

@@ -63,6 +63,7 @@ struct CanArguments {
 };
 
 /// Each function gives the exit status.
+int run_bench(const std::string& path);
 int run_can(const CanArguments& arguments);
 int run_cells(const std::string& path, bool as_json);
 int run_check(const std::string& path);
