@@ -104,20 +104,6 @@ bool is_about(const ipc::AccountTemplate& by, std::string_view user) {
     return find_account(by, user) != nullptr || (by.any_user() && user != "root" && is_user_name(user));
 }
 
-// Until the deny rules in the way have expired; nothing if one never does.
-std::optional<std::int64_t> allowed_from(const Policy& policy, CommandId command) {
-    std::int64_t from = 0;
-    if (!policy.narrowed_to.has(command)) return std::nullopt;
-    for (const Rule& rule : policy.rules) {
-        if (rule.effect != Effect::kDeny || !rule.commands.has(command) || !rule.files.empty() ||
-            rule.modes.any())
-            continue;
-        if (!rule.expires) return std::nullopt;
-        from = std::max(from, *rule.expires);
-    }
-    return from;
-}
-
 }  // namespace
 
 AccountTemplates account_templates(const Policy& policy) {

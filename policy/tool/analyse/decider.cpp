@@ -116,6 +116,10 @@ Subject subject_of(CommandId command) {
             return Subject::kShutdown;
         case Constraint::kExec:
             return Subject::kExec;
+        case Constraint::kUsers:
+        case Constraint::kTime:
+        case Constraint::kVcpus:
+        case Constraint::kMemory:
         case Constraint::kNone:
             return Subject::kPlain;
     }
