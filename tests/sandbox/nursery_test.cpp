@@ -5,20 +5,25 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sandbox/lockdown.hpp"
 #include "sandbox/proof.hpp"
+#include "sandbox/syscalls.hpp"
 #include "tests/sandbox/confined.hpp"
 
 namespace sallyport::sandbox::testing {
@@ -123,10 +128,14 @@ public:
 
     // The same of its worker, its only child.
     [[nodiscard]] UniqueFd open_worker(const std::string& name, int flags) const {
+        return open(worker(), name, flags);
+    }
+
+    [[nodiscard]] pid_t worker() const {
         pid_t child = 0;
         std::ifstream(proc(pid_) + "/task/" + std::to_string(pid_) + "/children") >> child;
         EXPECT_GT(child, 0);
-        return open(child, name, flags);
+        return child;
     }
 
     [[nodiscard]] Expected expected() const { return {.uid = uid_, .gid = gid_}; }
@@ -200,6 +209,34 @@ TEST_P(Confinement, WorkerHoldsNothingAndHasTwoFilters) {
         expect_apart(nursery.open_worker("", O_PATH | O_DIRECTORY));
         nursery.say("end");
         EXPECT_EQ(nursery.hear(), "E");
+    });
+}
+
+// A worker's own filter, on top of the nursery's, as the kernel has it; nothing if the kernel does not show it to us.
+std::vector<sock_filter> own_filter(pid_t process) {
+    if (::ptrace(PTRACE_ATTACH, process, nullptr, nullptr) != 0) return {};
+    EXPECT_EQ(::waitpid(process, nullptr, __WALL), process);
+    constexpr unsigned long kSecond = 1;
+    const long size = ::ptrace(PTRACE_SECCOMP_GET_FILTER, process, kSecond, nullptr);
+    std::vector<sock_filter> program(static_cast<std::size_t>(std::max(size, 0L)));
+    EXPECT_EQ(::ptrace(PTRACE_SECCOMP_GET_FILTER, process, kSecond, program.data()), size);
+    EXPECT_EQ(::ptrace(PTRACE_DETACH, process, nullptr, nullptr), 0);
+    return program;
+}
+
+TEST_P(Confinement, WorkersFilterIsTheTablesAndNoOrdinaryUserIsShownIt) {
+    run([](Given& given) {
+        Nursery nursery(given);
+        ASSERT_EQ(nursery.hear(), kReady);
+        nursery.say("worker");
+        ASSERT_EQ(nursery.hear(), "W");
+        const auto table = Filter::compile(Process::kWorker, {});
+        ASSERT_TRUE(table);
+        const auto is_same = [](const sock_filter& one, const sock_filter& other) {
+            return std::memcmp(&one, &other, sizeof one) == 0;
+        };
+        EXPECT_EQ(std::ranges::equal(own_filter(nursery.worker()), table->program(), is_same),
+                  ::geteuid() == 0);
     });
 }
 
