@@ -9,10 +9,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "ipc/limits.hpp"
-
-namespace sallyport {}  // namespace sallyport
 
 namespace sallyport::ipc {
 
@@ -52,6 +51,11 @@ std::span<char> clear(Frame& frame) {
     frame.bytes = {};
     if (!frame.buffer) frame.buffer = std::make_unique_for_overwrite<char[]>(kMaxFrame);
     return {frame.buffer.get(), kMaxFrame};
+}
+
+void wipe(Frame& frame) {
+    ::explicit_bzero(frame.buffer.get(), frame.bytes.size());
+    frame.bytes = {};
 }
 
 Result<bool> receive(FdRef socket, Frame& frame) {

@@ -26,6 +26,9 @@ struct Frame {
 /// The buffer, empty of any frame.
 std::span<char> clear(Frame& frame);
 
+/// Wipes what the frame has brought: a secret.
+void wipe(Frame& frame);
+
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec and non-blocking.
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair();
 

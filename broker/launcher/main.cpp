@@ -126,7 +126,7 @@ Status tell_set(const ipc::SetDone& done) {
 
 // Before the child is forked, the frame that the secret came in is wiped, too.
 Status hear_account(Parts& parts, ipc::AccountOrder& order, ipc::Frame& frame) {
-    wipe(frame.buffer);
+    ipc::wipe(frame);
     const Status started = parts.errands.start(order);
     wipe_stack();
     return started;

@@ -105,7 +105,7 @@ void look_at_clock(Loop& loop) {
 
 // Neither the frame nor what was made of it is kept; the order for the launcher has the one copy that is left.
 void forget_secret(Wire& wire) {
-    wipe(wire.frame.buffer);
+    ipc::wipe(wire.frame);
     wipe(wire.bytes);
     wire.request.Clear();  // frees it, and what is freed is wiped
     wipe_stack();
