@@ -15,22 +15,23 @@ std::int64_t wall_ns();
 
 /// Both clocks at one moment.
 struct ClockReading {
-    std::int64_t wall = 0;         // seconds since 1970: what the host may have set
-    std::int64_t boottime_ns = 0;  // since the boot, also asleep: what it cannot set
+    std::int64_t wall = 0;         // seconds since 1970; the host may have set it
+    std::int64_t boottime_ns = 0;  // since boot, sleep included; the host cannot set it
 };
 
 ClockReading read_clocks();
 
-/// THREAT: a clock that is set back brings a rule back that has expired. INVARIANT: the time never runs back: not below the latest
-/// time that an agent with this state directory has seen, not below what has passed since the start by the other clock.
-/// A clock that is set forward is believed: it ends rules early, deny rules too.
+/// THREAT: a clock that is set back revives a rule that has expired.
+/// INVARIANT: this time never runs backwards. It is never earlier than the latest time that any agent with this state directory
+/// has seen, nor than the start plus what CLOCK_BOOTTIME says has passed.
+/// A clock that is set forward is believed: rules end early, deny rules included.
 class ExpiryClock {
 public:
-    /// `floor`: the latest time that was seen before `start`.
+    /// `floor`: the latest time seen before `start`.
     ExpiryClock(std::int64_t floor, ClockReading start);
 
     void look(ClockReading reading);
-    /// As of the last look; seconds since 1970.
+    /// Seconds since 1970, as of the last look().
     [[nodiscard]] std::int64_t now() const { return latest_; }
 
 private:

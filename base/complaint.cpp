@@ -1,4 +1,3 @@
-// An error together with the name of what it is about: what a start that fails says to the admin.
 // Runs in:  whoever starts the agent, before a host is heard; the launcher, for its table
 #include "base/complaint.hpp"
 

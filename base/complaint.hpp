@@ -1,4 +1,4 @@
-// An error together with the name of what it is about: what a start that fails says to the admin.
+// An error and the name of what it is about: what a failed start tells the admin.
 // Runs in:  whoever starts the agent, before a host is heard; the launcher, for its table
 #pragma once
 
@@ -11,13 +11,13 @@
 
 namespace sallyport {
 
-/// INVARIANT: `about` is a name that the admin wrote or that the installation has: a path, a program, an option. An Error has no
-/// room for text, so nothing that a host or a worker says can get into a message through one.
+/// INVARIANT: `about` is a name from the admin or the installation: a path, a program, an option. An Error has no room for text,
+/// so nothing that a host or a worker sends can reach a message through one.
 struct Complaint {
     Error error;
-    std::string about;  // empty if the error says all
+    std::string about;  // empty if the error says everything
 
-    // Not explicit: TRY() hands a plain Error on as a Complaint.
+    // Not explicit: TRY() turns a plain Error into a Complaint.
     Complaint(const Error& what) : error(what) {}
     Complaint(const Error& what, std::string name) : error(what), about(std::move(name)) {}
 };
@@ -25,7 +25,7 @@ struct Complaint {
 template <typename T>
 using Checked = std::expected<T, Complaint>;
 
-/// What `tried` gave; an error of it is about `name`.
+/// The value of `tried`, or its error as a Complaint about `name`.
 template <typename T>
 Checked<T> about(std::string_view name, Result<T> tried) {
     if (!tried) return std::unexpected(Complaint(tried.error(), std::string(name)));
@@ -40,8 +40,7 @@ inline std::unexpected<Complaint> complaint(Errc code, const char* what, std::st
     return std::unexpected(Complaint(Error{code, what}, std::move(name)));
 }
 
-/// "NAME: what is wrong: what the system says". A control character of the name is shown as `?`, and a name of more than 256
-/// bytes is cut.
+/// "NAME: what is wrong: what the system says". Control characters in the name become `?`; a name of more than 256 bytes is cut.
 std::string text_of(const Complaint& complaint);
 
 }  // namespace sallyport

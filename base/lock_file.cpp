@@ -1,4 +1,3 @@
-// Files that are locked: whoever can open one can lock it.
 // Runs in:  starter, recorder
 #include "base/lock_file.hpp"
 

@@ -1,4 +1,4 @@
-// Files that are locked: whoever can open one can lock it.
+// Lock files: anyone who can open one can lock it.
 // Runs in:  starter, recorder
 #pragma once
 
@@ -7,10 +7,10 @@
 
 namespace sallyport {
 
-/// Takes every right to `file` from all but its owner. To be called before it is locked.
+/// Removes all access to `file` but its owner's. Call it before locking the file.
 ///
-/// THREAT: a local user locks what he may only read, and no agent starts. Files are made with mode 0600, but one that was there
-/// before, from a backup or after a chmod, may have another. Who has it open already keeps it open, and his lock.
+/// THREAT: a local user locks a file that he can only read, and no agent starts. Files are created with mode 0600, but an older
+/// one may have another mode, from a backup or a chmod. A user who has it open already keeps it open, and keeps his lock.
 /// Errors: kSystem.
 Status close_to_others(FdRef file);
 

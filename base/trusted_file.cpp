@@ -1,6 +1,4 @@
-// Files that nobody but root, or whoever runs the agent, can change: what decides, or is started, is taken from such files only.
 // Runs in:  whoever starts the agent; the launcher
-// Input:    paths that the admin wrote, and the directories and links on the way
 #include "base/trusted_file.hpp"
 
 #include <linux/magic.h>
@@ -20,7 +18,7 @@ constexpr int kStep = O_PATH | O_NOFOLLOW | O_CLOEXEC;
 
 enum class Part : std::uint8_t { kOnTheWay, kEnd };
 
-// THREAT: a user mounts a file system of his own on his directory, whose server says that all is root's.
+// THREAT: a user mounts a file system on his directory, and its server claims that root owns everything.
 Status refuse_server_of_a_user(FdRef file) {
     struct statfs info{};
     if (::fstatfs(file.get(), &info) != 0) return system_error("fstatfs");
@@ -50,11 +48,11 @@ Result<std::string> read_link(FdRef link) {
     return std::string(text.data(), static_cast<std::size_t>(size));
 }
 
-// A walk from directory to directory, whose last place is judged only when it is known to be the end.
+// A walk from directory to directory. The last one is judged only once it is known to be the end.
 struct Walk {
     UniqueFd at;
-    std::string rest;   // still to be walked
-    std::string place;  // what `at` is called in messages
+    std::string rest;   // components still to walk
+    std::string place;  // the name of `at` in messages
     int links = 0;
 
     Status begin_at_root() {
@@ -91,7 +89,7 @@ struct Walk {
         return {};
     }
 
-    // The end is opened anew, without a look at its name, once it is judged.
+    // The end is judged, then reopened through its descriptor, so its name is not looked up again.
     Result<UniqueFd> end(int flags) {
         while (!rest.empty()) TRY(step());
         TRY(judge(at, Part::kEnd));
@@ -105,7 +103,7 @@ struct Walk {
 
 Checked<UniqueFd> open_by(Walk walk, const std::string& path, int flags) {
     auto opened = walk.end(flags);
-    // Named twice only where that says more than the path does.
+    // The place is added only if it says more than the path.
     const bool says_more = walk.place != path && !walk.place.empty();
     return about(says_more ? path + " (" + walk.place + ")" : path, std::move(opened));
 }

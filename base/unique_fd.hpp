@@ -1,4 +1,4 @@
-// Who owns a descriptor: UniqueFd owns and closes, FdRef borrows.
+// Ownership of descriptors: UniqueFd owns and closes, FdRef borrows.
 // Runs in:  every process
 #pragma once
 

@@ -1,5 +1,4 @@
-// The arena: sealed shared memory for file contents, mapped by the broker and by the worker.
-// Runs in:  broker, worker
+// Runs in:  broker, worker, files
 // Relies on: memfd seals, so that no peer can make our mapping fault by shrinking the file
 #include "ipc/arena.hpp"
 

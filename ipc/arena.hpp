@@ -1,6 +1,6 @@
 // The arena: sealed shared memory for file contents, mapped by the broker, the worker and clerks of the files hand.
 // Runs in:  broker, worker, files
-// Input:    each side writes while the other reads; neither believes what it finds
+// Input:    each side can write while the other reads; neither trusts what it finds
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@
 
 namespace sallyport::ipc {
 
-// INVARIANT: each connection has an arena of its own, and no descriptor or mapping of it outlives the process that has
-// it: a worker closes the descriptor before it reads a byte of the host, and no call of a worker gives one away.
+// INVARIANT: each connection has its own arena, and no descriptor or mapping of it outlives the process that holds it. A worker
+// closes the descriptor before it reads a byte from the host, and no system call of a worker can pass one on.
 class Arena {
 public:
-    /// No arena: no extent lies inside.
+    /// No arena: it contains no extent.
     Arena() = default;
     Arena(Arena&& other) noexcept;
     Arena& operator=(Arena&& other) noexcept;
@@ -24,29 +24,28 @@ public:
     Arena& operator=(const Arena&) = delete;
     ~Arena();
 
-    /// A new memfd of kArenaSize bytes, sealed against growing, shrinking and further seals, and mapped.
-    /// Broker only. Errors: kSystem.
+    /// A new memfd of kArenaSize bytes, sealed against growing, shrinking and further seals, and mapped. Broker only. Errors:
+    /// kSystem.
     static Result<Arena> create();
 
-    /// Maps an arena that was received as a descriptor, which is closed. Worker only.
-    /// Errors: kSystem, kInvalid if it is not of kArenaSize bytes.
+    /// Maps a received arena and closes the descriptor. Worker and clerks.
+    /// Errors: kSystem, kInvalid if it is not kArenaSize bytes long.
     static Result<Arena> map(UniqueFd fd);
 
-    /// The page in front of the data, where workers leave word to their successors on the same connection. The broker
-    /// never looks at it.
+    /// The page in front of the data, where a worker leaves data for its successor on the same connection. The broker never reads
+    /// it.
     [[nodiscard]] std::span<std::byte> header() const;
 
-    /// The part of the data area that `offset` and `size` name; kInvalid unless it lies inside and is not
-    /// empty.
+    /// The part of the data area given by `offset` and `size`. Errors: kInvalid if it is empty or not inside the area.
     ///
-    /// THREAT: the numbers come from a worker that may have been taken over. Both are 32 bits and are
-    /// compared without being added up.
+    /// THREAT: the numbers come from a worker that may have been taken over. Both have 32 bits and are compared without being
+    /// added.
     [[nodiscard]] Result<std::span<std::byte>> extent(std::uint32_t offset, std::uint32_t size) const;
 
-    /// The number-th chunk of the data area.
+    /// One chunk of the data area, by number.
     [[nodiscard]] std::span<std::byte> chunk(std::size_t number) const;
 
-    /// For the nursery. Broker only.
+    /// To be passed to the nursery. Broker only.
     [[nodiscard]] FdRef fd() const { return fd_; }
 
 private:

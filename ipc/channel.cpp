@@ -1,7 +1,5 @@
-// Frames over a SOCK_SEQPACKET socketpair.
 // Runs in:  every process
-// Input:    whatever the peer put into a frame
-// Relies on: the kernel keeping frame boundaries
+// Relies on: the kernel to keep frame boundaries
 #include "ipc/channel.hpp"
 
 #include <poll.h>
@@ -66,9 +64,9 @@ Result<bool> receive(FdRef socket, Frame& frame) {
     while (got < 0 && (errno == ECONNRESET || errno == EINTR));
     if (got < 0 && errno == EAGAIN) return false;
     if (got < 0) return system_error("recv");
-    // An empty frame and end of file look the same; no message of ours encodes to nothing.
+    // An empty frame looks like end of file. None of our messages is encoded to nothing.
     if (got == 0) return failure(Errc::kClosed, "receive: peer is gone");
-    // With MSG_TRUNC the kernel says how long a frame was that it had to cut off.
+    // With MSG_TRUNC the kernel returns the full length of a frame that it cut off.
     if (static_cast<std::size_t>(got) > kMaxFrame) return failure(Errc::kLimit, "receive: frame too large");
     frame.bytes = std::string_view(room.data(), static_cast<std::size_t>(got));
     return true;

@@ -1,8 +1,8 @@
 // Frames over a SOCK_SEQPACKET socketpair.
 // Runs in:  every process
-// Input:    whatever the peer put into a frame
-// INVARIANT: no descriptor comes with a frame. The calls used here have no place for one; ipc/handover.hpp says who gives and takes
-// any.
+// Input:    frames of the peer
+// INVARIANT: no descriptor comes with a frame: the calls used here cannot carry one. ipc/handover.hpp says who passes
+// descriptors.
 #pragma once
 
 #include <cstdint>
@@ -32,19 +32,17 @@ void wipe(Frame& frame);
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec and non-blocking.
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair();
 
-/// What to do while the peer has not yet read what was sent before. Who must not depend on the peer does not
-/// wait.
+/// What to do while the peer's socket is full. A process that must not depend on its peer does not wait.
 enum class WhenFull : std::uint8_t { kWait, kFail };
 
-/// Sends one frame.
-/// Errors: kLimit over kMaxFrame, or if the socket is full (kFail); kClosed if the peer is gone; kSystem
+/// Sends one frame. Errors: kLimit over kMaxFrame bytes, or if the socket is full (kFail); kClosed if the peer is gone; kSystem
 /// otherwise.
 Status send(FdRef socket, std::string_view bytes, WhenFull when_full);
 
-/// Takes one frame into `frame`, whose buffer is reused. False if there is none yet.
+/// Receives one frame into `frame`, whose buffer is reused. False if there is none yet.
 ///
-/// THREAT: a peer sends a frame that is too long; it is cut off by the kernel, which says so. What a peer sent before it
-/// went away is still given, then kClosed. Errors: kClosed at end of file, kLimit over kMaxFrame bytes, kSystem.
+/// THREAT: a peer sends a frame that is too long. The kernel cuts it off and says so. Frames that a peer sent before it closed
+/// are still returned, then kClosed. Errors: kClosed at end of file, kLimit over kMaxFrame bytes, kSystem.
 Result<bool> receive(FdRef socket, Frame& frame);
 
 }  // namespace sallyport::ipc

@@ -1,6 +1,5 @@
-// Frames to messages and back.
-// Runs in:  broker, nursery, worker
-// Relies on: one build of libprotobuf writing a message in one way
+// Runs in:  every process that speaks protobuf
+// Relies on: one build of libprotobuf encoding a message in exactly one way
 #include "ipc/codec.hpp"
 
 #include <google/protobuf/stubs/logging.h>

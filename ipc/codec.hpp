@@ -1,6 +1,6 @@
 // Frames to messages and back.
-// Runs in:  broker, nursery, worker
-// Input:    whatever the peer put into a frame
+// Runs in:  every process that speaks protobuf
+// Input:    frames of the peer
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -12,17 +12,17 @@
 
 namespace sallyport::ipc {
 
-/// The encoding of `message`, written into `bytes`.
+/// Encodes `message` into `bytes`.
 void encode(const google::protobuf::MessageLite& message, std::string& bytes);
 
-/// Fills `message` from a frame in the one form that encode() writes.
+/// Decodes `message` from a frame. Only the form that encode() writes is accepted.
 ///
-/// THREAT: a peer that has been taken over sends unknown fields, repeated fields or over-long numbers, hoping that
-/// two readers understand them differently. Unknown fields fail to parse (schema/strict_lite.sh); what is decoded is
-/// encoded again and must be the same bytes. `scratch` is a buffer to reuse. Errors: kInvalid.
+/// THREAT: a peer that was taken over sends unknown fields, repeated fields or over-long numbers, which two readers could
+/// understand differently. Unknown fields fail to parse (schema/strict_lite.sh); the decoded message is encoded again and must
+/// give the same bytes. `scratch` is a buffer to reuse. Errors: kInvalid.
 Status decode(std::string_view frame, google::protobuf::MessageLite& message, std::string& scratch);
 
-/// Keeps libprotobuf from printing bytes of a peer on standard error. Once, at start.
+/// Keeps libprotobuf from printing a peer's bytes to standard error. Call it once, at start.
 void silence_protobuf();
 
 }  // namespace sallyport::ipc

@@ -1,5 +1,4 @@
-// A frame that comes with descriptors: how the broker hands the nursery what a new worker is to have.
-// Runs in:  broker, which gives; nursery, which takes
+// Runs in:  broker and files (give and take), nursery (takes)
 #include "ipc/handover.hpp"
 
 #include <sys/socket.h>
@@ -14,7 +13,7 @@ namespace sallyport::ipc {
 
 namespace {
 
-// A frame with more descriptors than this is cut off by the kernel, which says so and closes the rest.
+// If a frame has more descriptors than this, the kernel closes the rest and sets MSG_CTRUNC.
 struct ControlBuffer {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxFrameDescriptors)> bytes{};
 };

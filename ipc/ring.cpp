@@ -1,4 +1,3 @@
-// Lines on their way from the broker to the recorder, in memory that both map.
 // Runs in:  broker (puts), recorder (takes)
 // Relies on: memfd seals, so that no peer can make our mapping fault by shrinking the file
 #include "ipc/ring.hpp"
@@ -15,11 +14,11 @@ namespace sallyport::ipc {
 
 namespace {
 
-// In front of each line stands its length, at a multiple of its own size. A line lies in one piece.
+// Each line is contiguous and follows its length, which is aligned to its own size.
 using Length = std::uint64_t;
-constexpr Length kSkip = ~Length{0};  // the next line stands at the ring's beginning
+constexpr Length kSkip = ~Length{0};  // the next line is at the ring's beginning
 constexpr std::uint64_t kRewind =
-    4 << 12;  // so much of an empty ring is used before it begins anew: the rest stays untouched
+    4 << 12;  // an empty ring is reset after this many bytes, so that later pages stay untouched
 
 constexpr std::uint64_t size_of(std::size_t line) {
     return (sizeof(Length) + line + sizeof(Length) - 1) / sizeof(Length) * sizeof(Length);
@@ -57,7 +56,7 @@ Result<Ring> Ring::map(UniqueFd fd) {
     return map_whole(std::move(fd));
 }
 
-// THREAT: a recorder that was taken over gives any position. Then the ring is full, no more.
+// THREAT: a recorder that was taken over gives any position. At worst the ring then counts as full.
 std::uint64_t Ring::used() const {
     const std::uint64_t from = std::max<std::uint64_t>(words().taken, words().begin);
     return std::min<std::uint64_t>(put_ - from, kLogRing);
