@@ -1,4 +1,4 @@
-// The broker executable: takes over from the starter, locks itself down, proves that, and serves.
+// The broker executable: takes over from the starter, locks itself down, proves it, and serves.
 // Runs in:  broker
 // Input:    what the starter hands over; afterwards frames
 #include <sys/socket.h>
@@ -20,10 +20,10 @@ void complain(const Complaint& complaint, int to) {
     ::dprintf(to, "sallyport-broker: %s\n", text_of(complaint).c_str());
 }
 
-// Up to the filter of system calls what is wrong is said on the terminal, too.
+// Until the seccomp filter is installed, errors also go to the terminal.
 Checked<Service> begin(Inheritance& inheritance, const policy::Policy& policy) {
     Service service = TRY(make_service(inheritance, policy));
-    // While a disk is frozen nothing of ours may have to come from it.
+    // While a disk is frozen none of our pages may have to be read from it.
     if (service.session.freezing.guard.is_open()) TRY(about("broker", sandbox::lock_memory()));
     const sandbox::Needs needs{.listens = service.channel.listens(),
                                .asks_files = service.session.files_hand.parent().get() >= 0,
@@ -39,7 +39,7 @@ Status prove(FdRef own_status) {
     return sandbox::compare(expected, TRY(sandbox::read_held(own_status)));
 }
 
-// What is so from now on.
+// What the rule does from now on.
 const char* reason_of(Handover::Missing::Why why) {
     switch (why) {
         case Handover::Missing::NO_ANSWER:
@@ -117,7 +117,7 @@ int fail(const Complaint& complaint, const Inheritance& inheritance) {
     return kFailure;
 }
 
-// What the start alone needed. False if nobody waits for us any more.
+// Releases what only the start needed. False if nobody waits for us any more.
 bool let_go(Inheritance& inheritance) {
     inheritance.take(Handover::TERMINAL).reset();
     inheritance.take(Handover::OWN_STATUS).reset();

@@ -1,4 +1,3 @@
-// What the broker has from the starter, whose process it goes on in.
 // Runs in:  broker, before lockdown()
 #include "broker/take_over.hpp"
 
@@ -49,7 +48,7 @@ Freezing take_freezing(Inheritance& from, const policy::Policy& policy) {
     return freezing;
 }
 
-// The hand can start a clerk, and one is there for the first host.
+// Makes sure that the hand can start a clerk; this one is ready for the first host.
 Result<FilesHand> take_files(UniqueFd socket) {
     if (!socket.is_open()) return FilesHand();
     FilesHand hand(std::move(socket));
@@ -64,10 +63,10 @@ Result<FilesHand> take_files(UniqueFd socket) {
 
 Result<policy::Policy> load_policy(std::string_view compiled, const policy::compiled::Service& options) {
     policy::Policy policy = TRY(policy::load(compiled));
-    // As if each rule that freezes had named it.
+    // As if each rule with a freeze had named the hook of -F.
     for (policy::Rule& rule : policy.rules)
         if (rule.freeze && rule.hooks.empty()) rule.hooks = options.fsfreeze_hook();
-    // The launcher has one directory of them. policy::load() has seen only what rules name.
+    // The launcher has a single hook directory. policy::load() has seen only what rules name.
     const std::string* hooks = nullptr;
     for (const policy::Rule& rule : policy.rules) {
         if (rule.hooks.empty()) continue;
@@ -96,7 +95,7 @@ Result<Inheritance> Inheritance::take() {
             return failure(Errc::kInvalid, "the starter's setup names no such descriptor");
         all.descriptors_.at(static_cast<std::size_t>(what)) = UniqueFd(next++);
     }
-    // Our own executable came behind them.
+    // Our own executable is the descriptor after them.
     if (::close_range(static_cast<unsigned>(next), ~0U, 0) != 0) return system_error("close_range");
     return all;
 }
@@ -127,8 +126,8 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
         .audit = std::move(audit),
         .notify = Notify(from.take(Handover::NOTIFY)),
         .signals = from.take(Handover::SIGNALS)};
-    // Not a part of what is initialised in one piece there: in the padding of so large a thing g++ 12 (-ftrivial-auto-var-init=zero)
-    // clears four bytes of the mark that are none.
+    // Assigned afterwards: if it is initialised as part of this aggregate, g++ 12 (-ftrivial-auto-var-init=zero) overwrites four
+    // bytes of the mark while it clears padding.
     service.session.freezing = std::move(freezing);
     service.session.programs.templates = policy::exec_templates(policy);
     service.session.accounts.templates = policy::account_templates(policy);

@@ -1,6 +1,6 @@
-// What the broker has from the starter, whose process it goes on in.
+// What the broker inherits from the starter, which ran in the same process.
 // Runs in:  broker, before lockdown()
-// Input:    a sealed memory file that the starter made, descriptor 3
+// Input:    a sealed memory file from the starter, descriptor 3
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@
 
 namespace sallyport::broker {
 
-/// A compiled policy as the service's options leave it: commands that these take away, and their hooks. Errors: those of
+/// A compiled policy, reduced by the service's options: commands that they block, and their hook. Errors: those of
 /// policy::load().
 Result<policy::Policy> load_policy(std::string_view compiled, const policy::compiled::Service& options);
 
-/// The descriptors by what they are.
+/// The inherited descriptors, by purpose.
 class Inheritance {
 public:
-    /// Reads the message, and takes the descriptors that it names; all others are closed. Errors: kSystem; kInvalid if it is not what a
-    /// starter makes.
+    /// Reads the message and takes the descriptors that it names; all others are closed. Errors: kSystem; kInvalid if no starter
+    /// made it.
     static Result<Inheritance> take();
 
     [[nodiscard]] const Handover& message() const { return message_; }
@@ -32,7 +32,7 @@ private:
     std::array<UniqueFd, Handover::Descriptor_ARRAYSIZE> descriptors_;
 };
 
-/// What serve() needs. `policy` must outlive it. Errors: of every step.
+/// Builds what serve() needs. `policy` must outlive it. Errors: of every step.
 Checked<Service> make_service(Inheritance& inheritance, const policy::Policy& policy);
 
 }  // namespace sallyport::broker

@@ -1,6 +1,4 @@
-// What the admin wrote down, read by the policy tool.
 // Runs in:  starter
-// Input:    the admin's files; base/trusted_file.hpp judges them
 #include "broker/start/configure.hpp"
 
 #include <fcntl.h>
@@ -53,10 +51,10 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     };
     const char* variable = std::getenv("QGA_CONF");
     const std::string usual = variable != nullptr ? variable : kDefaultConfig;
-    // As with qemu-ga, one that is not there is no error.
+    // Like qemu-ga: a missing default file is not an error.
     const bool is_there = ::access(usual.c_str(), F_OK) == 0 || errno != ENOENT;
     auto file = is_there ? open_of_admin(usual, 0) : Checked<UniqueFd>();
-    // The tool comes back without an answer if the command line names another file.
+    // The tool gives no answer if the command line names another configuration file.
     TRY(!file ? ask({}, {}) : is_there ? ask_with(usual, *file) : ask({"--final"}, {}));
     const bool is_read = file && is_there && options.config() == usual;
     if (options.has_config() && !is_read) {
@@ -65,11 +63,11 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     } else if (!file && !options.is_answered()) {
         return std::unexpected(file.error());
     } else if (!is_there && variable != nullptr) {
-        // But what restricts the host may stand in it.
+        // Only a warning, but the file may be the one that restricts the host.
         ::dprintf(STDERR_FILENO, "sallyportd: warning: %s\n",
                   text_of({Error{Errc::kInvalid, "QGA_CONF names it, and it is not there"}, usual}).c_str());
     }
-    // Known as the agent's own from now on.
+    // From now on it counts as one of the agent's own files.
     if (file && is_there && !options.has_config()) options.set_config(usual);
     return options;
 }
@@ -77,7 +75,7 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
-    // Where there are no groups, nobody is in any.
+    // Without a group file nobody is in any group.
     const bool has_groups = ::access("/etc/group", F_OK) == 0 || errno != ENOENT;
     const UniqueFd groups = has_groups ? TRY(open_of_admin("/etc/group", 0))
                                        : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));

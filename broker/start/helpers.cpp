@@ -1,4 +1,3 @@
-// The other processes of the agent: started, told what follows from the policy, and proved while we can still look at them.
 // Runs in:  starter
 #include "broker/start/helpers.hpp"
 
@@ -23,7 +22,7 @@ namespace sallyport::starter {
 
 namespace {
 
-// Gives the guard its rows, and has it locked down. `is_marked`: an earlier run left the mark.
+// Sends the guard its rows and has it lock down. `is_marked`: an earlier run left the mark.
 Status tell_rows(FdRef guard, const policy::Policy& policy, bool is_marked, FdRef state) {
     ipc::GuardRequest request;
     const auto rules = policy::freeze_rules(policy);
@@ -46,7 +45,7 @@ Result<ipc::GuardReply> decoded(std::string_view frame) {
     return reply;
 }
 
-// Whether file systems are still frozen. If the state directory is on one of them they are thawed first.
+// Whether file systems are still frozen. If the state directory is on one of them, the guard thaws them first.
 Result<bool> is_still_frozen(FdRef guard, std::string_view said) {
     const ipc::GuardReady ready = TRY(decoded(said)).ready();
     if (!ready.thaws()) return ready.frozen() > 0;
@@ -57,7 +56,7 @@ Result<bool> is_still_frozen(FdRef guard, std::string_view said) {
     return false;
 }
 
-// What the inspector gets of the policy: of each rule that shows something, what.
+// The inspector's part of the policy: what each rule shows.
 ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
     ipc::ReplyRules rules;
     for (const policy::Rule& rule : policy.rules) {

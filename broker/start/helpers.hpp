@@ -1,4 +1,4 @@
-// The other processes of the agent: started, told what follows from the policy, and proved while we can still look at them.
+// Starts the agent's other processes, sends each its part of the policy, and proves it while /proc can still be read.
 // Runs in:  starter
 #pragma once
 
@@ -13,14 +13,14 @@
 
 namespace sallyport::starter {
 
-// Each gives back our end of the process's socket, or none if the policy does not make it necessary. Errors: of every step, about
-// the process.
+// Each function returns our end of the process's socket, or none if the policy does not need the process. Errors: of every step,
+// about the process.
 
-/// The guard, if a rule lets file systems be frozen or an earlier run left some frozen. To be called before anything is
-/// opened to be written: the state directory may lie on one of those.
+/// The guard, if a rule allows a freeze or an earlier run left file systems frozen. Call this before anything is opened for
+/// writing: the state directory may be on a frozen file system.
 struct Guard {
     UniqueFd socket;
-    bool is_frozen = false;  // still, what an earlier run has frozen
+    bool is_frozen = false;  // what an earlier run froze is still frozen
 };
 Checked<Guard> start_guard(const policy::Policy& policy, FdRef state);
 
@@ -35,7 +35,7 @@ Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const Recorder
 /// The files hand, if a rule lets files be opened.
 struct FilesTerms {
     const policy::Policy& policy;
-    const std::string& compiled;   // the same
+    const std::string& compiled;   // the compiled form of `policy`
     std::vector<std::string> own;  // paths that no rule opens
     const std::vector<ipc::SeenPath>& seen;
     policy::WallTime floor = 0;
@@ -47,7 +47,7 @@ struct FilesHand {
 };
 Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
 
-/// The nursery, and a rehearsal worker.
+/// The nursery, proved together with a rehearsal worker.
 Checked<UniqueFd> start_nursery();
 
 /// The launcher, if the policy names something that may be started. `floor`: the latest time that is known.

@@ -1,4 +1,3 @@
-// What this installation consists of: whom its processes without privilege run as, and where its programs are.
 // Runs in:  starter
 #include "broker/start/installation.hpp"
 
@@ -34,7 +33,7 @@ Result<std::string> own_directory() {
 
 Result<PlainUser> plain_user() {
     if (::geteuid() != 0) return PlainUser{.uid = ::geteuid(), .gid = ::getegid()};
-    // The file itself: the name service could load libraries and ask the network.
+    // Read directly: the name service could load libraries and use the network.
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
     while (file) {
         const passwd* entry = ::fgetpwent(file.get());

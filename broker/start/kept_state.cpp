@@ -1,4 +1,3 @@
-// What an agent keeps in its state directory for the next one, besides the log and the frozen mark.
 // Runs in:  starter
 #include "broker/start/kept_state.hpp"
 
@@ -44,7 +43,7 @@ Result<KeptTime> open_kept_time(FdRef state_directory) {
 
 Result<KeptHandles> reserve_handles(FdRef state_directory) {
     constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    // What is kept for its lock cannot be written.
+    // Opened read-only: it is kept open only for its lock.
     UniqueFd file(::openat(state_directory.get(), kHandles, O_RDONLY | O_CREAT | kFlags, 0600));
     if (!file.is_open()) return system_error(kHandles);
     TRY(close_to_others(file));

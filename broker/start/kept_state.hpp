@@ -10,28 +10,28 @@
 
 namespace sallyport::starter {
 
-/// The latest time that an agent with this state directory has seen: sallyport.clock, eight bytes in the machine's order, which the
-/// recorder writes.
+/// The latest time that any agent with this state directory has seen: sallyport.clock, eight bytes in native byte order. The
+/// recorder writes it.
 struct KeptTime {
     UniqueFd file;
-    policy::WallTime floor = 0;  // what was kept; 0 if nothing was
+    policy::WallTime floor = 0;  // the time that was kept; 0 if none was
 };
 
-/// Opens the file, making it. Errors: kSystem, kInvalid if the content is no time.
+/// Opens the file, creating it if needed. Errors: kSystem, kInvalid if the content is not a time.
 Result<KeptTime> open_kept_time(FdRef state_directory);
 
-/// The numbers that this run's open files are known by: `first` and kHandlesPerRun - 1 more, for as long as the lock is held.
+/// The handles of this run: `first` and the kHandlesPerRun - 1 that follow, as long as the lock is held.
 struct KeptHandles {
     UniqueFd lock;
     std::int64_t first = 0;
 };
 
-/// Opens (or makes) sallyport.state, eight bytes in the machine's order, and locks it: one agent for each state directory. The
-/// numbers of this run are reserved at once, so that no disk is waited for later. Errors: kSystem, kInvalid if the file is locked,
-/// or its content is not a counter of ours, or has run out.
+/// Opens or creates sallyport.state, eight bytes in native byte order, and locks it: one agent per state directory. All handles
+/// of this run are reserved now, so that nothing waits for the disk later. Errors: kSystem, kInvalid if the file is locked, its
+/// content is not our counter, or the counter has run out.
 Result<KeptHandles> reserve_handles(FdRef state_directory);
 
-/// Fails if another agent has the lock. Only reads: the file may be on a frozen file system. Errors: kSystem, kInvalid.
+/// Fails if another agent holds the lock. Only reads, since the file may be on a frozen file system. Errors: kSystem, kInvalid.
 Status refuse_used(FdRef state_directory);
 
 }  // namespace sallyport::starter

@@ -1,4 +1,4 @@
-// sallyportd: the start of the agent in one straight line, up to becoming the broker.
+// sallyportd: the start of the agent in one straight line, up to the execution of the broker.
 // Runs in:  starter
 // Input:    the admin's command line and files
 #include <fcntl.h>
@@ -36,9 +36,9 @@ Status log_to(const std::string& path) {
     return {};
 }
 
-// The parent stays until the child serves, so that its exit status tells whether the agent runs.
+// The parent stays until the child serves, so that its exit status says whether the agent runs.
 Result<UniqueFd> go_to_background() {
-    // A socket: once confined the broker writes to standard error and nothing else.
+    // A socket, because a confined broker can write only to standard error.
     std::array<int, 2> ready{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ready.data()) != 0)
         return system_error("socketpair");
@@ -57,7 +57,7 @@ Result<UniqueFd> go_to_background() {
     return write_end;
 }
 
-// The file stays after our end; its lock does not. It is the descriptor's, so that it outlasts execve().
+// The file outlives us, its lock does not. The lock belongs to the open file, so it survives execve().
 Result<UniqueFd> write_pid_file(const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file.is_open()) return system_error("Cannot open pid file");
@@ -82,7 +82,7 @@ Status leave_terminal(bool keeps_stderr) {
     return {};
 }
 
-// `parent` stays open also if the rest fails: the parent ends when it is closed, and what failed is said before that.
+// `parent` stays open even if a later step fails: the parent exits when it is closed, and the error must be printed before that.
 Checked<void> enter_background(const policy::compiled::Service& options, UniqueFd& parent,
                                UniqueFd& pid_file) {
     parent = TRY(go_to_background());
@@ -90,7 +90,7 @@ Checked<void> enter_background(const policy::compiled::Service& options, UniqueF
     return {};
 }
 
-// Comes back only with what went wrong. A start that fails says so where it was started from, also if there is a log file or it has
+// Returns only on failure. The error is also printed where the start was made, even if there is a log file or the process has
 // become a daemon.
 int run(const policy::compiled::Service& options, const ReadPolicy& policy) {
     const auto own = own_paths(options);  // before the working directory changes
@@ -119,14 +119,14 @@ int run(const policy::compiled::Service& options, const ReadPolicy& policy) {
     return complain_twice(become_broker(*outfit, policy.policy));
 }
 
-// Whoever starts us may have closed what others expect to be open, may want to hear of no child's end, or may let files be made that
-// nobody can open.
+// The process that starts us may have closed descriptors 0 to 2, ignored SIGCHLD, or set an umask that makes files nobody can
+// open.
 Status begin_process() {
     for (int standard = 0; standard <= STDERR_FILENO; ++standard)
         if (::fcntl(standard, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != standard)
             return system_error("/dev/null");
     if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return system_error("signal");
-    // What is made in the state directory is for the agent's user, and can be opened by it again.
+    // Files in the state directory are for the agent's user alone.
     ::umask(077);
     return {};
 }

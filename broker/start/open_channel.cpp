@@ -1,4 +1,3 @@
-// Opening the way to the host: a serial device, or a socket on which the host connects; and the way to a service manager.
 // Runs in:  starter
 #include "broker/start/open_channel.hpp"
 
@@ -23,7 +22,7 @@ namespace sallyport::starter {
 
 namespace {
 
-constexpr int kBacklog = 1;  // as qemu-ga: one host at a time, the next waits
+constexpr int kBacklog = 1;  // like qemu-ga: one host at a time, the next one waits
 constexpr int kRetryMs = 5000;
 constexpr int kActivationFd = 3;
 
@@ -92,7 +91,7 @@ Result<UniqueFd> listen_vsock(std::uint32_t cid, std::uint32_t port) {
     return listen_on(AF_VSOCK, reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-// The variables belong to us only if they name our process; either way no child is to see them.
+// The variables are for us only if they name our process id. In any case no child gets to see them.
 Result<std::optional<Channel>> take_activation() {
     const char* pid = std::getenv("LISTEN_PID");
     const char* count = std::getenv("LISTEN_FDS");

@@ -1,4 +1,4 @@
-// The table of processes: what each program of the agent is started with, and what it is proved to hold.
+// The table of processes: how each program of the agent is started, and what it is proved to hold.
 // Runs in:  starter
 #pragma once
 
@@ -10,10 +10,10 @@
 
 namespace sallyport::starter {
 
-/// Whom a program runs as.
+/// The user of a program.
 enum class RunsAs : std::uint8_t {
-    kUs,     // root, or whoever started the agent
-    kPlain,  // the user sallyport, or whoever started the agent if that is not root
+    kUs,     // root, or the user who started the agent
+    kPlain,  // the user sallyport, or the user who started the agent if not root
 };
 
 /// Standard input, output and error.
@@ -22,27 +22,27 @@ enum class Standard : std::uint8_t { kOurs, kNull };
 /// What a program is lent: its descriptors from 4 on, in the row's order. 3 is its socket to the broker, or what it answers on.
 enum class Lent : std::uint8_t { kNothing, kState, kRing, kClock, kSetup, kGroups };
 
-/// What it does not share with us.
+/// Which namespaces a program has to itself.
 enum class Apart : std::uint8_t {
     kNothing,
-    kProcesses,  // it sees the guest's mounts, network and host name
-    kAll,        // its root directory is empty and read-only, too
+    kProcesses,  // it shares the guest's mounts, network and host name
+    kAll,        // its root directory is also empty and read-only
 };
 
 struct Process {
     const char* name;                   // in messages
-    const char* title;                  // its first word
-    const char* verb;                   // its second, if it needs one
-    std::array<const char*, 2> places;  // from our own directory on: as installed, and in a build tree
+    const char* title;                  // argv[0]
+    const char* verb;                   // argv[1], if it needs one
+    std::array<const char*, 2> places;  // relative to our own directory: installed, and in a build tree
     RunsAs runs_as;
     Standard standard;
     Apart apart;
     std::array<Lent, 3> lent;
-    int filters;  // of system calls, at the least; 0: what it starts would inherit one
-    bool (*is_ready)(std::string_view frame);  // its first frame, once it is confined
+    int filters;  // minimum number of seccomp filters; 0: its programs would inherit one
+    bool (*is_ready)(std::string_view frame);  // recognises its first frame, sent once confined
 };
 
-/// The namespaces that a process which is so far apart begins with.
+/// The namespaces that such a process begins with.
 constexpr std::uint64_t namespaces_of(Apart apart) {
     constexpr std::uint64_t kProcesses = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
     if (apart == Apart::kNothing) return 0;
@@ -64,9 +64,9 @@ inline constexpr Process kNursery  {"worker",    "sallyport-nursery",   "nursery
 inline constexpr Process kLauncher {"launcher",  "sallyport-launcher",  nullptr,   {"../libexec/sallyport/launcher",  "launcher/launcher"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kGroups},                             0, launcher_is_ready};
 inline constexpr Process kInspector{"inspector", "sallyport-inspector", nullptr,   {"../libexec/sallyport/inspector", "../inspector/inspector"},          RunsAs::kPlain,  Standard::kNull, Apart::kProcesses, {},                                          1, inspector_is_ready};
 inline constexpr Process kFiles    {"files",     "sallyport-files",     nullptr,   {"../libexec/sallyport/files",     "files/files"},                     RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kSetup, Lent::kState},                1, files_is_ready};
-// What the starter becomes. Its other descriptors are those that the handover names.
+// What the starter becomes. The handover message names its other descriptors.
 inline constexpr Process kBroker   {"broker",    "sallyport-broker",    nullptr,   {"../libexec/sallyport/broker",    "broker"},                          RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kSetup},                              1, nullptr};
-// It has no socket to us: what it writes on 3 is its answer, and it ends before anything else is started.
+// It has no socket to us: it writes its answer to 3, and ends before anything else is started.
 inline constexpr Process kTool     {"tool",      "sallyport-policy",    nullptr,   {"../bin/sallyport-policy",        "../policy/tool/verbs/sallyport-policy"},  RunsAs::kPlain,  Standard::kOurs, Apart::kNothing,   {},                                          1, nullptr};
 // clang-format on
 

@@ -1,4 +1,3 @@
-// Self-proof at start: each kind of process is shown by the kernel to hold what it should, before a host byte is read.
 // Runs in:  starter
 #include "broker/start/prove.hpp"
 
@@ -42,7 +41,7 @@ bool says(std::string_view frame) {
     return message && ((*message).*kHas)();
 }
 
-// The worker's filter is installed on top of the nursery's.
+// The worker's filter comes on top of the nursery's.
 sandbox::Expected expected_of(const Process& row, std::uint64_t capabilities, const PlainUser& user) {
     const bool is_root = ::geteuid() == 0;
     const bool is_plain = row.runs_as == RunsAs::kPlain;
@@ -50,7 +49,7 @@ sandbox::Expected expected_of(const Process& row, std::uint64_t capabilities, co
             .gid = is_plain ? user.gid : ::getegid(),
             .groups_are_ours = is_root,
             .capabilities = is_root ? capabilities : 0,
-            // An ordinary user cannot empty it; what is started without a filter gives it to programs.
+            // An ordinary user cannot empty the set; a process without a filter passes it on to programs.
             .bounding_is_ours = is_plain || (is_root && row.filters > 0),
             .seccomp_filters = row.filters,
             .is_launcher = row.filters == 0};
@@ -71,7 +70,7 @@ Result<std::string> prove_held(const Process& row, const Running& process, std::
     return said;
 }
 
-// The only child of the nursery: the rehearsal worker.
+// The nursery's only child: the rehearsal worker.
 Result<UniqueFd> find_child(const Running& nursery) {
     const std::string name = "task/" + std::to_string(nursery.pid) + "/children";
     const UniqueFd list(::openat(nursery.proc.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
@@ -85,14 +84,14 @@ Result<UniqueFd> find_child(const Running& nursery) {
     return proc;
 }
 
-// A worker says Hello after its lockdown, and nothing before.
+// A worker sends Hello after its lockdown and nothing before it.
 Status await_hello(const broker::Worker& worker) {
     if (!says<ipc::Request, &ipc::Request::has_hello>(TRY(await_frame(worker.socket))))
         return failure(Errc::kProof, "it did not say that it is ready");
     return {};
 }
 
-// The nursery's filter, and the worker's own on top of it.
+// It has the nursery's filter and its own.
 Status prove_worker(const Running& nursery) {
     sandbox::Expected expected = expected_of(kNursery, 0, TRY(plain_user()));
     expected.seccomp_filters += 1;
@@ -128,7 +127,7 @@ bool guard_is_ready(std::string_view frame) {
     return says<ipc::GuardReply, &ipc::GuardReply::has_ready>(frame);
 }
 
-// Its only word.
+// The recorder's only message at start.
 bool recorder_is_ready(std::string_view frame) {
     return frame == "r";
 }

@@ -1,4 +1,3 @@
-// Starting what the starter starts, by the rows of processes.hpp, and becoming the broker at the end.
 // Runs in:  starter; the broker can start no process
 // Relies on: clone3(2), close_range(2), execveat(2); /proc
 #include "broker/start/spawn.hpp"
@@ -27,9 +26,9 @@ namespace sallyport::starter {
 
 namespace {
 
-constexpr int kAside = 24;  // above the place of any descriptor that a program is given
+constexpr int kAside = 24;  // above the place of every descriptor of a program
 
-// One program, and what its process is before it is executed.
+// One program, and the state of its process before exec.
 struct Plan {
     const Process& row;
     FdRef executable;
@@ -57,7 +56,7 @@ Status take_user(const PlainUser& user) {
     return {};
 }
 
-// A plain process takes its user here, or by itself, once it has the right to do so in a user namespace of its own.
+// A plain process takes its user here, or by itself once it may do so in its own user namespace.
 Status prepare(const Plan& plan) {
     if (plan.row.standard == Standard::kNull) TRY(take_null());
     if (plan.row.runs_as != RunsAs::kPlain) return {};
@@ -65,10 +64,10 @@ Status prepare(const Plan& plan) {
     return sandbox::carry_capabilities_over_exec();
 }
 
-// Takes the descriptors and the program itself, as the next, into their places, and executes it, which closes all others. Comes
-// back only if that fails.
+// Puts the descriptors, then the program itself, into their places, and executes it, which closes all others. Returns only if
+// that fails.
 Error become(std::span<const FdRef> descriptors, FdRef executable, char* const* arguments) {
-    // First out of the way, then into place: a descriptor may stand where another belongs.
+    // In two steps, since a descriptor may be where another one belongs.
     std::array<int, kAside - 3> moved{};
     SALLYPORT_CHECK(descriptors.size() < moved.size());
     std::size_t count = 0;
@@ -94,8 +93,8 @@ struct Pipe {
     }
 };
 
-// THREAT: /proc may hide other users' processes, and ours once they cannot be dumped. So each is opened while it is still a copy
-// of us that waits; the descriptors stay good whatever it becomes.
+// THREAT: /proc may hide the processes of other users, and our own once they are not dumpable. So each is opened while it is
+// still a waiting copy of us; the descriptors stay valid after that.
 Result<Running> look_at(pid_t pid) {
     Running running{.pid = pid, .socket = {}, .proc = {}, .status = {}};
     running.proc =
@@ -153,19 +152,19 @@ Result<std::string> collect(FdRef source, std::size_t limit, int deadline_ms) {
     }
 }
 
-// In the new process, which waits until it has been looked at, and ends if the starter does.
+// Runs in the new process. It waits until the starter has opened its /proc entry, and ends if the starter ends.
 [[noreturn]] void carry_out(const Plan& plan, char* const* arguments, Pipe& go, FdRef fault) {
     char word = 0;
     go.in.reset();
     if (::read(go.out.get(), &word, 1) != 1) ::_exit(127);
     const Status prepared = prepare(plan);
     const Error error = prepared ? become(plan.descriptors, plan.executable, arguments) : prepared.error();
-    // The same program on both sides: what is a literal here is one there.
+    // Parent and child are the same program, so a pointer to a literal is valid in both.
     [[maybe_unused]] const ssize_t told = ::write(fault.get(), &error, sizeof error);
     ::_exit(127);
 }
 
-// Starts the program; an error of its process, up to the execution, is ours.
+// Starts the program. An error in its process before the exec is returned as ours.
 Result<Running> begin(Plan plan) {
     const std::vector<char*> pointers = argument_pointers(plan.arguments);
     Pipe go = TRY(Pipe::make());
@@ -212,7 +211,7 @@ std::optional<FdRef> lent(Lent what, const Terms& terms) {
     check_failed();
 }
 
-// What the tool answers, and how it ends.
+// Reads the tool's answer and waits for its end.
 Result<std::string> take_answer(const Running& tool, Pipe& answer) {
     answer.in.reset();
     auto text = collect(answer.out, kMaxCompiledSize, kCompileDeadlineMs);

@@ -1,4 +1,4 @@
-// Starting what the starter starts, by the rows of processes.hpp, and becoming the broker at the end.
+// Starts the processes by the rows of processes.hpp, and executes the broker at the end.
 // Runs in:  starter
 #pragma once
 
@@ -15,10 +15,10 @@
 
 namespace sallyport::starter {
 
-/// Runs the policy tool with `arguments`, with `descriptors` as 4, 5, ... and our standard error, and gives back all that it writes
-/// on descriptor 3 until it ends. An exit status other than 0 is an error; its message is on standard error already. Errors:
-/// kSystem, kLimit (more than kMaxCompiledSize bytes, or kCompileDeadlineMs passed), all about the tool's path; kInvalid (exit
-/// status), about `input`, which is what it reads for us.
+/// Runs the policy tool with `arguments`, `descriptors` as 4, 5, ... and our standard error. Returns all that it writes to
+/// descriptor 3 until it ends. An exit status other than 0 is an error whose message is already on standard error. Errors:
+/// kSystem, kLimit (more than kMaxCompiledSize bytes, or kCompileDeadlineMs passed), about the tool's path; kInvalid (exit
+/// status), about `input`, the file that it read.
 struct ToolRun {
     std::string input;
     std::vector<std::string> arguments;
@@ -26,18 +26,18 @@ struct ToolRun {
 };
 Checked<std::string> run_tool(const ToolRun& run);
 
-/// A child that was started, and what the starter keeps of it.
+/// A started child, and what the starter keeps of it.
 struct Running {
     pid_t pid = -1;
     UniqueFd socket;
-    UniqueFd proc;    // /proc/PID, and
-    UniqueFd status;  // its status, both opened before it became what it is
+    UniqueFd proc;    // /proc/PID
+    UniqueFd status;  // /proc/PID/status; both were opened before the exec
 };
 
-/// What of a program is not in its row.
+/// What a program needs besides its row.
 struct Terms {
-    std::vector<std::string> words = {};  // the last of its arguments, behind the ids of a plain user
-    // What its row lends it.
+    std::vector<std::string> words = {};  // its last arguments, after the ids of a plain user
+    // For its Lent descriptors.
     FdRef state = FdRef(-1);
     FdRef ring = FdRef(-1);
     FdRef clock = FdRef(-1);
@@ -45,14 +45,14 @@ struct Terms {
     FdRef groups = FdRef(-1);  // not open: there are none
 };
 
-/// Starts a program that speaks with us by a socket: in the namespaces, as the user, with the descriptors of its row, and nothing of
-/// ours besides. It waits until we have looked at it. Errors: kSystem with the step's name, about its path.
+/// Starts a program that talks to us over a socket, with the namespaces, user and descriptors of its row and nothing else of
+/// ours. It waits until its /proc entry is open. Errors: kSystem with the step's name, about its path.
 Checked<Running> start(const Process& row, const Terms& terms);
 
-/// A memory file that nobody can change. Errors: kSystem.
+/// A sealed memory file, which nobody can change. Errors: kSystem.
 Result<UniqueFd> sealed(std::string_view bytes);
 
-/// Executes the broker in our place: the setup becomes 3, the others follow. Comes back only if that fails.
+/// Executes the broker in our place: the setup becomes descriptor 3, the others follow. Returns only on failure.
 Complaint execute_broker(FdRef setup, std::span<const UniqueFd> others);
 
 }  // namespace sallyport::starter

@@ -1,4 +1,3 @@
-// What is done between the command line and the first host byte: everything is opened, started and proved.
 // Runs in:  starter
 // Input:    the admin's files; base/trusted_file.hpp judges them
 #include "broker/start/start.hpp"
@@ -32,10 +31,10 @@ namespace {
 using broker::Handover;
 using policy::compiled::Service;
 
-constexpr rlim_t kLeastDescriptors = kMaxOpenFiles + 128;  // those of the host, and ours
+constexpr rlim_t kLeastDescriptors = kMaxOpenFiles + 128;  // the host's files, and our own
 static_assert(kLeastDescriptors == 640, "as the message says");
 
-// Blocked signals are read from a descriptor, so that nothing is interrupted; SIGPIPE is an errno to us.
+// These signals are read from a descriptor, so that they interrupt no call. SIGPIPE becomes an errno.
 Result<UniqueFd> take_signals() {
     sigset_t set;
     ::sigemptyset(&set);
@@ -50,9 +49,9 @@ Result<UniqueFd> take_signals() {
 }
 
 Status prepare_process() {
-    // A file that may grow no more is an error to whoever writes it.
+    // At a file size limit, write() fails with EFBIG.
     if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return system_error("signal");
-    // Groups of whoever started us would be the nursery's, too, and it cannot drop them itself.
+    // Supplementary groups would be inherited by the nursery, which cannot drop them.
     if (::geteuid() == 0 && ::setgroups(0, nullptr) != 0)
         return system_error("groups cannot be dropped (is this a user namespace with one user?)");
     rlimit files{};
@@ -63,21 +62,22 @@ Status prepare_process() {
                        "(LimitNOFILE=, ulimit -Hn)");
     files.rlim_cur = files.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return system_error("setrlimit");
-    // For those whose memory is locked. Where it may not be raised, less of their memory is.
+    // For processes that lock their memory. If the limit cannot be raised, they lock less.
     const rlimit memory{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
     [[maybe_unused]] const int raised = ::setrlimit(RLIMIT_MEMLOCK, &memory);
     return {};
 }
 
-// THREAT: a local user who may list the state directory holds its lock while he does, and the log cannot be rotated. Whose directory that is
-// besides is the admin's to know.
+// THREAT: a local user who can list the state directory holds its lock while he does, and the log cannot be rotated. Who owns the
+// directory is the admin's decision.
 bool is_open_to_others(FdRef state) {
     struct stat info{};
     return ::fstat(state.get(), &info) == 0 && (info.st_mode & 077U) != 0;
 }
 
-// THREAT: whoever reads our standard error, a terminal or a pipe, stops doing so, and the broker waits in write(). It gets a description
-// of its own that never waits. Where there can be none (a socket, a file, somebody else's terminal) it has what we have.
+// THREAT: whoever reads our standard error, from a terminal or pipe, stops reading, and the broker waits in write(). So it gets
+// its own open file description, which is non-blocking. Where that is impossible (a socket, a file, another user's terminal) it
+// keeps ours.
 void do_not_wait_for_standard_error() {
     struct stat info{};
     if (::fstat(STDERR_FILENO, &info) != 0 || (!S_ISCHR(info.st_mode) && !S_ISFIFO(info.st_mode))) return;
@@ -93,8 +93,8 @@ void note(const policy::Rule& rule, const std::string& under, Handover::Missing:
     missing.set_why(why);
 }
 
-// A directory that a rule allows may be made, or mounted, later: no error, but more often a mistake. One that does not answer may
-// answer later.
+// An allowed directory may be created or mounted later, so this is no error, but it is often a mistake. One that does not answer
+// may answer later.
 void note_missing_directories(const policy::Policy& policy, const std::vector<ipc::SeenPath>& seen,
                               Handover& handover) {
     files::for_each_seen(policy, seen, [&](const auto& rule, const auto& file, const ipc::SeenPath& path) {
@@ -104,7 +104,7 @@ void note_missing_directories(const policy::Policy& policy, const std::vector<ip
     });
 }
 
-// The files hand looks at what is denied by itself.
+// The files hand itself looks at what is denied.
 void note_unseen(const policy::Policy& policy, const std::vector<policy::Grant>& unseen, Handover& handover) {
     for (const policy::Grant& one : unseen) {
         const policy::Rule& rule = policy.rules[one.rule];
@@ -132,8 +132,7 @@ Status open_mark(bool is_frozen, FdRef state, Outfit& outfit) {
     return {};
 }
 
-// The guard comes first, and then what is kept in the state directory: the guard may have to thaw that. Gives back the latest time
-// that is known.
+// The guard comes before anything kept in the state directory, which it may have to thaw. Returns the latest known time.
 Checked<policy::WallTime> use_state(const policy::Policy& policy, const Service& options, FdRef state,
                                     Outfit& outfit) {
     Guard guard = TRY(start_guard(policy, state));
@@ -172,7 +171,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
     std::vector<std::string> untouched = own;
-    // What is in a folder of hooks is started by root, and what a rule's template names as its user.
+    // Root starts what is in a hook directory; the program of a template runs as the user that its rule names.
     for (const policy::Rule& rule : policy.rules) {
         if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
         for (const ipc::ExecTemplate& one : rule.exec)

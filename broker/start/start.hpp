@@ -1,4 +1,4 @@
-// What is done between the command line and the first host byte: everything is opened, started and proved.
+// From the command line to the first byte of the host: opens, starts and proves everything.
 // Runs in:  starter
 #pragma once
 
@@ -13,25 +13,25 @@
 
 namespace sallyport::starter {
 
-/// What the broker gets, and nothing besides: the message, and the descriptors that it names, in its order.
+/// All that the broker gets: the message, and the descriptors that it names, in order.
 struct Outfit {
     broker::Handover message;
     std::vector<UniqueFd> descriptors;
-    broker::Channel channel;  // added when it listens
-    /// Nothing, if that one is not open.
+    broker::Channel channel;  // added once it listens
+    /// Does nothing if `descriptor` is not open.
     void add(broker::Handover::Descriptor what, UniqueFd descriptor);
 };
 
-/// What no rule opens: where the agent keeps what it is, what it obeys and what it has recorded. Relative paths of the options begin
-/// at the working directory. Errors: kSystem.
+/// The paths that no rule opens: the agent's programs, configuration and records. Relative paths of the options begin at the
+/// working directory. Errors: kSystem.
 Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options);
 
-/// Opens all, and starts and proves every process but the broker. `own` are own_paths(). Errors: of every step.
+/// Opens everything, and starts and proves every process but the broker. `own`: own_paths(). Errors: of every step.
 Checked<Outfit> prepare(const policy::compiled::Service& options, const ReadPolicy& read,
                         const std::vector<std::string>& own);
 
-/// Makes the socket of a channel that listens, when all else is done, and executes the broker in our place. Comes back only if one of
-/// these fails; a socket that was made is gone then.
+/// Creates the socket of a channel that listens, then executes the broker in our place. Returns only if one of these fails; the
+/// socket is then removed again.
 Complaint become_broker(Outfit& outfit, const policy::Policy& policy);
 
 }  // namespace sallyport::starter
