@@ -1,4 +1,3 @@
-// The latest time that the broker has seen, kept in the state directory for the next start.
 // Runs in:  recorder
 #include "broker/recorder/latest_time.hpp"
 

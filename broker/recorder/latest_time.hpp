@@ -1,6 +1,6 @@
 // The latest time that the broker has seen, kept in the state directory for the next start.
 // Runs in:  recorder
-// Input:    times of a broker that may have been taken over
+// Input:    times from a broker that may have been taken over
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace sallyport::recorder {
 
-/// THREAT: a broker that was taken over sets the time back, so that a rule which has expired lives again after the next start; or
-/// writes what the next start refuses. INVARIANT: the file holds a time, and it only grows.
+/// THREAT: a broker that was taken over sets the time back, so that an expired rule is valid again after the next start, or
+/// writes something that the next start refuses. INVARIANT: the file holds a valid time, and it only grows.
 class LatestTime {
 public:
     /// Errors: kSystem.
     static Result<LatestTime> open(UniqueFd file);
 
-    /// Writes `time`, if that is later than what is kept. Gives back an error number, or 0.
+    /// Writes `time` if it is later than the kept one. Returns an errno, or 0.
     int keep(std::int64_t time);
 
 private:

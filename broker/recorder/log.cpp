@@ -1,4 +1,3 @@
-// The audit log on disk: the chain of its lines, and its files one after the other.
 // Runs in:  recorder
 #include "broker/recorder/log.hpp"
 
@@ -24,9 +23,10 @@ constexpr std::string_view kName = "audit.jsonl";
 constexpr const char* kLockName = "audit.lock";
 constexpr std::string_view kLastLine = R"({"verdict":"note","what":"log-closed"})";
 constexpr std::string_view kRemovedLine = R"({"verdict":"note","what":"log-removed"})";
-constexpr std::size_t kChainPart = 84;                 // what chained() adds, and the LF
-constexpr std::size_t kTail = std::size_t{64} << 10U;  // in which the last line of a file begins
-constexpr int kLockTries = 40, kLockPauseMs = 50;      // an earlier recorder may have lines to write
+constexpr std::size_t kChainPart = 84;  // what chained() adds, and the LF
+constexpr std::size_t kTail = std::size_t{64}
+                              << 10U;              // the last line of a file begins within this many bytes
+constexpr int kLockTries = 40, kLockPauseMs = 50;  // an earlier recorder may still be writing
 static_assert(kMaxLogLine + kChainPart < kTail && kMinLogSize > 2 * kLogBatch);
 
 std::string name_of(std::uint32_t number) {
@@ -38,13 +38,14 @@ UniqueFd open_log(FdRef directory, std::uint32_t number, int flags) {
                              flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
 }
 
-// THREAT: a broker that was taken over writes several lines as one, or bytes that a terminal obeys.
+// THREAT: a broker that was taken over writes several lines as one, or bytes that control a terminal.
 bool is_object(std::string_view line) {
     return line.size() > 2 && line.front() == '{' && line.back() == '}' &&
            std::ranges::all_of(line, [](char byte) { return byte >= 0x20 && byte < 0x7f; });
 }
 
-// THREAT: a local user locks what he may only read, and no recorder starts. The state directory may be readable; this file is not.
+// THREAT: a local user locks a file that he can only read, and no recorder starts. The state directory may be readable; this file
+// is not.
 Result<UniqueFd> open_lock(FdRef directory) {
     UniqueFd lock(
         ::openat(directory.get(), kLockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
@@ -53,7 +54,7 @@ Result<UniqueFd> open_lock(FdRef directory) {
     return lock;
 }
 
-// The end of a file, at least its last line.
+// The end of a file, including its whole last line.
 Result<std::string> tail_of(FdRef file) {
     struct stat info{};
     if (::fstat(file.get(), &info) != 0) return system_error("fstat");
@@ -106,7 +107,7 @@ Result<Log> Log::open(FdRef directory, Rotation rotation) {
     return log;
 }
 
-// Both processes hold the lock, since they share the open file: whoever goes on asks for what he has.
+// Both processes hold the lock, since they share the open file. The one that goes on asks again for a lock it already has.
 Result<bool> Log::acquire() {
     if (is_ours()) return true;
     if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -131,7 +132,7 @@ Status Log::open_file() {
     return {};
 }
 
-// The chain goes on from the last line, whatever that says; without any it starts from zeros.
+// The chain continues from the last line, whatever it contains. Without any line it starts from zeros.
 Status Log::resume_chain() {
     chain_->previous.fill('0');
     std::string tail = TRY(tail_of(file_));
@@ -181,7 +182,7 @@ Result<bool> Log::compose(const ipc::Ring& ring) {
     return true;
 }
 
-// A disk that takes a part only is asked again for the rest, so that no line is ever torn while we live.
+// If the disk takes only a part, the rest is retried, so no line is torn while we live.
 Status Log::write_out() {
     while (chain_->done < chain_->size) {
         const ssize_t put =
@@ -216,7 +217,7 @@ bool Log::is_complete(const ipc::Ring& ring) const {
     return chain_->size == 0 && ring.words().put == chain_->taken;
 }
 
-// A line that is not the broker's.
+// Writes a line that does not come from the broker.
 Status Log::write_own(std::string_view object) {
     Hash previous = chain_->previous;
     const std::string line = (chain_->is_torn ? "\n" : "") + chained(object, previous) + "\n";
@@ -226,7 +227,7 @@ Status Log::write_own(std::string_view object) {
     return write_out();
 }
 
-// Nobody reads what is written to a file that has no name any more. A batch under way is written to the new one as a whole.
+// Nobody reads a file that has no name any more. A batch under way is written again, to the new file.
 Status Log::replace_removed() {
     TRY(open_file());
     chain_->is_torn = false;
@@ -235,7 +236,7 @@ Status Log::replace_removed() {
     return write_own(kRemovedLine);
 }
 
-// Its last line says that nothing was cut off behind it; the next file's first line has that line's hash.
+// The closing line proves that nothing was cut off after it; the next file's first line holds its hash.
 Status Log::close_file() {
     if (chain_->size != 0) TRY(write_out());
     if (!is_closed_) {
@@ -246,7 +247,7 @@ Status Log::close_file() {
     return {};
 }
 
-// The first number that no file has; the last if there is none, whose file goes.
+// The first unused number. If all are used, the last one, whose file is overwritten.
 std::uint32_t Log::free_number() const {
     struct stat info{};
     const auto is_free = [&](std::uint32_t number) {
@@ -258,7 +259,7 @@ std::uint32_t Log::free_number() const {
     return number;
 }
 
-// A file that cannot be renamed (it is append-only, or a mount) is tried again and again: room is made once only.
+// A rename that fails (append-only file, mount point) is retried, but the other files are shifted only once.
 Status Log::rotate() {
     TRY(close_file());
     for (std::uint32_t number = rotation_.keep == 0 ? 0 : free_number(); number > 0; --number) {
@@ -281,7 +282,7 @@ Status Log::reopen() {
     return open_file();
 }
 
-// The last write of the other process may have done a part of its work without our hearing of it; the file's size tells.
+// The killed process may have written a part of its batch; the file's size shows how much.
 Status Log::take_over() {
     if (!is_ours()) return {};
     const std::uint64_t inode = chain_->inode;

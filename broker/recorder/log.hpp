@@ -1,9 +1,9 @@
-// The audit log on disk: the chain of its lines, and its files one after the other.
+// The audit log on disk: its chain of lines and its sequence of files.
 // Runs in:  recorder
-// Input:    lines of the broker, which may have been taken over: each must be one object of printable ASCII
+// Input:    lines of a broker that may have been taken over; each must be one object of printable ASCII
 // Relies on: libmd for SHA-256
 //
-// INVARIANT: only this appends to the files, and nothing here changes what is in one.
+// INVARIANT: only this file's code appends to the log, and nothing here changes what was written.
 #pragma once
 
 #include <array>
@@ -20,53 +20,53 @@
 
 namespace sallyport::recorder {
 
-/// Hexadecimal digits of SHA-256.
+/// SHA-256 in hexadecimal digits.
 using Hash = std::array<char, 64>;
 
 struct Rotation {
-    std::uint64_t max_size = kDefaultLogSize;  // of a file
-    std::uint32_t keep = kDefaultLogKeep;      // files besides the one being written; at least 1
+    std::uint64_t max_size = kDefaultLogSize;  // of one file
+    std::uint32_t keep = kDefaultLogKeep;      // files besides the current one; at least 1
 };
 
-/// Where the chain stands, in memory that both processes of the recorder share: each may be killed at any moment, and the
-/// other goes on from here.
+/// The state of the chain, in memory that both processes of the recorder share. Either can be killed at any moment; the other
+/// continues from here.
 struct Chain {
     Hash previous;        // of the last line in the file
-    std::uint64_t taken;  // in the ring, everything before it is in the file
-    bool is_torn;         // the file ends in a part of a line, from a crash of the machine
+    std::uint64_t taken;  // everything in the ring before it is in the file
+    bool is_torn;         // the file ends in a partial line, after a crash of the machine
     std::uint64_t inode;  // of the file
-    bool is_ours;         // the lock is held, and what stands above is known
+    bool is_ours;         // the lock is held, and the members above are valid
 
-    // The batch under way: what follows is one more write, begun anew or finished by whoever goes on.
-    std::atomic<std::size_t> size;  // of `text`; 0: there is none
-    std::size_t done;               // so much of it is in the file
-    std::uint64_t start;            // where it begins in the file
-    Hash next_previous;             // these two take the place of the others when it is done
+    // The batch under way: a single write, which is finished or redone by the process that goes on.
+    std::atomic<std::size_t> size;  // of `text`; 0: no batch
+    std::size_t done;               // bytes of it that are in the file
+    std::uint64_t start;            // offset in the file
+    Hash next_previous;             // these two replace the members above when the batch is done
     std::uint64_t next_taken;
     std::array<char, kLogBatch> text;
 };
 
 class Log {
 public:
-    /// Opens (or makes) audit.jsonl in `directory`, alone, and goes on with its chain; where it is empty, with that of
-    /// audit.jsonl.1. If another recorder is still at work after two seconds, the log is not ours yet, and write_some() tries
-    /// again. Errors: kSystem, kInvalid if it is not a regular file.
+    /// Opens or creates audit.jsonl in `directory`, locked, and continues its chain, or that of audit.jsonl.1 if it is empty. If
+    /// another recorder still holds the lock after two seconds, is_ours() stays false and write_some() tries again. Errors:
+    /// kSystem, kInvalid if it is not a regular file.
     static Result<Log> open(FdRef directory, Rotation rotation);
     [[nodiscard]] bool is_ours() const { return chain_->is_ours; }
 
-    /// Puts the next lines of the ring into the file; false if there are none. If the file was removed, into a new one, whose first
-    /// line says so. Errors: kInvalid for a line that is none; kSystem if the disk does not take them, and kLimit while the log is
-    /// another recorder's, which can be tried again.
+    /// Appends the next lines of the ring to the file; false if there are none. If the file was removed, a new one is made, whose
+    /// first line says so. Errors: kInvalid for a line that is not an object; kSystem if the disk fails, and kLimit while another
+    /// recorder holds the log, both of which can be retried.
     Result<bool> write_some(const ipc::Ring& ring);
     [[nodiscard]] bool is_complete(const ipc::Ring& ring) const;
 
-    /// Goes on in a new file if somebody has renamed or removed this one. Errors: kSystem.
+    /// Continues in a new file if somebody renamed or removed this one. Errors: kSystem.
     Status reopen();
 
-    /// Goes on where another process was killed. Errors: kSystem.
+    /// Continues where the other process was killed. Errors: kSystem.
     Status take_over();
 
-    /// Waits until what is in the file is on the disk. By name, since another process writes it. Errors: kSystem.
+    /// Syncs the file to the disk. It is opened by name, since the other process writes it. Errors: kSystem.
     [[nodiscard]] Status sync() const;
 
 private:
@@ -92,11 +92,11 @@ private:
     Rotation rotation_;
     std::uint64_t file_size_ = 0;
     bool is_removed_ = false;  // the file has no name any more
-    bool is_closed_ = false;   // the file has its last line
+    bool is_closed_ = false;   // the file has its closing line
     std::unique_ptr<Chain, Unmap> chain_;
 };
 
-/// The line that stands in the log for `object`: with the hash of the line before it, which becomes its own.
+/// `object` with the hash of the previous line added; `previous` becomes the hash of the result.
 std::string chained(std::string_view object, Hash& previous);
 
 /// Of a line without its LF.

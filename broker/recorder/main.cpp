@@ -1,10 +1,10 @@
-// The recorder executable: the audit log, and nothing else.
+// The recorder executable: writes the audit log and does nothing else.
 //
-//   sallyport-recorder MAX_SIZE KEEP LAST_LINES   started by the broker, which is on descriptor 3; 4 is the state directory, 5 the
-//                                                 ring, 6 the file of the latest time
+// sallyport-recorder MAX_SIZE KEEP LAST_LINES   started by the starter; descriptor 3 is the broker, 4 the state directory, 5 the
+// ring, 6 the file of the latest time
 //
 // Runs in:  recorder
-// Input:    the broker's arguments; afterwards lines of a broker that may have been taken over
+// Input:    the starter's arguments; afterwards lines of a broker that may have been taken over
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,7 +27,7 @@ constexpr int kStateDirectory = 4;
 constexpr int kRing = 5;
 constexpr int kClock = sandbox::kRecordersClock;
 
-// Ends when the broker has and everything is written, whoever signals. A file that may grow no more is an error.
+// Signals do not end it: it ends once the broker has ended and everything is written. A file size limit is an error.
 void set_signals() {
     for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
                              SIGUSR2, SIGQUIT, SIGCHLD})
@@ -40,7 +40,7 @@ bool parse(std::string_view text, Number& number) {
     return error == std::errc{} && end == text.end();
 }
 
-// Up to READY, with standard error for what is wrong. It is said before `broker` is closed, at which the broker says what it knows.
+// Up to READY, errors go to standard error. They are printed before `broker` is closed, since the broker then reports its own.
 Result<recorder::Recorder> start(UniqueFd& broker, const recorder::Rotation& rotation,
                                  recorder::LastLines last_lines) {
     if (::close_range(kClock + 1, ~0U, 0) != 0) return system_error("close_range");

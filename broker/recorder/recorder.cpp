@@ -1,4 +1,3 @@
-// The two processes of the recorder: one writes, one keeps.
 // Runs in:  recorder
 #include "broker/recorder/recorder.hpp"
 
@@ -22,9 +21,9 @@ namespace {
 
 constexpr std::int64_t kForever = -1;
 constexpr std::int64_t kNsPerMs = 1'000'000;
-constexpr std::int64_t kGatherNs = 5 * kNsPerMs;    // after a write: the next lines are written together
-constexpr std::int64_t kRetryNs = 100 * kNsPerMs;   // after one that failed
-constexpr std::int64_t kSyncNs = 1'000 * kNsPerMs;  // at the latest, lines are on the disk
+constexpr std::int64_t kGatherNs = 5 * kNsPerMs;    // after a write: gathers lines, to write them together
+constexpr std::int64_t kRetryNs = 100 * kNsPerMs;   // after a failed write
+constexpr std::int64_t kSyncNs = 1'000 * kNsPerMs;  // lines reach the disk after this long at most
 
 std::int64_t now_ns() {
     timespec now{};
@@ -38,7 +37,7 @@ void wait(std::span<pollfd> wanted, std::int64_t patience_ns) {
         for (pollfd& one : wanted) one.revents = 0;
 }
 
-// Takes what has come, which has no meaning but to wake us. At the end of the other side closes ours.
+// Drains frames, whose only meaning is to wake us. Closes our end if the peer has closed its own.
 void hear(UniqueFd& socket) {
     std::array<char, 16> ignored{};
     while (socket.is_open()) {
@@ -64,7 +63,7 @@ int Recorder::run() {
     return exit_status_;
 }
 
-// By the raw call: the filter lets through these flags and nothing else. Where it fails, the next turn tries again.
+// Uses the raw call, since the filter allows exactly these flags. If it fails, the next turn tries again.
 void Recorder::start_keeper() {
     auto pair = ipc::socket_pair();
     if (!pair) return;
@@ -87,19 +86,19 @@ Result<bool> Recorder::write_all() {
     return has_written;
 }
 
-// Where the directory was removed, or the file may grow no more: that does not pass, and nobody is left to be told. Where the log
-// is still another recorder's, nothing was carried out that had to be recorded; as many as there were starts would wait for it.
+// A removed directory or a file size limit is permanent, and nobody is left to be told. If another recorder still holds the log,
+// nothing was done that had to be recorded; otherwise each further start would leave one more recorder waiting.
 bool Recorder::is_worth_waiting(const Error& error) const {
     return last_lines_ == LastLines::kWait && error.code != Errc::kLimit && error.sys_errno != ENOENT &&
            error.sys_errno != EFBIG;
 }
 
-// One turn of the writer: everything that can be written now, then wait for more.
+// One turn of the writer: writes everything it can, then waits for more.
 void Recorder::write() {
     ipc::RingWords& words = ring_.words();
     hear(broker_);
     hear(peer_);
-    // Whoever is left when the other has ended finds nothing to do, and must not make a file for it.
+    // After a normal end of the other process there is nothing left to write, and no new file may be created.
     if (!broker_.is_open() && log_.is_complete(ring_)) return end(log_.sync() ? 0 : 1);
     words.is_asleep = 0;
     const std::uint64_t before = words.taken;
@@ -111,18 +110,18 @@ void Recorder::write() {
     if (!broker_.is_open() && !written && !is_worth_waiting(written.error())) return end(1);
     if (!peer_.is_open()) start_keeper();
     if (is_keeper_) return;
-    // The keeper waits without a deadline only while all that is written is on the disk.
+    // The keeper waits without a deadline only while everything written is on the disk.
     const bool was_clean = words.synced == before && words.taken != before;
     if (was_clean || words.sync_wanted > words.synced) wake(peer_);
     if (is_done) words.is_asleep = 1;
-    // A line that was put before the broker could see that we sleep: nobody will wake us for it.
+    // A line put just before is_asleep was set: the broker will send no frame for it.
     if (is_done && !log_.is_complete(ring_)) return;
     std::array wanted{pollfd{.fd = broker_.get(), .events = POLLIN, .revents = 0},
                       pollfd{.fd = peer_.get(), .events = POLLIN, .revents = 0}};
     wait(wanted, !written ? kRetryNs : *written ? kGatherNs : kForever);
 }
 
-// One turn of the keeper: what is written is brought to the disk, so that the writer never waits for that.
+// One turn of the keeper: syncs what was written, so that the writer never waits for that.
 void Recorder::keep() {
     ipc::RingWords& words = ring_.words();
     hear(peer_);
