@@ -1,6 +1,5 @@
-// What block devices are made of, as /sys shows it.
 // Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
-// Input:    files of /sys, written by the kernel; the path behind a loop device is root's
+// Input:    files of /sys, written by the kernel; the path behind a loop device is chosen by root
 #include "broker/freeze_plan/graph.hpp"
 
 #include <dirent.h>
@@ -23,7 +22,7 @@ UniqueFd open_directory(FdRef at, const std::string& name) {
     return UniqueFd(::openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-// The text of a file without its line end; empty if it is not there.
+// The text of a file without the line end; empty if there is no file.
 std::string text_of(FdRef at, const std::string& name) {
     const UniqueFd file(::openat(at.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
     auto text = file.is_open() ? read_text(file) : std::string();
@@ -55,7 +54,7 @@ void add(std::vector<std::string>& devices, std::string number) {
         devices.push_back(std::move(number));
 }
 
-// A Btrfs has no device number; its mount names one of its devices, by a name of /dev.
+// A Btrfs has no device number of its own. Its mount names one of its devices, by a path in /dev.
 void add_btrfs(FdRef sys, const std::string& source, std::vector<std::string>& devices) {
     const UniqueFd node(::open(source.c_str(), O_PATH | O_CLOEXEC));
     struct stat info{};

@@ -1,4 +1,4 @@
-// What block devices are made of, as /sys shows it.
+// What block devices consist of, according to /sys.
 // Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
 #pragma once
 
@@ -15,9 +15,9 @@ public:
     /// Opens /sys. Errors: kSystem.
     static Result<BlockGraph> open();
 
-    /// The files behind the device of a local file system: of loop devices, through partitions, device mapper, RAID and
-    /// the devices of a Btrfs. What cannot be read counts as not there: the order is then less good, the deadline of
-    /// each freeze holds all the same.
+    /// The files behind the device of a local file system: those of loop devices, through partitions, device mapper, RAID and the
+    /// devices of a Btrfs. What cannot be read counts as missing: the order may then be worse, but the deadline of each freeze
+    /// still holds.
     [[nodiscard]] std::vector<std::string> backing_files(const Mount& mount) const;
 
     [[nodiscard]] FdRef sys() const { return sys_; }
@@ -26,7 +26,7 @@ private:
     UniqueFd sys_;
 };
 
-/// A whole small file, or a file of /proc from its beginning. Errors: kSystem, kLimit.
+/// The text of a small file, or of a /proc file from its start. Errors: kSystem, kLimit.
 Result<std::string> read_text(FdRef file);
 
 }  // namespace sallyport::freeze_plan

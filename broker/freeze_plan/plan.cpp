@@ -1,6 +1,5 @@
 // Which file systems would be frozen, in which order, and which not and why.
 // Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
-// Input:    /proc/self/mountinfo: lines of the kernel's, texts of whoever may mount
 #include "broker/freeze_plan/plan.hpp"
 
 #include <algorithm>
@@ -20,7 +19,7 @@ using Texts = google::protobuf::RepeatedPtrField<std::string>;
 
 constexpr std::size_t kMaxMounts = 65'536;
 
-// The text up to the next space; the rest stays.
+// Takes the text up to the next space from `rest`.
 std::string_view take_word(std::string_view& rest) {
     const std::size_t end = std::min(rest.find(' '), rest.size());
     const std::string_view word = rest.substr(0, end);
@@ -40,7 +39,7 @@ bool parse_device(std::string_view text, Device& device) {
            parse_number(text.substr(std::min(colon + 1, text.size())), device.minor);
 }
 
-// The kernel writes a space, tab, line end, '#' or backslash as a backslash and three octal digits.
+// The kernel writes space, tab, line end, '#' and backslash as a backslash and three octal digits.
 std::string unescape(std::string_view text) {
     std::string plain;
     for (std::size_t at = 0; at < text.size(); ++at) {
@@ -105,7 +104,7 @@ const char* why_skipped(const FileSystem& system, const ipc::FreezeSelection& se
     return nullptr;
 }
 
-// What is mounted where, by the mount that it is mounted on.
+// All mounts, by the mount that they are mounted on.
 class Tree {
 public:
     explicit Tree(const std::vector<Mount>& mounts) {
@@ -114,7 +113,7 @@ public:
             by_place_.emplace(std::pair(mount.parent, std::string_view(mount.point)), &mount);
         }
     }
-    // Whether a look-up of its mount point ends in another mount, which somebody mounted who may mount more than FUSE.
+    // Whether a look-up of the mount point ends in another mount. FUSE mounts do not count, since ordinary users can make them.
     [[nodiscard]] bool is_covered(const Mount& mount) const {
         if (covers(mount.id, mount.point)) return true;
         const Mount* at = &mount;
@@ -132,7 +131,7 @@ private:
         const auto found = by_place_.find(std::pair(on, point));
         return found != by_place_.end() && !found->second->type.starts_with("fuse");
     }
-    // By a mount of the same parent, anywhere on the way from there to `point`.
+    // Whether another mount on the same parent covers the way from there to `point`.
     [[nodiscard]] bool is_covered_on(const Mount& parent, std::string_view point) const {
         while (point.size() > 1) {
             point = point.substr(0, std::max<std::size_t>(point.rfind('/'), 1));
@@ -153,7 +152,7 @@ bool is_covered(const FileSystem& system, const ipc::FreezeSelection& selection,
     });
 }
 
-// The file system that a path lies on: of the mount whose point is the longest part of it, the last such.
+// The mount that a path lies on: the one with the longest matching mount point, the last if there are several.
 const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path) {
     const Mount* found = nullptr;
     for (const Mount& mount : mounts) {
@@ -170,7 +169,7 @@ struct Node {
     bool is_placed = false;
 };
 
-// Everything that lies on it, then itself. A circle ends where it began.
+// Places everything that lies on the node, then the node itself. A cycle ends where it began.
 void place(std::vector<Node>& nodes, Node& node, std::vector<FileSystem>& order) {
     if (node.is_placed) return;
     node.is_placed = true;

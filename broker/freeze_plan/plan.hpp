@@ -1,7 +1,7 @@
-// Which file systems would be frozen, in which order, and which not and why: from the kernel's list of mounts.
+// Which file systems would be frozen, in which order, and why others are not. Computed from the kernel's list of mounts.
 // Runs in:  a child of the guard without capabilities; sallyport-policy freeze-plan
-// Input:    /proc/self/mountinfo: lines of the kernel's, texts of whoever may mount
-// Relies on: nothing: pure; what lies on what is asked for through a function
+// Input:    /proc/self/mountinfo: lines by the kernel, with texts from anyone who can mount
+// Relies on: nothing: pure code, which calls a function to ask what lies on what
 #pragma once
 
 #include <compare>
@@ -31,29 +31,29 @@ struct Mount {
     std::string source;
 };
 
-/// One super block with all its mount points, in the kernel's order.
+/// A super block with all its mount points, in the kernel's order.
 struct FileSystem {
     Device device;
     std::vector<Mount> mounts;
-    const char* skipped = nullptr;  // why it is left alone, or nullptr
-    bool is_covered = false;  // left alone, though it is selected: other mounts cover each mount point of it
-    unsigned level = 0;       // above that of all that lies on it
+    const char* skipped = nullptr;  // why it is not frozen, or nullptr
+    bool is_covered = false;        // it is selected but not frozen: other mounts cover all its mount points
+    unsigned level = 0;             // higher than that of everything that lies on it
 };
 
-/// The files that the block device of a mount is made of, through all layers: what a loop device reads from.
+/// The files that the block device of a mount reads from, through all layers (loop devices).
 using BackingFiles = std::function<std::vector<std::string>(const Mount&)>;
 
-/// Every line of `text`. Errors: kInvalid if one is not of the documented form, kLimit.
+/// Parses all lines of `text`. Errors: kInvalid if one does not have the documented form, kLimit.
 Result<std::vector<Mount>> parse_mounts(std::string_view text);
 
-/// Every file system once, in the order of freezing: level by level, what lies on a file system before it; in a level the
-/// last mounted first. `backing` is asked about local file systems only; nothing is opened or looked at here.
+/// Every file system once, in the order of freezing: level by level, a file system after everything that lies on it; within a
+/// level the last mounted first. `backing` is only called for local file systems; nothing is opened or looked at here.
 ///
-/// THREAT: a mount by an ordinary user (FUSE) or of a dead server blocks whoever touches it. Network, FUSE, autofs and
+/// THREAT: a FUSE mount of an ordinary user, or a mount of a dead server, blocks whoever touches it. Network, FUSE, autofs and
 /// pseudo file systems are skipped unless the selection names them by mount point, type or source.
 ///
-/// THREAT: he covers a disk, so that it is left out and nobody knows. What FUSE covers is not left out; it cannot be opened, and
-/// the freeze fails.
+/// THREAT: a user covers a disk with a FUSE mount, so that it is silently left out. A file system covered by FUSE is not left
+/// out: it cannot be opened, and the freeze fails.
 std::vector<FileSystem> plan(const std::vector<Mount>& mounts, const ipc::FreezeSelection& selection,
                              const BackingFiles& backing);
 

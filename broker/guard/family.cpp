@@ -1,4 +1,3 @@
-// The processes around a freeze: one freezes, one is spare, the guard watches.
 // Runs in:  guard
 #include "broker/guard/family.hpp"
 
@@ -15,7 +14,7 @@ namespace sallyport::guard {
 
 namespace {
 
-// Locks of memory are not inherited. A child without them could wait for a disk when it is needed most.
+// Memory locks are not inherited. A child without them could wait for a disk in the middle of a thaw.
 void stay_in_memory() {
     [[maybe_unused]] const int locked = ::mlockall(MCL_CURRENT);
 }
@@ -31,7 +30,7 @@ Result<Family::Child> Family::start_child(const Family& family, const std::funct
     if (!sockets) return std::unexpected(sockets.error());
     auto& [ours, theirs] = *sockets;
     auto process = fork_child([&] {
-        // Our ends in a child would keep the guard's death from it, and from its sibling.
+        // If the child kept our ends of the sockets, it and its sibling would not notice our death.
         ::close(ours.release());
         if (family.freezer_.life.is_open()) ::close(family.freezer_.life.get());
         stay_in_memory();
@@ -62,7 +61,7 @@ Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task 
     const auto job_of = [&](FdRef life) {
         return Job{shared, family.held_, life, family.freezing_, listener, fails_if_frozen};
     };
-    // The spare is there before anything is frozen: the freezer waits for the word to begin.
+    // The freezer waits for a byte to begin, so the spare exists before anything is frozen.
     auto freezer = start_child(family, [&](FdRef life) {
         char begin = 0;
         const bool is_told = is_readable(life, -1) && ::recv(life.get(), &begin, 1, MSG_DONTWAIT) == 1;
@@ -90,7 +89,7 @@ void Family::thaw() {
 }
 
 void Family::help() {
-    // Whoever was freezing and is gone cannot have it frozen any more; whoever is not gone thaws it himself.
+    // If the freezer is gone, what it was freezing can be thawed by others; if it is not gone, it thaws that itself.
     const bool is_alone =
         !freezer_.process.is_open() && !spare_.process.is_open() && is_readable(freezing_, 0);
     const auto rescue = [&] { thaw_pass(*shared_, held_, is_alone); };

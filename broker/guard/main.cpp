@@ -1,10 +1,10 @@
 // The guard executable, in its two roles.
 //
-//   sallyport-guard serve           started by the broker, which is on descriptor 3
-//   sallyport-guard thaw STATEDIR   for a service manager, after the service: thaws if that left file systems frozen
+//   sallyport-guard serve           started by the starter; descriptor 3 is the broker
+//   sallyport-guard thaw STATEDIR   run by a service manager after the service: thaws what that left frozen
 //
 // Runs in:  guard
-// Input:    the admin's or the broker's arguments
+// Input:    arguments from the admin or the starter
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -32,7 +32,7 @@ int complain(const Error& error) {
     return 1;
 }
 
-// Ends when the broker does and not before, whoever signals; children need not be waited for.
+// Signals do not end it: it ends only after the broker. Children need not be waited for.
 void set_signals() {
     for (const int number :
          {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGCHLD})
@@ -48,7 +48,7 @@ int serve() {
 
 int thaw(const char* state_path) {
     const UniqueFd state(::open(state_path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!state.is_open()) return 0;  // where there is no state nothing was frozen
+    if (!state.is_open()) return 0;  // without a state directory nothing was frozen
     const auto frozen = guard::FrozenMark::is_set(state);
     if (!frozen) return complain(frozen.error());
     if (!*frozen) return 0;

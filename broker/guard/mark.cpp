@@ -1,4 +1,3 @@
-// The mark in the state directory that file systems may be frozen, for whoever comes after a crash.
 // Runs in:  broker; guard thaw
 #include "broker/guard/mark.hpp"
 
@@ -13,7 +12,7 @@ namespace {
 
 constexpr const char* kName = "sallyport.frozen";
 
-// A /proc of our own, mounted nowhere, for where the system's shows processes only (subset=pid).
+// An unmounted procfs of our own, in case the system's shows only processes (subset=pid).
 Result<UniqueFd> open_own_proc() {
     const UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
     if (!context.is_open()) return system_error("fsopen");

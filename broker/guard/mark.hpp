@@ -1,4 +1,4 @@
-// The mark in the state directory that file systems may be frozen, for whoever comes after a crash.
+// The mark in the state directory: file systems may be frozen. It tells the next run after a crash.
 // Runs in:  starter, broker; guard thaw
 #pragma once
 
@@ -11,15 +11,15 @@ namespace sallyport::guard {
 
 /// The file sallyport.frozen: the id of the boot in which file systems were frozen, or blanks. A reboot thaws.
 ///
-/// INVARIANT: it is set before the first file system is frozen and taken back after the last is thawed, since it may
-/// lie on one of them; is_set() only reads, which a frozen file system lets one do.
+/// INVARIANT: the mark is set before the first freeze and cleared after the last thaw, since it may lie on a frozen file system.
+/// is_set() only reads, which a frozen file system allows.
 class FrozenMark {
 public:
     /// Errors: kSystem.
     static Result<bool> is_set(FdRef state_directory);
-    /// Opens the file to be written, making it. Errors: kSystem.
+    /// Opens or creates the file for writing. Errors: kSystem.
     static Result<FrozenMark> open(FdRef state_directory);
-    /// One that was opened before, as parts of it were handed on.
+    /// From a file that was opened before, and the boot id.
     FrozenMark(UniqueFd file, std::string boot) : file_(std::move(file)), boot_(std::move(boot)) {}
     [[nodiscard]] const std::string& boot() const { return boot_; }
     [[nodiscard]] UniqueFd release() && { return std::move(file_); }

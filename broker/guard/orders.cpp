@@ -1,4 +1,4 @@
-// What the broker orders: a list, a freeze, a trim; and the thaw of what an earlier run left frozen.
+// Carries out the broker's orders: list, freeze, trim. Also thaws what an earlier run left frozen.
 // Runs in:  guard
 // Input:    numbers from the broker; mount points from the planner
 #include <fcntl.h>
@@ -21,7 +21,7 @@ namespace sallyport::guard {
 namespace {
 
 constexpr std::size_t kListPart = 32 << 10U;  // bytes of names in one frame
-constexpr int kOpenings = 3;                  // so often a freeze is planned
+constexpr int kOpenings = 3;                  // how many times a freeze is planned
 
 ipc::MountError mount_error(ipc::MountError::Step step, const std::string& point, int sys_errno) {
     ipc::MountError error;
@@ -47,7 +47,8 @@ struct Opened {
     std::optional<ipc::MountError> error;
 };
 
-// By the first of its mount points that can be opened. One of which only files are mounted cannot be, and is no error: then nothing.
+// Opens the file system by the first mount point that works. One that is mounted only as files cannot be opened; that is no
+// error, and nothing is returned.
 std::optional<Held> open_system(const Planned& system, const ipc::FreezeSelection& selection,
                                 std::optional<ipc::MountError>& error) {
     bool is_of_files = false;
@@ -96,7 +97,7 @@ ipc::Trimmed trim_one(const Held& held, std::uint64_t minimum) {
 
 }  // namespace
 
-// What the planner has no business with goes first: the broker would hear it in the guard's name.
+// The planner does not get these descriptors: it could speak to the broker as if it were the guard.
 Status Guard::make_plan(const ipc::FreezeSelection& selection) {
     const std::array kept_from_it{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, broker_.get(),
                                   root_.get(),  timer_.get(),  trimmer_.get()};
@@ -124,7 +125,7 @@ void Guard::list(std::uint32_t row) {
     send(reply);
 }
 
-// Those of the last list that were chosen; `mounts` becomes all mounts of them.
+// Keeps the chosen file systems of the last list; `mounts` becomes all their mounts.
 std::size_t Guard::keep_chosen(const ipc::Freeze& freeze, std::vector<std::uint64_t>& mounts) {
     std::vector<Planned> chosen;
     for (const std::uint32_t number : freeze.chosen())
@@ -135,12 +136,12 @@ std::size_t Guard::keep_chosen(const ipc::Freeze& freeze, std::vector<std::uint6
     return plan_.systems.size();
 }
 
-// Opens what is to be frozen; with an error if any of it cannot be.
+// Opens what is to be frozen, or sets an error if any of it cannot be opened.
 //
-// THREAT: a local user renames a directory above a mount point between the plan and the look at it, so that a disk is left out and
-// the host hears of success. What is not found is planned anew: then it is found, or it is gone, or it is an error.
+// THREAT: a local user renames a directory above a mount point after it was planned, so that a disk is left out and the host
+// hears of success. What is not found is planned again: then it is found, it is gone, or it is an error.
 std::vector<Held> Guard::open_chosen(const ipc::Freeze& freeze, std::optional<ipc::MountError>& error) {
-    // A list that could not be made is not a list of nothing.
+    // A list that failed must not count as an empty one.
     Status made = freeze.chosen_only() ? std::exchange(listed_, {}) : make_plan(row_);
     std::vector<std::uint64_t> mounts;
     const std::size_t wanted = made && freeze.chosen_only() ? keep_chosen(freeze, mounts) : 0;
@@ -178,7 +179,7 @@ void Guard::freeze(const ipc::Freeze& freeze) {
         reply.mutable_frozen()->set_left_out(left_out_);
         return send(reply);
     }
-    // Opening may have taken so long that the broker has given the freeze up: then its next order is there, or its end.
+    // If opening took so long that the broker gave the freeze up, its next order or its end of file is there.
     if (!error && is_readable(broker_, 0)) error = mount_error(ipc::MountError::FREEZE, "", ECANCELED);
     if (!error) {
         auto family =
@@ -197,7 +198,7 @@ void Guard::freeze(const ipc::Freeze& freeze) {
     due_ns_ = step_ns_ + std::int64_t{row_.max_frozen_ms()} * 1'000'000;
 }
 
-// Every local file system that can be opened: which ones the earlier run had frozen, nobody knows any more.
+// Every local file system that can be opened: nobody knows any more which of them the earlier run had frozen.
 ipc::GuardReady Guard::take_over() {
     ipc::GuardReady ready;
     if (!make_plan({})) return ready;
@@ -234,7 +235,7 @@ Result<std::uint32_t> Guard::thaw_everything() {
     return family_->count(State::kThawed);
 }
 
-// In a child, since it can take hours; it tells the broker itself, and its end is the end.
+// In a child, since a trim can take hours. The child reports to the broker itself; its end ends the trim.
 void Guard::trim(const ipc::Trim& trim) {
     const auto refuse = [this](const ipc::MountError& error) {
         ipc::GuardReply reply;

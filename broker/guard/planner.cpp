@@ -1,6 +1,5 @@
-// The guard's planner: a child without capabilities that reads the list of mounts and /sys, and says what is to be frozen.
 // Runs in:  guard; tell() in the child
-// Input:    what the planner says; in the child: texts of the kernel, parts of which whoever may mount chooses
+// Input:    the planner's frames; in the child: kernel texts, parts of which are chosen by those who mount
 #include "broker/guard/planner.hpp"
 
 #include <fcntl.h>
@@ -22,12 +21,12 @@ namespace sallyport::guard {
 
 namespace {
 
-constexpr std::size_t kPart = 32 << 10U;  // bytes of one frame, and less than a path more
+constexpr std::size_t kPart = 32 << 10U;  // bytes of paths in one frame, not counting the last path
 constexpr std::size_t kMaxPlaces = 65'536;
 constexpr std::size_t kMaxPlan = std::size_t{16} << 20U;  // bytes of all its frames
 constexpr std::int64_t kPatience = 5'000'000'000;         // ns
 constexpr std::int64_t kDeathPatience =
-    500'000'000;  // ns: one that is killed has ended then, unless it waits for a disk
+    500'000'000;  // ns; a killed planner has ended by then, unless it waits for a disk
 
 Result<std::vector<freeze_plan::FileSystem>> make(FdRef mounts_file, const freeze_plan::BlockGraph& graph,
                                                   const ipc::FreezeSelection& selection) {
@@ -40,7 +39,7 @@ Result<std::vector<freeze_plan::FileSystem>> make(FdRef mounts_file, const freez
     return systems;
 }
 
-// Until `due_ns`.
+// Waits until `due_ns`.
 Status wait_for(FdRef fd, std::int64_t due_ns) {
     const std::int64_t left_ms = std::max<std::int64_t>(0, (due_ns - now_ns()) / 1'000'000);
     if (is_readable(fd, static_cast<int>(left_ms))) return {};
@@ -148,9 +147,9 @@ Result<Plan> Planner::plan(const ipc::FreezeSelection& selection, std::span<cons
     return plan;
 }
 
-// Nobody but the guard and its family is there when the first file system is frozen.
+// Waits for the planner's end, since only the guard and its family may exist when the first file system is frozen.
 //
-// THREAT: a read of /sys, or of the list of mounts, never ends. One planner is killed for that, and not each order after it refused.
+// THREAT: a read of /sys or of the list of mounts never ends. Then one planner is killed, and later orders are still possible.
 Status Planner::end_process(std::int64_t due_ns) {
     const Status ended = wait_for(process_, due_ns);
     if (ended) return {};

@@ -1,6 +1,6 @@
-// The guard's planner: a child without capabilities that reads the list of mounts and /sys, and says what is to be frozen.
+// The guard's planner: a child without capabilities that reads the list of mounts and /sys and says what to freeze.
 // Runs in:  guard
-// Input:    what the planner says
+// Input:    the planner's frames
 #pragma once
 
 #include <span>
@@ -16,7 +16,7 @@
 
 namespace sallyport::guard {
 
-/// Where a file system is mounted, as the planner has it.
+/// A mount of a file system, as the planner reports it.
 struct Place {
     std::uint64_t mount = 0;
     std::string point;
@@ -30,14 +30,13 @@ struct Planned {
 
 struct Plan {
     std::vector<Planned> systems;
-    std::uint32_t covered =
-        0;  // file systems that are selected, and cannot be opened since other mounts cover them
+    std::uint32_t covered = 0;  // selected file systems that cannot be opened, since other mounts cover them
 };
 
-/// Adds what a part says.
+/// Adds one part of the planner's list.
 ///
-/// THREAT: the planner parses text of whoever may mount, and may have been taken over. What it says is bounded and in order;
-/// each place is opened and looked at by select.hpp before it counts. Errors: kInvalid, kLimit.
+/// THREAT: the planner parses text from anyone who can mount, and may have been taken over. Its list is bounded and ordered;
+/// select.hpp opens and checks each place. Errors: kInvalid, kLimit.
 Status add_part(const PlanPart& part, std::vector<Planned>& plan);
 
 class Planner {
@@ -45,15 +44,15 @@ public:
     /// Opens the list of mounts and /sys. Errors: kSystem.
     static Result<Planner> open();
 
-    /// What `selection` selects, in the order of freezing. The child has ended when this returns; it has none of the
-    /// descriptors `kept_from_it`. Errors: kLimit if it takes too long and is killed, kSystem, those of add_part().
+    /// The file systems that `selection` selects, in the order of freezing. When this returns the child has ended. The child does
+    /// not get the descriptors `kept_from_it`. Errors: kLimit if it takes too long and is killed, kSystem, those of add_part().
     Result<Plan> plan(const ipc::FreezeSelection& selection, std::span<const int> kept_from_it);
 
     [[nodiscard]] FdRef sys() const { return graph_.sys(); }
 
 private:
-    void tell(FdRef guard, const ipc::FreezeSelection& selection) const;  // in the child
-    /// Waits for its end until then, and kills it after that. Errors: kLimit if it had to be killed.
+    void tell(FdRef guard, const ipc::FreezeSelection& selection) const;  // runs in the child
+    /// Waits for the planner's end until `due_ns`, then kills it. Errors: kLimit if it had to be killed.
     Status end_process(std::int64_t due_ns);
 
     UniqueFd mounts_;

@@ -1,6 +1,4 @@
-// Opens a file system of the plan, after looking itself whether it is one that the policy selects.
 // Runs in:  guard and its trimmer
-// Input:    mount points and ids from the planner; what the kernel says of what lies there
 #include "broker/guard/select.hpp"
 
 #include <fcntl.h>
@@ -19,14 +17,14 @@ namespace sallyport::guard {
 
 namespace {
 
-constexpr std::uint64_t kFuse = 0x65735546;  // FUSE_SUPER_MAGIC, which is in no header of Linux 6.1
-constexpr std::uint64_t kXfs = 0x58465342;   // nor is this
+constexpr std::uint64_t kFuse = 0x65735546;  // FUSE_SUPER_MAGIC; in no header of Linux 6.1
+constexpr std::uint64_t kXfs = 0x58465342;   // likewise
 
 struct Type {
     std::string_view name;
     std::uint64_t magic;
 };
-// Those that are frozen most. A type that is not here is the planner's word.
+// The types that are frozen most. For other types the planner is believed.
 constexpr std::array kTypes{
     Type{"ext2", EXT2_SUPER_MAGIC},
     Type{"ext3", EXT3_SUPER_MAGIC},
@@ -53,9 +51,9 @@ bool is_by_name(const ipc::FreezeSelection& selection) {
     return !selection.mounts().empty() || !selection.types().empty() || !selection.sources().empty();
 }
 
-// Of that very mount, by its number.
+// What is mounted there, if it is the root of that very mount.
 //
-// THREAT: the planner was taken over and names a FUSE mount. What kind it is would be asked of its server.
+// THREAT: the planner was taken over and names a FUSE mount. Asking for its type would ask the FUSE server.
 Result<Kind> kind_of(FdRef point, std::uint64_t mount, const ipc::FreezeSelection& selection) {
     const Seen seen = TRY(see(point));
     if (seen.mount != mount || !seen.is_root) return refuse(ESTALE);
@@ -75,7 +73,7 @@ bool is_named(const Place& place, const ipc::FreezeSelection& selection) {
     return selection.mounts().empty() || has(selection.mounts(), place.point);
 }
 
-// THREAT: without these lines whoever takes the planner over has network and FUSE file systems frozen, and waited for.
+// THREAT: without these lines, a planner that was taken over could have network and FUSE file systems frozen and waited for.
 bool is_meant(Kind kind, const ipc::FreezeSelection& selection) {
     if (!selection.types().empty() && std::ranges::none_of(selection.types(), [&](const std::string& type) {
             return fits(type, kind.magic);

@@ -1,6 +1,4 @@
-// The guard's loop: orders of the broker, the deadline, the watch over its children.
 // Runs in:  guard
-// Input:    frames of the broker: numbers after the lockdown
 #include "broker/guard/serve.hpp"
 
 #include <fcntl.h>
@@ -19,11 +17,10 @@ namespace sallyport::guard {
 namespace {
 
 constexpr std::int64_t kNsPerMs = 1'000'000;
-constexpr std::int64_t kHelpAfter =
-    50 * kNsPerMs;  // a thaw that lasts longer gets another child, again and again
-constexpr std::int64_t kThawPatience = 900 * kNsPerMs;  // then the broker is told what is left
-constexpr std::int64_t kTellAgain = 60'000 * kNsPerMs;  // and again, as long as that is so
-constexpr std::int64_t kThawRetry = 60'000 * kNsPerMs;  // so long children are added
+constexpr std::int64_t kHelpAfter = 50 * kNsPerMs;  // a thaw that takes longer gets another child, repeatedly
+constexpr std::int64_t kThawPatience = 900 * kNsPerMs;  // after this the broker is told what is left
+constexpr std::int64_t kTellAgain = 60'000 * kNsPerMs;  // and again at this interval
+constexpr std::int64_t kThawRetry = 60'000 * kNsPerMs;  // for this long children are added
 
 }  // namespace
 
@@ -44,7 +41,7 @@ Status Guard::lock() const {
 
 void Guard::send(const ipc::GuardReply& reply) {
     ipc::encode(reply, bytes_);
-    // A broker that does not read any more is about to end, and then we thaw.
+    // A broker that does not read is about to end, and then we thaw.
     [[maybe_unused]] const auto sent = ipc::send(broker_, bytes_, ipc::WhenFull::kFail);
 }
 
@@ -62,7 +59,7 @@ int Guard::run() {
     }
 }
 
-// When something has to be done though nobody moves.
+// The next time at which something must be done without any event.
 void Guard::set_timer() {
     std::int64_t at = 0;
     if (phase_ == Phase::kFreezing) at = std::min(due_ns_, step_ns_ + row_.per_mount_ms() * kNsPerMs);
@@ -141,7 +138,7 @@ void Guard::take_order(const ipc::GuardRequest& request) {
     }
 }
 
-// While it freezes the freezer's word counts; here only that it does not take too long.
+// The freezer reports success or failure; only the deadlines are checked here.
 void Guard::go_on_freezing() {
     if (family_->stage() == Stage::kDone) {
         for (const State state : {State::kFreezeFailed, State::kThawFailed})
@@ -232,7 +229,7 @@ void Guard::report_thawed() {
         const auto stuck = left > 0 ? family_->find(state, ipc::MountError::THAW) : std::nullopt;
         if (stuck && !thawed.has_error()) *thawed.mutable_error() = *stuck;
     }
-    // The kernel has not said anything yet.
+    // No answer from the kernel yet.
     if (thawed.has_error() && thawed.error().sys_errno() == 0)
         thawed.mutable_error()->set_sys_errno(ETIMEDOUT);
     send(reply);

@@ -1,6 +1,6 @@
-// The guard's loop: orders of the broker, the deadline, the watch over its children.
+// The guard's loop: the broker's orders, the deadline, the watch over the children.
 // Runs in:  guard
-// Input:    frames of the broker: numbers after the lockdown
+// Input:    the broker's frames; after the lockdown only numbers
 #pragma once
 
 #include <optional>
@@ -15,20 +15,20 @@ namespace sallyport::guard {
 
 class Guard {
 public:
-    /// Opens what it needs by name. Errors: kSystem.
+    /// Opens all that it needs by name. Errors: kSystem.
     static Result<Guard> open(UniqueFd broker);
 
-    /// Is locked down; then nothing is opened any more but mount points. Errors: those of the lockdown.
+    /// Locks down; afterwards only mount points are opened. Errors: those of the lockdown.
     Status lock() const;
 
-    /// Serves the broker until that is gone and nothing is frozen any more. Gives back the exit status.
+    /// Serves until the broker is gone and nothing is frozen any more. Returns the exit status.
     int run();
 
-    /// Without a broker: thaws every local file system that is frozen; how many.
+    /// Thaws every local file system, without a broker. Returns how many were frozen.
     Result<std::uint32_t> thaw_everything();
 
 private:
-    bool take_request();  // false: the broker is gone, or broke its contract
+    bool take_request();  // false: the broker is gone or broke its contract
     bool take_rows(const ipc::GuardRequest& request);
     void take_order(const ipc::GuardRequest& request);
     void turn();
@@ -43,7 +43,7 @@ private:
     void trim(const ipc::Trim& trim);
     ipc::GuardReady take_over();
 
-    void move(Turn event);  // to the next phase; aborts if there is none, and the children thaw
+    void move(Turn event);  // to the next phase; aborts if the table has none, and the children thaw
     void go_on_freezing();
     void go_on_thawing();
     void fail(const ipc::MountError& error, ipc::Thawed::Cause cause);
@@ -58,21 +58,21 @@ private:
     bool is_locked_ = false;
     std::uint64_t state_mount_ = 0;  // of the state directory
     std::vector<ipc::FreezeSelection> rows_;
-    ipc::FreezeSelection row_;      // of the present freeze
+    ipc::FreezeSelection row_;      // of the current freeze
     std::uint64_t freeze_ = 0;      // the broker's number of it
     Plan plan_;                     // what would be frozen
-    std::uint32_t left_out_ = 0;    // file systems of the present freeze that are known to be out of reach
+    std::uint32_t left_out_ = 0;    // file systems of the current freeze that are known to be out of reach
     Status listed_;                 // how the last list was made
-    std::optional<Family> family_;  // from the order to freeze to the end of the thaw
+    std::optional<Family> family_;  // from the order to freeze until the end of the thaw
     UniqueFd trimmer_;
     Phase phase_ = Phase::kIdle;
     ipc::Thawed::Cause cause_ = ipc::Thawed::UNSPECIFIED;
-    std::optional<ipc::MountError> error_;  // why the freeze failed; told when all is thawed
+    std::optional<ipc::MountError> error_;  // why the freeze failed; sent once everything is thawed
     bool is_thaw_ordered_ = false;          // the broker waits for an answer
-    std::int64_t step_ns_ = 0;              // when the freezer last moved, or the thaw began
-    std::int64_t due_ns_ = 0;               // max_frozen
+    std::int64_t step_ns_ = 0;              // when the freezer last made progress, or the thaw began
+    std::int64_t due_ns_ = 0;               // end of max_frozen
     std::int64_t left_told_ns_ =
-        0;  // when the broker was last told that something cannot be thawed; 0: not of this thaw
+        0;  // when the broker was last told that something cannot be thawed; 0: not in this thaw
     ipc::Frame frame_;
     std::string bytes_;
 };

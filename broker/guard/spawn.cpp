@@ -1,4 +1,3 @@
-// The guard's children: copies of it that do one thing each.
 // Runs in:  guard
 #include "broker/guard/spawn.hpp"
 
@@ -12,7 +11,7 @@
 
 namespace sallyport::guard {
 
-// By the raw call: the filter lets through these flags and nothing else.
+// Uses the raw call, since the filter allows exactly these flags.
 Result<UniqueFd> fork_child(const std::function<void()>& body) {
     int process = -1;
     const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);

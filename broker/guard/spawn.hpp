@@ -1,4 +1,4 @@
-// The guard's children: copies of it that do one thing each.
+// The guard's children: forked copies that do one thing each.
 // Runs in:  guard
 #pragma once
 
@@ -10,14 +10,14 @@
 
 namespace sallyport::guard {
 
-/// Forks a child that runs `body` and ends; the pidfd is readable once it has. Nobody waits for it: SIGCHLD is ignored.
-/// Errors: kSystem.
+/// Forks a child that runs `body` and ends. The pidfd becomes readable when it has ended. Nobody has to wait for it: SIGCHLD is
+/// ignored. Errors: kSystem.
 Result<UniqueFd> fork_child(const std::function<void()>& body);
 
-/// CLOCK_BOOTTIME in nanoseconds: it goes on while the machine is suspended.
+/// CLOCK_BOOTTIME in nanoseconds. It also runs while the machine is suspended.
 std::int64_t now_ns();
 
-/// Whether `fd` has something to read, or its peer is gone, within `patience_ms` (-1: as long as it takes).
+/// Whether `fd` becomes readable, or its peer closes, within `patience_ms` (-1: no limit).
 bool is_readable(FdRef fd, int patience_ms);
 
 }  // namespace sallyport::guard

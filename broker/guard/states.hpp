@@ -1,8 +1,8 @@
-// How far a file system is, and how far the guard is: each state, each event, and where it leads, as two tables.
+// The states of a file system and of the guard, as two tables: from each state, by each event, to the next.
 // Runs in:  guard and its children
 //
-// INVARIANT: no state changes but by a row of these tables. Whoever thaws has ordered the end first (Shared::is_over), and
-// whoever freezes looks for that order after kFreezing is written: so either the one sees kFreezing or the other the order.
+// INVARIANT: a state changes only by a row of these tables. A process that thaws first sets Shared::is_over and then looks for
+// kFreezing; one that freezes first writes kFreezing and then looks at is_over. So one of them sees the other.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace sallyport::guard {
 
-/// Of one file system; in memory that the guard and its children share.
+/// The state of one file system, in memory that the guard and its children share.
 enum class State : std::uint32_t {
     kUntouched,
     kSyncing,
@@ -22,35 +22,35 @@ enum class State : std::uint32_t {
     kThawing,
     kThawFailed,
     kThawed,
-    kThawedByOthers,  // or never frozen, as it turned out
+    kThawedByOthers,  // or it turned out never to have been frozen
     kUnsupported,     // it cannot be frozen
-    kAlreadyFrozen,   // by somebody else, whose it stays
+    kAlreadyFrozen,   // by somebody else, who has to thaw it
     kFreezeFailed,
 };
 inline constexpr std::size_t kStates = 12;
 
 enum class Event : std::uint32_t {
-    kTakeOver,  // an earlier run may have frozen it
+    kTakeOver,  // an earlier run may have frozen the file system
     kSyncBegins,
     kSyncEnds,
     kFreezeBegins,
     kFreezeCalledOff,    // the thaw was ordered before FIFREEZE was called
     kFreezeDone,         // FIFREEZE: 0
     kFreezeUnsupported,  // EOPNOTSUPP, ENOTTY
-    kFreezeBusy,         // EBUSY, which the policy takes for no failure
+    kFreezeBusy,         // EBUSY, and the policy does not count it as a failure
     kFreezeRefused,      // another error
-    kFreezerLost,        // killed before it began with this one
-    kFreezeUndone,       // killed in FIFREEZE; what it may have frozen is thawed
+    kFreezerLost,        // the freezer was killed before it reached this one
+    kFreezeUndone,       // the freezer was killed in FIFREEZE; what it may have frozen is thawed
     kThawBegins,
-    kThawTakenUp,      // whoever was freezing is gone, or whoever was to thaw could not
+    kThawTakenUp,      // the process that froze it is gone, or the one that thawed it failed
     kThawDone,         // FITHAW: 0
     kThawNotFrozen,    // FITHAW: EINVAL
-    kThawDoneByOther,  // the same, where another child has begun to thaw
+    kThawDoneByOther,  // EINVAL as well, but another child had begun to thaw
     kThawRefused,      // another error
 };
 inline constexpr std::size_t kEvents = 17;
 
-/// The guard itself.
+/// The state of the guard itself.
 enum class Phase : std::uint8_t { kIdle, kFreezing, kFrozen, kThawing };
 inline constexpr std::size_t kPhases = 4;
 
@@ -114,7 +114,7 @@ inline constexpr std::array kPhaseTable{
 };
 // clang-format on
 
-/// Where the row of `event` leads from `from`; nothing if there is none.
+/// The state after `event` in state `from`; nothing if there is no row.
 template <typename Table, typename From, typename By>
 constexpr std::optional<From> next(const Table& table, From from, By event) {
     for (const auto& row : table)
@@ -122,8 +122,8 @@ constexpr std::optional<From> next(const Table& table, From from, By event) {
     return std::nullopt;
 }
 
-/// Goes where the table says, also if another process changes the state meanwhile. False if there is no row: then nothing
-/// is changed.
+/// Changes the state as the table says, even if another process changes it at the same time. False if there is no row; then
+/// nothing is changed.
 inline bool advance(std::atomic<State>& state, Event event) {
     State from = state;
     for (auto to = next(kStateTable, from, event); to; to = next(kStateTable, from, event))
@@ -131,7 +131,7 @@ inline bool advance(std::atomic<State>& state, Event event) {
     return false;
 }
 
-/// Whether we may have frozen it and have not thawed it.
+/// Whether we may have frozen it and not thawed it yet.
 constexpr bool may_be_frozen(State state) {
     return state == State::kFreezing || state == State::kFrozen || state == State::kThawing ||
            state == State::kThawFailed;

@@ -1,5 +1,4 @@
-// What the children of the guard do with file systems.
-// Runs in:  children of the guard; thaw_pass() also in a guard that is alone
+// Runs in:  children of the guard; thaw_pass() also in the guard itself, if both its children are gone
 #include "broker/guard/thaw.hpp"
 
 #include <linux/fs.h>
@@ -22,7 +21,7 @@ namespace {
 
 constexpr std::size_t kHands = 32;
 constexpr int kSyncPasses = 4;
-constexpr std::int64_t kShortSync = 20'000'000;  // ns; a pass as short as this leaves little to write
+constexpr std::int64_t kShortSync = 20'000'000;  // ns; after a pass this short, little is left to write
 
 void wake_guard(const Job& job) {
     [[maybe_unused]] const ssize_t sent = ::send(job.life.get(), "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -33,8 +32,8 @@ bool is_over(const Job& job) {
     return job.shared.is_over;
 }
 
-// Puts children of the freezer's to work, side by side. Comes back when all have ended, or at the order to thaw, however
-// long one of them is held up.
+// Has children of the freezer do `work` in parallel. Returns when all have ended, or at once when a thaw is ordered, even if some
+// of them are stuck.
 void share_out(const Job& job, std::size_t most, const std::function<void()>& work) {
     std::vector<UniqueFd> children;
     for (std::size_t at = 0; at < std::min(kHands, most); ++at) {
@@ -51,21 +50,21 @@ void share_out(const Job& job, std::size_t most, const std::function<void()>& wo
     }
 }
 
-// Takes the next that nobody takes, until there is none.
+// Takes the next unclaimed file system until there is none.
 void sync_some(const Job& job) {
     for (std::uint32_t at = job.shared.next++; at < job.held.size() && !job.shared.is_over;
          at = job.shared.next++) {
         auto& entry = job.shared.entries[at];
         advance(entry.state, Event::kSyncBegins);
-        // What cannot be written out, freezing will find again.
+        // The freeze reports what could not be synced.
         [[maybe_unused]] const int synced = ::syncfs(job.held[at].fd.get());
         advance(entry.state, Event::kSyncEnds);
         wake_guard(job);
     }
 }
 
-// The slowest file system decides and not the sum. Again while it took long: meanwhile writers have written on, and what is
-// not written out before the first freeze is written out while they wait.
+// The slowest file system determines the time, not the sum. Repeated while a pass takes long: others write meanwhile, and what is
+// not on the disk before the first freeze is written while all writers wait.
 void sync_all(const Job& job) {
     for (int pass = 0; pass < kSyncPasses && !is_over(job); ++pass) {
         const std::int64_t begun = now_ns();
@@ -83,7 +82,7 @@ Event freeze_one(const Job& job, std::size_t at) {
     return error == EBUSY && !job.fails_if_frozen ? Event::kFreezeBusy : Event::kFreezeRefused;
 }
 
-// Those before `end` that nobody takes. What is frozen after the order to thaw is thawed by whoever froze it.
+// Freezes unclaimed entries before `end`. What is frozen after a thaw was ordered is thawed by the process that froze it.
 void freeze_some(const Job& job, std::size_t end) {
     for (;;) {
         if (is_over(job) || job.shared.has_failed) return;
@@ -100,7 +99,7 @@ void freeze_some(const Job& job, std::size_t end) {
     }
 }
 
-// Of one that is in kThawing. `if_not`: what it means that it is not frozen.
+// Thaws an entry in kThawing. `if_not`: the event if it was not frozen.
 void thaw_one(Shared::Entry& entry, const Held& held, Event if_not) {
     if (::ioctl(held.fd.get(), FITHAW, 0) == 0) {
         advance(entry.state, Event::kThawDone);
@@ -112,7 +111,7 @@ void thaw_one(Shared::Entry& entry, const Held& held, Event if_not) {
     }
 }
 
-// Whoever was to freeze it was killed, before, in or after that: it is not frozen, and the freeze fails.
+// The process that was to freeze it was killed before, during or after that. It is made not frozen, and the freeze fails.
 void undo_one(Shared::Entry& entry, const Held& held) {
     if (entry.state != State::kFreezing) {
         if (advance(entry.state, Event::kFreezerLost)) entry.sys_errno = EOWNERDEAD;
@@ -124,7 +123,7 @@ void undo_one(Shared::Entry& entry, const Held& held) {
     advance(entry.state, is_thawed ? Event::kFreezeUndone : Event::kThawRefused);
 }
 
-// The guard died, and nobody else tells the broker. The last of the children to do so sees nothing left.
+// The guard died, so the children tell the broker. The last one to do so reports that nothing is left.
 void report_orphaned(const Job& job) {
     ipc::GuardReply reply;
     ipc::Thawed& thawed = *reply.mutable_thawed();
@@ -184,7 +183,7 @@ void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed) {
     if (!also_claimed) return;
     claim(Event::kThawTakenUp, State::kFreezing);
     claim(Event::kThawTakenUp, State::kThawFailed);
-    // Whoever claimed these did what he wanted, or died before or after.
+    // The process that claimed these finished, or died before or after the call.
     for (std::size_t at = held.size(); at-- > 0;)
         if (shared.entries[at].state == State::kThawing)
             thaw_one(shared.entries[at], held[at], Event::kThawDoneByOther);

@@ -1,5 +1,5 @@
-// What the children of the guard do with file systems.
-// Runs in:  children of the guard; thaw_pass() also in a guard that is alone
+// What the guard's children do with file systems.
+// Runs in:  children of the guard; thaw_pass() also in the guard itself, if both its children are gone
 #pragma once
 
 #include <span>
@@ -8,17 +8,17 @@
 
 namespace sallyport::guard {
 
-/// A child's view.
+/// The parameters of a child.
 struct Job {
     Shared& shared;
     std::span<const Held> held;
-    FdRef life;      // to the guard: ends when it orders the thaw, or dies
-    FdRef freezing;  // ends when nobody can be freezing any more
+    FdRef life;      // socket to the guard: closed when it orders the thaw or dies
+    FdRef freezing;  // closed when no process can be freezing any more
     Listener listener;
     bool fails_if_frozen = false;
 };
 
-/// Writes everything out, in parallel, then freezes in order, until told to stop or something fails.
+/// Syncs all file systems in parallel, then freezes them in order, until told to stop or a step fails.
 void freeze_all(const Job& job);
 
 /// Whether it is ours to freeze now; then its state says so. Not if the thaw has been ordered.
@@ -31,8 +31,8 @@ bool claim_freeze(Shared& shared, std::size_t at);
 /// who may be at it: a freeze must not complete after the thaw.
 void thaw_at_end(const Job& job);
 
-/// Thaws what is frozen and what nobody else is thawing, the last frozen first. With `also_claimed`, too, what others
-/// had begun with: they may have died. Never harmful: to thaw twice is an error of the second.
+/// Thaws, last frozen first, what is frozen and claimed by nobody. With `also_claimed`, also what others have claimed, since they
+/// may have died. A second thaw does no harm: FITHAW returns an error.
 void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed);
 
 }  // namespace sallyport::guard

@@ -1,6 +1,4 @@
-// Finds a mount point one directory at a time, without asking a server.
 // Runs in:  guard and its trimmer
-// Input:    a mount point from the planner; directories that local users may rename, cover and lock
 #include "broker/guard/walk.hpp"
 
 #include <fcntl.h>
@@ -20,12 +18,12 @@ namespace sallyport::guard {
 
 namespace {
 
-constexpr int kTries = 4;  // a look into memory fails, too, while anybody mounts or renames
+constexpr int kTries = 4;  // a look-up in the cache also fails while somebody mounts or renames
 
 // Where a name may be looked up.
 enum class Look : std::uint8_t {
-    kInMemory,       // and nothing else be asked
-    kInMemoryFirst,  // of a local disk: who may pass may be read from it
+    kInMemory,       // in the kernel's cache only
+    kInMemoryFirst,  // in the cache; of a local disk the access list of the directory may be read
     kAnywhere,
 };
 
@@ -38,7 +36,7 @@ Result<Look> how_to_look(FdRef at, std::uint64_t root_mount) {
                                                                           : Look::kAnywhere;
 }
 
-// Has the kernel read the access list of the directory, if that is what it lacks; takes no lock of it.
+// Makes the kernel read the directory's access list, if that is missing in the cache. Takes no lock of the directory.
 void pass_through(FdRef at) {
     const UniqueFd same(::openat(at.get(), ".", O_PATH | O_CLOEXEC));
 }
@@ -55,7 +53,7 @@ Result<UniqueFd> look_up(FdRef at, const std::string& name, Look look) {
             continue;
         }
         const bool is_asked = errno == EAGAIN && look == Look::kInMemory;
-        // A link, or a file, where there was a directory.
+        // There was a directory; now there is a link or a file.
         const int why = is_asked ? EREMOTE : errno == ENOTDIR ? ESTALE : errno;
         return std::unexpected(Error{Errc::kSystem, "mount point", why});
     }
