@@ -1,4 +1,3 @@
-// A clerk: a child of the files hand, which carries out the orders of the broker, one after the other.
 // Runs in:  files, in a clerk, after lockdown_clerk()
 #include "broker/files/clerk.hpp"
 
@@ -94,7 +93,7 @@ Status Clerk::carry_out(Given given) {
     }
 }
 
-// THREAT: the broker asks for what its policy does not allow. So it is decided here once more, by the time and the policy of this hand.
+// THREAT: the broker asks for what the policy does not allow. So the clerk decides again, by its own clock and policy.
 Status Clerk::open(const ipc::OpenOrder& order) {
     const auto path = policy::GuestPath::parse(order.path(), "/");
     const auto mode = to_open_mode(order.mode());
@@ -112,7 +111,7 @@ Status Clerk::open(const ipc::OpenOrder& order) {
     return opened ? hand_over(*std::move(opened)) : say_failed(opened.error());
 }
 
-// The broker gets the file, or what cannot be had without waiting stays here.
+// Sends the file to the broker, or keeps it if using it may wait.
 Status Clerk::hand_over(Opened opened) {
     const auto steady = is_steady(opened.fd);
     const auto atime = atime_of(opened.fd);
@@ -129,11 +128,11 @@ Status Clerk::hand_over(Opened opened) {
     return say(report);
 }
 
-// THREAT: a server answers a read when its clerk was given up long ago, into memory in which the broker has meanwhile put something
-// else. So no file is read into the arena, nor written from it: one that was killed copies nothing any more.
+// THREAT: a server answers a read long after its clerk was abandoned, when the broker has put other data into that memory. So
+// files are never read directly into the arena, nor written from it: a killed clerk copies nothing.
 //
-// THREAT: a file that is not the hand's comes with the order. It is the broker's own, then, and what is done with it the broker could
-// have done; a regular file is asked for, so that no socket or pipe is read here.
+// THREAT: the order comes with a file that the hand did not open. Then it is the broker's own, and the broker could have done the
+// same with it. Only regular files are accepted, so no socket or pipe is read here.
 Status Clerk::move(const ipc::FileOrder& order, UniqueFd fd) {
     const bool is_read = order.has_read();
     const ipc::MoveOrder& what = is_read ? order.read() : order.write();
@@ -150,7 +149,7 @@ Status Clerk::move(const ipc::FileOrder& order, UniqueFd fd) {
     const ipc::FileReport report =
         is_read ? read(file, buffer, reach_of(what)) : write(file, buffer, reach_of(what));
     if (is_read) std::memcpy(bytes.data(), buffer.data(), report.moved().size());
-    // Closed before the broker hears of it, which may want to be the last to close it.
+    // Closed before the report, since the broker may want to have this file closed for the last time.
     if (fd.is_open()) fd.reset();
     return say(report);
 }

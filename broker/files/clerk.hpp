@@ -1,10 +1,10 @@
-// A clerk: a child of the files hand, which carries out the orders of the broker, one after the other.
+// A clerk: a child of the files hand that carries out the broker's orders, one after the other.
 // Runs in:  files, in a clerk, after lockdown_clerk()
 // Input:    orders of a broker that may have been taken over
 //
-// THREAT: a clerk is made to wait for ever, by a server that is dead or a lock of a local user. It is killed and replaced. So what others
-// need is not kept here: a file of a steady file system comes with each order and goes with it. Only a file whose closing can wait stays
-// with the clerk that opened it, and is that clerk's alone.
+// THREAT: a dead server or the lock of a local user makes a clerk wait for ever. It is killed and replaced. So a clerk keeps
+// nothing that others need: a file on a steady file system comes with each order and leaves with it. Only a file whose close can
+// wait stays with the clerk that opened it, which then serves no other file.
 #pragma once
 
 #include <optional>
@@ -23,11 +23,11 @@ public:
     Clerk(UniqueFd broker, const Table& table, ExpiryClock clock)
         : broker_(std::move(broker)), table_(table), clock_(clock) {}
 
-    /// Carries out orders until the broker closes its end, or breaks the contract. Gives back the exit status.
+    /// Carries out orders until the broker closes its end or breaks the contract. Returns the exit status.
     int run();
 
 private:
-    /// What came with an order; nothing is left open of it.
+    /// An order and the descriptors that came with it, which it owns.
     struct Given {
         ipc::FileOrder order;
         UniqueFd fd;
@@ -49,8 +49,8 @@ private:
     const Table& table_;
     ExpiryClock clock_;
     std::optional<ipc::Arena> arena_;
-    UniqueFd kept_;                  // the file of this clerk
-    std::vector<std::byte> buffer_;  // between a file and the arena
+    UniqueFd kept_;                  // the file of this clerk, if it keeps one
+    std::vector<std::byte> buffer_;  // between file and arena
     ipc::Frame frame_;
     std::vector<UniqueFd> fds_;
     std::string bytes_;

@@ -1,4 +1,3 @@
-// Whether what was found may be opened: by what it is, and by where it lies.
 // Runs in:  files, in a clerk
 #include "broker/files/judge.hpp"
 
@@ -26,10 +25,10 @@ Result<UniqueFd> above(FdRef directory) {
     return open_at(directory, "..", O_PATH | O_DIRECTORY);
 }
 
-// A directory and all above it.
+// A directory and all directories above it.
 struct Way {
     std::vector<Id> ids;
-    std::string part;  // where the lowest part on it begins that has numbers of its own; empty: there is none
+    std::string part;  // where the lowest part with inode numbers of its own begins; empty: there is none
 };
 
 Outcome<Way> way_up(FdRef directory, FdRef proc_self_fd) {
@@ -37,7 +36,7 @@ Outcome<Way> way_up(FdRef directory, FdRef proc_self_fd) {
     Way way;
     UniqueFd held;
     Facts facts = TRY(look_at(directory));
-    // No path is deeper than it is long.
+    // A path has no more components than bytes.
     for (std::size_t depth = 0; root && depth < kMaxPath; ++depth) {
         way.ids.push_back(facts.id);
         if (facts.id == root->id && facts.mount == root->mount) return way;
@@ -98,7 +97,7 @@ Outcome<void> refuse_part(const Inside& inside, const Forbidden& forbidden) {
     return refused("a subvolume or snapshot that no rule names, beside a deny rule about files");
 }
 
-// What is forbidden is looked up when the file systems on the way are known, and so after the way.
+// Forbidden things are looked up after the way, when the file systems on it are known.
 Outcome<void> judge_way(FdRef directory, std::string_view name, Forbidden& forbidden) {
     const FdRef proc_self_fd = forbidden.scope().proc_self_fd;
     const Way way = TRY(way_up(directory, proc_self_fd));
@@ -151,7 +150,7 @@ bool is_acceptable(const Facts& facts, const policy::FileRule& rule) {
 
 bool is_deleted(std::string_view path, std::string_view name) {
     if (!path.ends_with(kDeleted)) return false;
-    // A file may be called so. If its name were gone, the words would stand there twice.
+    // A file's own name may end like this. If such a name were deleted, the suffix would be there twice.
     const bool is_called_so = name.ends_with(kDeleted) && path.ends_with(name) &&
                               path.substr(0, path.size() - name.size()).ends_with('/');
     return !is_called_so;

@@ -1,4 +1,3 @@
-// What this room asks the kernel: one function for each question.
 // Runs in:  files, in a clerk; broker, before lockdown()
 #include "broker/files/kernel.hpp"
 
@@ -63,7 +62,7 @@ Result<std::string> read_link(FdRef directory, const char* name) {
 }  // namespace
 
 Result<UniqueFd> open_at(FdRef directory, const std::string& name, int flags) {
-    // No link, and so no magic link. One name, or an absolute path: there is nothing for RESOLVE_BENEATH to hold.
+    // No links, hence no magic links. RESOLVE_BENEATH is not needed: `name` is a single name or an absolute path.
     open_how asked = {.flags = static_cast<unsigned>(flags | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS};
     UniqueFd fd(
         static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &asked, sizeof asked)));
@@ -122,7 +121,7 @@ Result<std::string> path_of(FdRef proc_self_fd, FdRef found) {
 Status wait_for_changes(FdRef directory) {
     std::uint64_t random = 0;
     if (::getrandom(&random, sizeof random, 0) != sizeof random) return system_error("getrandom");
-    // That it is not there is what is expected.
+    // It is expected not to exist.
     (void)open_at(directory, ".sallyport-" + std::to_string(random), O_PATH);
     return {};
 }

@@ -1,6 +1,6 @@
-// What this room asks the kernel: one function for each question.
+// The questions to the kernel: one function each.
 // Runs in:  files, in a clerk; broker, before lockdown()
-// Input:    a tree that local users may change at any moment
+// Input:    a tree that local users can change at any moment
 // Relies on: openat2(2), statx(2); a descriptor of /proc/self/fd that was opened before lockdown
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace sallyport::files {
 
-/// Which file something is, whatever it is called.
+/// The identity of a file, whatever its name.
 struct Id {
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
@@ -21,7 +21,7 @@ struct Id {
     bool operator==(const Id& other) const { return device == other.device && inode == other.inode; }
 };
 
-/// What an inode is now. `mount` is the number of the mount by which it was reached.
+/// The current attributes of an inode. `mount` is the id of the mount by which it was reached.
 struct Facts {
     Id id;
     std::uint64_t mount = 0;
@@ -31,30 +31,31 @@ struct Facts {
     std::uint64_t size = 0;
 };
 
-/// Opens `name` at `directory`: one name, or "..", which is the directory above it. A new file has no permission bits. A link is ELOOP.
+/// Opens `name` at `directory`: a single name, or "..", the directory above it. A new file has no permission bits. A link gives
+/// ELOOP.
 ///
-/// THREAT: a link takes the name's place while we look. The kernel refuses it itself, so there is no check of ours to race against.
+/// THREAT: a link is put in place of the name while we look. The kernel itself refuses it, so there is no check of ours to race.
 /// Errors: kSystem.
 Result<UniqueFd> open_at(FdRef directory, const std::string& name, int flags);
 
-/// Opens the absolute `path` for nothing (O_PATH): neither read nor woken up. A link anywhere is ELOOP. Errors: kSystem.
+/// Opens the absolute `path` with O_PATH, which neither reads it nor activates a device. A link anywhere in it gives ELOOP.
+/// Errors: kSystem.
 Result<UniqueFd> find_path(const std::string& path, int flags = 0);
 
-/// What the inode is. Errors: kSystem.
+/// The attributes of an inode. Errors: kSystem.
 Result<Facts> look_at(FdRef found);
 
-/// What `path` names now, links followed; nothing if there is no such thing, or it cannot be looked at.
+/// The attributes of what `path` names now, following links; nothing if it does not exist or cannot be looked at.
 std::optional<Facts> look_at_path(const std::string& path);
 
-/// Opens `name` at `directory` for nothing (O_PATH), without setting off an automounter that is found there. `resolve` is
-/// openat2(2)'s; a link itself is opened where it is not refused. EAGAIN under RESOLVE_CACHED: the kernel does not know without asking
-/// the file system. Errors: kSystem.
+/// Opens `name` at `directory` with O_PATH and triggers no automounter there. `resolve` is openat2(2)'s; unless links are
+/// refused, a link itself is opened. EAGAIN under RESOLVE_CACHED: the kernel would have to ask the file system. Errors: kSystem.
 Result<UniqueFd> peek_at(FdRef directory, const std::string& name, std::uint64_t resolve);
 
 /// What the kernel knows of an inode without asking its file system. Errors: kSystem.
 struct Glance {
     std::uint64_t device = 0;
-    std::uint32_t mode = 0;  // its kind alone
+    std::uint32_t mode = 0;  // only the file type
 };
 Result<Glance> glance_at(FdRef found);
 
@@ -71,16 +72,16 @@ Result<std::string> text_of_link(FdRef link);
 /// gone. Errors: kSystem, kLimit.
 Result<std::string> path_of(FdRef proc_self_fd, FdRef found);
 
-/// Waits until whoever is changing a name of `directory` at this moment is done.
+/// Waits until a change of a name in `directory` that is in progress has finished.
 ///
-/// THREAT: unlink(2) first lowers an inode's number of names and then takes the name away; who looks in between sees one name
-/// too few, and the name still there. It holds the directory's lock meanwhile, and so does the search for a name that nobody, who
-/// cannot guess it, has had searched before. Errors: kSystem if there is no such name to be had.
+/// THREAT: unlink(2) first decrements the inode's link count and then removes the name; in between, the count is one too low and
+/// the name still exists. It holds the directory's lock meanwhile. A look-up of a name that is not in the cache takes the same
+/// lock, so a random name is looked up. Errors: kSystem if no random name can be made.
 Status wait_for_changes(FdRef directory);
 
 /// Opens for use exactly the inode that `found` refers to, whatever has happened to its path since.
 ///
-/// THREAT: a path that named a regular file when it was checked names a device when it is opened. No name is looked up: the
+/// THREAT: a path named a regular file when it was checked, and names a device when it is opened. No name is looked up: the
 /// descriptor is reopened through `proc_self_fd`. Errors: kSystem.
 Result<UniqueFd> reopen(FdRef proc_self_fd, FdRef found, int flags);
 

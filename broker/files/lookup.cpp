@@ -1,4 +1,3 @@
-// What the path of a deny rule names, without waiting for anybody who has nothing to do with the file that is to be opened.
 // Runs in:  files: before lockdown() in a child that may be left behind, and in a clerk
 #include "broker/files/lookup.hpp"
 
@@ -18,8 +17,8 @@ namespace sallyport::files {
 
 namespace {
 
-constexpr int kMaxLinks = 40;  // as the kernel's
-constexpr int kTries = 4;      // a rename at this moment makes the cache useless
+constexpr int kMaxLinks = 40;  // like the kernel
+constexpr int kTries = 4;      // a concurrent rename makes a look-up in the cache fail
 
 enum class Step : std::uint8_t { kTaken, kNothing, kLink, kUnknown };
 
@@ -27,7 +26,7 @@ struct Search {
     const MayAsk& may_ask;
     Links links;
     UniqueFd at;
-    std::vector<std::string> rest = {};  // names still to walk, the next one last
+    std::vector<std::string> rest = {};  // names still to walk, in reverse
     int followed = 0;
 };
 
@@ -53,7 +52,7 @@ Step failed(const Error& error) {
     return error.sys_errno == ELOOP ? Step::kLink : Step::kNothing;
 }
 
-// An automounter mounts when a name is looked up in it, and waits for that.
+// A look-up in an automounter triggers a mount and waits for it.
 bool may_be_asked(const Search& search, FdRef directory) {
     const auto seen = glance_at(directory);
     if (!seen || !search.may_ask(seen->device)) return false;
@@ -97,7 +96,7 @@ Named look_up_name(const std::string& path, Links links, const MayAsk& may_ask) 
     auto root = peek_at(FdRef(AT_FDCWD), "/", 0);
     if (!root) return {};
     Search search{.may_ask = may_ask, .links = links, .at = *std::move(root)};
-    // All at once, if the cache has all.
+    // In one call, if the cache has everything.
     if (auto found = find_cached(search.at, path, links); found)
         search.at = *std::move(found);
     else
@@ -107,7 +106,7 @@ Named look_up_name(const std::string& path, Links links, const MayAsk& may_ask) 
         if (taken != Step::kTaken)
             return {.is_known = taken != Step::kUnknown, .met_link = taken == Step::kLink};
     }
-    // What it is can be asked of its own file system alone.
+    // Only its own file system can say what it is.
     const auto seen = glance_at(search.at);
     if (!seen || !may_ask(seen->device)) return {};
     return {.is_known = true, .found = std::move(search.at)};

@@ -1,6 +1,6 @@
-// The files hand: it opens, reads and writes what the policy's file rules cover, and nothing else does.
+// The files hand: the only process that opens files for the host, by the policy's file rules.
 //
-//   sallyport-files   started by the broker, which is on descriptor 3; 4 is the setup, 5 the state directory
+//   sallyport-files   started by the starter; descriptor 3 is the broker, 4 the setup, 5 the state directory
 //
 // Runs in:  files
 // Input:    before the lockdown the admin's policy; afterwards orders of a broker that may have been taken over
@@ -23,7 +23,7 @@ constexpr int kBroker = 3;
 constexpr int kSetup = 4;
 constexpr int kStateDirectory = 5;
 
-// Ends when the broker does and not before, whoever signals. A file that may grow no more is an error.
+// Signals do not end it: it ends only after the broker. A file size limit is an error.
 void set_signals() {
     for (const int number :
          {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGQUIT})

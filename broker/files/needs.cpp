@@ -1,4 +1,3 @@
-// What the files hand must be able to do, which follows from the policy, and from what is there when the agent starts.
 // Runs in:  starter, which looks and compares; files, before lockdown()
 #include "broker/files/needs.hpp"
 
@@ -20,13 +19,13 @@ namespace sallyport::files {
 
 namespace {
 
-// Directories of the system: what is mounted on one of them is mounted before any service starts. On others, such as /mnt, /data
-// and /backup, something may be mounted at any time.
+// System directories: what is mounted on them is mounted before any service starts. On others, such as /mnt, /data and /backup,
+// something may be mounted at any time.
 constexpr std::array<std::string_view, 18> kOfTheSystem{"bin",   "boot",  "dev", "etc",  "home", "lib",
                                                         "lib64", "media", "opt", "proc", "root", "run",
                                                         "sbin",  "srv",   "sys", "tmp",  "usr",  "var"};
 
-// The directory of the system that `under` lies in; nothing if it lies in none.
+// The system directory that contains `under`; nothing if none does.
 std::optional<std::string> system_directory(const std::string& under) {
     const std::size_t end = under.find('/', 1);
     if (end == under.npos) return std::nullopt;
@@ -35,18 +34,18 @@ std::optional<std::string> system_directory(const std::string& under) {
     return under.substr(0, end);
 }
 
-// Whether we can go through each directory above `path` by our user number alone.
+// Whether our uid can traverse every directory above `path` without a capability.
 bool can_be_reached(const std::string& path) {
     for (std::size_t end = path.find('/', 1); end != path.npos; end = path.find('/', end + 1)) {
         const auto facts = look_at_path(path.substr(0, end));
-        if (!facts) return true;  // not there, so nobody knows yet
+        if (!facts) return true;  // it does not exist, so nobody knows yet
         const unsigned needed = facts->owner == ::geteuid() ? S_IXUSR : S_IXOTH;
         if ((facts->mode & needed) == 0) return false;
     }
     return true;
 }
 
-// In a child, which may wait for ever. Where a rule allows something, an automounter on the way mounts it.
+// Runs in a child, which may wait for ever. An automounter on the way to an allowed directory mounts it now.
 Answer look_at_rule(const std::string& under) {
     ipc::SeenPath seen;
     seen.set_is_known(true);

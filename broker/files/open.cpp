@@ -1,4 +1,3 @@
-// Carries out an open that the policy allows, or says why not.
 // Runs in:  files, in a clerk
 #include "broker/files/open.hpp"
 
@@ -19,15 +18,15 @@ namespace sallyport::files {
 
 namespace {
 
-constexpr int kTries = 4;  // a file that comes and goes while we look is looked at again
+constexpr int kTries = 4;  // attempts, if a file appears or disappears while we look
 
 int use_flags(const OpenMode& mode) {
     const auto& [read, write, create] = mode.wanted;
     return (read && write ? O_RDWR : write ? O_WRONLY : O_RDONLY) | (mode.append ? O_APPEND : 0);
 }
 
-// THREAT: the disk below a file system holds what a deny rule names. Where there is one, a block device is opened only by a rule that
-// is about devices.
+// THREAT: the disk under a file system contains the blocks of denied files. So if a deny rule about files exists, a block device
+// is opened only by a rule about devices.
 Outcome<void> judge_device(const Attempt& attempt, const Facts& facts, const policy::FileRule& rule) {
     if (!S_ISBLK(facts.mode) || rule.under == "/dev" || rule.under.starts_with("/dev/")) return {};
     const auto& [table, order, grant, of_attempt, forbidden] = attempt;
@@ -35,7 +34,7 @@ Outcome<void> judge_device(const Attempt& attempt, const Facts& facts, const pol
     return refused("a block device, beside a deny rule about files");
 }
 
-// The whole procfs is shown only by a rule that is about it, or about everything.
+// Only a rule about a procfs, or about everything, opens the files of a procfs.
 Outcome<void> judge_procfs(const Attempt& attempt, FdRef found, FdRef parent, const policy::FileRule& rule) {
     if (!TRY(is_on_procfs(found))) return {};
     TRY(refuse_processes(attempt.table.proc_self_fd(), found, parent));
@@ -48,11 +47,11 @@ Outcome<void> judge_procfs(const Attempt& attempt, FdRef found, FdRef parent, co
 // Where a file lies, and the grant by which it may be opened there.
 struct Judged {
     policy::Grant grant;
-    std::string place;  // empty: where the host said
+    std::string place;  // empty: at the host's path
 };
 
-// The grant by which a file at `path` may be opened for `wanted`: the attempt's own, if that is where the host said. Else the path is
-// judged as if the host had named it, and a rule that covers it must accept what is there.
+// The grant by which a file at `path` may be opened for `wanted`. At the host's own path it is the attempt's. Elsewhere the path
+// is judged as if the host had named it, and a rule that covers it must accept the file.
 Outcome<Judged> grant_for(const Attempt& attempt, const std::string& path, policy::Access wanted,
                           const Facts* facts) {
     const auto& [table, order, own_grant, rule, forbidden] = attempt;
@@ -74,7 +73,7 @@ Outcome<Opened> open_existing(const Attempt& attempt, const Place& place) {
     TRY(refuse_forbidden(facts.id, attempt.forbidden));
     if (!is_acceptable(facts, attempt.rule))
         return refused("the file is not of a kind, owner or size that the rule accepts");
-    // After the names were counted: whether the one by which it was found is among them.
+    // After the names were counted: whether the one by which it was found still exists.
     TRY(wait_for_changes(place.parent));
     const std::string path = TRY(path_of(proc_self_fd, place.found));
     if (is_deleted(path, place.name)) return refused("the name was taken away meanwhile");
@@ -99,7 +98,7 @@ Status give_mode(FdRef made, std::uint32_t bits) {
     return {};
 }
 
-// Nothing is left of a file that could not be made as the rule says. Unless somebody has put another in its place.
+// Removes a file that could not be given the rule's mode, unless somebody has replaced it.
 void take_back(const Place& place, FdRef made) {
     const auto ours = look_at(made);
     const auto found = open_at(place.parent, place.name, O_PATH);
@@ -107,8 +106,8 @@ void take_back(const Place& place, FdRef made) {
     if (ours && theirs && ours->id == theirs->id) ::unlinkat(place.parent.get(), place.name.c_str(), 0);
 }
 
-// Exactly the mode that the rule says, for its owner and group alone: a default ACL of the directory names others, and its set-group-id
-// bit gives the file to another group. Made with no permission at all first, so that nobody opens it in between.
+// The file gets exactly the rule's mode, for our user and group: a default ACL of the directory would add users, its set-group-id
+// bit another group. It is created without any permission, so that nobody can open it in between.
 Outcome<UniqueFd> make(const Place& place, const OpenMode& mode, std::uint32_t bits) {
     const int flags = use_flags(mode) | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
     UniqueFd made = TRY(open_at(place.parent, place.name, flags));
@@ -125,7 +124,7 @@ Outcome<Opened> create(const Attempt& attempt, const Place& place) {
     TRY(judge_procfs(attempt, place.parent, above, rule));
     if (!order.mode.may_create) return std::unexpected(Unopened("nothing has that name", ENOENT));
     if (!rule.access.create) return refused("the rule does not let files be created");
-    // A deny rule may be about new files only.
+    // A deny rule may be only about new files.
     const policy::Access wanted = creating(order.mode);
     Forbidden denied_to_create = table.forbidden(wanted, order.now);
     TRY(judge_way(place.parent, place.name, denied_to_create));
@@ -133,7 +132,7 @@ Outcome<Opened> create(const Attempt& attempt, const Place& place) {
     if (!path.ends_with('/')) path += '/';
     Judged judged = TRY(grant_for(attempt, path + place.name, wanted, nullptr));
     if (order.names_directory) return std::unexpected(Unopened("a new file is no directory", EISDIR));
-    // As fopen() with O_EXCL, which is qemu-ga's way.
+    // Like fopen() with O_EXCL, as in qemu-ga.
     if (place.is_dangling) return std::unexpected(Unopened("a link to nothing", ENOENT));
     UniqueFd fd = TRY(make(place, order.mode, table.rule_of(judged.grant).create_mode));
     return Opened{

@@ -1,4 +1,4 @@
-// What is asked of this room, and what it answers.
+// The orders to this folder's code, and its results.
 // Runs in:  files, in a clerk
 #pragma once
 
@@ -22,7 +22,7 @@ struct OpenMode {
     bool append = false;
 };
 
-/// Nothing for a number that is no mode. The flags follow from the mode, so that nobody can ask for another combination.
+/// Nothing if the number is not a mode. The flags follow from the mode, so no other combination can be asked for.
 constexpr std::optional<OpenMode> to_open_mode(ipc::OpenOrder::Mode mode) {
     switch (mode) {
         case ipc::OpenOrder::READ:
@@ -42,34 +42,34 @@ constexpr std::optional<OpenMode> to_open_mode(ipc::OpenOrder::Mode mode) {
     }
 }
 
-/// One open, as it was decided. Lends what it refers to.
+/// One open that was allowed. Borrows what it refers to.
 struct Order {
     const policy::GuestPath& path;
     const OpenMode& mode;
     std::span<const policy::Grant> grants;  // to be tried in this order; at least one
     policy::WallTime now = 0;
-    bool names_directory = false;  // the host wrote a slash at the end
+    bool names_directory = false;  // the host's path ended in a slash
 };
 
-/// What was opened, and under which grant: the one for where it lies.
+/// The opened file, and the grant for where it lies.
 struct Opened {
     UniqueFd fd;
     policy::Grant grant;
-    std::string place;  // where that is, if a link led there
+    std::string place;  // where it lies, if a link led there
     bool is_regular = false;
 };
 
-/// Why nothing was opened: the policy, if sys_errno is 0, else the system.
+/// Why nothing was opened: by policy if sys_errno is 0, else a system error.
 ///
-/// THREAT: what is said must not tell what exists behind a denial. Whoever finds something denied on the way, or in the place
-/// where a name is missing, says so by refused(), whatever error the system had.
+/// THREAT: an error must not tell what exists behind a denial. Code that meets something denied on the way, or in place of a
+/// missing name, returns refused(), whatever the system's error was.
 struct Unopened {
     const char* why = "";
     int sys_errno = 0;
-    std::size_t rule = policy::kNoRule;  // the deny rule, if that is why
+    std::size_t rule = policy::kNoRule;  // the deny rule, if one was the reason
 
     Unopened(const char* reason, int error) : why(reason), sys_errno(error) {}
-    // Not explicit: TRY() hands a plain Error on.
+    // Not explicit: TRY() converts a plain Error.
     Unopened(const Error& error) : why(error.what), sys_errno(error.sys_errno) {}
 };
 
@@ -82,7 +82,7 @@ inline std::unexpected<Unopened> refused(const char* why, std::size_t rule = pol
     return std::unexpected(refusal);
 }
 
-/// What a file that is made needs.
+/// The access that creating a file needs.
 inline policy::Access creating(const OpenMode& mode) {
     policy::Access access = mode.wanted;
     access.create = true;

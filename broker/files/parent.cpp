@@ -1,4 +1,3 @@
-// The parent of the files hand: it starts clerks, ends them, and does no work on files itself.
 // Runs in:  files, after lockdown_files()
 #include "broker/files/parent.hpp"
 
@@ -62,7 +61,7 @@ std::size_t Parent::count_killed() const {
     return static_cast<std::size_t>(std::ranges::count_if(children_, &Child::is_killed));
 }
 
-// At most one order.
+// Takes one order at most.
 Parent::End Parent::hear() {
     const auto got = ipc::receive(broker_, frame_);
     if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
@@ -74,10 +73,10 @@ Parent::End Parent::hear() {
     return kFailed;
 }
 
-// By the raw call: the filter lets through these flags and nothing else.
+// Uses the raw call, since the filter allows exactly these flags.
 Parent::End Parent::start_clerk() {
     ipc::FilesReply reply;
-    // An honest broker asks for no more. One that does is told no: it gains nothing by that, and others keep their files.
+    // An honest broker never asks for more. Refusing one that does gives it nothing, and the other files stay open.
     if (children_.size() >= kMaxClerks || count_killed() >= kMaxHungClerks) {
         reply.mutable_clerk_not_started()->set_sys_errno(EAGAIN);
         return say(reply) ? std::nullopt : End(kFailed);
@@ -98,7 +97,8 @@ Parent::End Parent::start_clerk() {
     return ipc::give(broker_, bytes_, std::span(&given, 1)) ? std::nullopt : End(kFailed);
 }
 
-// Nothing of the parent and of other clerks is left to it, nor the broker's end of its socket, or it would not see that closed.
+// The clerk keeps nothing of the parent or of other clerks, and not the broker's end of its socket: otherwise it would never see
+// end of file.
 int Parent::become_clerk(std::pair<UniqueFd, UniqueFd> sockets) {
     children_.clear();
     broker_.reset();
@@ -115,7 +115,7 @@ bool Parent::kill_clerk(std::uint64_t number) {
     return ::syscall(SYS_pidfd_send_signal, child->process.get(), SIGKILL, nullptr, 0) == 0 || errno == ESRCH;
 }
 
-// False if the broker is gone.
+// Reports clerks that have ended. False if the broker is gone.
 bool Parent::bury() {
     for (std::size_t at = 0; at < children_.size();) {
         siginfo_t info{};

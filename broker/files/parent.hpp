@@ -1,4 +1,4 @@
-// The parent of the files hand: it starts clerks, ends them, and does no work on files itself.
+// The parent of the files hand: starts and ends clerks, and does no file work itself.
 // Runs in:  files, after lockdown_files()
 // Input:    orders of a broker that may have been taken over
 #pragma once
@@ -18,7 +18,7 @@
 
 namespace sallyport::files {
 
-/// What a clerk is born with.
+/// What each clerk starts with.
 struct Hand {
     Table table;
     ExpiryClock clock;
@@ -26,13 +26,13 @@ struct Hand {
     pid_t parent = -1;
 };
 
-/// THREAT: a process that waits for a disk, or for a server, cannot be killed. So it is this process's child and not its own work; at most
-/// kMaxHungClerks are left behind like that. INVARIANT: there are never more than kMaxClerks.
+/// THREAT: a process that waits for a disk or a server cannot be killed. So all file work is done in children; at most
+/// kMaxHungClerks are left hanging. INVARIANT: there are never more than kMaxClerks.
 class Parent {
 public:
     Parent(UniqueFd broker, Hand hand) : broker_(std::move(broker)), hand_(std::move(hand)) {}
 
-    /// Says that it is ready and serves until the broker closes its end. Gives back the exit status; in a clerk, that of the clerk.
+    /// Says that it is ready, then serves until the broker closes its end. Returns the exit status; in a clerk, the clerk's.
     int run();
 
 private:
@@ -41,7 +41,7 @@ private:
         UniqueFd process;
         bool is_killed = false;
     };
-    /// What a turn ends with, if it ends the process.
+    /// The exit status, if a turn ends the process.
     using End = std::optional<int>;
 
     bool wait() const;

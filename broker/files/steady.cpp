@@ -1,4 +1,3 @@
-// Files that the broker may hold itself, since neither reading from the page cache nor closing them waits for anybody.
 // Runs in:  files, in a clerk
 #include "broker/files/steady.hpp"
 
@@ -19,14 +18,15 @@ struct FileSystem {
     const char* reason;
 };
 
-// Not here: overlayfs (has a flush, and what is below may be anything), NFS, CIFS, 9p, FUSE (ask a server), procfs, sysfs (code of any
-// driver), f2fs (its size may have to be read from the disk).
-// clang-format off
+// Not in the table: overlayfs (has a flush, and anything may be below it), NFS, CIFS, 9p, FUSE (ask a server), procfs, sysfs
+// (code of any driver), f2fs (may have to read the size from the disk).
 constexpr std::array kSteady{
-    FileSystem{EXT4_SUPER_MAGIC,  "ext2, ext3, ext4: no flush; what release does comes with the last reference, which is a clerk's"},
-    FileSystem{XFS_SUPER_MAGIC,   "the same"},
+    FileSystem{
+        EXT4_SUPER_MAGIC,
+        "ext2, ext3, ext4: no flush; what release does comes with the last reference, which is a clerk's"},
+    FileSystem{XFS_SUPER_MAGIC, "the same"},
     FileSystem{BTRFS_SUPER_MAGIC, "the same"},
-    FileSystem{TMPFS_MAGIC,       "memory; no flush, no release"},
+    FileSystem{TMPFS_MAGIC, "memory; no flush, no release"},
 };
 // clang-format on
 
@@ -48,7 +48,8 @@ Result<bool> is_steady(FdRef file) {
     return is_in_table(TRY(magic_of(file))) && S_ISREG(info.st_mode);
 }
 
-// The number is kept on the disk by those above, and by the server of NFS. Not by overlayfs, vfat, exFAT, CIFS; FUSE may do as it likes.
+// The file systems above, and NFS servers, store the number on disk. overlayfs, vfat, exFAT and CIFS do not; FUSE may do
+// anything.
 Result<bool> keeps_numbers(FdRef found) {
     const std::uint64_t magic = TRY(magic_of(found));
     return is_in_table(magic) || magic == NFS_SUPER_MAGIC;

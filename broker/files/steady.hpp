@@ -1,4 +1,4 @@
-// Files that the broker may hold itself, since neither reading from the page cache nor closing them waits for anybody.
+// Files that the broker may hold: neither closing them nor reading from their page cache waits for anybody.
 // Runs in:  files, in a clerk
 #pragma once
 
@@ -7,15 +7,15 @@
 
 namespace sallyport::files {
 
-/// Whether the opened file is a regular one of a file system whose close(2) has nothing to do (no flush), and whose size and times are told
-/// without waiting. THREAT: a user's FUSE server, or one that is far away, does not answer: whoever closes waits. Unknown file systems
-/// are not steady. Errors: kSystem.
+/// Whether it is a regular file of a file system whose close(2) does nothing (no flush), and which reports size and times without
+/// waiting. THREAT: a FUSE server of a user, or a remote server, does not answer, and whoever closes the file waits. Unknown file
+/// systems do not count as steady. Errors: kSystem.
 Result<bool> is_steady(FdRef file);
 
-/// Whether what is renamed keeps its inode number when nobody holds it and its file system forgets it. Errors: kSystem.
+/// Whether a renamed file keeps its inode number after the file system has dropped it from the cache. Errors: kSystem.
 Result<bool> keeps_numbers(FdRef found);
 
-/// When a read writes the time of the last access. Errors: kSystem.
+/// When a read updates the access time. Errors: kSystem.
 Result<ipc::OpenedReport::Atime> atime_of(FdRef file);
 
 }  // namespace sallyport::files

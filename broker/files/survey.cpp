@@ -1,4 +1,3 @@
-// Questions about paths, each answered by a process that can be left behind.
 // Runs in:  starter, and files before lockdown()
 #include "broker/files/survey.hpp"
 
@@ -27,8 +26,8 @@ using Answers = std::vector<std::optional<Answer>>;
 using Ask = std::function<Answer(std::size_t)>;
 
 constexpr int kSocket = 3;
-constexpr int kAtOnce = 32;                        // children that look, or hang
-constexpr std::int64_t kPatienceNs = 500'000'000;  // with the child that looks at all
+constexpr int kAtOnce = 32;                        // children at work or hanging
+constexpr std::int64_t kPatienceNs = 500'000'000;  // for the child that looks at all paths
 
 std::uint32_t number_in(std::string_view frame) {
     std::uint32_t number = ~0U;
@@ -61,14 +60,14 @@ void look(std::span<const std::size_t> which, const Ask& ask) {
         if (!say(at, ask(at))) ::_exit(1);
 }
 
-// Starts those that look, and looks at nothing itself, so that it can always be ended. What it leaves behind is nobody's child.
+// Forks the children, and looks at nothing itself, so that it can always be killed. Children that hang are orphaned, so not ours.
 [[noreturn]] void run_surveyor(const std::vector<std::span<const std::size_t>>& parts, const Ask& ask) {
     const pid_t self = ::getpid();
     int running = 0;
     for (const auto part : parts) {
         if (running == kAtOnce && ::waitpid(-1, nullptr, 0) > 0) --running;
         pid_t pid = ::fork();
-        // There is room again when one has ended.
+        // A child has ended, so there is room for another.
         while (pid < 0 && ::waitpid(-1, nullptr, 0) > 0) {
             --running;
             pid = ::fork();
@@ -85,7 +84,7 @@ void look(std::span<const std::size_t> which, const Ask& ask) {
     ::_exit(0);
 }
 
-// Nothing of ours goes with it: one that hangs would keep a lock, or hold a socket open.
+// It gets none of our descriptors: a child that hangs would hold a lock or keep a socket open.
 [[noreturn]] void become_surveyor(pid_t parent, FdRef socket,
                                   const std::vector<std::span<const std::size_t>>& parts, const Ask& ask) {
     std::signal(SIGCHLD, SIG_DFL);
@@ -95,7 +94,7 @@ void look(std::span<const std::size_t> which, const Ask& ask) {
     run_surveyor(parts, ask);
 }
 
-// Until all have answered, the end, or for `patience_ns` nothing comes.
+// Reads answers until all are there, until `end`, or until none arrives for `patience_ns`.
 Status collect(FdRef socket, Answers& answers, std::int64_t end, std::int64_t patience_ns) {
     std::size_t open = 0;
     for (const auto& answer : answers) open += answer ? 0U : 1U;

@@ -1,6 +1,6 @@
-// Questions about paths, each answered by a process that can be left behind.
+// Questions about paths, each answered by a process that may be abandoned.
 // Runs in:  starter, and files before lockdown()
-// Input:    what lies at the admin's paths, which local users and servers decide
+// Input:    what is at the admin's paths, which local users and servers control
 #pragma once
 
 #include <cstddef>
@@ -14,17 +14,18 @@
 
 namespace sallyport::files {
 
-/// What a child found: some bytes, and a descriptor or none.
+/// The answer of a child: some bytes, and perhaps a descriptor.
 struct Answer {
     std::string bytes;
     UniqueFd fd;
 };
 
-/// Has `answer` called for 0 to `count` - 1, each in a child. Gives back nothing for what is not answered within kFileTimeoutNs, all
-/// together. Nobody is waited for after that: who still hangs is killed, has no descriptor of ours, and is no child of ours.
+/// Calls `answer` for 0 to `count` - 1 in children. Returns nothing for those that are not answered within kFileTimeoutNs
+/// altogether. After that nobody is waited for: a child that still hangs has been killed, has none of our descriptors and is not
+/// our child.
 ///
-/// THREAT: a path leads through a server that does not answer, of a local user or of somebody far away, and the agent never starts.
-/// So one child looks at all; where it stays behind each path gets a child of its own, at most 32 at once. Errors: kSystem.
+/// THREAT: a path leads through a server that does not answer, a local user's or a remote one, and the agent never starts. So one
+/// child looks at all paths; those that it leaves open get a child each, at most 32 at once. Errors: kSystem.
 Result<std::vector<std::optional<Answer>>> survey(std::size_t count,
                                                   const std::function<Answer(std::size_t)>& answer);
 

@@ -1,4 +1,3 @@
-// The rules about files, and the things that no rule opens.
 // Runs in:  files; built before lockdown()
 #include "broker/files/table.hpp"
 
@@ -25,7 +24,7 @@ struct Seen {
     Id id;
 };
 
-// In a child, which may wait for ever.
+// Runs in a child, which may wait for ever.
 Answer look_at_start(const std::string& path) {
     const MayAsk everybody = [](std::uint64_t) { return true; };
     Seen seen;
@@ -53,7 +52,7 @@ Seen seen_in(const std::optional<Answer>& answer) {
     return seen;
 }
 
-// Paths of deny rules, and by which.
+// The path of a deny rule, and the rule.
 struct DeniedPath {
     policy::Grant rule;
     const std::string* path;
@@ -77,8 +76,8 @@ Forbidden::Forbidden(std::vector<Thing> things, const Scope& scope)
     if (const auto root = look_at_path("/")) met_.insert(root->id.device);
 }
 
-// THREAT: a local user replaces a denied directory of his by a link to the root, so that everything would be denied. What lies
-// behind such a link has a name of its own: no link is followed but where the admin had named the thing by one.
+// THREAT: a local user replaces his denied directory by a link to the root, so that everything would be denied. So links are
+// followed only where the admin's own path contained one at the start.
 void Forbidden::meet(std::span<const std::uint64_t> devices) {
     bool is_new = !has_looked_;
     for (const std::uint64_t device : devices) is_new |= met_.insert(device).second;
@@ -132,7 +131,7 @@ Result<Table> Table::build(const policy::Policy& policy, const std::vector<std::
     return table;
 }
 
-// Above where descriptors of a process that is confined end, so that none is used up.
+// Descriptors above those that a confined process may open, so that they use up none of them.
 Status Table::hold(FdRef found) {
     held_.emplace_back(::fcntl(found.get(), F_DUPFD_CLOEXEC, kHeldFrom));
     if (!held_.back().is_open()) return system_error("what is denied cannot be held open");

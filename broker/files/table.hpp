@@ -1,4 +1,4 @@
-// The rules about files, and the things that no rule opens.
+// The file rules, and the things that no rule opens.
 // Runs in:  files; built before lockdown()
 // Input:    the admin's policy, the agent's own paths
 #pragma once
@@ -17,7 +17,7 @@
 
 namespace sallyport::files {
 
-/// What an open asks of the policy.
+/// What the policy is asked for one open.
 struct Scope {
     const policy::Policy* policy = nullptr;
     policy::Access wanted = {};
@@ -25,10 +25,10 @@ struct Scope {
     FdRef proc_self_fd = FdRef(-1);
 };
 
-/// What must not be on the way to one file that is opened, and the deny rule that says so; kNoRule: it is the agent's own.
+/// What must not be on the way to the file being opened, with the deny rule for each; kNoRule: the agent's own.
 ///
-/// THREAT: the name of a denied thing leads through a server that does not answer, and each open waits for it. So a name is looked up
-/// when something has been found, and only file systems are asked on which something was.
+/// THREAT: the path of a denied thing leads through a server that does not answer, and every open waits for it. So paths are
+/// looked up only after something was found, and only on file systems where something was found.
 class Forbidden {
 public:
     struct Thing {
@@ -42,13 +42,13 @@ public:
     };
     explicit Forbidden(std::vector<Thing> things, const Scope& scope = {});
 
-    /// Takes note that something was found on these file systems, and looks up what may lie there.
+    /// Notes that something was found on these file systems, and looks up the denied things that may be there.
     void meet(std::span<const std::uint64_t> devices);
     /// The rule against that thing, if there is one.
     [[nodiscard]] std::optional<std::size_t> rule_against(const Id& id) const;
 
     [[nodiscard]] const Scope& scope() const { return scope_; }
-    /// Whether a rule, and not the agent alone, denies something.
+    /// Whether a rule denies something, not only the agent.
     [[nodiscard]] bool is_by_rule() const;
 
 private:
@@ -58,20 +58,20 @@ private:
     bool has_looked_ = false;
 };
 
-/// THREAT: a deny rule compares text, but the file can be reached by another name: its directory was renamed, mounted elsewhere, is
-/// behind a link, or the file system takes upper for lower case. So what is denied is the thing: the inode that the path named
-/// when the agent started, and the one that it names at the moment of the open.
+/// THREAT: a deny rule compares text, but the file has another name: its directory was renamed or mounted elsewhere, is behind a
+/// link, or the file system ignores case. So the thing itself is denied: the inode that the path named when the agent started,
+/// and the one that it names at the open.
 ///
-/// THREAT: a file system gives what was renamed another number once it has left the cache (overlayfs, vfat). There, what is denied is held
-/// open for nothing (O_PATH) until the agent ends: what is held keeps its number, and nobody else gets it.
+/// THREAT: a file system gives a renamed file another inode number once it has left the cache (overlayfs, vfat). There, denied
+/// files are held open with O_PATH until the agent ends: an open file keeps its number, and no other file gets it.
 ///
 /// THREAT: it is renamed while no agent runs. What the path named in earlier runs is denied as well, see remember().
 ///
 /// THREAT: a path never answers. It is looked at by a child; where nothing was seen in time, only what the path names later is known.
 class Table {
 public:
-    /// `policy` must outlive the table. `own` are absolute paths of the agent's files and directories, which no rule opens.
-    /// Errors: kSystem, also if there are more things to be held than descriptors.
+    /// `policy` must outlive the table. `own`: absolute paths of the agent's files and directories, which no rule opens. Errors:
+    /// kSystem, also if more things must be held than descriptors allow.
     static Result<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
 
     /// Denies also what the paths of deny rules named when agents with this state directory started, and takes note of what they name
@@ -90,13 +90,13 @@ public:
     }
     [[nodiscard]] FdRef proc_self_fd() const { return proc_self_fd_; }
 
-    /// Whether the path is the agent's, or lies below what is.
+    /// Whether the path is the agent's own, or below one that is.
     [[nodiscard]] bool is_own(const policy::GuestPath& path) const;
 
-    /// Everything that must not be on the way to a file that is opened for `wanted`. Looked up anew after each call.
+    /// Everything that must not be on the way to a file opened for `wanted`. Each call looks it up anew.
     [[nodiscard]] Forbidden forbidden(policy::Access wanted, policy::WallTime now) const;
 
-    /// Which file rules that deny something could not be looked at when the table was built.
+    /// The deny rules whose paths could not be looked at when the table was built.
     [[nodiscard]] const std::vector<policy::Grant>& unseen() const { return unseen_; }
 
 private:
@@ -106,7 +106,7 @@ private:
     UniqueFd proc_self_fd_;
     struct Own {
         std::string path;            // absolute, normalised
-        std::optional<Id> at_start;  // what it was then
+        std::optional<Id> at_start;  // its identity at the start
     };
     std::vector<Own> own_;
     struct Denied {
@@ -114,8 +114,8 @@ private:
         bool is_behind_link = false;  // the admin's rule names it by one
         Earlier earlier = {};
     };
-    std::vector<std::vector<Denied>> denied_;  // by rule, by file rule
-    std::vector<UniqueFd> held_;               // in the parent, so that their numbers stay
+    std::vector<std::vector<Denied>> denied_;  // by rule, then by file rule
+    std::vector<UniqueFd> held_;               // only in the parent; keeps their inode numbers
     std::vector<policy::Grant> unseen_;
     int not_kept_ = 0;
 };

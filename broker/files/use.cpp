@@ -1,4 +1,3 @@
-// Uses files that are open: reads, writes, moves about in them, closes them.
 // Runs in:  files, in a clerk
 #include "broker/files/use.hpp"
 

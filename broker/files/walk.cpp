@@ -1,4 +1,3 @@
-// Finds what a path names at this moment, from the root directory on.
 // Runs in:  files, in a clerk
 #include "broker/files/walk.hpp"
 
@@ -15,23 +14,23 @@ namespace sallyport::files {
 
 namespace {
 
-constexpr int kMaxLinks = 40;  // as the kernel's
-constexpr int kMaxUps = 64;    // of all links of one path together
+constexpr int kMaxLinks = 40;  // like the kernel
+constexpr int kMaxUps = 64;    // for all links of a path together
 
-// What may be done with a name before anything is known of it.
+// What may be done with a name before anything is known about it.
 enum class May : std::uint8_t { kNothing, kPassThrough, kLookAt, kFollow };
 
-// A walk by hand, one name at a time.
+// A walk in user space, one name at a time.
 struct Walk {
     const Attempt& attempt;
-    UniqueFd at;                         // the directory that was reached
+    UniqueFd at;                         // the directory reached so far
     std::string text = {};               // its path; empty for the root
-    std::vector<std::string> rest = {};  // names still to walk, the next one last
-    int links = 0;                       // that were followed
-    bool ends_in_link = false;           // the last name was one
-    int ups = 0;                         // steps to a parent, of links
+    std::vector<std::string> rest = {};  // names still to walk, in reverse
+    int links = 0;                       // number of links followed
+    bool ends_in_link = false;           // the last name was a link
+    int ups = 0;                         // number of ".." steps from links
     std::vector<std::string> parts =
-        {};  // where parts with numbers of their own begin that were entered, the innermost last
+        {};  // where entered parts with inode numbers of their own begin, the innermost last
 };
 
 void add_names(Walk& walk, std::string_view path) {
@@ -53,7 +52,7 @@ Outcome<Place> place_of_directory(UniqueFd directory) {
 May may(const Walk& walk, const policy::GuestPath& here) {
     const auto& [table, order, grant, rule, forbidden] = walk.attempt;
     if (table.is_own(here)) return May::kNothing;
-    // No link yet: these are the directories of the host's path itself.
+    // No link yet, so this is a directory of the host's own path.
     if (walk.links == 0 && !here.is_within(rule.under)) return May::kPassThrough;
     const auto decision = policy::decide_file_open(table.policy(), here, order.mode.wanted, order.now);
     if (decision.why == policy::Why::kDenied) return May::kNothing;
@@ -66,7 +65,7 @@ May may(const Walk& walk, const policy::GuestPath& here) {
     return leads_on ? May::kPassThrough : May::kNothing;
 }
 
-// A directory on the way is opened as one, which also mounts what an automounter would.
+// O_DIRECTORY on the way also triggers an automounter, as a normal walk does.
 Result<UniqueFd> look_up(const Walk& walk, const std::string& name) {
     const int flags = O_PATH | O_NOFOLLOW;
     if (!walk.rest.empty()) {
@@ -76,7 +75,7 @@ Result<UniqueFd> look_up(const Walk& walk, const std::string& name) {
     return open_at(walk.at, name, flags);
 }
 
-// THREAT: a local user sets a link of a thousand steps up from a deep directory. Each costs a look at all above it.
+// THREAT: a local user makes a link with a thousand ".." in a deep directory. Each step checks everything above it.
 Outcome<void> go_up(Walk& walk) {
     if (++walk.ups > kMaxUps) return std::unexpected(Unopened("too many steps up", ELOOP));
     walk.at = TRY(open_at(walk.at, "..", O_PATH | O_DIRECTORY));
@@ -87,7 +86,7 @@ Outcome<void> go_up(Walk& walk) {
 
 Outcome<void> follow(Walk& walk, FdRef link, const Facts& facts) {
     if (TRY(is_on_procfs(link))) return refused("a link of a procfs");
-    // As the kernel's protected_symlinks: in /tmp nobody sets a link for others.
+    // Like the kernel's protected_symlinks: no following another user's link in /tmp.
     const Facts directory = TRY(look_at(walk.at));
     constexpr unsigned kForAll = S_ISVTX | S_IWOTH;
     if ((directory.mode & kForAll) == kForAll && facts.owner != directory.owner && facts.owner != ::geteuid())
@@ -102,7 +101,7 @@ Outcome<void> follow(Walk& walk, FdRef link, const Facts& facts) {
     return {};
 }
 
-// Before a name in such a part is looked at, so that nothing is told of what a snapshot holds.
+// Before a name in such a part is looked at, so that nothing of a snapshot's contents is told.
 Outcome<void> judge_part(Walk& walk, const policy::GuestPath& here) {
     while (!walk.parts.empty() && !here.is_within(walk.parts.back())) walk.parts.pop_back();
     if (walk.parts.empty()) return {};
@@ -111,7 +110,7 @@ Outcome<void> judge_part(Walk& walk, const policy::GuestPath& here) {
     return refuse_part(inside, walk.attempt.forbidden);
 }
 
-// Goes on in the directory that has been found.
+// Continues in the directory that was found.
 Outcome<void> enter(Walk& walk, UniqueFd directory, const Facts& facts) {
     TRY(refuse_processes(walk.attempt.table.proc_self_fd(), directory, walk.at));
     if (begins_part(facts, TRY(look_at(walk.at)))) walk.parts.push_back(walk.text);
@@ -119,7 +118,7 @@ Outcome<void> enter(Walk& walk, UniqueFd directory, const Facts& facts) {
     return {};
 }
 
-// Takes the next name. A place, if it was the last.
+// Takes the next name. Returns a place if it was the last one.
 Outcome<std::optional<Place>> step(Walk& walk) {
     const std::string name = std::move(walk.rest.back());
     walk.rest.pop_back();
@@ -170,7 +169,7 @@ Outcome<Place> find(const Attempt& attempt) {
     const std::size_t slash = path.rfind('/');
     if (path == "/") return place_of_directory(TRY(find_path("/")));
     auto parent = find_path(std::string(path.substr(0, std::max<std::size_t>(slash, 1))), O_DIRECTORY);
-    // What is wrong may lie behind something denied, and then it is not told.
+    // The error may come from behind something denied, and then it must not be told.
     if (!parent) return walk_by_hand(attempt);
     const std::string name(path.substr(slash + 1));
     TRY(refuse_process_name(*parent, name));
