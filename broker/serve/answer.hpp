@@ -1,6 +1,7 @@
-// The answers: one function for each operation of the dispatch table: decide, act, reply. And what goes on later.
+// The answers: one function for each operation of the dispatch table (decide, act, reply), and the functions that continue those
+// that do not end at once.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their values are still the worker's
+// Input:    canonical requests that were in order; their values still come from the worker
 // Relies on: dispatch.cpp for shape, order and the whole-command decision; policy/decide for the rest
 #pragma once
 
@@ -14,16 +15,16 @@
 
 namespace sallyport::broker {
 
-/// What an answer works on. Whoever answers Later has moved the request from here.
+/// What an answer works on. If it returns Later, it has moved the request elsewhere.
 struct Exchange {
     const Context& context;
-    Session& session;  // the context's
+    Session& session;  // that of the context
     Request& request;
     const ipc::Request& asked;
 };
 
-/// The open file that a request is about, noted in its record with the rule that let it be opened; nullptr if there is
-/// none, for which the answer is bad_handle().
+/// The open file of a request; it is noted in the record, with the rule that let it be opened. nullptr if there is none: then the
+/// answer is bad_handle().
 OpenFile* find_file(Exchange& exchange, std::int64_t handle);
 Refusal bad_handle();
 
@@ -57,24 +58,24 @@ Answer answer_set_time(Exchange& exchange);
 Answer answer_set_vcpus(Exchange& exchange);
 Answer answer_set_memory_blocks(Exchange& exchange);
 
-/// Has the inspector look, for every command that it answers.
+/// For every command that the inspector answers.
 Answer answer_inspect(Exchange& exchange);
 
-// What a worker says that is no request of its own.
+// Messages of a worker that are not requests.
 std::optional<Violation> hear_hello(const Context& context, const ipc::Request& said);
 std::optional<Violation> hear_reply_dropped(const Context& context, const ipc::Request& said);
 std::optional<Violation> hear_chunk_used(const Context& context, const ipc::Request& said);
 std::optional<Violation> hear_chunk_filled(const Context& context, const ipc::Request& said);
 
-/// Puts parts of what is being read into the arena, as long as that goes without waiting for the worker.
+/// Puts parts of a read into the arena as long as the worker need not be waited for.
 void send_parts(const Context& context);
 
-/// Goes on with the query that is under way, if that is what the inspector speaks of.
+/// Continues the query under way, if the inspector's frame is about it.
 void take_inspected(const Context& context, const ipc::InspectorReply& said);
-/// Ends the query that is under way: the inspector should have said itself that it is late.
+/// Ends the query under way, because the inspector missed its deadline.
 void give_up_inspecting(const Context& context);
 
-/// The launcher has carried out the request that it had, or has not.
+/// Ends the launch request under way, by its outcome.
 void conclude_launch(const Context& context, const ipc::Outcome& outcome);
 
 }  // namespace sallyport::broker

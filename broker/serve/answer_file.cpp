@@ -1,6 +1,6 @@
 // Answers guest-file-open, -close, -seek and -flush.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their values are still the worker's
+// Input:    canonical requests that were in order; their values still come from the worker
 // Relies on: policy/decide for which rules cover a path, files/ for finding and judging what is there
 #include <fcntl.h>
 
@@ -22,7 +22,7 @@ struct ModeRow {
     ipc::OpenOrder::Mode mode;
 };
 
-// fopen(3)'s words; nothing else is a mode.
+// The words of fopen(3); nothing else is a mode.
 constexpr std::array kModes{
     ModeRow{"r", ipc::OpenOrder::READ},     ModeRow{"rb", ipc::OpenOrder::READ},
     ModeRow{"w", ipc::OpenOrder::WRITE},    ModeRow{"wb", ipc::OpenOrder::WRITE},
@@ -53,8 +53,7 @@ Answer answer_file_open(Exchange& exchange) {
     Session& session = exchange.session;
     const schema::FileOpen& want = exchange.asked.file_open();
     const std::string_view raw_mode = want.has_mode() ? std::string_view(want.mode()) : "r";
-    // A longer path is judged by its text alone: nothing of it is opened, and it need not be in the log in
-    // full.
+    // A longer path is only judged as text, never opened, so it need not be logged in full.
     exchange.request.record.arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
     exchange.request.record.arguments.add("mode", raw_mode.substr(0, kMaxOpenMode));
     const auto mode = parse_mode(raw_mode);
@@ -85,7 +84,7 @@ OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
     const auto at = exchange.session.files.find(handle);
     if (at == exchange.session.files.end()) return nullptr;
     exchange.request.record.rule = at->second.rule;
-    // What the rule let be opened ends with the rule.
+    // An open file ends with the rule that allowed it.
     if (at->second.expires && exchange.session.clock.now() >= *at->second.expires) {
         exchange.request.record.arguments.add("ended", "the rule has expired");
         drop_file(exchange.session, handle);
@@ -131,7 +130,7 @@ Answer answer_file_seek(Exchange& exchange) {
     return reply;
 }
 
-// Writes reach the kernel at once, so there is nothing to flush; the answer says whether the handle is good.
+// Writes reach the kernel at once, so nothing needs to be flushed; this only checks the handle.
 Answer answer_file_flush(Exchange& exchange) {
     if (find_file(exchange, exchange.asked.file_flush().handle()) == nullptr) return bad_handle();
     Reply reply;

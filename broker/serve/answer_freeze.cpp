@@ -1,6 +1,6 @@
-// Answers guest-fsfreeze-freeze, -freeze-list, -thaw and guest-fstrim. The guard does it; see freezing.cpp.
+// Answers guest-fsfreeze-freeze, -freeze-list, -thaw and guest-fstrim. The guard carries them out; see freezing.cpp.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their values are still the worker's
+// Input:    canonical requests that were in order; their values still come from the worker
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -29,7 +29,7 @@ std::optional<Refusal> why_not_now(const Freezing& freezing) {
     if (freezing.is_frozen) return failed(EBUSY, "a file system of an earlier freeze is not thawed");
     if (freezing.hooks != Hooks::kNone) return failed(EBUSY, "hooks of an earlier freeze are running");
     if (freezing.guard_is_late) return failed(EBUSY, "the guard has not answered an earlier request");
-    // A thaw that it has not answered would be answered about a freeze that is over, and so never.
+    // The guard would answer a pending thaw about a freeze that is over, so it would never be answered.
     if (freezing.freeze || freezing.trim || freezing.thaw)
         return failed(EBUSY, "the guard is busy with an earlier request");
     return std::nullopt;
@@ -41,7 +41,7 @@ Answer start(Exchange& exchange, const schema::Strings* wanted) {
     if (const auto entered = freezing.enter(exchange.context); !entered)
         return Refusal{
             .reason = ipc::STATE_NOT_SAVED, .sys_errno = entered.error().sys_errno, .why = "state"};
-    // THREAT: a worker asks for thaws until the memory for lines is full, so that nobody learns who froze.
+    // THREAT: a worker asks for thaws until no memory for lines is left, so that nobody learns who froze.
     exchange.request.record.has_place = true;
     Freeze freeze{
         .request = std::move(exchange.request), .row = row_of(exchange), .by_list = wanted != nullptr};
@@ -55,9 +55,9 @@ Answer start(Exchange& exchange, const schema::Strings* wanted) {
     return Later{};
 }
 
-// The list of a request, from its frame or from the arena; nothing if it is not in the one form.
+// The list of mount points, from the frame or from the arena; nothing if it is not in canonical form.
 //
-// THREAT: the worker changes the arena while we look: what is decoded is a copy.
+// THREAT: the worker changes the arena while we read. A copy is decoded.
 std::optional<schema::FsfreezeFreezeList> list_of(const Exchange& exchange) {
     const ipc::Request& asked = exchange.asked;
     if (!asked.has_bulk()) return asked.fsfreeze_freeze_list();
@@ -91,7 +91,7 @@ Answer answer_fsfreeze_freeze_list(Exchange& exchange) {
     return start(exchange, want->has_mountpoints() ? &want->mountpoints() : nullptr);
 }
 
-// Of what is not frozen by us nothing is thawed: the host has no business with what the admin froze.
+// Thaws only what we froze: what the admin froze is none of the host's business.
 Answer answer_fsfreeze_thaw(Exchange& exchange) {
     Freezing& freezing = exchange.session.freezing;
     if (!freezing.is_frozen) {

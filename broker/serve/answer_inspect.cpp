@@ -1,9 +1,9 @@
-// Answers every command that only looks: the inspector is asked, and what it says is counted and passed on to the worker.
+// Answers every read-only command: asks the inspector, counts the bytes of its reply and passes them on to the worker.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests without arguments; bytes of the inspector, which may have been taken over by a name that a
-//           user of the guest chose
-// INVARIANT: nobody here looks into these bytes. They reach the worker under the number and the command of the request,
-// which are ours; the worker believes nothing of them (worker/inspected.hpp).
+// Input:    canonical requests without arguments; bytes from the inspector, which may have been taken over by a name that a guest
+// user chose
+// INVARIANT: nobody here looks into these bytes. They reach the worker under the number and the command of its own request. The
+// worker believes nothing in them (worker/inspected.hpp).
 #include <algorithm>
 #include <array>
 
@@ -21,7 +21,7 @@ void fail_query(const Context& context, ipc::Reason reason, int sys_errno, const
         .refuse(context, {.reason = reason, .sys_errno = sys_errno, .why = why});
 }
 
-// Only what the guest itself says has an errno.
+// Only errors of the guest itself have an errno.
 void pass_on_failure(const Context& context, const ipc::QueryFailed& said) {
     constexpr std::array kOfTheInspector{ipc::LATE, ipc::CRASHED, ipc::TOO_LARGE};
     if (said.reason() == ipc::NO_BLOCKS || said.reason() == ipc::SYSTEM)
@@ -30,7 +30,7 @@ void pass_on_failure(const Context& context, const ipc::QueryFailed& said) {
     fail_query(context, is_known ? said.reason() : ipc::CRASHED, 0, "the inspector has no reply");
 }
 
-// All has come.
+// The reply is complete.
 void pass_on(const Context& context) {
     WorkerState& worker = context.session.worker;
     std::string text = std::move(worker.query->text);
@@ -73,7 +73,7 @@ void take_inspected(const Context& context, const ipc::InspectorReply& said) {
     std::optional<Query>& query = context.session.worker.query;
     const std::uint64_t number =
         said.has_reply_part() ? said.reply_part().query() : said.query_failed().query();
-    // It answers a query whose worker has ended, or at last, after its deadline: nobody wants that any more.
+    // It answers a query whose worker has ended, or whose deadline has passed; nobody wants that any more.
     if (!query || number != query->number) return;
     if (said.has_query_failed()) return pass_on_failure(context, said.query_failed());
     const ipc::ReplyPart& part = said.reply_part();

@@ -1,9 +1,8 @@
-// Answers guest-file-read and guest-file-write, in parts through the arena, as what the inspector says or a program wrote travels too if
-// it does not fit a frame.
+// Answers guest-file-read and guest-file-write, in parts through the arena. Replies of the inspector and outputs of programs that
+// do not fit into a frame take the same way.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their values are still the worker's
-// INVARIANT: at most kChunks parts of a read are in the arena unused; the worker's counting is checked
-// against ours.
+// Input:    canonical requests that were in order; their values still come from the worker
+// INVARIANT: at most kChunks parts of a read are in the arena unused. The worker's counting is checked against ours.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -16,7 +15,7 @@ namespace sallyport::broker {
 
 namespace {
 
-// The transfer is over, well or not; what the worker may still say about its parts is counted.
+// Ends the transfer. Frames about its parts may still come from the worker, at most `parts_under_way` of them.
 template <typename Transfer>
 Request end_transfer(WorkerState& worker, std::optional<Transfer>& transfer, std::size_t parts_under_way) {
     worker.ended_seq = transfer->request.seq();
@@ -24,8 +23,8 @@ Request end_transfer(WorkerState& worker, std::optional<Transfer>& transfer, std
     return take_back(transfer);
 }
 
-// INVARIANT: no file is closed while a transfer uses it. What closes one is in order in no transfer (dispatch.cpp), and a clerk that is
-// lost with its file ends the transfer.
+// INVARIANT: no file is closed while a transfer uses it. Operations that close files are refused during a transfer
+// (dispatch.cpp), and a clerk that is lost with its file ends the transfer.
 OpenFile& file_of(Session& session, std::int64_t handle) {
     const auto at = session.files.find(handle);
     SALLYPORT_CHECK(at != session.files.end());
@@ -38,13 +37,13 @@ std::optional<Violation> ignore_if_late(WorkerState& worker, std::uint64_t seq) 
     return std::nullopt;
 }
 
-// THREAT: a clerk still reads for a worker that has ended, into the arena that the next one on its connection shares with it.
-// A worker has one transfer at a time, so what is under way before it begins is not its own.
+// THREAT: a clerk still reads for a worker that has ended, into the arena that its successor on the connection shares. A worker
+// has one transfer at a time, so any earlier one that is under way is not its own.
 Refusal earlier_transfer() {
     return {.reason = ipc::SYSTEM, .sys_errno = EBUSY, .why = "a transfer of an earlier worker is under way"};
 }
 
-// A part of a transfer, as a clerk is told of it.
+// A part of a transfer, as an order to a clerk.
 ipc::MoveOrder move_of(const OpenFile& file, std::size_t offset, std::size_t size) {
     ipc::MoveOrder order;
     order.set_offset(static_cast<std::uint32_t>(offset));
@@ -54,7 +53,7 @@ ipc::MoveOrder move_of(const OpenFile& file, std::size_t offset, std::size_t siz
     return order;
 }
 
-// Gives the order to the file's own clerk, or to any. Else the transfer waits for a clerk, or is refused.
+// Gives the order to the file's own clerk, or to any free one. Otherwise the transfer waits for a clerk, or is refused.
 template <typename Transfer>
 void give(const Context& context, Transfer& transfer, const OpenFile& file, const ipc::FileOrder& order) {
     Session& session = context.session;
@@ -74,7 +73,7 @@ void give(const Context& context, Transfer& transfer, const OpenFile& file, cons
         transfer.request.due_ns = boottime_ns() + kFileTimeoutNs;
 }
 
-// A part is written, or nothing of it was to be. Its chunk may be filled again.
+// The first part has been written, or need not be. Its chunk can be filled again.
 void use_part(const Context& context, std::size_t size) {
     std::optional<Write>& write = context.session.worker.write;
     write->wanted -= size;
@@ -91,7 +90,7 @@ void use_part(const Context& context, std::size_t size) {
     end_transfer(context.session.worker, write, 0).complete(context, std::move(reply));
 }
 
-// Has the first of the parts that have come written, unless that is under way.
+// Has the first of the received parts written, unless that is already under way.
 void write_parts(const Context& context) {
     std::optional<Write>& write = context.session.worker.write;
     while (write && !write->parts.empty() && !write->part.is_wanted) {
@@ -105,9 +104,10 @@ void write_parts(const Context& context) {
     }
 }
 
-// Takes note of one part of a write.
+// Notes one part of a write.
 //
-// THREAT: a worker does not wait until its parts are used. There are no more than the arena has chunks.
+// THREAT: a worker sends more parts without waiting until earlier ones are used. There are at most as many as the arena has
+// chunks.
 std::optional<Violation> take_extent(const Context& context, const ipc::Extent& extent) {
     Session& session = context.session;
     Write& write = *session.worker.write;
@@ -120,7 +120,7 @@ std::optional<Violation> take_extent(const Context& context, const ipc::Extent& 
     return std::nullopt;
 }
 
-// The next chunk of the arena holds `size` bytes of a read.
+// Announces `size` bytes of a read in the next chunk of the arena.
 void hand_over(Read& read, std::size_t size, Reply& reply) {
     ipc::Extent& extent = *reply.mutable_data();
     extent.set_offset(static_cast<std::uint32_t>(read.next_chunk * kChunk));
@@ -224,7 +224,7 @@ Answer answer_file_write(Exchange& exchange) {
     if (bulk.total() > kMaxValueSize || bulk.has_first() != (bulk.total() > 0))
         return Violation{"file_write: bad total"};
     WorkerState& worker = exchange.session.worker;
-    // Parts that the worker may send before it learns of a refusal.
+    // The worker may send this many parts before it learns of a refusal.
     worker.ended_seq = exchange.request.seq();
     worker.ended_parts = bulk.total() > 0 ? kChunks : 0;
     if (find_file(exchange, want.handle()) == nullptr) return bad_handle();
@@ -259,8 +259,8 @@ void order_part(const Context& context, Read& read) {
     give(context, read, file, order);
 }
 
-// THREAT: a write of an earlier worker, or one that was given up, is carried out after this one, and over it. A host writes to a file that
-// was opened to be read: where no rule lets anything be written, each of that would end a clerk, which has no call for it.
+// THREAT: a write of an earlier worker, or one that was abandoned, is carried out after this one and overwrites it. Or a host
+// writes to a file opened for reading: if no rule allows writing, the filter would kill the clerk each time.
 void order_part(const Context& context, Write& write) {
     OpenFile& file = file_of(context.session, write.handle);
     if (context.session.files_hand.may_be_at_work(file.writer))
@@ -276,7 +276,7 @@ void order_part(const Context& context, Write& write) {
 void refuse_part(const Context& context, Read& read, const Refusal& refusal) {
     WorkerState& worker = context.session.worker;
     read.part = {};
-    // What was read before stays a legal reply, as a short read, unless the file is gone with its clerk.
+    // What was read before is still a valid short read, unless the file is gone with its clerk.
     if (read.done > 0 && context.session.files.contains(read.handle))
         return take_read(context, file_of(context.session, read.handle), {});
     end_transfer(worker, worker.read, read.in_flight).refuse(context, refusal);
@@ -313,7 +313,7 @@ void take_part(const Context& context, Write& write, const ClerkReport& said) {
     const ipc::MovedReport& moved = said.report.moved();
     file.writer = 0;
     file.position += moved.size();
-    // Where it really lies now, only the file knows.
+    // For an appending file only the kernel knows the new position.
     if (file.appends && file.fd.is_open()) (void)seek(file, 0, 2);
     if (moved.size() == asked) {
         use_part(context, asked);

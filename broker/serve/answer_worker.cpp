@@ -1,6 +1,6 @@
-// Answers what a worker says on its own account.
+// Answers messages that a worker sends on its own account.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their values are still the worker's
+// Input:    canonical requests that were in order; their values still come from the worker
 #include "broker/serve/file_work.hpp"
 
 namespace sallyport::broker {
@@ -29,7 +29,7 @@ Answer answer_command_disabled(Exchange& exchange) {
     return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};
 }
 
-// A file that was opened for a host that gave up waiting has a handle nobody will ever use.
+// A file opened for a host that gave up waiting has a handle that nobody will use.
 std::optional<Violation> hear_reply_dropped(const Context& context, const ipc::Request& said) {
     const WorkerState& worker = context.session.worker;
     const std::uint64_t seq = said.reply_dropped().seq();

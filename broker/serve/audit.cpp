@@ -1,4 +1,3 @@
-// The broker's part of the audit log: composes the line of each decision and hands it to the recorder, which writes it.
 // Runs in:  broker; the only place where it logs once it serves
 #include "broker/serve/audit.hpp"
 
@@ -22,8 +21,8 @@ namespace sallyport::broker {
 namespace {
 
 constexpr std::size_t kDigestShown = 16;       // hexadecimal digits of the policy's digest in each line
-constexpr std::size_t kArgumentsShown = 1024;  // of a shortened line
-constexpr int kMostHeard = 16;                 // frames of the recorder, which have no meaning, at once
+constexpr std::size_t kArgumentsShown = 1024;  // in a shortened line
+constexpr int kMostHeard = 16;                 // frames per turn from the recorder, which have no content
 
 constexpr std::string_view verdict_word(Verdict verdict) {
     switch (verdict) {
@@ -54,7 +53,7 @@ std::string hexadecimal(std::string_view bytes) {
     return text;
 }
 
-// By arithmetic: the C library's conversions read the time zone from a file.
+// By arithmetic: the C library's conversions would read the time zone from a file.
 std::string wall_time() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
@@ -93,7 +92,7 @@ std::int64_t nanoseconds(clockid_t clock) {
     return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-// What is done always has its line: something was changed or read, or the agent itself has begun, ended, thawed.
+// Everything that has an effect gets a line: something was changed or read, or the agent started, ended or thawed.
 Frequency frequency_of(const Record& record) {
     if (record.what == "connect-refused") return Frequency::kStranger;
     if (record.what == "connect" || record.what == "worker-ended") return Frequency::kConnection;
@@ -102,8 +101,7 @@ Frequency frequency_of(const Record& record) {
     const auto command = find_command(record.what);
     if (record.verdict == Verdict::kFailed && !command) return Frequency::kAlways;
     if (record.verdict != Verdict::kAllowed) return Frequency::kRefusal;
-    // A thaw that thaws something has a count.
-    // So has a program that has ended.
+    // A thaw that thawed something, and a status of a program that has ended, have arguments.
     const bool is_asked_often =
         command && (command_row(*command).floor == Floor::kYes || *command == CommandId::kExecStatus);
     const bool is_poll = is_asked_often && record.arguments.is_empty();
@@ -119,8 +117,8 @@ bool is_privileged(std::string_view what) {
            group == Group::kAccounts || *command == CommandId::kExec;
 }
 
-// THREAT: whoever reads our standard error stops doing so, and we would wait for him. A line goes there only
-// if it is certain to be taken at once; the log has it in any case.
+// THREAT: whoever reads our standard error stops reading, and we wait. A line is written there only if it is certain to be taken
+// at once; the log has it in any case.
 void put_on_stderr(std::string_view line) {
     pollfd wanted{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
     const timespec at_once{};
@@ -250,7 +248,7 @@ bool Audit::is_recording() {
     return terms_.goes_on || (!is_stuck && !is_waiting && ring_.has_room());
 }
 
-// The frame says nothing but that there is something to be seen. One that finds no room is one of many.
+// The frame only wakes the recorder. If there is no room for it, others are already waiting.
 void Audit::wake_recorder() {
     [[maybe_unused]] const Status woken = ipc::send(recorder_, "w", ipc::WhenFull::kFail);
 }
@@ -306,7 +304,7 @@ int Audit::keep_time(policy::WallTime now) {
     return fault;
 }
 
-// THREAT: a recorder that was taken over says so much that the broker does nothing but hear it. The rest waits for the next turn.
+// THREAT: a recorder that was taken over sends so much that the broker does nothing else. The rest waits for the next turn.
 Status Audit::hear() {
     ipc::Frame frame;
     for (int heard = 0; heard < kMostHeard; ++heard)

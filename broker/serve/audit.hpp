@@ -1,8 +1,8 @@
 // The broker's part of the audit log: composes the line of each decision and hands it to the recorder, which writes it.
 // Runs in:  broker; the only place where it logs once it serves
-// Input:    requests of a worker that may have been taken over: every byte of theirs is escaped
+// Input:    requests of a worker that may have been taken over; each of their bytes is escaped
 //
-// INVARIANT: nothing here waits, and nothing here can change a line that was handed over and written.
+// INVARIANT: nothing here waits, and nothing here can change a line that has been handed over and written.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@
 
 namespace sallyport::broker {
 
-/// One JSON object being written: members in order, escaped so that the line is ASCII and shows every byte.
+/// Builds one JSON object, members in order. Escaping makes it ASCII and shows every byte.
 class JsonLine {
 public:
     void add(std::string_view name, std::string_view value);
@@ -34,7 +34,7 @@ private:
     std::string members_;
 };
 
-/// What became of a request.
+/// The outcome of a request.
 enum class Verdict : std::uint8_t {
     kAllowed,    // carried out
     kRefused,    // by policy
@@ -53,19 +53,19 @@ struct Record {
     std::string_view reason;  // a literal
     int sys_errno = 0;
     std::optional<std::uint64_t> bytes;
-    std::int64_t started_ns = 0;  // CLOCK_BOOTTIME at the request's arrival; 0: no duration
-    bool has_place = false;       // in memory, however many others wait: one for each freeze
+    std::int64_t started_ns = 0;  // CLOCK_BOOTTIME when the request came; 0: no duration
+    bool has_place = false;       // kept in memory however many others wait: one per freeze
 };
 
 class Audit {
 public:
-    /// `recorder` is its socket; `policy` has a digest, which is in every line, and what of the log is up to the admin.
+    /// `recorder` is the socket to it. From `policy` come the digest, which each line has, and the admin's settings for the log.
     /// Errors: kSystem.
     static Result<Audit> open(ipc::Ring ring, UniqueFd recorder, const policy::Policy& policy);
 
-    /// Hands one line over, and gives it to standard error too if the admin reads that sort of thing there. What finds no room
-    /// is counted, and the count stands in the next line that does; so do events that come more often than their rate.
-    /// Returns the line's identity, which a host may be told: run and number. Empty if there is no line.
+    /// Hands one line over, and also writes it to standard error if the admin wants such lines there. A line that finds no room
+    /// is counted, and the next line that does has the count; so are events beyond their rate. Returns the line's identity (run
+    /// and number), which a host may be told. Empty if there is no line.
     std::string write(const Record& record);
 
     /// At the end: a line for what was counted and stands in none.
@@ -76,25 +76,26 @@ public:
     [[nodiscard]] bool is_recording();
     [[nodiscard]] bool goes_on() const { return terms_.goes_on; }
 
-    /// While file systems are frozen: the recorder touches no disk, and lines for standard error are kept, kMaxHeldLines at
-    /// most, since whoever writes there waits if it is a file of a frozen disk.
+    /// While file systems are frozen, the recorder touches no disk. Lines for standard error are kept, kMaxHeldLines at most: if
+    /// it is a file on a frozen disk, a write would wait.
     void hold();
     void release();
-    /// The recorder goes on, since the log is not on what is still frozen; standard error, too, unless it is a file.
+    /// The log is not on what is still frozen, so the recorder goes on, and standard error too unless it is a file.
     void go_on();
 
-    /// Has all that was handed over brought to the disk, and whether that is so. The recorder says when it may have become so.
+    /// Asks for a sync of all lines handed over; is_synced() says whether it is done. The recorder sends a frame when that may
+    /// have changed.
     void want_sync();
     [[nodiscard]] bool is_synced() const;
 
-    /// Has the recorder look whether the log was renamed, and go on in a new file.
+    /// Has the recorder check whether the log was renamed, and then continue in a new file.
     void reopen();
 
-    /// Has the recorder keep the latest time in the state directory, about once a minute. The error number of the last time that
-    /// it could not, once; else 0.
+    /// Has the recorder store the latest time in the state directory, about once a minute. Returns the errno of the last failure
+    /// to store it, once; else 0.
     int keep_time(policy::WallTime now);
 
-    /// The recorder's socket, and what comes from there. Errors: kClosed when the recorder is gone.
+    /// The recorder's socket, and its frames. Errors: kClosed when the recorder is gone.
     [[nodiscard]] FdRef recorder() const { return recorder_; }
     Status hear();
 
@@ -117,13 +118,13 @@ private:
     std::string run_;
     std::uint64_t sequence_ = 0;
     std::uint64_t lost_ = 0;
-    std::uint64_t seen_taken_ = 0;  // as the recorder last said, and
-    std::int64_t progress_ns_ = 0;  // CLOCK_MONOTONIC when that changed, or when nothing waited
+    std::uint64_t seen_taken_ = 0;  // RingWords::taken, when last looked at
+    std::int64_t progress_ns_ = 0;  // CLOCK_MONOTONIC when that changed, or when nothing was waiting
     policy::WallTime kept_time_ = 0;
     bool is_holding_ = false;
     bool journal_is_file_ = false;
     bool journal_waits_ = false;
-    std::vector<std::string> held_;  // for standard error
+    std::vector<std::string> held_;  // lines for standard error
 };
 
 }  // namespace sallyport::broker

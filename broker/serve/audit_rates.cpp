@@ -1,4 +1,3 @@
-// How often things may be written down, so that nobody can drown the log.
 // Runs in:  broker
 #include "broker/serve/audit_rates.hpp"
 

@@ -1,6 +1,6 @@
-// How often things may be written down, so that nobody can drown the log.
+// Limits how often events are logged, so that nobody can flood the log.
 // Runs in:  broker
-// Input:    events that a host, a stranger or a taken-over worker causes as often as it likes
+// Input:    events that a host, a stranger or a worker that was taken over can cause at will
 #pragma once
 
 #include <cstdint>
@@ -9,28 +9,28 @@
 
 namespace sallyport::broker {
 
-/// So many at once, and one more after each interval.
+/// A burst, and then one more per interval.
 struct Rate {
     std::int64_t burst = 0;
     std::int64_t interval_ns = 0;
 };
 
-/// A token bucket, full at first.
+/// A token bucket, initially full.
 class Bucket {
 public:
-    /// Takes a token, if there is one. `now_ns` is CLOCK_BOOTTIME.
+    /// Takes a token if there is one. `now_ns` is CLOCK_BOOTTIME.
     bool take(const Rate& rate, std::int64_t now_ns);
 
 private:
-    std::int64_t full_ns_ = 0;  // at that time all tokens would be there again
+    std::int64_t full_ns_ = 0;  // when all tokens will be there again
 };
 
-/// Which of the rates an event has.
+/// The rate of an event.
 enum class Frequency : std::uint8_t {
-    kAlways,      // is always written
-    kRefusal,     // refused, failed, given up, a worker that breaks its contract; nothing was changed or read
-    kConnection,  // of somebody who may connect
-    kStranger,    // of somebody who may not
+    kAlways,      // no limit
+    kRefusal,     // refused, failed, given up, a worker that broke the contract; nothing was changed or read
+    kConnection,  // of a peer that may connect
+    kStranger,    // of a peer that may not
 };
 
 struct Places {
@@ -38,14 +38,14 @@ struct Places {
     bool journal = false;
 };
 
-/// A pair of buckets for each kind of event, by its name, so that a flood of one hides no other.
+/// A pair of buckets for each event name, so that a flood of one event hides no other.
 class AuditRates {
 public:
-    /// Where an event named `what` is written. One that is not written in the log is counted. INVARIANT: names are literals,
-    /// so that there are only so many.
+    /// Where an event named `what` is written. If not in the log, it is counted. INVARIANT: names are literals, so their number
+    /// is bounded.
     Places judge(std::string_view what, Frequency frequency, std::int64_t now_ns);
 
-    /// Events that were counted instead of written, by name, since clear().
+    /// The events by name that were counted, not written, since clear().
     [[nodiscard]] const std::map<std::string_view, std::int64_t>& unwritten() const { return unwritten_; }
     void clear() { unwritten_.clear(); }
 

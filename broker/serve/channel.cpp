@@ -1,6 +1,4 @@
-// The way to the host: a serial device, or a socket on which the host connects.
 // Runs in:  broker
-// Input:    connections of anybody who can reach the socket
 #include "broker/serve/channel.hpp"
 
 #include <linux/vm_sockets.h>

@@ -1,4 +1,3 @@
-// Requests about files that a clerk of the files hand has a part of: given out, and ended by what the clerk reports.
 // Runs in:  broker, after lockdown()
 #include "broker/serve/file_work.hpp"
 
@@ -16,7 +15,7 @@ namespace {
 
 using Place = std::optional<FileWork>;
 
-// Nothing of ours is closed by us.
+// The broker itself closes no file.
 void close_opened(Session& session, ClerkReport& said) {
     if (!said.report.has_opened()) return;
     if (said.file.is_open())
@@ -30,7 +29,7 @@ Refusal refusal_of(const ipc::FailedReport& failed) {
     return {.reason = ipc::SYSTEM, .sys_errno = failed.sys_errno(), .why = failed.why().c_str()};
 }
 
-// The grants for where the file lies: what was decided, or, if a link led elsewhere, what is decided now.
+// The grants for where the file lies: those that were decided, or, if a link led elsewhere, those for that place.
 std::vector<policy::Grant> grants_for(const Session& session, const FileWork& work,
                                       const ipc::OpenedReport& opened) {
     if (opened.place().empty()) return work.task.grants;
@@ -40,7 +39,7 @@ std::vector<policy::Grant> grants_for(const Session& session, const FileWork& wo
     return policy::decide_file_open(session.policy, *place, mode->wanted, session.clock.now()).grants;
 }
 
-// The one by which a clerk says that it has opened a file. Nothing if the policy does not agree.
+// The grant that the clerk's report names; nothing if the policy does not agree.
 std::optional<policy::Grant> grant_of(const Session& session, const FileWork& work,
                                       const ipc::OpenedReport& opened) {
     for (const policy::Grant& grant : grants_for(session, work, opened))
@@ -48,7 +47,7 @@ std::optional<policy::Grant> grant_of(const Session& session, const FileWork& wo
     return std::nullopt;
 }
 
-// What is wrong with a file that was opened; its reason is unspecified if nothing is.
+// Why an opened file cannot be kept; its reason is UNSPECIFIED if it can.
 Refusal fault_of(const Session& session, bool is_granted) {
     if (!is_granted)
         return {.reason = ipc::REFUSED, .why = "no allow rule covers this path and mode any more"};
@@ -87,7 +86,8 @@ void keep(const Context& context, Place& place, ClerkReport& said, const policy:
     take_back(place).complete(context, std::move(reply));
 }
 
-// THREAT: the host goes away while its file is made or cut off, so that nobody says so. The line is written when that is known.
+// THREAT: the host disconnects while its file is created or truncated, so that nothing is recorded. The line is written once the
+// result is known.
 void take_opened(const Context& context, Place& place, ClerkReport& said) {
     Session& session = context.session;
     Request& request = place->request;
@@ -145,7 +145,7 @@ void conclude(const Context& context, ClerkReport& said) {
     auto& write = session.worker.write;
     if (read && read->part.clerk == said.clerk) return take_part(context, *read, said);
     if (write && write->part.clerk == said.clerk) return take_part(context, *write, said);
-    // Whoever asked for it has ended.
+    // The worker that asked has ended.
     close_opened(session, said);
     if (said.report.op_case() == ipc::FileReport::OP_NOT_SET) lost_clerk(session, said);
 }
@@ -155,7 +155,7 @@ void refuse(const Context& context, Place& place, const Refusal& refusal) {
     take_back(place).refuse(context, refusal);
 }
 
-// Those who wait for a clerk and of whom `is_meant` says so. False if there is none.
+// Refuses what waits for a clerk and fulfils `is_meant`. False if there is none.
 template <typename IsMeant>
 bool refuse_if(const Context& context, const Refusal& refusal, IsMeant is_meant) {
     WorkerState& worker = context.session.worker;
@@ -182,7 +182,7 @@ void give_out(const Context& context, Place& place) {
     if (!clerk) return refuse(context, place, too_many_hang());
     place->task.clerk = *clerk;
     if (*clerk == 0) return;
-    // From now on the report is due, not the clerk; and it is the clerk that closes the file last.
+    // The deadline is now the clerk's, and the clerk has the last reference to the file.
     place->request.due_ns = 0;
     place->task.file.reset();
 }

@@ -1,4 +1,4 @@
-// Requests about files that a clerk of the files hand has a part of: given out, and ended by what the clerk reports.
+// Requests about files that need a clerk of the files hand: hands out the orders, and ends the requests by the clerks' reports.
 // Runs in:  broker, after lockdown()
 // Input:    reports of clerks
 #pragma once
@@ -7,25 +7,25 @@
 
 namespace sallyport::broker {
 
-/// Takes the request of an exchange, to have `order` carried out by the file's own clerk, or by any.
+/// Takes the request of an exchange; its order goes to the file's own clerk, or to any.
 Answer begin_work(Exchange& exchange, FileTask task);
 
-/// Gives an order to those who wait for a clerk, as far as there are any; refuses them if there will be none.
+/// Gives orders to free clerks for what waits; refuses it if no clerk will come.
 void give_out(const Context& context);
 
-/// Ends, or goes on with, what clerks have reported about, and what they should have.
+/// Ends or continues the requests of clerks that have reported, or that are late.
 void hear_clerks(const Context& context);
 
-/// Ends all who wait for a clerk.
+/// Ends everything that waits for a clerk.
 void refuse_waiting(const Context& context, const Refusal& refusal);
 
-/// Ends one who has waited too long for a clerk. False if there is none.
+/// Ends one request that has waited too long for a clerk. False if there is none.
 bool end_late_work(const Context& context, std::int64_t now_ns);
 
-/// The file is not open for the host any more. Its closing is left to a clerk.
+/// Removes a handle of the host; a clerk closes the file.
 void drop_file(Session& session, std::int64_t handle);
 
-/// Why a clerk's part was not done, for a file that is used, and that is gone with its clerk if that kept it.
+/// The refusal for a lost clerk. A file that it kept is lost with it.
 Refusal lost_clerk(Session& session, const ClerkReport& said);
 
 Refusal too_many_hang();

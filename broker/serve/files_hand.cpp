@@ -1,4 +1,3 @@
-// The broker's end of the conversation with the files hand: which clerk is at work on what, and what becomes of one that is late.
 // Runs in:  broker
 #include "broker/serve/files_hand.hpp"
 
@@ -22,7 +21,7 @@ ipc::FileOrder order_to_close() {
     return order;
 }
 
-/// What a report about each order is called.
+/// The report that answers each order.
 ipc::FileReport::OpCase answer_to(ipc::FileOrder::OpCase order) {
     switch (order) {
         case ipc::FileOrder::kOpen:
@@ -76,7 +75,7 @@ Status FilesHand::tell(const ipc::FilesRequest& request) {
     return ipc::send(parent_, bytes_, ipc::WhenFull::kFail);
 }
 
-// Those that are let go end at once, and then there is room again.
+// Dismissed clerks end at once, and then there is room again.
 bool FilesHand::want_clerk() {
     if (is_coming_) return true;
     if (killed_.size() >= kMaxHungClerks) return false;
@@ -91,7 +90,7 @@ bool FilesHand::send(Clerk& clerk, const ipc::FileOrder& order, FdRef file) {
     ipc::encode(order, bytes_);
     const Status sent = file.get() < 0 ? ipc::send(clerk.socket, bytes_, ipc::WhenFull::kFail)
                                        : ipc::give(clerk.socket, bytes_, std::span(&file, 1));
-    // Somebody waits for the report of one that is at work: it is late at once.
+    // Somebody waits for the report of a busy clerk: make it late at once.
     if (!sent && clerk.due_ns != 0)
         clerk.due_ns = 1;
     else if (!sent)
@@ -144,16 +143,16 @@ void FilesHand::close_waiting() {
     }
 }
 
-// Whoever waits for the report of a clerk that is at work still gets it.
+// Whoever waits for the report of a busy clerk still gets it.
 void FilesHand::close_kept(std::uint64_t number) {
     Clerk* clerk = find(number);
     if (clerk != nullptr && clerk->due_ns != 0)
         clerk->is_unwanted = true;
     else
-        order(number, {.order = order_to_close()});  // gives up one that does not take it
+        order(number, {.order = order_to_close()});  // abandons a clerk that does not take it
 }
 
-// What many files needed at once is given back.
+// Dismisses clerks that were needed only for a peak.
 void FilesHand::let_extra_go() {
     std::size_t free = 0;
     std::erase_if(clerks_, [&](const Clerk& clerk) {
@@ -167,7 +166,7 @@ void FilesHand::forget(std::uint64_t number) {
     std::erase_if(clerks_, [&](const Clerk& clerk) { return clerk.number == number; });
 }
 
-// THREAT: it says something at the last moment, and with it comes a file, which must not be closed by us.
+// THREAT: a clerk's last report comes with a file, which must not be closed by us.
 void FilesHand::give_up(std::uint64_t number) {
     Clerk* clerk = find(number);
     if (clerk == nullptr) return;
@@ -183,8 +182,8 @@ void FilesHand::give_up(std::uint64_t number) {
     forget(number);
 }
 
-// THREAT: a clerk that was taken over, or is confused, says something else than what it was asked for, and keeps a file that nobody
-// knows of. Whatever is not about its order is no report.
+// THREAT: a clerk that was taken over reports something other than its order asked for, and keeps a file that nobody knows about.
+// Such a report is not accepted.
 bool FilesHand::is_answer(const Clerk& clerk, const ClerkReport& said) {
     const ipc::FileReport& report = said.report;
     if (said.file.is_open() && !report.has_opened()) return false;
@@ -213,7 +212,7 @@ std::optional<ClerkReport> FilesHand::hear_clerk(std::int64_t now_ns) {
         const Said what = hear(clerk, said);
         if (what == Said::kNothing && now_ns < clerk.due_ns) continue;
         clerk.due_ns = 0;
-        // The next open does not wait for the start of a process.
+        // So that the next open does not have to wait for a new process.
         if (clerk.keeps && free_clerk() == 0) want_clerk();
         if (what == Said::kReport) {
             if (std::exchange(clerk.is_unwanted, false) && clerk.keeps)
@@ -258,7 +257,7 @@ Result<int> FilesHand::hear_parent() {
     const std::uint64_t ended = reply.clerk_ended().clerk();
     killed_.erase(ended);
     let_go_.erase(ended);
-    // Of one that is at work the end is heard where its report would be.
+    // For a busy clerk, the end is noticed when its report is read.
     Clerk* clerk = find(ended);
     if (clerk != nullptr) clerk->has_ended = true;
     if (clerk != nullptr && clerk->due_ns == 0) forget(ended);

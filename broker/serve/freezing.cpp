@@ -1,6 +1,4 @@
-// The broker's end of the conversation with the guard, which freezes, thaws and trims.
 // Runs in:  broker
-// Input:    frames of the guard, which never holds a byte of the host; what it says is checked all the same
 #include "broker/serve/freezing.hpp"
 
 #include <google/protobuf/stubs/common.h>
@@ -19,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxTrimReply = kMaxFrame / 2;
 
-// A host is told text, and JSON has no other: bytes that are none become '?'.
+// The host gets text, since JSON has nothing else: if it is not UTF-8, the bytes outside ASCII become '?'.
 std::string as_text(std::string text) {
     if (!google::protobuf::internal::IsStructurallyValidUTF8(text.data(), static_cast<int>(text.size())))
         std::ranges::replace_if(
@@ -45,7 +43,7 @@ void tell_state(const Context& context) {
     context.tell(reply);
 }
 
-// Takes back the request to freeze, if there is one, to end it.
+// Takes back the request to freeze, if there is one.
 std::optional<Request> take_back_freeze(Freezing& freezing) {
     if (!freezing.freeze) return std::nullopt;
     return take_back(freezing.freeze);
@@ -100,7 +98,7 @@ void hear_frozen(const Context& context, const ipc::Frozen& frozen) {
     complete(context, *take_back_freeze(freezing), frozen.count());
 }
 
-// The kernel does not thaw it: a disk that is gone, or a process that holds up the freeze inside the kernel.
+// The kernel does not thaw it: its disk is gone, or a process blocks the freeze inside the kernel.
 void hear_left(const Context& context, const ipc::Thawed& thawed) {
     Freezing& freezing = context.session.freezing;
     if (thawed.spares_state()) freezing.go_on_without(context);
@@ -118,8 +116,8 @@ void hear_left(const Context& context, const ipc::Thawed& thawed) {
 
 void hear_thawed(const Context& context, const ipc::Thawed& thawed) {
     Freezing& freezing = context.session.freezing;
-    // THREAT: a host asks for a thaw when the guard thaws by itself, then at once for a freeze. The guard's second report
-    // is about what was thawed before; were it believed, the log would be written on a frozen disk.
+    // THREAT: a host asks for a thaw when the guard thaws by itself, and at once for a freeze. The guard's second report is about
+    // the earlier freeze; if it were believed, the log would be written to a frozen disk.
     if (thawed.freeze() != freezing.number) return;
     freezing.guard_is_late = false;
     if (thawed.left() > 0) return hear_left(context, thawed);
@@ -151,7 +149,7 @@ void hear_trimmed(const Context& context, const ipc::Trimmed& trimmed) {
         reply.mutable_fstrim()->Swap(&trim->reply);
         return take_back(trim).complete(context, std::move(reply));
     }
-    // The rest has been trimmed all the same; a reply has an end.
+    // The reply has a size limit; the rest is trimmed all the same.
     if (trim->reply.ByteSizeLong() > kMaxTrimReply) return;
     schema::FstrimReply::Path& path = *trim->reply.add_paths();
     path.set_path(as_text(trimmed.mount()));
@@ -202,8 +200,8 @@ void Freezing::leave(const Context& context) {
     tell_state(context);
 }
 
-// THREAT: a local user or a disk holds the guard up where it plans or opens; then nothing is frozen yet, and behind the order to thaw
-// nothing will be.
+// THREAT: a local user or a disk blocks the guard while it plans or opens. Then nothing is frozen yet, and the order to thaw
+// makes sure that nothing will be.
 bool end_late_order(const Context& context, std::int64_t now_ns) {
     Freezing& freezing = context.session.freezing;
     const Refusal late{.reason = ipc::SYSTEM, .sys_errno = ETIMEDOUT, .why = "the guard does not answer"};
@@ -253,7 +251,7 @@ void conclude_hooks(const Context& context, const ipc::Outcome& outcome) {
     }
     freezing.hooks = Hooks::kFrozen;
     if (is_done && freezing.freeze) return order_freeze(freezing);
-    // Given up meanwhile, or a hook failed: nothing is frozen, and what the hooks did is undone.
+    // Given up meanwhile, or a hook failed: nothing is frozen, and the thaw hooks run.
     freezing.hooks = Hooks::kThawDue;
     freezing.leave(context);
     const bool has_exited = outcome.kind() == ipc::Outcome::EXITED;

@@ -1,6 +1,4 @@
-// Frames to and from the guard.
 // Runs in:  broker
-// Input:    frames of the guard, which never holds a byte of the host; what it says is checked all the same
 #include "broker/serve/guard_link.hpp"
 
 #include "base/clock.hpp"
@@ -28,8 +26,8 @@ Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard) {
 
 void order_freeze(Freezing& freezing) {
     freezing.freeze->request.due_ns = boottime_ns() + kGuardTimeoutNs;
-    // THREAT: a host asks for a thaw while hooks run, or while the guard lists. A freeze behind that thaw would be one that
-    // nobody here knows of; the guard's answer to the thaw ends the request.
+    // THREAT: a host asks for a thaw while hooks run or the guard lists. A freeze ordered after that thaw would be one that
+    // nobody here knows of. The guard's answer to the thaw ends the request.
     if (freezing.thaw_is_ordered) return;
     const Freeze& freeze = *freezing.freeze;
     ipc::GuardRequest order;

@@ -1,4 +1,4 @@
-// The state of the loop, and what its turns have in common.
+// The state of the loop, and the functions that its turns share.
 // Runs in:  broker, after lockdown()
 #pragma once
 
@@ -15,65 +15,66 @@
 namespace sallyport::broker {
 
 inline constexpr std::int64_t kNsPerMs = 1'000'000;
-inline constexpr int kEndingMs = 500;  // so long a worker may take to end after its socket is closed
-inline constexpr int kAloneMs = 2000;  // and so long after its host has gone,
-inline constexpr std::size_t kAloneFrames = 512;  // and say so much: the largest write has 256 parts
+inline constexpr int kEndingMs = 500;  // how long a worker may take to end after its socket is closed
+inline constexpr int kAloneMs = 2000;  // how long a worker may live after its host has gone
+inline constexpr std::size_t kAloneFrames =
+    512;  // how many frames it may send meanwhile: the largest write has 256 parts
 
 enum class Stage : std::uint8_t {
     kNoHost,   // a listening channel without a connection
-    kPause,    // a worker is due at `due_ns`
+    kPause,    // a worker is to be started at `due_ns`
     kRunning,  // a worker was started
-    kEnding,   // it has closed its socket, or was; if its end is not reported by `due_ns`, it is killed
+    kEnding,   // its socket is closed; it is killed if its end is not reported by `due_ns`
 };
 
 struct Loop {
     Service& service;
     UniqueFd connection;            // of a listening channel
-    std::vector<Accepted> waiting;  // for this connection to end
+    std::vector<Accepted> waiting;  // until this connection ends
     Wire wire;
-    std::vector<pollfd> wanted;  // used again for each wait
+    std::vector<pollfd> wanted;  // reused for each wait
     Worker worker;
     Stage stage = Stage::kNoHost;
     std::uint64_t next_number = 1;
     std::int64_t started_ns = 0;
     std::int64_t due_ns = 0;
     bool had_violation = false;
-    bool was_killed = false;                     // the worker, by us
-    std::optional<std::int64_t> alone_until_ns;  // since its host has gone: when it is killed
-    std::size_t alone_frames = 0;                // and what it has said since
+    bool was_killed = false;                     // we killed the worker
+    std::optional<std::int64_t> alone_until_ns;  // the host has gone: when its worker is killed
+    std::size_t alone_frames = 0;                // frames that the worker has sent since
     int channel_lost = 0;
     Backoff backoff;
     std::optional<int> exit_status;
-    std::optional<int> leaving;  // the exit status once all is thawed, or at leave_ns
+    std::optional<int> leaving;  // the exit status once everything is thawed, or at leave_ns
     std::int64_t leave_ns = 0;
 };
 
 /// Starts the worker of a channel that is always there.
 void begin(Loop& loop);
 
-/// Waits until somebody has something to say or something is due, and does that one thing.
+/// Waits for a frame, a connection or a deadline, and handles one.
 void turn(Loop& loop);
 
-/// After the last turn: writes the lines of the requests that are still under way.
+/// After the last turn: writes the lines of the requests still under way.
 void end(Loop& loop);
 
-/// Ends the loop, once everything is thawed. The reason goes to the audit log.
+/// Ends the loop once everything is thawed. The reason goes to the audit log.
 void stop(Loop& loop, int exit_status, const char* reason, int sys_errno = 0);
 
-/// For what is done for the present worker, if there is one.
+/// For actions on behalf of the current worker, if there is one.
 Context context_of(Loop& loop);
 
-/// Closes the worker's socket and ends what goes on only with it; waits for the report of its end.
+/// Closes the worker's socket and ends the requests that end with it. The nursery will report the worker's end.
 void close_worker(Loop& loop);
-/// Has the worker killed; its end is reported as any other.
+/// Has the worker killed. Its end is reported like any other.
 void kill(Loop& loop);
 void end_worker(Loop& loop, const Violation& violation);
-/// The same for a worker that goes on after its host has gone, which is no violation: it may be slow.
+/// The same for a worker that lives on after its host has gone. This is not a violation: it may be slow.
 void end_alone(Loop& loop);
 
-/// Tells the launcher what it is to do next, if anything. A power order waits until its line is on the disk.
+/// Tells the launcher what to do next, if anything. A power order waits until its line is on the disk.
 void begin_launch(Loop& loop);
-/// Ends or begins a power order whose line is not on the disk in time, as the policy says.
+/// The line of a power order has not reached the disk in time: ends or begins the order, as the policy says.
 void begin_late_launch(Loop& loop);
 
 void hear_guard_report(Loop& loop);

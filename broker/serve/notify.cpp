@@ -1,4 +1,3 @@
-// What a service manager is told: ready, status, stopping.
 // Runs in:  broker
 #include "broker/serve/notify.hpp"
 

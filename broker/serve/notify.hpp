@@ -1,4 +1,4 @@
-// What a service manager is told: ready, status, stopping.
+// Messages to a service manager: ready, status, stopping.
 // Runs in:  broker
 #pragma once
 
@@ -11,10 +11,10 @@ namespace sallyport::broker {
 
 class Notify {
 public:
-    /// `socket` is connected to the manager; without one say() does nothing.
+    /// `socket` is connected to the manager; without it say() does nothing.
     explicit Notify(UniqueFd socket) : socket_(std::move(socket)) {}
 
-    /// Sends lines such as "READY=1\nSTATUS=...". Nobody waits for it and nobody learns if it is lost.
+    /// Sends lines such as "READY=1\nSTATUS=...". Never waits, and ignores errors.
     void say(std::string_view lines) const;
 
 private:

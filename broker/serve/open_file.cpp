@@ -1,4 +1,3 @@
-// A file that is open for the host, and what of it can be done without waiting for a disk.
 // Runs in:  broker, after lockdown()
 #include "broker/serve/open_file.hpp"
 
@@ -20,7 +19,7 @@ bool is_later(const timespec& one, const timespec& other) {
     return one.tv_sec != other.tv_sec ? one.tv_sec > other.tv_sec : one.tv_nsec > other.tv_nsec;
 }
 
-// As the kernel's rule for `relatime`, with an hour to spare.
+// The kernel's rule for `relatime`, with an hour of margin.
 bool would_set_atime(const OpenFile& file, const struct stat& info) {
     if (file.atime == ipc::OpenedReport::NEVER) return false;
     if (file.atime != ipc::OpenedReport::RELATIVE) return true;
@@ -37,7 +36,7 @@ std::optional<ReadPart> read_cached(const OpenFile& file, std::span<std::byte> i
     struct stat info{};
     if (!file.fd.is_open() || ::fstat(file.fd.get(), &info) != 0 || would_set_atime(file, info))
         return std::nullopt;
-    // A clerk knows what to say at the size that the rule accepts.
+    // Beyond the rule's size limit a clerk has to answer.
     const std::uint64_t end = file.position + into.size();
     if (file.max_size && (end < file.position || end > *file.max_size)) return std::nullopt;
     const iovec part{.iov_base = into.data(), .iov_len = into.size()};
@@ -45,7 +44,7 @@ std::optional<ReadPart> read_cached(const OpenFile& file, std::span<std::byte> i
     if (got < 0) return std::nullopt;
     const ReadPart read{.size = static_cast<std::size_t>(got),
                         .eof = static_cast<std::size_t>(got) < into.size()};
-    // Short, but not for the end of the file: the rest is not in the cache.
+    // Short, but not at the end of the file: the rest is not in the cache.
     if (read.eof && file.position + read.size < static_cast<std::uint64_t>(info.st_size)) return std::nullopt;
     return read;
 }

@@ -1,4 +1,4 @@
-// What guard and launcher report, and how the loop and its worker end.
+// Handles the reports of guard and launcher, and the end of a worker and of the loop.
 // Runs in:  broker, after lockdown()
 // Input:    reports of the guard and the launcher
 #include <cerrno>
@@ -12,7 +12,7 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr int kThawMs = 1500;  // so long a stop waits for the guard's thaw
+constexpr int kThawMs = 1500;  // how long a stop waits for the guard's thaw
 
 void note(Loop& loop, std::string_view what, const char* reason, int sys_errno) {
     Record record;
@@ -23,7 +23,7 @@ void note(Loop& loop, std::string_view what, const char* reason, int sys_errno) 
     loop.service.audit.write(record);
 }
 
-// THREAT: a host has the guest end before the disk knows who asked for it.
+// THREAT: a host ends the guest before the record of who asked for it is on the disk.
 bool has_line_on_disk(Loop& loop) {
     Audit& audit = loop.service.audit;
     Request& request = loop.service.session.launch->request;
@@ -43,9 +43,9 @@ void stop(Loop& loop, int exit_status, const char* reason, int sys_errno) {
         loop.exit_status = exit_status;
         return;
     }
-    // The first deadline stands, whoever else is lost meanwhile.
+    // The first deadline stands, even if another process is lost meanwhile.
     if (loop.leaving) return;
-    // The guard would thaw without us, but then nobody would write down that it did.
+    // The guard would thaw without us, but then nobody would record it.
     order_thaw(loop.service.session.freezing);
     loop.leaving = exit_status;
     loop.leave_ns = boottime_ns() + kThawMs * kNsPerMs;
@@ -151,7 +151,7 @@ void hear_launcher_report(Loop& loop) {
         return stop(loop, 1, "the launcher broke its contract");
     if (has_hooks) return conclude_hooks(context_of(loop), (*report)->outcome());
     conclude_launch(context_of(loop), (*report)->outcome());
-    // Hooks that have waited for the launcher.
+    // For hooks that waited for the launcher.
     begin_launch(loop);
 }
 

@@ -12,7 +12,7 @@ void Context::tell(const ipc::Reply& reply) const {
     if (!worker.is_open() || session.worker.is_deaf) return;
     ipc::encode(reply, bytes);
     const auto sent = ipc::send(worker, bytes, ipc::WhenFull::kFail);
-    // It has just ended; hear_worker() notices.
+    // The worker has just ended; hear_worker() will notice.
     if (!sent && sent.error().code != Errc::kClosed) session.worker.is_deaf = true;
 }
 
@@ -24,7 +24,7 @@ std::string Request::write_line(Audit& audit) {
 }
 
 void Request::answer(const Context& context, Reply& reply) const {
-    // Numbers of workers are used once.
+    // A worker's number is never used again.
     if (context.session.worker.number != worker()) return;
     reply.set_seq(seq());
     context.tell(reply);

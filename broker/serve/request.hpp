@@ -1,6 +1,6 @@
-// One request of a worker, from its arrival to its end: what it is, its line in the log, and whom to answer.
+// One request of a worker, from arrival to end: what it asks, its line in the log, and where its reply goes.
 // Runs in:  broker, after lockdown()
-// INVARIANT: whoever holds a request ends it, once. One that would end twice, or vanish, aborts the broker.
+// INVARIANT: whoever holds a request ends it exactly once. A request that would end twice, or never, aborts the broker.
 #pragma once
 
 #include <cstdint>
@@ -20,41 +20,41 @@ namespace sallyport::broker {
 
 struct Session;
 
-/// What everything that is done for a worker needs.
+/// What every action for a worker needs.
 struct Context {
     Session& session;
     Audit& audit;
-    const UniqueFd& worker;  // the present worker's socket; not open: nobody is told
-    std::string& bytes;      // used again for each frame
+    const UniqueFd& worker;  // the current worker's socket; closed: there is no one to tell
+    std::string& bytes;      // reused for each frame
 
-    /// Gives a frame to the present worker. One that has ended meanwhile gets nothing; that is no violation. One that does not read
-    /// is noted as deaf, and is ended by the loop.
+    /// Sends a frame to the current worker. A worker that has ended meanwhile gets nothing; that is not a violation. One that
+    /// does not read is noted as deaf, and the loop ends it.
     void tell(const ipc::Reply& reply) const;
 };
 
-/// It was carried out.
+/// The request was carried out.
 using Reply = ipc::Reply;
-/// It is refused or has failed; the host is told.
+/// The request is refused or has failed; the host is told.
 struct Refusal {
     ipc::Reason reason = ipc::UNSPECIFIED;
     int sys_errno = 0;
     const char* why = "";
-    std::string mount = {};  // the file system that it is about
+    std::string mount = {};  // the file system at fault
     int exit_status = 0;     // of a program
     ipc::PowerMethod method = ipc::ANY_METHOD;
     std::string file = {};  // of a user, that it is about
     std::string denial = {};  // identity of a line that is written already
 };
-/// The worker broke the contract; it is ended and nobody is told but the admin.
+/// The worker broke the contract. It is ended; only the admin is told.
 struct Violation {
     const char* what = "";
 };
-/// Somebody has taken the request, and ends it.
+/// Somebody else has taken the request and will end it.
 struct Later {};
 
 using Answer = std::variant<Reply, Refusal, Violation, Later>;
 
-/// Something that is to be done once, by whoever holds this.
+/// Something that must be done exactly once, by the holder of this object.
 class Duty {
 public:
     Duty() = default;
@@ -74,38 +74,38 @@ private:
 
 class Request {
 public:
-    /// Whose it is and what it asks for.
+    /// Which worker asked, and for what.
     struct Origin {
         std::uint64_t worker = 0;  // number of the worker
         std::uint64_t seq = 0;
         ipc::Request::CommandCase op = ipc::Request::COMMAND_NOT_SET;
-        std::optional<CommandId> command;  // none: a worker's refusal that it reports
+        std::optional<CommandId> command;  // none: the report of a refusal by the worker itself
     };
-    /// Begins now. `name` is what the log calls it.
+    /// Starts its time now. `name` is what the log calls it.
     Request(const Origin& origin, std::string_view name);
 
     [[nodiscard]] std::uint64_t worker() const { return origin_.worker; }
     [[nodiscard]] std::uint64_t seq() const { return origin_.seq; }
     [[nodiscard]] ipc::Request::CommandCase op() const { return origin_.op; }
     [[nodiscard]] std::optional<CommandId> command() const { return origin_.command; }
-    /// Whether this object still has to end it; not so if it was ended or taken from here.
+    /// Whether this object still has to end the request, which has neither been ended nor moved away.
     [[nodiscard]] bool is_open() const { return duty_.is_open(); }
 
-    // Each ending writes the line, and then tells the worker if that is still the one that asked.
+    // Each ending writes the line, then answers the worker if it still lives.
 
-    /// It was carried out.
+    /// The request was carried out.
     void complete(const Context& context, Reply reply);
-    /// It is refused or has failed. The reply has the identity of the line if the policy refused it.
+    /// The request is refused or has failed. If the policy refused it, the reply has the identity of the line.
     void refuse(const Context& context, const Refusal& refusal);
-    /// Nobody waits any more: there is no reply.
+    /// Nobody waits any more, so there is no reply.
     void abandon(Audit& audit, const char* why);
-    /// Its frame broke the contract: it has neither reply nor line, since the violation has one.
+    /// The frame broke the contract: no reply, and no line besides that of the violation.
     void annul() { duty_.close(); }
 
-    /// Writes the line now, as that of a request that is carried out. The ending writes none.
+    /// Writes the line now, as if the request had been carried out. Its ending then writes none.
     void write_ahead(Audit& audit) { write_line(audit); }
 
-    std::size_t rule = policy::kNoRule;  // that allowed it
+    std::size_t rule = policy::kNoRule;  // the rule that allowed it
     std::int64_t due_ns = 0;             // CLOCK_BOOTTIME: the deadline of what it waits for; 0: none
     Record record;
 
@@ -117,7 +117,7 @@ private:
     bool has_line_ = false;
 };
 
-/// Takes a request back from where it has waited, to end it; what it waited with is forgotten.
+/// Takes a request out of the slot where it waits, to end it. The rest of the slot is dropped.
 template <typename Waiting>
 Request take_back(std::optional<Waiting>& slot) {
     Request request = std::move(slot->request);

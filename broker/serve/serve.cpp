@@ -1,8 +1,7 @@
-// The loop: hosts are accepted, workers started, their frames carried out, their ends dealt with.
 // Runs in:  broker, after lockdown()
 // Input:    frames of workers, reports of the nursery, connections
-// INVARIANT: a worker's number is used once; a worker is followed by the next only after the nursery reported
-// its end.
+// INVARIANT: each number is used for one worker only. The next worker starts only after the nursery has reported the end of the
+// last.
 #include "broker/serve/serve.hpp"
 
 #include <poll.h>
@@ -24,17 +23,17 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr int kChannelLostStatus = 3;   // a worker's exit status: its device is gone
-constexpr std::size_t kMaxWaiting = 2;  // hosts that are accepted while another is served, as with qemu-ga
-constexpr int kChannelLostTimes = 3;    // so often in a row, and it is believed
+constexpr int kChannelLostStatus = 3;   // exit status of a worker whose device is gone
+constexpr std::size_t kMaxWaiting = 2;  // hosts that are accepted while another is served, like qemu-ga
+constexpr int kChannelLostTimes = 3;    // after this many in a row it is believed
 
 FdRef host(const Loop& loop) {
     return loop.service.channel.listens() ? FdRef(loop.connection) : FdRef(loop.service.channel.fd);
 }
 
-// Whether the host can neither send nor read any more. One that only sends no more may still read replies.
+// Whether the host can neither send nor read any more. A host that has only shut down its sending side may still read replies.
 bool has_gone(FdRef connection) {
-    pollfd wanted{.fd = connection.get(), .events = 0, .revents = 0};  // a hang-up is told unasked
+    pollfd wanted{.fd = connection.get(), .events = 0, .revents = 0};  // POLLHUP is always reported
     const timespec at_once{};
     return ::ppoll(&wanted, 1, &at_once, nullptr) == 1;
 }
@@ -51,7 +50,7 @@ void start_next(Loop& loop) {
     service.session.worker = WorkerState{.number = loop.next_number++};
 }
 
-// Contents of one connection are never where another can see them.
+// A new arena, so that no contents of one connection are visible in another.
 void begin_host(Loop& loop) {
     auto arena = ipc::Arena::create();
     if (!arena) return stop(loop, 1, arena.error().what, arena.error().sys_errno);
@@ -68,7 +67,8 @@ void note_connection(Loop& loop, const Accepted& accepted) {
     loop.service.audit.write(record);
 }
 
-// THREAT: strangers fill the backlog, so that those who may connect find no place. All are accepted, and those who may wait.
+// THREAT: strangers fill the backlog, so that permitted hosts cannot connect. All connections are accepted, and permitted ones
+// may wait.
 void accept_next(Loop& loop) {
     auto accepted = accept_host(loop.service.channel, loop.service.session.policy);
     if (!accepted) {
@@ -90,7 +90,7 @@ void serve_next(Loop& loop) {
     begin_host(loop);
 }
 
-// What could not be kept is said once a minute.
+// A failure to store the time is logged once a minute.
 void look_at_clock(Loop& loop) {
     ExpiryClock& clock = loop.service.session.clock;
     clock.look(read_clocks());
@@ -115,7 +115,7 @@ void hear_worker(Loop& loop) {
     const auto received = ipc::receive(loop.worker.socket, loop.wire.frame);
     if (!received) {
         if (received.error().code == Errc::kLimit) return end_worker(loop, {received.error().what});
-        // It is about to end, or pretends to be.
+        // The worker is about to end, or pretends to be.
         return close_worker(loop);
     }
     if (!*received) return;
@@ -125,9 +125,10 @@ void hear_worker(Loop& loop) {
     if (loop.wire.request.has_set_user_password()) forget_secret(loop.wire);
 }
 
-// An honest worker finds out by itself and ends.
+// An honest worker notices by itself and ends.
 //
-// THREAT: one that was taken over stays, and no other host is served. It is killed; until then it says little.
+// THREAT: one that was taken over stays, and no other host is served. It is killed after a while; until then its frames are
+// limited.
 void note_gone_host(Loop& loop) {
     loop.alone_until_ns = boottime_ns() + kAloneMs * kNsPerMs;
     loop.alone_frames = 0;
@@ -182,7 +183,7 @@ void hear_nursery_report(Loop& loop) {
     after_worker(loop, (*report)->worker_ended());
 }
 
-// When something is to be done though nobody moves.
+// The next deadline, if no event comes before.
 std::optional<std::int64_t> next_due(const Loop& loop) {
     if (loop.leaving) return loop.leave_ns;
     std::optional<std::int64_t> first = first_due(loop.service.session);
@@ -200,7 +201,7 @@ std::optional<timespec> time_left(const Loop& loop) {
     return timespec{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
 }
 
-// Ends, or goes on with, a request whose deadline has passed. False if there is none.
+// Ends or continues a request whose deadline has passed. False if there is none.
 bool end_late_request(Loop& loop, std::int64_t now) {
     Session& session = loop.service.session;
     if (session.launch && is_late(session.launch->request, now)) return begin_late_launch(loop), true;
@@ -259,19 +260,19 @@ void hear_recorder(Loop& loop) {
         return stop(loop, 1, "the recorder of the audit log is lost", heard.error().sys_errno);
 }
 
-// What is waited for, and who hears what comes from there.
+// A descriptor to poll, and the function that handles it.
 struct Source {
     int fd;  // -1: not now
     void (*hear)(Loop& loop);
     short events = POLLIN;
 };
 
-// In the order in which they are heard. A worker's last frames come before the report of its end.
+// In order of handling: a worker's last frames come before the report of its end.
 auto sources_of(const Loop& loop) {
     const Service& service = loop.service;
     const bool stays = !loop.leaving;
     const bool runs = loop.stage == Stage::kRunning && stays;
-    // A worker that has not greeted has read nothing yet, and may be slow.
+    // A worker that has not sent Hello has read nothing from the host yet, and may be slow.
     const bool watches = runs && !loop.alone_until_ns && service.session.worker.has_greeted;
     const bool accepts = service.channel.listens() && loop.waiting.size() < kMaxWaiting && stays;
     const auto only_if = [](bool condition, FdRef fd) { return condition ? fd.get() : -1; };
@@ -289,7 +290,7 @@ auto sources_of(const Loop& loop) {
     };
 }
 
-// THREAT: somebody has something to say all the time, and what is due is never done.
+// THREAT: somebody sends frames all the time, so that nothing due is ever done. So deadlines come first.
 void wait_and_hear(Loop& loop) {
     if (const auto due = next_due(loop); due && boottime_ns() >= *due) return do_what_is_due(loop);
     const auto sources = sources_of(loop);
@@ -316,7 +317,7 @@ void begin(Loop& loop) {
     if (!loop.service.channel.listens()) begin_host(loop);
 }
 
-// Hooks are due after a frame, or after whatever kept the launcher busy.
+// Hooks become due after a frame, or when the launcher is free again.
 void turn(Loop& loop) {
     wait_and_hear(loop);
     if (loop.service.session.worker.is_deaf) end_worker(loop, {"the worker does not read its replies"});

@@ -1,4 +1,4 @@
-// The loop: hosts are accepted, workers started, their frames carried out, their ends dealt with.
+// The loop: accepts hosts, starts workers, handles their frames and their ends.
 // Runs in:  broker, after lockdown()
 #pragma once
 
@@ -16,14 +16,14 @@ struct Service {
     Session session;
     Channel channel;
     UniqueFd nursery;   // its socket
-    UniqueFd launcher;  // its socket; not open if the policy needs none
+    UniqueFd launcher;  // its socket; closed if the policy needs none
     Audit audit;
     Notify notify;
     UniqueFd signals;  // a signalfd for SIGTERM, SIGINT and SIGHUP
 };
 
-/// Serves until told to stop or until something is lost that cannot be had again.
-/// Gives back the exit status: 0 after SIGTERM or SIGINT, 1 otherwise. The reason is in the audit log.
+/// Serves until told to stop, or until something is lost that cannot be replaced. Returns the exit status: 0 after SIGTERM or
+/// SIGINT, 1 otherwise. The reason is in the audit log.
 int serve(Service& service);
 
 }  // namespace sallyport::broker

@@ -1,4 +1,3 @@
-// The broker's state: what is open for the host, and where the present worker is in its conversation.
 // Runs in:  broker, after lockdown()
 #include "broker/serve/session.hpp"
 

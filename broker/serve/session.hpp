@@ -1,6 +1,6 @@
-// The broker's state: what is open for the host, and where the present worker is in its conversation.
+// The broker's state: what is open for the host, and how far the current worker is.
 // Runs in:  broker, after lockdown()
-// INVARIANT: open files outlive workers and connections; everything in WorkerState dies with its worker.
+// INVARIANT: open files outlive workers and connections; everything in WorkerState ends with its worker.
 #pragma once
 
 #include <array>
@@ -27,87 +27,88 @@
 
 namespace sallyport::broker {
 
-/// The numbers that open files are known by: a block that was reserved for this run, so that none is used twice.
+/// The handles of open files: a block of numbers reserved for this run, so that none is ever used twice.
 class HandleCounter {
 public:
-    /// `lock` is what the block was reserved by: one agent for each state directory. It is kept.
+    /// `lock` is the locked file of the reservation (one agent per state directory), which is kept open.
     HandleCounter(UniqueFd lock, std::int64_t first)
         : lock_(std::move(lock)), next_(first), end_(first + kHandlesPerRun) {}
 
-    /// Takes the next number. Errors: kLimit if those of this run are used up.
+    /// Takes the next handle. Errors: kLimit if this run has used up its block.
     Result<std::int64_t> take();
 
 private:
     UniqueFd lock_;
     std::int64_t next_;
-    std::int64_t end_;  // the first of the next run
+    std::int64_t end_;  // the first handle of the next run
 };
 
-/// What a clerk of the files hand is to do, and what goes with it.
+/// An order for a clerk of the files hand, and what belongs to it.
 struct FileTask {
     ipc::FileOrder order;
-    UniqueFd file;                      // a close: which
-    std::uint64_t clerk = 0;            // at work on it; 0: none is free yet
-    std::vector<policy::Grant> grants;  // an open: what was decided
+    UniqueFd file;                      // close: the file
+    std::uint64_t clerk = 0;            // the clerk that does it; 0: none is free yet
+    std::vector<policy::Grant> grants;  // open: the grants that were decided
 };
 
-/// An open, a close or a seek that a clerk has to do. It goes on if its worker ends.
+/// An open, close or seek for a clerk. It continues if its worker ends.
 struct FileWork {
-    Request request;  // while it waits for a clerk it has a deadline
+    Request request;  // has a deadline while it waits for a clerk
     FileTask task;
 };
 
 /// A part of a file that a clerk has to read or write.
 struct FilePart {
     bool is_wanted = false;
-    std::uint64_t clerk = 0;  // at work on it; 0: none is free yet
+    std::uint64_t clerk = 0;  // the clerk that does it; 0: none is free yet
     std::size_t size = 0;
     [[nodiscard]] bool waits_for_clerk() const { return is_wanted && clerk == 0; }
 };
 
-/// A file read, or what the inspector said or a program wrote and does not fit a frame, whose parts are under way.
+/// A transfer to the worker in parts: a file read, or a reply of the inspector or output of a program that does not fit into a
+/// frame.
 struct Read {
     Request request;
     std::int64_t handle = 0;
-    std::string text;          // what was said or written; empty: a file is read
-    Reply answer = {};         // that comes with the last part of the text
-    std::int64_t program = 0;  // that wrote the text; 0: none did
-    std::uint64_t wanted = 0;  // bytes still to be given
+    std::string text;          // of the inspector or program; empty: a file is read
+    Reply answer = {};         // sent with the last part of the text
+    std::int64_t program = 0;  // the one that wrote the text; 0: none
+    std::uint64_t wanted = 0;  // bytes still to send
     std::uint64_t done = 0;
     std::size_t next_chunk = 0;
     std::size_t in_flight = 0;  // parts that the worker has not used yet
     FilePart part;              // at `next_chunk`
 };
 
-/// A file write whose parts are under way.
+/// A file write in parts.
 struct Write {
     Request request;
     std::int64_t handle = 0;
-    std::uint64_t wanted = 0;  // bytes still to be written
-    std::uint64_t coming = 0;  // bytes that the worker has still to hand over
+    std::uint64_t wanted = 0;  // bytes still to write
+    std::uint64_t coming = 0;  // bytes that the worker has yet to send
     std::uint64_t done = 0;
-    std::vector<ipc::Extent> parts;  // that have come and are not written
+    std::vector<ipc::Extent> parts;  // received and not written yet
     FilePart part;                   // the first of them
 };
 
-/// What the inspector was asked. It is late at the request's deadline.
+/// A query to the inspector. The request's deadline is the inspector's.
 struct Query {
     Request request;
     std::uint64_t number = 0;
-    std::string text;  // what it said, as far as it has come
+    std::string text;  // the reply so far
 };
 
-/// What the launcher is to do, or does, for a request. It goes on if the request's worker ends.
+/// What the launcher has to do for a request. It continues if the worker ends.
 struct Launch {
-    Request request;  // until it is due its line must be on the disk
+    Request request;  // its deadline is for the line to reach the disk
     std::uint32_t row = 0;
-    bool is_told = false;  // the launcher
+    bool is_told = false;  // the launcher was told
 };
 
 struct WorkerState {
-    std::uint64_t number = 0;  // 0: there is none
+    std::uint64_t number = 0;  // 0: no worker
     bool has_greeted = false;
-    bool is_deaf = false;  // it has not read what it was told
+    bool is_deaf = false;  // it does not read its replies
     std::uint64_t last_seq = 0;
     std::uint64_t ended_seq =
         0;  // the last transfer that is over; frames about its parts may still be under way
@@ -120,35 +121,35 @@ struct WorkerState {
     std::optional<StatusWait> status;
 };
 
-// Requests that wait for the guard. They go on if their workers end.
+// Requests that wait for the guard. They continue if their workers end.
 struct Freeze {
     Request request;
     std::uint32_t row = 0;
-    bool by_list = false;               // freeze-list: these mount points only
+    bool by_list = false;               // freeze-list: only these mount points
     std::vector<std::string> wanted;    // mount points, sorted
-    std::vector<std::uint32_t> chosen;  // and which file systems these are
+    std::vector<std::uint32_t> chosen;  // the file systems that they belong to
 };
 struct Trim {
     Request request;
-    schema::FstrimReply reply;  // as far as it is known
+    schema::FstrimReply reply;  // as far as reported
 };
 struct Thaw {
     Request request;
 };
 
-/// What the programs around a freeze are about. What is due, serve() tells the launcher when that is free.
+/// The state of the hooks around a freeze. If one is due, serve() tells the launcher when it is free.
 enum class Hooks : std::uint8_t { kNone, kFreezeDue, kFreezing, kFrozen, kThawDue, kThawing };
 
-/// The guard, and what it was asked for.
+/// The guard, and the requests that wait for it.
 struct Freezing {
-    UniqueFd guard;                   // its socket; not open: no rule lets anything be frozen
-    std::vector<std::uint32_t> rows;  // its rows, by rule
+    UniqueFd guard;                   // its socket; closed: no rule allows a freeze
+    std::vector<std::uint32_t> rows;  // the guard's rows, by rule
     std::optional<guard::FrozenMark> mark;
     std::uint64_t number = 0;      // of the last freeze
-    bool thaw_is_ordered = false;  // since that freeze began: it is not ordered any more
-    bool guard_is_late = false;    // a freeze or trim was given up; what the guard still says is about that
-    bool is_frozen = false;        // from the order to freeze until the guard has thawed everything
-    bool is_stuck = false;         // and what is left of that cannot be thawed, and the log is not on it
+    bool thaw_is_ordered = false;  // since that freeze began; so the freeze is not ordered any more
+    bool guard_is_late = false;    // a freeze or trim was given up, and the guard's next report is about it
+    bool is_frozen = false;        // from the order to freeze until everything is thawed
+    bool is_stuck = false;         // what is left cannot be thawed, and does not hold the log
     std::optional<Freeze> freeze;
     std::optional<Trim> trim;
     std::optional<Thaw> thaw;
@@ -157,12 +158,13 @@ struct Freezing {
         return hooks == Hooks::kFreezing || hooks == Hooks::kThawing;
     }
 
-    /// Before a freeze is ordered. INVARIANT: from here until leave() nothing of ours touches a disk: the mark is made, the log
-    /// held, and the worker told. Errors: kSystem if the mark cannot be made; then nothing has changed.
+    /// Called before a freeze is ordered. INVARIANT: until leave() nothing of ours touches a disk: the mark is set, the log is
+    /// held, the worker is told. Errors: kSystem if the mark cannot be set; then nothing has changed.
     Status enter(const Context& context);
-    /// Something cannot be thawed, and the state directory is not on it: the log, the hooks and all commands but those that freeze go on.
+    /// Something cannot be thawed, and does not hold the state directory: the log, the hooks and all commands except those that
+    /// freeze continue.
     void go_on_without(const Context& context);
-    /// Whether only commands are answered that are answered while file systems are frozen.
+    /// Whether only those commands are served that are allowed while file systems are frozen.
     [[nodiscard]] bool holds_commands() const { return is_frozen && !is_stuck; }
     /// Everything is thawed: disks may be written again.
     void leave(const Context& context);
@@ -174,8 +176,8 @@ struct Session {
     HandleCounter handles;
     ExpiryClock clock;
     FilesHand files_hand;
-    ipc::Arena arena;    // of the present connection; a device's is as old as we are
-    UniqueFd inspector;  // its socket; not open if the policy needs none
+    ipc::Arena arena;    // of the current connection; a device has one for the whole run
+    UniqueFd inspector;  // its socket; closed if the policy needs none
     std::uint64_t queries = 0;
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
     std::map<std::int64_t, OpenFile> files;

@@ -1,4 +1,3 @@
-// Where requests wait, and what follows from it.
 // Runs in:  broker, after lockdown()
 #include "broker/serve/under_way.hpp"
 

@@ -1,4 +1,4 @@
-// All requests that somebody has taken and not ended yet, and what follows from them.
+// All requests that were taken and have not ended yet: where they wait, and what follows from it.
 // Runs in:  broker, after lockdown()
 #pragma once
 
@@ -8,8 +8,8 @@
 
 namespace sallyport::broker {
 
-/// Calls `see` with each place where a request waits: a std::optional whose `request` it is.
-/// INVARIANT: whoever takes a request has its place here.
+/// Calls `see` with each slot in which a request waits: a std::optional with a member `request`. INVARIANT: every slot for a
+/// request is listed here.
 template <typename AnySession, typename See>
 void each_under_way(AnySession& session, See see) {
     const auto look = [&](auto& place) {
@@ -30,9 +30,9 @@ void each_under_way(AnySession& session, See see) {
     for (auto& work : session.file_work) look(work);
 }
 
-/// Where the present worker is. Each operation says in which of these it may come.
+/// The state of the current worker. The dispatch table says which operations each state allows.
 enum class Phase : std::uint8_t {
-    kGreeting,  // Hello has not come yet
+    kGreeting,  // before Hello
     kIdle,
     kReading,     // a file read, or a long reply, whose parts are under way
     kWriting,     // a file write whose parts are under way
@@ -53,12 +53,12 @@ private:
     unsigned bits_ = 0;
 };
 
-/// The first deadline of all requests under way, if any has one.
+/// The earliest deadline of all requests under way, if any has one.
 std::optional<std::int64_t> first_due(const Session& session);
 bool is_late(const Request& request, std::int64_t now_ns);
 
-/// The present worker is told nothing any more: abandons what goes on only with it, and forgets it. What guard and launcher have
-/// been asked for goes on.
+/// The current worker gets nothing any more: abandons the requests that end with it, and forgets it. Requests to guard and
+/// launcher continue.
 void forget_worker(Session& session, Audit& audit);
 
 /// The agent ends: abandons everything.

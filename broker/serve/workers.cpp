@@ -1,6 +1,4 @@
-// The broker's end of the conversation with the nursery, which forks, kills and reaps workers, and with the inspector.
 // Runs in:  broker
-// Input:    frames of both, which never hold a host byte; what they say is checked all the same
 #include "broker/serve/workers.hpp"
 
 #include <poll.h>

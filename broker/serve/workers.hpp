@@ -1,6 +1,6 @@
-// The broker's end of the conversation with the nursery, which forks, kills and reaps workers, and with the inspector.
+// The broker's end of the conversations with the nursery, which forks, kills and reaps workers, and with the inspector.
 // Runs in:  broker
-// Input:    frames of both, which never hold a host byte; what they say is checked all the same
+// Input:    frames of both, which never hold a byte of the host; they are checked all the same
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@
 
 namespace sallyport::broker {
 
-/// A worker that was started, and our end of its socket.
+/// A started worker, and our end of its socket.
 struct Worker {
     std::uint64_t number = 0;
     UniqueFd socket;
 };
 
-/// How a worker that ended badly is followed by the next: at once the first time, then with a growing pause.
+/// When the next worker follows one that ended badly: at once the first time, then after a growing pause.
 class Backoff {
 public:
     /// The pause in milliseconds before the next start, after a worker that lived for `lived_ns`.
@@ -33,21 +33,20 @@ private:
 /// Has the nursery fork worker `number` for the host connection `host`. Errors: kSystem, kClosed.
 Result<Worker> start_worker(FdRef nursery, std::uint64_t number, FdRef host, const ipc::Arena& arena);
 
-/// Has the nursery kill a worker. Its end is reported as any other. Errors: kSystem, kClosed.
+/// Has the nursery kill a worker. Its end is reported like any other. Errors: kSystem, kClosed.
 Status kill_worker(FdRef nursery, std::uint64_t number);
 
-/// What the nursery has to say, if anything. Errors: kClosed (it is gone), kInvalid (it is not what we
-/// started), kSystem.
+/// The nursery's next frame, if there is one. Errors: kClosed (it is gone), kInvalid (unexpected frame), kSystem.
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery);
 
-/// Gives the inspector what it gets of the policy, before it says anything. Errors: kClosed (it is gone), kSystem.
+/// Sends the inspector its part of the policy, before it becomes ready. Errors: kClosed (it is gone), kSystem.
 Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules);
 
-/// Takes one frame of the inspector into `reply`. False if there is none. Errors: kClosed (it is gone), kInvalid (it is
-/// not what we started), kLimit, kSystem.
+/// Receives one frame of the inspector into `reply`. False if there is none. Errors: kClosed (it is gone), kInvalid (unexpected
+/// frame), kLimit, kSystem.
 Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply);
 
-/// Waits at most `deadline_ms` until `fd` can be read. Errors: kLimit when the time is over, kSystem.
+/// Waits at most `deadline_ms` until `fd` is readable. Errors: kLimit when the time is over, kSystem.
 Status wait_readable(FdRef fd, int deadline_ms);
 
 }  // namespace sallyport::broker
