@@ -11,8 +11,8 @@ namespace sallyport::worker {
 
 namespace {
 
-// A text over `limit` bytes is cut so that it is still over the limit: the broker refuses it and writes that
-// down. The host is told with the whole text.
+// Cuts a text that is over `limit` bytes, but leaves it over the limit: the broker refuses it and records that. The host is told
+// the whole text.
 void shorten(std::string& text, std::size_t limit) {
     constexpr std::size_t kLongestCodePoint = 4;
     if (text.size() <= limit + kLongestCodePoint) return;
@@ -111,7 +111,7 @@ Status Ask::send_secret() {
 
 // What does not fit a frame is put into the arena.
 void Ask::put_apart(google::protobuf::Message& message) {
-    constexpr std::size_t kOthers = 64;  // what else is in the frame
+    constexpr std::size_t kOthers = 64;  // for the rest of the frame
     if (message.ByteSizeLong() <= kMaxFrame - kOthers) return;
     std::string encoded;
     ipc::encode(message, encoded);
@@ -175,7 +175,7 @@ Result<Ask::Event> Ask::take_reply() {
     return Event::kFinished;
 }
 
-// What the inspector says, or a program wrote, and does not fit a frame, in parts.
+// A reply of the inspector, or a program's output, that comes in parts because it does not fit into a frame.
 Result<Ask::Event> Ask::take_reply_part() {
     const bool looks = work_->request.has_inspect() && reply_.has_more() != reply_.has_relayed();
     const bool is_output = work_->request.has_exec_status() && reply_.has_more() != reply_.has_exec_status();
@@ -209,7 +209,7 @@ Status Ask::put_output() {
 bool Ask::is_answer(const Pending& work) const {
     if (reply_.has_error()) return true;
     if (reply_.has_relayed() && reply_.relayed().command() != work.request.inspect().command()) return false;
-    // A reply has the number of its request; CommandDisabled has no other answer than an error.
+    // A reply has the field number of its request. CommandDisabled is answered only by an error.
     constexpr int kFirstCommand = ipc::Request::kFileOpen;
     const int asked = work.request.command_case();
     return asked >= kFirstCommand && static_cast<int>(reply_.result_case()) == asked;

@@ -1,8 +1,9 @@
-// The conversation with the broker: one request at a time, file contents in parts through the arena. While a request that
-// the host has given up is still at work, one urgent request more: the frozen state has to be told, and ended, at once.
+// The conversation with the broker: one request at a time, with file contents in parts through the arena. While a request that
+// the host has given up is still at work, one more, urgent request is possible: the frozen state must be reported, and ended, at
+// once.
 // Runs in:  worker
-// Input:    replies of the broker, which is trusted; what is not a reply to the request is its bug and ends
-// the worker
+// Input:    replies of the broker, which is trusted; a frame that is not a reply to the request is the broker's bug, and ends the
+// worker
 #pragma once
 
 #include <cstddef>
@@ -22,8 +23,8 @@ namespace sallyport::worker {
 class Ask {
 public:
     enum class Event : std::uint8_t {
-        kNothing,   // no frame is there
-        kPart,      // file read: data() is a part, to be followed by release_part()
+        kNothing,   // there is no frame
+        kPart,      // file read: data() is a part; call release_part() after it
         kFinished,  // reply() is the answer; data() is the last part of a file read, or empty
         kUrgent,    // reply() is the answer to the urgent request
         kState,     // reply() tells, unasked, whether file systems are frozen
@@ -31,29 +32,28 @@ public:
 
     Ask(FdRef socket, const ipc::Arena& arena) : socket_(socket), arena_(arena) {}
 
-    /// Says Hello. Errors: as ipc::send().
+    /// Sends Hello. Errors: as ipc::send().
     Status greet();
-    /// The answer, if it has come.
-    /// Errors: kInvalid if it is not Welcome, and those of ipc::receive().
+    /// Receives the answer to Hello, if it has come. Errors: kInvalid if it is not Welcome, and those of ipc::receive().
     Result<bool> receive_welcome(ipc::Welcome& welcome);
 
-    /// Asks for what `work` says, which must stay where it is until kFinished.
+    /// Sends the request of `work`, which must not move until kFinished.
     Status start(const Pending& work);
     [[nodiscard]] bool is_busy() const { return work_ != nullptr; }
     /// The same for an urgent request, beside the one at work. It has no contents in the arena.
     Status start_urgent(const Pending& work);
     [[nodiscard]] bool has_urgent() const { return urgent_ != nullptr; }
-    /// The request at work has ended: the urgent one, which lies at `work` now, takes its place.
+    /// The request at work has ended. The urgent one, which is at `work` now, takes its place.
     void promote(const Pending& work);
 
-    /// What the broker said. Errors: kInvalid if it broke the contract, and those of ipc::receive().
+    /// Receives the broker's next frame. Errors: kInvalid if it broke the contract, and those of ipc::receive().
     Result<Event> receive();
     [[nodiscard]] const ipc::Reply& reply() const { return reply_; }
     [[nodiscard]] std::span<const std::byte> data() const { return data_; }
 
-    /// A part has been used; the broker may fill its chunk again.
+    /// A part has been used; the broker can fill its chunk again.
     Status release_part();
-    /// The reply() was thrown away, since the host had given up waiting for it.
+    /// Reports that reply() was discarded, since the host had given up waiting for it.
     Status report_drop();
 
 private:
@@ -71,20 +71,19 @@ private:
 
     FdRef socket_;
     const ipc::Arena& arena_;
-    std::uint64_t seq_ = 0;  // the last one used
+    std::uint64_t seq_ = 0;  // the last number used
     std::uint64_t work_seq_ = 0;
     std::uint64_t urgent_seq_ = 0;
     const Pending* work_ = nullptr;
     const Pending* urgent_ = nullptr;
-    // A file write: what is left of its data, the chunk for the next part, and parts that are not
-    // acknowledged.
+    // File write: the remaining data, the chunk for the next part, and the number of unacknowledged parts.
     Base64Decoder outgoing_;
     std::size_t outgoing_left_ = 0;
     std::size_t next_chunk_ = 0;
     std::size_t unacknowledged_ = 0;
     std::span<const std::byte> data_;
-    std::string whole_;  // what has come of a reply in parts
-    // Buffers that are used again.
+    std::string whole_;  // what has arrived of a reply in parts
+    // Reused buffers.
     ipc::Request request_;
     ipc::Reply reply_;
     ipc::Frame frame_;

@@ -21,7 +21,7 @@ struct Tables {
     std::array<std::uint8_t, 256> classes{};
     std::array<std::uint8_t, 256> digits{};
     std::array<std::array<std::uint32_t, 256>, kGroup>
-        placed{};  // digits at their place in a group's 24 bits
+        placed{};  // digits at their places in the 24 bits of a group
 };
 
 constexpr Tables kTables = [] {
@@ -41,7 +41,7 @@ constexpr Tables kTables = [] {
     return tables;
 }();
 
-// Encoded at a time, so that the scratch text stays in the processor's nearest cache.
+// Encoded in pieces, so that the scratch text stays in the processor's L1 cache.
 constexpr std::size_t kPiece = std::size_t{12} << 10U;
 static_assert(kPiece % kGroupBytes == 0);
 
@@ -61,7 +61,7 @@ std::uint8_t classes_in(std::string_view text) {
     return static_cast<std::uint8_t>(seen);
 }
 
-// Without a table and without a branch, so that the compiler looks at many characters at a time.
+// Without tables and branches, so that the compiler can vectorise it.
 bool are_all_digits(std::string_view text) {
     const auto below = [](unsigned value, unsigned limit) {
         return static_cast<std::uint8_t>(static_cast<std::uint8_t>(value) < limit);

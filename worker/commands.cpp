@@ -12,7 +12,7 @@ namespace sallyport::worker {
 namespace {
 
 constexpr std::string_view kPrefix = "guest-";
-constexpr char kSentinel = '\xFF';  // in front of a successful guest-sync-delimited
+constexpr char kSentinel = '\xFF';  // precedes a successful guest-sync-delimited reply
 
 // guest-file-open is file_open in ipc.Request.
 std::string field_name(std::string_view command) {
@@ -21,7 +21,7 @@ std::string field_name(std::string_view command) {
     return name;
 }
 
-// Asks for everything of a message's tables that libprotobuf makes when it is first asked for.
+// Makes libprotobuf build all its tables for a message type, which it otherwise does on first use.
 void build_tables(const google::protobuf::Descriptor& type) {
     const auto* sample = google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type);
     SALLYPORT_CHECK(sample != nullptr && sample->GetReflection() != nullptr);

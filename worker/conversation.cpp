@@ -49,7 +49,7 @@ void Conversation::push() {
     parts_.journal.take();
 }
 
-// An empty queue begins anew at its first place, the only one that keeps the memory of long requests.
+// An empty queue restarts at its first place, the only one that keeps the memory of long requests.
 void Conversation::pop() {
     queue_[front_].clear(front_ == 0 ? kKeptMemory : kKeptOfMany);
     front_ = --queued_ == 0 ? 0 : (front_ + 1) % kMaxQueued;
@@ -89,7 +89,7 @@ Status Conversation::take(Framing& framing) {
     return {};
 }
 
-// Answers from the front of the queue until the broker has to be waited for.
+// Answers from the front of the queue until the broker must be waited for.
 Status Conversation::advance() {
     while (queued_ > 0 && !is_waiting()) {
         Pending& front = queue_[front_];
@@ -126,7 +126,7 @@ Status Conversation::answer_next(Pending& next) {
     return {};
 }
 
-// A read whose reply has begun is ended as a short read: a legal reply, never half of one.
+// A read whose reply has begun is ended as a short read, which is a valid reply, never half of one.
 Status Conversation::give_up() {
     if (!is_waiting()) return {};
     if (state_ == State::kUrgent) {
@@ -260,7 +260,7 @@ void Conversation::append_reply(const Pending& work) {
     append_success(out, reflection.GetMessage(reply, field), work.id);
 }
 
-// Nothing of what the inspector said reaches the host unless all of it is as it should be.
+// Nothing of an inspector's reply reaches the host unless all of it is valid.
 void Conversation::append_inspected(const Pending& work) {
     const auto* field = parts_.commands.inspected_field(work.command);
     SALLYPORT_CHECK(field != nullptr);

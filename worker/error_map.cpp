@@ -113,14 +113,14 @@ std::int64_t count_of(const ipc::Request& request) {
     return request.has_file_read() ? request.file_read().count() : request.file_write().count();
 }
 
-// In the C locale, without a translation or a buffer of the library's. No errno, no text.
+// In the C locale, without translation or buffers of the library. No text for errno 0.
 std::string system_text(int number_of_error) {
     if (number_of_error == 0) return {};
     const char* text = ::strerrordesc_np(number_of_error);
     return ": " + (text != nullptr ? std::string(text) : "Unknown error " + number(number_of_error));
 }
 
-// As GLib has it, with what the system says in parentheses.
+// Like GLib's text, with the system's reason in parentheses.
 std::string exec_text(const ipc::Error& error, const ipc::Request& request) {
     const bool is_refused = error.reason() == ipc::REFUSED;
     const std::string why = is_refused ? kNotPermitted : system_text(error.sys_errno()).substr(2);
@@ -133,7 +133,7 @@ std::string refusal_text(const ipc::Error& error) {
     return std::string(": ") + kNotPermitted + denial;
 }
 
-// A suspend's helper as qemu-ga names it; empty if the kernel itself was asked.
+// The helper of a suspend, as qemu-ga names it; empty if the kernel itself was asked.
 std::string helper_of(const ipc::Request& request, ipc::PowerMethod method) {
     constexpr std::array kVerbs{
         std::pair{ipc::Request::kSuspendRam, std::pair{"suspend", "pm-suspend"}},

@@ -1,4 +1,4 @@
-// The broker's reasons in the words of qemu-ga.
+// The broker's reasons, in qemu-ga's words.
 // Runs in:  worker
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace sallyport::worker {
 
-/// What the host is told when the broker answers `request`, which came from `command`, with `error`.
+/// What the host is told when the broker answers `request`, made from `command`, with `error`.
 HostError host_error(const ipc::Error& error, const ipc::Request& request, std::string_view command);
 
 }  // namespace sallyport::worker

@@ -16,7 +16,7 @@ constexpr char kResetByte = '\xFF';
 constexpr std::string_view kValueStarts = "{[\"-0123456789tfn";
 constexpr boost::json::parse_options kStrict{.max_depth = kMaxNesting};
 
-// As in qemu-ga, clients end a line by LF, NUL or whatever control byte they like.
+// Like in qemu-ga, clients end a line with LF, NUL or any other control byte.
 bool ends_line(char byte) {
     return byte >= 0 && byte < ' ' && byte != '\t';
 }
@@ -25,13 +25,13 @@ bool continues_sequence(char byte) {
     return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80;
 }
 
-// The UTF-8 sequence that a piece ends in.
+// The UTF-8 sequence at the end of a piece.
 struct Sequence {
-    std::size_t missing = 0;                 // bytes that are still to come
+    std::size_t missing = 0;                 // bytes still to come
     std::optional<std::size_t> breaks = {};  // the place of a byte that does not belong to it
 };
 
-// `missing` bytes at the beginning of `piece` belong to a sequence that began before.
+// The first `missing` bytes of `piece` belong to a sequence that began earlier.
 Sequence last_sequence(std::string_view piece, std::size_t missing) {
     constexpr std::size_t kLongest = 4;
     Sequence last{.missing = missing};
@@ -52,13 +52,13 @@ bool is_space(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-// Whether a byte right behind a bare number or word makes it another, wrong token.
+// Whether a byte directly after a bare number or word makes it a different, invalid token.
 bool continues_scalar(char byte) {
     const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
     return letter || (byte >= '0' && byte <= '9') || byte == '.' || byte == '+' || byte == '-' || byte == '_';
 }
 
-// Whether a value that was found on a bad line is answered. Arguments of a request that is lost are objects as well.
+// Whether a value found on a bad line is answered. Arguments of a lost request are objects, too.
 bool is_request(JsonValue value) {
     const auto command = value.member("execute");
     return command && command->kind() == JsonKind::kString;
@@ -80,7 +80,7 @@ std::string error_text(Fault fault, const boost::json::error_code& error) {
             break;
     }
     if (error == boost::json::error::too_deep) return "JSON nesting depth limit exceeded";
-    // Which of the two it is called depends on where the input was cut.
+    // Which of the two errors occurs depends on where the input was cut.
     if (error == boost::json::error::illegal_leading_surrogate ||
         error == boost::json::error::illegal_trailing_surrogate)
         return "JSON parse error, invalid surrogate in string";
@@ -157,7 +157,7 @@ Framing::Event Framing::read(std::size_t until) {
     return scalar_waits_ ? end_scalar() : parse(until);
 }
 
-// On a bad line.
+// Searches a bad line.
 Framing::Event Framing::search(std::size_t until) {
     if (mode_ == Mode::kLineEnd) {
         if (ends_line(input_.front()) || is_space(input_.front()))
@@ -177,8 +177,7 @@ Framing::Event Framing::search(std::size_t until) {
     return Event::kNothing;
 }
 
-// A control byte in the middle of a value may be all that is wrong with it: what follows is the rest of the same line,
-// unless it is an object.
+// A control byte inside a value may be its only fault: what follows is the rest of the same line, unless it is an object.
 void Framing::end_line() {
     forget();
     const bool goes_on = std::exchange(value_broke_, false) && input_.front() != '\n';
@@ -199,8 +198,8 @@ void Framing::skip(std::size_t until) {
     }
 }
 
-// How many bytes the parser has used. It waits for the last byte of a UTF-8 sequence, even if one before does not belong to it; that
-// one may end the line, or begin an attempt, and is not used.
+// Returns how many bytes the parser has used. It waits for the last byte of a UTF-8 sequence, even if an earlier byte does not
+// belong to it. Such a byte may end the line or begin an attempt, so it is not used.
 std::size_t Framing::write(std::size_t until) {
     const std::string_view piece = input_.substr(0, until);
     const Sequence last = last_sequence(piece, missing_);
@@ -240,7 +239,7 @@ Framing::Event Framing::parse(std::size_t until) {
     return end_value(taken);
 }
 
-// By the bytes alone: how far the parser has come when it fails depends on where the input was cut.
+// Decided by the bytes alone: how far the parser gets before it fails depends on where the input was cut.
 void Framing::note_start(std::size_t until) {
     if (inside_value_) return;
     const std::string_view bytes = input_.substr(0, until);

@@ -1,4 +1,4 @@
-// The byte stream of the host taken apart into JSON values, as it comes.
+// Splits the host's byte stream into JSON values, as it comes.
 // Runs in:  worker
 // Input:    whatever the host sends
 #pragma once
@@ -17,9 +17,9 @@ class Framing {
 public:
     enum class Event : std::uint8_t {
         kNothing,  // all input is used up
-        kValue,    // document() holds a value
-        kError,    // error() says what; the rest of the line is searched for requests in silence
-        kReset,    // a byte 0xFF: what came before it in the same value is forgotten
+        kValue,    // document() has a value
+        kError,  // error() has the text; the rest of the line is searched for requests without further errors
+        kReset,  // a byte 0xFF: the unfinished value before it is dropped
     };
 
     Framing();
@@ -27,20 +27,20 @@ public:
     Framing& operator=(const Framing&) = delete;
     ~Framing();
 
-    /// Gives more bytes, which must stay where they are until next() has used them up. Only when it has.
+    /// Gives more input, which must not move until next() has used it up. Only after the previous input is used up.
     void feed(std::string_view bytes);
     [[nodiscard]] bool has_input() const { return !input_.empty(); }
 
-    /// What comes next in the input. Bytes are looked at once; a value may come in any number of pieces.
+    /// The next event in the input. Each byte is looked at once; a value may come in any number of pieces.
     ///
-    /// After an error nothing is said up to a line end (any control byte but TAB) or 0xFF. Clients that never send a line
-    /// end are not lost all the same: each '{' on the way starts an attempt, and one that becomes a whole request is a
-    /// value like any other.
+    /// After an error there is no further error up to a line end (any control byte but TAB) or 0xFF. Clients that never send a
+    /// line end still work: each '{' on the way starts an attempt, and one that becomes a whole request is a value like any
+    /// other.
     ///
-    /// THREAT: a value that never ends, nests without end or is made of millions of tokens. qemu-ga's limits
-    /// bound its memory; they are checked as the bytes come.
-    /// THREAT: garbage that costs many error lines, or much time. A line of garbage costs one line, and one more for each
-    /// request in it that is answered. An attempt that fails is not read again: the search goes on behind it.
+    /// THREAT: a value that never ends, nests without end or has millions of tokens. qemu-ga's limits bound its memory; they are
+    /// checked as the bytes come.
+    /// THREAT: garbage causes many error lines, or takes much time. A bad line causes one error line, and one reply for each
+    /// request in it. A failed attempt is not read again: the search continues after it.
     Event next();
 
     /// After kValue, until the next call of next().
@@ -48,10 +48,10 @@ public:
     /// After kError: the text for the host.
     [[nodiscard]] const std::string& error() const { return error_; }
 
-    /// Whether a value has begun and not ended, and whether the rest of a bad line is being searched.
+    /// Whether a value has begun and not ended; and whether the rest of a bad line is being searched.
     [[nodiscard]] bool is_inside_value() const { return inside_value_; }
     [[nodiscard]] bool is_skipping() const { return mode_ != Mode::kReading && mode_ != Mode::kLineEnd; }
-    /// Goes on as after an error.
+    /// Continues as after an error.
     void skip_line() { mode_ = Mode::kSkipping; }
 
 private:
@@ -59,12 +59,12 @@ private:
     enum class Mode : std::uint8_t {
         kReading,
         kSkipping,  // on a bad line, which was answered
-        kAttempt,   // there, in an object that may become a request
-        kResynced,  // there, right behind a request: an object that follows is read as on a good line
-        kLineEnd,   // behind the end of a bad line; further control bytes belong to it
+        kAttempt,   // on a bad line, in an object that may become a request
+        kResynced,  // on a bad line, just after a request: a following object is read as on a good line
+        kLineEnd,   // after the end of a bad line; further control bytes belong to it
     };
-    /// The place of a byte that was looked for in the input, so that nothing is searched twice: how much input is left
-    /// from it on, 0 if there is none. More than the input has: not known.
+    /// The place of a byte that was searched for, so that nothing is searched twice: how much input is left from it on, 0 if
+    /// there is none. More than the input has: unknown.
     using Border = std::size_t;
     static constexpr Border kUnknown = static_cast<Border>(-1);
 
@@ -88,13 +88,13 @@ private:
     std::unique_ptr<Parser> parser_;
     std::string_view input_;
     Border reset_ = kUnknown;     // the next 0xFF
-    Border line_end_ = kUnknown;  // the next control byte; only looked for on bad lines
+    Border line_end_ = kUnknown;  // the next control byte; only searched for on bad lines
     std::string error_;
     Mode mode_ = Mode::kReading;
-    std::size_t missing_ = 0;    // bytes of a UTF-8 sequence in a value that are still to come
-    bool inside_value_ = false;  // one has begun and was not given out
-    bool value_broke_ = false;   // the bad line is bad from the middle of a value on
-    bool scalar_waits_ = false;  // a bare word has been read; the next byte tells whether it has ended
+    std::size_t missing_ = 0;    // bytes of a UTF-8 sequence in a value still to come
+    bool inside_value_ = false;  // a value has begun and was not returned yet
+    bool value_broke_ = false;   // the line is bad from the middle of a value on
+    bool scalar_waits_ = false;  // a bare word has been read; the next byte shows whether it has ended
 };
 
 }  // namespace sallyport::worker

@@ -9,7 +9,7 @@ namespace sallyport::worker {
 
 namespace {
 
-// By memchr: replies are long and their line ends are few.
+// With memchr: replies are long and have few line ends.
 std::size_t count_line_ends(std::string_view text) {
     std::size_t count = 0;
     for (std::size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1)) ++count;
@@ -41,12 +41,12 @@ std::string_view HostChannel::read(std::span<char> buffer) {
     }
     if (size == 0) {
         readable_ = false;
-        // A virtio-serial port reads as ended while no host has it open; the next one may come.
+        // A virtio-serial port reads as end of file while no host has it open; another may come.
         if (kind_ == ipc::Welcome::STREAM) state_ = HostState::kEnded;
         if (kind_ == ipc::Welcome::ISA_SERIAL) state_ = HostState::kLost;
         return {};
     }
-    // A socket that gives less than was asked for has no more; a serial line may have another piece.
+    // A short read from a socket means that it is empty; a serial line may have more.
     const auto got = static_cast<std::size_t>(size);
     if (kind_ == ipc::Welcome::STREAM && got < buffer.size() && !hung_up_) readable_ = false;
     return {buffer.data(), got};

@@ -1,4 +1,4 @@
-// The descriptor that the host's bytes come from and go to.
+// The descriptor for the host's bytes, in both directions.
 // Runs in:  worker
 // Input:    bytes of the host, not looked at here
 #pragma once
@@ -14,21 +14,20 @@
 
 namespace sallyport::worker {
 
-/// How the channel is.
+/// The state of the channel.
 enum class HostState : std::uint8_t {
     kOpen,
-    kEnded,  // a socket whose host will send no more; it may still read
+    kEnded,  // a socket whose host sends nothing more; it may still read
     kGone,   // a socket whose host neither sends nor reads
     kLost,   // a serial line that broke
 };
 
-/// A non-blocking descriptor watched with EPOLLET: what it can do is remembered until the kernel says
-/// otherwise.
+/// A non-blocking descriptor watched with EPOLLET: its readiness is remembered until the kernel says otherwise.
 class HostChannel {
 public:
     HostChannel(FdRef fd, ipc::Welcome::Channel kind) : fd_(fd), kind_(kind) {}
 
-    /// What epoll reported.
+    /// Notes what epoll reported.
     void note(std::uint32_t events);
     [[nodiscard]] HostState state() const { return state_; }
     [[nodiscard]] bool is_readable() const { return readable_ && state_ == HostState::kOpen; }
@@ -36,10 +35,10 @@ public:
         return writable_ && state_ != HostState::kGone && state_ != HostState::kLost;
     }
 
-    /// Takes what there is, into `buffer`; empty if there is nothing, or the state has changed.
+    /// Reads what is there into `buffer`. Empty if there is nothing, or the state has changed.
     std::string_view read(std::span<char> buffer);
 
-    /// Writes as much of `output` as the channel takes, and writes it down in the journal.
+    /// Writes as much of `output` as the channel takes, and notes it in the journal.
     void write(Output& output, Journal& journal);
 
 private:

@@ -40,7 +40,7 @@ private:
             case FieldDescriptor::CPPTYPE_MESSAGE:
                 return is_honest(reflection.GetMessage(message, &field));
             default:
-                return true;  // the parser has checked that text is UTF-8
+                return true;  // the parser has checked that strings are UTF-8
         }
     }
 

@@ -1,9 +1,10 @@
-// What the inspector says, as the broker relays it: the one thing that comes from a process of ours which nobody looked at before.
+// Checks the inspector's replies, which the broker relays: the only input from one of our processes that nobody has checked
+// before.
 // Runs in:  worker
 // Input:    bytes of the inspector
 //
-// THREAT: a user of the guest has taken the inspector over. It answers with another command's reply, with fields that nobody
-// declared, with numbers that no JSON has, or with so many empty things that their text fills the memory.
+// THREAT: a guest user has taken over the inspector. It sends another command's reply, unknown fields, numbers that JSON cannot
+// have, or so many empty items that their text fills the memory.
 #pragma once
 
 #include <google/protobuf/descriptor.h>
@@ -14,8 +15,8 @@
 
 namespace sallyport::worker {
 
-/// The reply in `bytes`, held by `inspected`, if that is one which an honest inspector could write under `field`, the member of
-/// its command: in the one form that the schema allows, complete, of known words and finite numbers. Else null.
+/// Parses `bytes` into `inspected`. Returns the member `field`, that of the command, if an honest inspector could have sent it:
+/// in canonical form, complete, with known enum values and finite numbers. Otherwise null.
 const google::protobuf::Message* take_inspected(std::string_view bytes,
                                                 const google::protobuf::FieldDescriptor& field,
                                                 schema::Inspected& inspected);

@@ -39,7 +39,7 @@ Owed Journal::take_over() {
         owed.replies = static_cast<std::size_t>(open) + (inside || at_line_end ? 1 : 0);
         owed.skip_line = inside || stopped == static_cast<std::uint64_t>(Stopped::kSkipping);
     }
-    // The lines for these are owed from here on, by this worker.
+    // From here on this worker owes the lines for these.
     stopped_ = owed.skip_line ? Stopped::kSkipping : Stopped::kBetweenValues;
     taken_ = owed.replies + (owed.half_line ? 1 : 0);
     store(kMagic, 0);

@@ -54,8 +54,7 @@ bool JsonHandler::open(JsonKind container, error_code& error) {
     return true;
 }
 
-// Each member or element was counted with the comma or bracket behind it, so that only an empty container has
-// a token left.
+// Each member or element was counted with the comma or bracket after it, so only an empty container has a token left.
 bool JsonHandler::close(std::size_t members, error_code& error) {
     if (!count(members == 0 ? 1 : 0, 1, error)) return false;
     if (!document_.close(members)) return refuse(Fault::kDuplicateKey, error);
@@ -126,7 +125,7 @@ bool JsonHandler::on_uint64(std::uint64_t value, string_view part, error_code& e
     return count(2, part.size(), error) && end_value();
 }
 
-// The parser's own conversion is off by a few units in the last place; an `id` must come back as it was.
+// The parser's own conversion can be off by a few units in the last place; an `id` must come back unchanged.
 bool JsonHandler::on_double(double, string_view part, error_code& error) {
     if (!add_part(part, error)) return false;
     const std::string digits(document_.new_text());
@@ -145,7 +144,7 @@ bool JsonHandler::on_null(error_code& error) {
     return count(2, 4, error) && end_value();
 }
 
-// Comments are not allowed, so that the parser never calls these.
+// Comments are not enabled, so the parser never calls these.
 bool JsonHandler::on_comment_part(string_view, error_code& error) {
     return refuse(Fault::kNone, error);
 }

@@ -1,4 +1,4 @@
-// What Boost.JSON's parser calls: makes a document, and refuses what the grammar alone would let through.
+// The callbacks of Boost.JSON's parser: build a document, and refuse what the grammar alone would allow.
 // Runs in:  worker
 // Input:    tokens of the host
 #pragma once
@@ -19,7 +19,7 @@ public:
     using error_code = boost::json::error_code;
     using string_view = boost::json::string_view;
 
-    // The limits are those of next(), not these.
+    // The real limits are those of Framing::next().
     static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
@@ -46,9 +46,9 @@ public:
 
     JsonDocument& document() { return document_; }
     [[nodiscard]] Fault fault() const { return fault_; }
-    /// Whether the value is whole. The parser itself would say so only when it sees what follows.
+    /// Whether the value is complete. The parser itself would know only after the next byte.
     [[nodiscard]] bool is_complete() const { return complete_; }
-    /// Forgets the value.
+    /// Drops the value.
     void clear();
 
 private:

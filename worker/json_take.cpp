@@ -43,8 +43,7 @@ bool is_number(JsonKind kind) {
     return kind == JsonKind::kInt || kind == JsonKind::kUint || kind == JsonKind::kDouble;
 }
 
-// A field to be filled, and the name that the host knows it by: an alternate's form has that of its
-// alternate.
+// A field to fill, and the host's name for it. The form of an alternate has the alternate's name.
 struct Place {
     Message& message;
     const FieldDescriptor& field;
@@ -58,7 +57,7 @@ Refused take_int64(JsonValue value, Place place) {
     return {};
 }
 
-// Negative numbers wrap, as qemu-ga keeps it for old clients.
+// Negative numbers wrap, which qemu-ga keeps for old clients.
 Refused take_uint64(JsonValue value, Place place) {
     if (value.kind() != JsonKind::kInt && value.kind() != JsonKind::kUint)
         return about_parameter(place.name, "expects uint64");
@@ -98,7 +97,7 @@ std::string decode_base64(std::string_view text, std::size_t size) {
     return {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()};
 }
 
-// Which form of an alternate a JSON value chooses, by its type alone.
+// Whether a JSON value selects this form of an alternate, by its type alone.
 bool is_form_of(const FieldDescriptor& form, JsonKind kind) {
     switch (form.cpp_type()) {
         case FieldDescriptor::CPPTYPE_INT64:
@@ -166,7 +165,7 @@ private:
         for (int at = 0; at < type.field_count(); ++at) {
             const FieldDescriptor& field = *type.field(at);
             if (field.json_name() == name) return true;
-            // The old name only in the place of the new one.
+            // The old name is accepted only in place of the new one.
             if (!name.empty() && preview_name(field) == name) return !object.member(field.json_name());
         }
         return false;
@@ -204,7 +203,7 @@ private:
         return {};
     }
 
-    // Told last, as by qemu-ga, which looks into the data only when the command runs.
+    // Reported last, like qemu-ga, which decodes the data only when the command runs.
     void take_base64(std::string_view text, Place place) {
         const auto size = measure_base64(text);
         if (!size) {

@@ -9,7 +9,7 @@ namespace sallyport::worker {
 
 namespace {
 
-// Up to this many keys are compared with each other; more are sorted.
+// up to this many keys are compared pairwise; more are sorted
 constexpr std::size_t kFewKeys = 16;
 
 }  // namespace

@@ -1,9 +1,9 @@
-// One JSON value of the host, in two flat buffers that are used again for the next one.
+// One JSON value of the host, in two flat buffers that are reused for the next one.
 // Runs in:  worker
-// Input:    what the parser found in the bytes of the host
+// Input:    what the parser found in the host's bytes
 //
-// A value is a row of nodes; what a container holds follows its node. There is nothing to free and nothing to
-// recurse into, however deep the host nests.
+// A value is a sequence of nodes; the contents of a container follow its node. Nothing has to be freed and nothing recurses,
+// however deep the host nests.
 #pragma once
 
 #include <bit>
@@ -24,7 +24,7 @@ class JsonDocument {
 public:
     void clear();
 
-    // Building, in the order of the text. A string or key comes as parts of text and then add_text().
+    // Building, in the order of the text. A string or key is added as parts of text and then add_text().
     void add_null() { add(JsonKind::kNull, 0, 0); }
     void add_bool(bool value) { add(JsonKind::kBool, 0, value ? 1 : 0); }
     void add_int(std::int64_t value) { add(JsonKind::kInt, 0, static_cast<std::uint64_t>(value)); }
@@ -33,7 +33,7 @@ public:
     void extend_text(std::string_view part) { text_.append(part); }
     void add_text();
     void open(JsonKind container);
-    /// Ends the innermost container. False if it is an object with two members of one name.
+    /// Ends the innermost container. False if it is an object with a duplicate member name.
     [[nodiscard]] bool close(std::size_t members);
 
     /// The text since the last add_text().
@@ -41,17 +41,17 @@ public:
     void drop_new_text() { text_.resize(taken_); }
     [[nodiscard]] std::size_t depth() const { return open_.size(); }
 
-    /// The whole value. Views into it hold until the next clear().
+    /// The whole value. Views into it are valid until the next clear().
     [[nodiscard]] JsonValue root() const;
 
-    /// Hands over all text, for a value whose data is too long to be copied. No text can be read here
-    /// afterwards; a string that was `part` is that part of `into` from the offset that is given back.
+    /// Gives away all text, for a value whose data is too long to copy. No text can be read here afterwards. A string that was
+    /// `part` is now in `into`, at the returned offset.
     std::size_t release_text(std::string_view part, std::string& into);
 
 private:
     friend class JsonValue;
     struct Node {
-        std::uint64_t bits = 0;  // the number; a string's offset; the place behind a container
+        std::uint64_t bits = 0;  // the number; a string's offset; the index after a container
         std::uint32_t size = 0;  // a string's bytes, a container's members
         JsonKind kind = JsonKind::kNull;
     };
@@ -77,13 +77,13 @@ public:
     [[nodiscard]] std::string_view text() const {
         return std::string_view(document_->text_).substr(node().bits, node().size);
     }
-    /// Members of an object, elements of an array.
+    /// The number of members of an object or elements of an array.
     [[nodiscard]] std::size_t size() const { return node().size; }
     /// The first element, or the first member's key; only if size() is not 0.
     [[nodiscard]] JsonValue child() const { return {*document_, at_ + 1}; }
-    /// What stands behind this value in its container.
+    /// The value that follows this one in its container.
     [[nodiscard]] JsonValue next() const;
-    /// The member of that name of an object.
+    /// The object's member with that name.
     [[nodiscard]] std::optional<JsonValue> member(std::string_view name) const;
 
 private:

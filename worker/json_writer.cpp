@@ -65,7 +65,7 @@ void append_digits(std::string& out, Number value) {
     out.append(digits.begin(), end);
 }
 
-// Each call goes one level deeper; the parser allows kMaxNesting of them.
+// Each call goes one level deeper; the parser limits the depth to kMaxNesting.
 void append_members(std::string& out, JsonValue object) {
     std::string_view separator;
     out += '{';

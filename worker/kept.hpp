@@ -6,7 +6,7 @@
 
 namespace sallyport::worker {
 
-/// Enough for requests of a megabyte to be read into memory that is there already. What a longer one took is given back.
+/// Enough for requests of a megabyte to be read without a new allocation. The memory of longer ones is freed.
 inline constexpr std::size_t kKeptMemory = std::size_t{2} << 20U;
 /// For buffers of which there are many.
 inline constexpr std::size_t kKeptOfMany = std::size_t{16} << 10U;

@@ -44,14 +44,14 @@ int be_nursery(std::string_view uid_text, std::string_view gid_text) {
     const auto uid = parse_id<uid_t>(uid_text);
     const auto gid = parse_id<gid_t>(gid_text);
     if (!uid || !gid) return end_with(worker::Exit::kSetUpFailed);
-    // A host that goes away while it is written to is an error code, and a terminal has no say: a stopped worker
-    // would hold up its host. Workers inherit this; they cannot ask for it.
+    // A host that disconnects while we write is an errno. A terminal has no say: a stopped worker would hold up its host. Workers
+    // inherit this, since they cannot set it themselves.
     for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) std::signal(number, SIG_IGN);
     return worker::confine_nursery(*uid, *gid);
 }
 
-// What a long request took goes back to the kernel when it is freed. The C library alone would learn from one long request
-// to keep that much.
+// Returns the memory of a long request to the kernel when it is freed. By default the C library adapts to one long request and
+// keeps that much.
 bool give_memory_back() {
     constexpr int kThreshold = 2 << 20;
     return ::mallopt(M_MMAP_THRESHOLD, kThreshold) == 1 && ::mallopt(M_TRIM_THRESHOLD, kThreshold) == 1;

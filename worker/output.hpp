@@ -12,7 +12,7 @@ namespace sallyport::worker {
 
 class Output {
 public:
-    /// To be appended to.
+    /// To append to.
     std::string& text() { return text_; }
     [[nodiscard]] std::string_view unsent() const { return std::string_view(text_).substr(sent_); }
     [[nodiscard]] std::size_t size() const { return text_.size() - sent_; }

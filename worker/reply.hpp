@@ -1,4 +1,4 @@
-// One line for the host.
+// Reply lines for the host.
 // Runs in:  worker
 #pragma once
 
@@ -19,7 +19,7 @@ void end_reply(std::string& out, std::string_view id);
 /// Appends a whole successful reply.
 void append_success(std::string& out, const google::protobuf::Message& result, std::string_view id);
 
-/// Appends a whole error reply. Its id stands in front, as with qemu-ga.
+/// Appends a whole error reply. The id comes first, as in qemu-ga.
 void append_error(std::string& out, const HostError& error, std::string_view id);
 
 }  // namespace sallyport::worker

@@ -16,7 +16,7 @@ struct Members {
     std::optional<JsonValue> arguments;
 };
 
-// The first thing wrong, in the host's order of members.
+// The first error, in the host's order of members.
 std::optional<HostError> take_member(std::string_view name, JsonValue value, Members& members) {
     if (name == "execute") {
         if (value.kind() != JsonKind::kString)
@@ -41,7 +41,7 @@ std::optional<HostError> take_members(JsonValue object, Members& members) {
     return refused;
 }
 
-// The broker knows numbers only.
+// The broker knows only numbers.
 void name_to_code(schema::GuestFileWhence& whence) {
     if (whence.has_name()) whence.set_code(whence.name() - schema::GuestFileWhence::SET);
 }
@@ -162,7 +162,7 @@ void forget_secret(ipc::Request& request) {
 }
 
 void Pending::clear(std::size_t kept) {
-    // Contents travel in `text`; no honest host has a name, a mode or an id of that size.
+    // Contents are in `text`; no honest host has a name, mode or id of this size.
     const bool is_odd =
         reply.capacity() > kKeptOfMany || id.capacity() > kKeptOfMany || request_size > kKeptOfMany;
     fate = Fate::kAnswered;
@@ -177,7 +177,7 @@ void Pending::clear(std::size_t kept) {
     request_size = 0;
     empty(text, kept);
     data_offset = data_length = data_size = 0;
-    // What its copies left free lies between what is in use, where the C library would keep it.
+    // The freed copies lie between memory in use, and the C library would keep them.
     if (is_odd) ::malloc_trim(0);
 }
 

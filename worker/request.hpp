@@ -16,12 +16,12 @@ using Clock = std::chrono::steady_clock;
 
 /// Who answers a request, and when.
 enum class Fate : std::uint8_t {
-    kAnswered,  // the reply is known already
-    kOfNow,     // the worker, by what the broker said last before the request's turn comes
+    kAnswered,  // the reply is already known
+    kOfNow,     // the worker, when it is the request's turn, by what the broker said last
     kAsk,       // the broker
 };
 
-/// A request that waits for its turn. Objects are used again; their buffers keep their memory.
+/// A request that waits for its turn. Objects are reused; their buffers keep their memory.
 struct Pending {
     Fate fate = Fate::kAnswered;
     bool is_sync = false;
@@ -30,19 +30,19 @@ struct Pending {
     std::string reply;            // kAnswered: the whole line
     std::string id;               // the host's `id` as JSON text, or empty
     ipc::Request request;         // kAsk: with its command, without a seq
-    std::string text;             // file write: holds the data, in base64
-    std::size_t data_offset = 0;  // where it is in `text`
-    std::size_t data_length = 0;  // and its characters
-    std::size_t data_size = 0;    // the bytes that it stands for
+    std::string text;             // file write: contains the data, in base64
+    std::size_t data_offset = 0;  // where the data is in `text`
+    std::size_t data_length = 0;  // characters of data
+    std::size_t data_size = 0;    // decoded bytes
     std::size_t request_size = 0;
 
-    /// Memory that it holds for the host.
+    /// The memory that it holds for the host.
     [[nodiscard]] std::size_t size() const { return reply.size() + id.size() + text.size() + request_size; }
     [[nodiscard]] std::string_view data() const {
         return std::string_view(text).substr(data_offset, data_length);
     }
 
-    /// Its text keeps memory of at most `kept` bytes.
+    /// Afterwards its text has at most `kept` bytes of memory.
     void clear(std::size_t kept = kKeptMemory);
 };
 

@@ -69,7 +69,7 @@ public:
     }
 
 private:
-    // Reads, answers and writes until nothing moves any more.
+    // Reads, answers and writes until no more is possible.
     Status move() {
         for (;;) {
             if (const auto taken = conversation_.take(framing_); !taken) return taken;
@@ -90,7 +90,7 @@ private:
         const std::string_view bytes = channel_.read({buffer_.get(), kHostReadSize});
         if (bytes.empty()) return false;
         last_byte_ = bytes.back();
-        // Until note_input() says otherwise these bytes would be lost with us.
+        // Until note_input() says otherwise, these bytes would be lost if we ended.
         journal_.input_stopped(stopped_inside());
         framing_.feed(bytes);
         unread_ = bytes.size();
@@ -125,12 +125,12 @@ private:
             case HostState::kEnded:
                 break;
         }
-        // What was asked for before a half-close is answered.
+        // Requests that came before a half-close are answered.
         const bool all_answered = conversation_.is_idle() && !framing_.has_input() && output_.is_empty();
         return all_answered ? std::optional(Exit::kDone) : std::nullopt;
     }
 
-    // EPOLLOUT is asked for only while replies wait: else every byte that the host reads would wake us.
+    // EPOLLOUT is enabled only while replies wait: otherwise every byte that the host reads would wake us.
     Status watch_output() {
         const bool wanted = !output_.is_empty();
         if (wanted == watches_output_) return {};
@@ -176,7 +176,7 @@ private:
     bool watches_output_ = false;
 };
 
-// The host is not looked at before; its events wait.
+// The host is not read before this is done; its events wait.
 Result<ipc::Welcome> introduce(const Serving& serving, Ask& ask) {
     if (const auto greeted = ask.greet(); !greeted) return std::unexpected(greeted.error());
     for (;;) {

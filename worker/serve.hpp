@@ -1,4 +1,4 @@
-// The worker's loop: wait for the host, the broker or a deadline, and go on.
+// The worker's loop: waits for the host, the broker or a deadline, and continues.
 // Runs in:  worker, after lockdown_worker()
 #pragma once
 
@@ -9,20 +9,20 @@
 
 namespace sallyport::worker {
 
-/// How a worker ends. The broker tells by it whether to start another.
+/// How a worker ends. The broker decides by it whether to start another.
 enum class Exit : int {
     kDone = 0,  // host or broker is gone
     kSetUpFailed = 1,
     kLockdownFailed = 2,
     kChannelLost = 3,
-    kBrokerBroken = 4,  // a reply that is none
+    kBrokerBroken = 4,  // an invalid reply
 };
 
-/// The descriptors watched by `epoll`, told apart by these numbers.
+/// The descriptors in `epoll`, identified by these numbers.
 enum class Watched : std::uint32_t { kHost, kBroker };
 
-/// Registers both, before lockdown. The channel is watched with EPOLLET: a virtio-serial port without a host
-/// reports EPOLLHUP for ever, which is no reason to wake up. Errors: kSystem.
+/// Registers both, before lockdown. The channel is watched with EPOLLET: a virtio-serial port without a host reports EPOLLHUP
+/// permanently, which must not wake us. Errors: kSystem.
 Status watch(FdRef epoll, FdRef channel, FdRef broker);
 
 struct Serving {
@@ -34,7 +34,7 @@ struct Serving {
     void (*forget)() = [] {};  // called after a quiet while
 };
 
-/// Says Hello to the broker, waits for Welcome, and then serves the host until one of them is gone.
+/// Sends Hello to the broker, waits for Welcome, then serves the host until one of them is gone.
 Exit serve(const Serving& serving);
 
 }  // namespace sallyport::worker
