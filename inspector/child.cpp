@@ -31,7 +31,7 @@ bool say_failed(FdRef parent, const Error& error) {
     return say(parent, Word::kSystem, std::to_string(error.sys_errno));
 }
 
-// The reply in parts.
+// Sends the reply in parts.
 bool send_reply(FdRef parent, const schema::Inspected& reply) {
     std::string all;
     ipc::encode(reply, all);

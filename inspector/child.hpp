@@ -1,4 +1,4 @@
-// A child of the inspector: where libraries read what the guest's users named.
+// A child of the inspector: here libraries read what guest users have named.
 // Runs in:  inspector, in a child, after lockdown_inspector_child()
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace sallyport::inspector {
 
-/// The first byte of a frame of a child. What follows it is a part of the encoded schema.Inspected to the query at work.
+/// The first byte of a child's frame. After it comes a part of the encoded schema.Inspected for the current query.
 enum class Word : char {
     kMore = 'm',      // a part of the greatest size; others follow
     kLast = 'l',      // the query is answered
@@ -22,15 +22,15 @@ enum class Word : char {
     kSystem = 's',  // the guest cannot say; an errno follows, in decimal digits
 };
 
-/// What a child is to have.
+/// What a child gets.
 struct Facts {
     Sources& sources;
     const ipc::ReplyRules& rules;
     CommandSet commands;
 };
 
-/// Answers the queries that come from `parent`, one after the other. Gives back the exit status when the parent has gone
-/// or a query cannot be answered.
+/// Answers the queries from `parent`, one after the other. Returns the exit status when the parent has gone or a query cannot be
+/// answered.
 int answer_queries(FdRef parent, const Facts& facts);
 
 }  // namespace sallyport::inspector

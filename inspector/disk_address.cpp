@@ -52,7 +52,7 @@ std::optional<Target> target_in(const std::string& path) {
     return found;
 }
 
-// The place of this disk's host among those of its controller: ata3 of ata3, ata4 is 0.
+// The index of this disk's host among those of its controller: ata3 of ata3 and ata4 is 0.
 std::optional<unsigned> host_index(const std::string& path, const SysfsView& view) {
     for (const std::string_view prefix : {"ata", "host"}) {
         const std::size_t at = path.find("/" + std::string(prefix));
@@ -95,7 +95,7 @@ bool put_numbers(const std::string& path, const SysfsView& view, const Driver& d
     return true;
 }
 
-// The first PCI device on the way to the disk, below the root, that has a driver which we know.
+// Reports the first PCI device on the way to the disk, below the root, whose driver we know.
 bool put_pci(const std::string& path, const SysfsView& view, Address& to) {
     std::size_t end = path.find('/', path.find(kPciRoot) + kPciRoot.size());
     std::array<unsigned, 4> pci{};

@@ -29,7 +29,7 @@ bool is_partition(std::string_view name, std::string_view disk) {
     return to_number<unsigned>(name).has_value();
 }
 
-// Whatever cannot be found out about one disk leaves that one out, as with qemu-ga.
+// A disk about which something cannot be found out is left out, like in qemu-ga.
 void add_disk(const Udev& udev, const std::string& name, std::vector<Disk>& disks) {
     const auto size = read_file(kBlock + name + "/size");
     if (!size || *size == "0\n") return;

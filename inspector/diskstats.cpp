@@ -12,10 +12,10 @@ namespace {
 using Stats = schema::GetDiskstatsReply::Stats;
 struct Column {
     void (Stats::*set)(std::uint64_t);
-    bool is_short = false;  // of 32 bits
+    bool is_short = false;  // 32 bits wide
 };
 
-// The columns after major, minor and name. What came later is complete or not there.
+// The columns after major, minor and name. Columns that later kernels added are there completely or not at all.
 constexpr std::array kColumns{
     Column{&Stats::set_read_ios},
     Column{&Stats::set_read_merges},
@@ -35,7 +35,7 @@ constexpr std::array kColumns{
     Column{&Stats::set_flush_ios},
     Column{&Stats::set_flush_ticks, true},
 };
-// Of old kernels.
+// For old kernels.
 constexpr std::array kPartitionColumns{Column{&Stats::set_read_ios}, Column{&Stats::set_read_sectors},
                                        Column{&Stats::set_write_ios}, Column{&Stats::set_write_sectors}};
 constexpr std::size_t kName = 2;

@@ -14,7 +14,7 @@ namespace sallyport::inspector {
 
 namespace {
 
-// Of a file of /proc: the mounts of a guest take some hundred bytes each, its routes some hundred.
+// For files of /proc: a mount or a route takes some hundred bytes.
 constexpr std::size_t kMaxFile = std::size_t{64} << 20U;
 
 }  // namespace

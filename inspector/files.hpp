@@ -1,4 +1,4 @@
-// Reading small files whole, and the entries of directories.
+// Reads small files whole, and lists directories.
 // Runs in:  inspector
 #pragma once
 
@@ -10,8 +10,8 @@
 
 namespace sallyport::inspector {
 
-/// All of an open file from its beginning, wherever others are in it. Nothing of a file that is not open.
-/// Errors: kSystem; kLimit beyond what a reply could hold.
+/// All of an open file from its beginning, whatever its position. Empty if the file is not open. Errors: kSystem; kLimit if it is
+/// larger than a reply can be.
 Result<std::string> read_whole(FdRef file);
 
 /// The same by name. Errors: also those of open().
@@ -20,7 +20,7 @@ Result<std::string> read_file(const std::string& path);
 /// The names in a directory in its own order, without "." and "..". Errors: kSystem.
 Result<std::vector<std::string>> names_in(const std::string& path);
 
-/// Where a name leads, without any link; empty if it is not there.
+/// The path that a name leads to, with all links resolved; empty if there is none.
 std::string real_path(const std::string& path);
 
 }  // namespace sallyport::inspector

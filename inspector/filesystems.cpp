@@ -33,7 +33,7 @@ std::string or_empty(const char* text) {
     return text == nullptr ? "" : text;
 }
 
-// The mounts of block devices. Of each device the first alone: what is mounted again is the same file system.
+// The mounts of block devices, only the first for each device: others show the same file system.
 std::vector<Mount> block_mounts(libmnt_table* table) {
     std::vector<Mount> mounts;
     std::set<dev_t> taken;
@@ -44,7 +44,7 @@ std::vector<Mount> block_mounts(libmnt_table* table) {
         Mount mount{.device = mnt_fs_get_devno(entry),
                     .point = or_empty(mnt_fs_get_target(entry)),
                     .type = or_empty(mnt_fs_get_fstype(entry))};
-        // Btrfs has device numbers of its own for each mount; the device is its source.
+        // Btrfs has device numbers of its own for each mount; its source is the device.
         struct stat source{};
         if (major(mount.device) == 0 && mount.type == "btrfs" &&
             ::stat(or_empty(mnt_fs_get_source(entry)).c_str(), &source) == 0 && S_ISBLK(source.st_mode))
@@ -55,7 +55,7 @@ std::vector<Mount> block_mounts(libmnt_table* table) {
     return mounts;
 }
 
-// The devices below a virtual one, each before those that were found already, as qemu-ga lists them.
+// The devices below a virtual one, each before those already found, in qemu-ga's order.
 void add_addresses(const Udev& udev, const std::string& path, int layers,
                    std::vector<schema::GuestDiskAddress>& to) {
     if (!path.contains("/devices/virtual/block/")) {
@@ -77,7 +77,7 @@ void put_sizes(const std::string& point, Filesystem& to) {
     to.set_total_bytes_privileged(info.f_blocks * info.f_frsize);
 }
 
-// Without its sizes, if its file system did not answer lately.
+// Without sizes if the file system did not answer recently.
 void put(const Udev& udev, const HungDevices& hung, const Mount& mount, Filesystem& to) {
     const std::string number =
         std::to_string(major(mount.device)) + ":" + std::to_string(minor(mount.device));

@@ -23,13 +23,13 @@ void clear(const Members& without, const std::array<Optional<Message>, count>& m
         if (without[static_cast<std::size_t>(member)]) (message.*clear_it)();
 }
 
-// What is asked, and which of a filter's names are those of the things in the reply.
+// What is asked, and which names in a filter are about the items of this reply.
 struct Known {
     const Asked& asked;
     Names names;
 };
 
-// Leaves in `list` what is shown, and of it what `clear_members` leaves when told which members it goes without.
+// Removes hidden items from `list`, and hidden members from the others through `clear_members`.
 template <typename List, typename NameOf, typename ClearMembers>
 void keep_shown(List& list, const Known& known, NameOf name_of, ClearMembers clear_members) {
     const auto is_hidden = [&](auto& one) {
@@ -76,7 +76,7 @@ constexpr std::array kOfOsinfo{
     Optional<Osinfo>{Is::PRETTY_NAME, &Osinfo::clear_pretty_name},
 };
 
-// An alias, eth0:1, is shown where its interface is.
+// An alias such as eth0:1 is shown if its interface is.
 std::string_view interface_name(std::string_view name) {
     return name.substr(0, name.find(':'));
 }
@@ -124,7 +124,7 @@ void filter_reply(const Asked& asked, schema::Inspected& reply) {
         case Reply::kGetOsinfo:
             return clear(without, kOfOsinfo, *reply.mutable_get_osinfo());
         default:
-            return;  // the other replies have neither names nor members to leave out
+            return;  // the other replies have no names or members to leave out
     }
 }
 

@@ -1,9 +1,9 @@
-// Takes out of a reply what the policy does not show.
+// Removes from a reply what the policy does not show.
 // Runs in:  inspector, in a child
-// Input:    replies whose values are whatever the guest's users chose; rules of the broker, which is trusted
+// Input:    replies with values chosen by guest users; rules of the broker, which is trusted
 //
-// THREAT: a user of the guest whose name took the child over has what he likes shown. He could tell the host himself; the host,
-// against whom the rules are, reaches a child only by a command's name (docs/threat-model.md).
+// THREAT: a guest user takes over the child with a name, and has it show whatever he likes. He could tell the host himself. The
+// rules are against the host, which reaches a child only with a command's name (docs/threat-model.md).
 #pragma once
 
 #include "inspector/shown.hpp"

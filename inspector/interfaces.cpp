@@ -26,10 +26,10 @@ namespace {
 using Reply = schema::NetworkGetInterfacesReply;
 using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
 
-constexpr std::size_t kHardwareAddress = 6;  // as qemu-ga reports them, whatever the device's length
+constexpr std::size_t kHardwareAddress = 6;  // like qemu-ga, whatever the device's length
 constexpr std::size_t kBuffer = 32768;
-// The kernel says so if what it lists changed meanwhile, and may have missed some of it; where containers come and go it
-// never stops. After so many looks that is taken, as by the C library.
+// The kernel says so if its list changed during a dump and may be incomplete. Where containers come and go that never ends. After
+// this many dumps the result is used, like in the C library.
 constexpr int kLooks = 5;
 
 struct Link {
@@ -41,7 +41,7 @@ struct Link {
 
 struct Address {
     unsigned link = 0;
-    std::string label;  // IPv4 only: may be another name, as eth0:1
+    std::string label;  // IPv4 only: may be another name, such as eth0:1
     Reply::Address value;
 };
 
@@ -107,7 +107,7 @@ int take_address(const nlmsghdr* message, void* data) {
     if (!is_ipv4 && body->ifa_family != AF_INET6) return MNL_CB_OK;
     AddressAttributes found;
     mnl_attr_parse(message, sizeof(ifaddrmsg), take_address_attribute, &found);
-    // Between two points IFA_ADDRESS is the other end's.
+    // On a point-to-point link IFA_ADDRESS is the peer's address.
     const nlattr* ours = found.local != nullptr ? found.local : found.address;
     const std::size_t size = is_ipv4 ? sizeof(in_addr) : sizeof(in6_addr);
     if (ours == nullptr || mnl_attr_get_payload_len(ours) < size) return MNL_CB_OK;
@@ -129,7 +129,7 @@ struct Source {
     Changes changes;
 };
 
-// libmnl ends a list at the mark that it changed.
+// libmnl ends a list at the flag NLM_F_DUMP_INTR.
 void take_mark_away(std::span<char> messages) {
     auto* message = reinterpret_cast<nlmsghdr*>(messages.data());
     for (int left = static_cast<int>(messages.size()); mnl_nlmsg_ok(message, left);
@@ -137,7 +137,7 @@ void take_mark_away(std::span<char> messages) {
         message->nlmsg_flags &= static_cast<std::uint16_t>(~NLM_F_DUMP_INTR);
 }
 
-// Without an address a netlink socket talks to the kernel; the filter lets through nothing else.
+// A netlink socket without an address talks to the kernel; the filter allows nothing else.
 Status dump(const Source& source, std::uint16_t type, mnl_cb_t take, Network& network) {
     std::vector<char> buffer(kBuffer);
     nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
@@ -148,7 +148,7 @@ Status dump(const Source& source, std::uint16_t type, mnl_cb_t take, Network& ne
     if (::send(mnl_socket_get_fd(source.socket.get()), request, request->nlmsg_len, 0) < 0)
         return system_error("send");
     for (;;) {
-        // Not by libmnl, whose call could take a descriptor as well.
+        // Not with libmnl, whose call could also receive a descriptor.
         const ssize_t got =
             ::recv(mnl_socket_get_fd(source.socket.get()), buffer.data(), buffer.size(), MSG_TRUNC);
         if (got <= 0) return system_error("recv");
@@ -183,7 +183,7 @@ std::string hardware_text(const Link& link) {
     return text;
 }
 
-// The kernel's own sums: /proc/net/dev counts what was missed as dropped.
+// The kernel's own sums: /proc/net/dev counts missed packets as dropped.
 void put_statistics(const rtnl_link_stats64& from, Reply::Statistics& to) {
     to.set_rx_bytes(from.rx_bytes);
     to.set_rx_packets(from.rx_packets);
@@ -226,7 +226,7 @@ Status network_get_interfaces(const Sources&, Reply& reply) {
     for (const unsigned index : network.order) interfaces.of(network.links[index].name, network.links[index]);
     for (const Address& address : network.addresses) {
         const auto link = network.links.find(address.link);
-        if (link == network.links.end()) continue;  // it came after we had asked for the links
+        if (link == network.links.end()) continue;  // it was created after the dump of the links
         const std::string& name = address.label.empty() ? link->second.name : address.label;
         Reply::Interface& interface = interfaces.of(name, link->second);
         *interface.mutable_ip_addresses()->add_addresses() = address.value;

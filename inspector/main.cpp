@@ -1,9 +1,9 @@
-// The inspector executable: read-only facts about the guest, by a process that can change nothing.
+// The inspector executable: reports read-only facts about the guest, and can change nothing.
 //
-//   sallyport-inspector UID GID COMMANDS   started by the broker; COMMANDS is the set that the policy allows
+//   sallyport-inspector UID GID COMMANDS   started by the starter; COMMANDS is the set that the policy allows
 //
-// It is told what the policy shows of the replies, and confined before it is asked anything. No byte of the host reaches it: the
-// queries have no arguments.
+// It receives its part of the policy and is confined before it gets a query. No byte of the host reaches it: queries have no
+// arguments.
 #include <unistd.h>
 
 #include <csignal>

@@ -31,7 +31,7 @@ Status get_memory_blocks(const Sources&, schema::GetMemoryBlocksReply& reply) {
         if (!is_there) return std::unexpected(state.error());
         auto& to = *reply.add_blocks();
         to.set_phys_index(*number);
-        // A kernel that cannot take memory away has no states.
+        // A kernel without memory hot-unplug has no states.
         to.set_online(!state || state->starts_with("online"));
         const auto removable = state ? read_file(block + "/removable") : state;
         to.set_can_offline(removable && !removable->starts_with('0'));

@@ -19,7 +19,7 @@ std::string_view name_in(std::string_view text) {
     return {text.begin(), std::ranges::find_if_not(text, is_in_name)};
 }
 
-// With line ends of one kind, and without the NUL bytes, which shells leave out.
+// With uniform line ends, and without NUL bytes, which shells drop.
 std::string plain(std::string_view raw) {
     if (raw.starts_with(kByteOrderMark)) raw.remove_prefix(kByteOrderMark.size());
     std::string text;
@@ -59,7 +59,7 @@ private:
         return byte;
     }
 
-    // With the '=' behind it, and the blanks behind that if a value follows them. Nothing if this is no assignment.
+    // Takes a name and its '=', and blanks after that if a value follows. Nothing if this is not an assignment.
     std::string_view take_name() {
         const std::string_view name = name_in(left_);
         const std::size_t equals = left_.find_first_not_of(kBlanks, name.size());
@@ -71,7 +71,7 @@ private:
         return name;
     }
 
-    // Plain and quoted pieces in a row. Nothing if a quote has no end; then nothing is left to be read.
+    // Takes a sequence of plain and quoted pieces. Nothing if a quote is not closed; then nothing is left to read.
     std::optional<std::string> take_word() {
         std::string word;
         while (!left_.empty() && !std::string_view(" \t\n;").contains(left_.front())) {

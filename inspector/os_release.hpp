@@ -1,4 +1,4 @@
-// os-release(5): a list of assignments, written for shells and read as they read it.
+// os-release(5): a list of assignments, read as a shell reads it.
 // Runs in:  inspector, in a child
 #pragma once
 
@@ -11,9 +11,9 @@ namespace sallyport::inspector {
 
 using OsRelease = std::map<std::string, std::string, std::less<>>;
 
-/// The variables that a shell has after it has read `text`; the last assignment of a name counts. Nothing is expanded: a
-/// '$' stands for itself. More than a shell forgives: line ends may be CR LF, blanks may stand around '=', and a line that
-/// is no assignment is left out.
+/// The variables that a shell would have after reading `text`; the last assignment to a name counts. Nothing is expanded: '$'
+/// stands for itself. More lenient than a shell: lines may end in CR LF, blanks may surround '=', and a line that is not an
+/// assignment is skipped.
 OsRelease read_os_release(std::string_view text);
 
 }  // namespace sallyport::inspector

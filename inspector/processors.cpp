@@ -20,7 +20,7 @@ constexpr std::array kColumns{
     &Cpu::set_irq,  &Cpu::set_softirq, &Cpu::set_steal,  &Cpu::set_guest, &Cpu::set_guestnice,
 };
 constexpr std::size_t kFewestColumns = 4;
-// The kernel counts in these for programs, whatever its own clock is.
+// The kernel reports in this unit, whatever its internal clock.
 constexpr std::uint64_t kTicksPerSecond = 100;
 
 double to_double(std::string_view text) {
@@ -50,7 +50,7 @@ Status get_cpustats(const Sources& sources, schema::GetCpustatsReply& reply) {
         const auto number = words.empty() ? std::nullopt : number_after(words[0], "cpu");
         if (!number) continue;
         const auto ticks = counters_in(std::span(words).subspan(1));
-        // As qemu-ga: what follows is not looked at either.
+        // Like qemu-ga: the following lines are not read either.
         if (ticks.size() < kFewestColumns) break;
         Cpu& cpu = *reply.add_cpus();
         cpu.set_type(Cpu::LINUX);

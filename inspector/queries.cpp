@@ -14,7 +14,7 @@ struct Query {
     Status (*run)(const Sources& sources, Reply& reply);
 };
 
-// Fills the member of the reply that `member` gives.
+// Fills the member of the reply that `member` selects.
 template <auto member, auto query>
 Status run(const Sources& sources, Reply& reply) {
     return query(sources, *(reply.*member)());

@@ -1,4 +1,4 @@
-// The queries by name: each fills the reply message of its command.
+// The queries: each fills the reply message of its command.
 // Runs in:  inspector, in a child
 #pragma once
 
@@ -25,10 +25,10 @@ Status get_fsinfo(const Sources& sources, schema::GetFsinfoReply& reply);
 Status get_disks(const Sources& sources, schema::GetDisksReply& reply);
 Status get_diskstats(const Sources& sources, schema::GetDiskstatsReply& reply);
 
-/// Carries out the query. Errors: kInvalid if there is nothing to report on; kSystem.
+/// Carries out the query. Errors: kInvalid if there is nothing to report; kSystem.
 Status answer(const Sources& sources, CommandId command, schema::Inspected& reply);
 
-/// Whether `command` is one of them.
+/// Whether `command` is a query.
 bool is_query(CommandId command);
 
 }  // namespace sallyport::inspector

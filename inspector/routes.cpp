@@ -1,4 +1,4 @@
-// guest-network-get-route. By /proc, whose columns the members of the reply are; netlink has no counts of use.
+// guest-network-get-route. From /proc, whose columns are the members of the reply; netlink has no use counts.
 #include <arpa/inet.h>
 
 #include <array>
@@ -22,7 +22,7 @@ std::int64_t number(std::string_view text, int base) {
     return to_number<std::uint32_t>(text, base).value_or(0);
 }
 
-// The address as the kernel's memory holds it.
+// The address in the byte order of the kernel's memory.
 std::string ipv4_text(std::string_view hexadecimal) {
     const in_addr address{.s_addr = to_number<std::uint32_t>(hexadecimal, 16).value_or(0)};
     std::array<char, INET_ADDRSTRLEN> text{};

@@ -1,4 +1,4 @@
-// What the inspector gets of the policy.
+// Receives the inspector's part of the policy.
 // Runs in:  inspector, before lockdown_inspector()
 // Input:    frames of the broker, which is trusted
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace sallyport::inspector {
 
-/// Waits for all of the rules. Errors: kInvalid if the frames are none of theirs, kLimit, kClosed, kSystem.
+/// Waits for all of the rules. Errors: kInvalid if a frame is not part of them, kLimit, kClosed, kSystem.
 Result<ipc::ReplyRules> take_rules(FdRef control);
 
 }  // namespace sallyport::inspector

@@ -22,7 +22,7 @@ struct Source {
 struct Names {
     CommandId command;
     Replaced Sources::* member;
-    std::array<const char*, 2> paths;  // the first that is there; if one cannot be opened, the next
+    std::array<const char*, 2> paths;  // the first that exists; if it cannot be opened, the next
 };
 
 struct Tree {

@@ -31,7 +31,7 @@ struct Replaced {
     std::timespec opened_at{};  // CLOCK_REALTIME
 };
 
-/// Not open: no allowed command needs it, or the guest has no such file.
+/// A descriptor is closed if no allowed command needs it, or the guest has no such file.
 struct Sources {
     UniqueFd cpu_stat;
     UniqueFd diskstats;
@@ -45,10 +45,10 @@ struct Sources {
     HungDevices hung;
 };
 
-/// Those of the kernel. Before the lockdown.
+/// Opens the kernel files. Before the lockdown.
 Sources open_sources(CommandSet commands);
 
-/// In a child, before its lockdown: the others as they are now, wherever links lead, and the local time with them.
+/// In a child, before its lockdown: opens the other files as they are now, following links, and reads the local time zone.
 void open_replaced(CommandSet commands, Sources& sources);
 
 /// Whether what a query for `command` reads of these is what a child that was born now would read.

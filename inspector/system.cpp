@@ -15,7 +15,7 @@ namespace sallyport::inspector {
 Status get_time(const Sources&, schema::GetTimeReply& reply) {
     timespec now{};
     if (::clock_gettime(CLOCK_REALTIME, &now) != 0) return system_error("clock_gettime");
-    // Of microseconds, as qemu-ga has it.
+    // Rounded to microseconds, like qemu-ga.
     reply.set_nanoseconds(std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec / 1000 * 1000);
     return {};
 }
@@ -28,10 +28,10 @@ Status get_host_name(const Sources&, schema::GetHostNameReply& reply) {
 }
 
 Status get_timezone(const Sources& sources, schema::GetTimezoneReply& reply) {
-    // Where the C library would answer UTC.
+    // Here the C library would report UTC.
     if (sources.local_time.sys_errno != 0)
         return std::unexpected(Error{Errc::kSystem, "/etc/localtime", sources.local_time.sys_errno});
-    // The zone is the one that was read before the lockdown.
+    // The zone is the one read before the lockdown.
     const std::time_t now = std::time(nullptr);
     std::tm local{};
     if (::localtime_r(&now, &local) == nullptr) return system_error("localtime_r");
@@ -46,7 +46,7 @@ Status get_osinfo(const Sources& sources, schema::GetOsinfoReply& reply) {
     reply.set_kernel_release(to_utf8(names.release));
     reply.set_kernel_version(to_utf8(names.version));
     reply.set_machine(to_utf8(names.machine));
-    // What cannot be read, in a file of another mode or something that is no file, is left out: the kernel's members are known.
+    // If the file cannot be read or is not a regular file, its members are left out; those from the kernel are known.
     const std::string text = read_replaced(sources.os_release).value_or("");
     using Reply = schema::GetOsinfoReply;
     struct Member {

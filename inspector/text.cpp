@@ -18,7 +18,7 @@ struct Sequence {
     bool is_good = false;
 };
 
-// A broken sequence is a first byte and those that continue it, as qemu-ga counts.
+// A broken sequence is a first byte and its continuation bytes, like in qemu-ga.
 Sequence first_sequence(std::string_view text) {
     const auto first = static_cast<unsigned char>(text.front());
     const auto length = static_cast<std::size_t>(std::countl_one(first));

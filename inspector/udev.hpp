@@ -1,4 +1,4 @@
-// What udev knows of a device.
+// What udev knows about a device.
 // Runs in:  inspector
 #pragma once
 
@@ -18,7 +18,7 @@ public:
         std::string serial;  // ID_SERIAL
         std::string alias;   // DM_NAME
     };
-    /// Of a device of sysfs; empty where nothing is known.
+    /// For a device in sysfs; members are empty if unknown.
     [[nodiscard]] Device device(const std::string& real_path) const;
 
 private:

@@ -18,7 +18,7 @@ double seconds_of(const utmpx& entry) {
 
 }  // namespace
 
-// The records themselves, not getutxent(): that takes a lock which anybody in the group utmp can keep for good.
+// Reads the records itself: getutxent() takes a lock that any member of the group utmp can hold for ever.
 Status get_users(const Sources& sources, schema::GetUsersReply& reply) {
     const auto text = read_replaced(sources.users);
     if (!text) return std::unexpected(text.error());
