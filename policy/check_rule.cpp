@@ -1,6 +1,5 @@
-// What must hold between the commands of a rule and all else that it says.
-// Runs in:  broker, before lockdown(); the policy tool
-// Input:    rules out of the compiled form, each part of which is in order by itself
+// Runs in:  starter; broker and files, before lockdown(); the policy tool
+// Input:    rules from the compiled form; each of their parts is valid by itself
 #include "policy/check_rule.hpp"
 
 #include <algorithm>
@@ -23,7 +22,7 @@ bool are_of_files(CommandSet commands) {
     return commands.is_empty();
 }
 
-/// What must hold between a rule's commands and what it says of power.
+/// Checks that a rule's commands and its power settings fit together.
 Status check_power(const Rule& rule) {
     const bool is_allow = rule.effect == Effect::kAllow;
     const bool is_shutdown = rule.commands.has(CommandId::kShutdown);
@@ -42,7 +41,7 @@ bool is_duration(std::uint32_t ms) {
     return ms > 0 && ms <= kMaxFrozenMs;
 }
 
-/// What must hold between a rule's commands and its files and file systems.
+/// Checks that a rule's commands fit its files and file systems.
 Status check_constraints(const Rule& rule) {
     const bool freezes = takes(rule, Constraint::kFreeze) && rule.effect == Effect::kAllow;
     if (rule.freeze.has_value() != freezes)

@@ -1,5 +1,5 @@
-// What must hold between the commands of a rule and all else that it says.
-// Runs in:  broker, before lockdown(); the policy tool
+// Checks that a rule's commands and its other parts fit together.
+// Runs in:  starter; broker and files, before lockdown(); the policy tool
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ namespace sallyport::policy {
 /// Whether `text` is the absolute path of a directory in normal form.
 bool is_directory_name(std::string_view text);
 
-/// Errors: kInvalid, naming what does not belong together.
+/// Errors: kInvalid, naming the parts that do not fit.
 Status check_rule(const Rule& rule);
 
 }  // namespace sallyport::policy

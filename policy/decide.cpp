@@ -1,6 +1,4 @@
-// The decision: order-free. Any matching deny rule wins, else one allow rule must match with all it says.
-// Runs in:  broker, after lockdown(); the policy tool
-// Input:    requests of a worker that may have been taken over
+// Runs in:  broker and files, after lockdown(); starter; the policy tool
 #include "policy/decide.hpp"
 
 #include <algorithm>
@@ -9,17 +7,17 @@ namespace sallyport::policy {
 
 namespace {
 
-/// An expired rule has no effect, whichever it is: it grants nothing and it forbids nothing.
+/// An expired rule has no effect: it grants nothing and forbids nothing.
 bool is_live(const Rule& rule, WallTime now) {
     return !rule.expires || now < *rule.expires;
 }
 
-/// A deny rule without files and modes takes the commands away; with them it only judges paths and modes.
+/// A deny rule without files and modes forbids its commands altogether; otherwise it only judges paths and modes.
 bool denies_whole_command(const Rule& rule) {
     return rule.effect == Effect::kDeny && rule.files.empty() && rule.modes.none();
 }
 
-/// No access written in a deny rule means every access.
+/// A deny rule without `access` is about every access.
 bool is_about(const FileRule& denied, Access wanted) {
     return denied.access == Access{} || denied.access.overlaps(wanted);
 }
@@ -121,14 +119,14 @@ Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
         if (denies_whole_command(rule) && !is_floor) return {.why = Why::kDenied, .rule = at};
         if (rule.effect == Effect::kAllow && allowing == kNoRule) allowing = at;
     }
-    // INVARIANT: no rule takes the floor away, and it needs no rule to be there.
+    // INVARIANT: no rule can take the floor away, and the floor needs no rule.
     if (allowing != kNoRule || is_floor) return {.why = Why::kAllowed, .rule = allowing};
     return {.why = Why::kNoRuleMatches};
 }
 
 Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now) {
     if (!policy.narrowed_to.has(CommandId::kFileOpen)) return {.why = Why::kNarrowed};
-    // Wanting nothing would be covered by every rule and overlap with no deny; no open mode is like that.
+    // An empty access would be covered by every allow rule and overlap with no deny rule; no open mode has one.
     if (wanted == Access{}) return {.why = Why::kNoRuleMatches};
     std::vector<Grant> grants;
     for (std::size_t at = 0; at < policy.rules.size(); ++at) {
@@ -142,7 +140,7 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
                     {.rule = at, .file = file, .terms = {rule.files[file].max_size, rule.expires}});
     }
     if (grants.empty()) return {.why = Why::kNoRuleMatches};
-    // Directories that hold the same path lie within each other, so the longest text is the deepest.
+    // Directories that contain the same path are nested, so the longest text is the deepest.
     const auto depth = [&](Grant grant) { return policy.rules[grant.rule].files[grant.file].under.size(); };
     std::ranges::stable_sort(grants, std::ranges::greater{}, depth);
     return {.why = Why::kAllowed, .rule = grants.front().rule, .grants = std::move(grants)};

@@ -1,5 +1,6 @@
-// The decision: may this request be carried out, and by which rule.
-// Runs in:  broker, after lockdown(); the policy tool
+// The decision: whether a request may be carried out, and by which rule. The order of rules does not matter: any matching deny
+// rule wins, else one allow rule must match with all that it says.
+// Runs in:  broker and files, after lockdown(); starter; the policy tool
 // Input:    a policy compiled from the admin's text; requests of a worker that may have been taken over
 // Relies on: nothing: pure, no I/O, no clock
 #pragma once
@@ -22,7 +23,7 @@
 
 namespace sallyport::policy {
 
-/// What a file is wanted for, or allowed for.
+/// The access that is wanted or allowed.
 struct Access {
     bool read = false;
     bool write = false;
@@ -36,7 +37,7 @@ struct Access {
     bool operator==(const Access&) const = default;
 };
 
-/// Kinds of file that a rule accepts.
+/// The file types that a rule accepts.
 struct Kinds {
     bool regular = false;
     bool directory = false;
@@ -73,7 +74,7 @@ struct FileRule {
 /// How guest-shutdown ends the guest.
 enum class Mode : std::uint8_t { kNone, kHalt, kPowerdown, kReboot };
 
-/// By which of the strategies the guest is ended or suspended; kAny: the first that is possible.
+/// The way in which the guest is ended or suspended; kAny: the first possible one.
 enum class Method : std::uint8_t { kAny, kSystemd, kInit, kPmUtils, kKernel };
 
 enum class Effect : std::uint8_t { kAllow, kDeny };
@@ -95,11 +96,11 @@ struct Rule {
     std::vector<ipc::SetRule> sets;  // for guest-set-time, -vcpus, -memory-blocks: one of each at most
 };
 
-/// What of the audit log is up to the admin.
+/// The admin's settings for the audit log.
 struct AuditTerms {
-    std::uint64_t max_size = kDefaultLogSize;  // of a file
-    std::uint32_t keep = kDefaultLogKeep;      // files besides the one being written
-    bool goes_on = false;                      // what cannot be recorded is carried out all the same
+    std::uint64_t max_size = kDefaultLogSize;  // of one file
+    std::uint32_t keep = kDefaultLogKeep;      // files besides the current one
+    bool goes_on = false;                      // what cannot be recorded is carried out nevertheless
     bool journal_all = false;                  // standard error gets every line
 };
 
@@ -110,14 +111,14 @@ struct Policy {
     std::vector<std::uint32_t> peer_uids;
     std::vector<std::uint32_t> peer_cids;
     AuditTerms audit;
-    CommandSet narrowed_to;  // options -a and -b; can only take away
+    CommandSet narrowed_to;  // by the options -a and -b, which can only take away
 };
 
-/// Whether `text` can name a rule: 1 to 64 letters, digits, '-', '_' and '.'. Ids stand in the audit log.
+/// Whether `text` can be the id of a rule: 1 to 64 letters, digits, '-', '_' and '.'. Ids appear in the audit log.
 bool is_rule_id(std::string_view text);
 
-/// Reads the compiled form, checking every field again: unknown commands, enums or empty rules are errors.
-/// `narrowed_to` is left at all commands. kMaxRules counts entries of `files`. Errors: kInvalid, kLimit.
+/// Reads the compiled form, and checks every field again: unknown commands, unknown enum values and empty rules are errors.
+/// `narrowed_to` stays at all commands. kMaxRules limits the number of `files` entries. Errors: kInvalid, kLimit.
 Result<Policy> load(std::string_view compiled);
 
 /// Seconds since 1970, UTC.
@@ -127,18 +128,18 @@ inline constexpr std::size_t kNoRule = static_cast<std::size_t>(-1);
 
 enum class Why : std::uint8_t {
     kAllowed,
-    kNarrowed,       // an option of the command line takes the command away
+    kNarrowed,       // a command line option takes the command away
     kDenied,         // a deny rule matches
     kNoRuleMatches,  // no allow rule matches
 };
 
-/// What holds as long as a file is open.
+/// What applies to a file as long as it is open.
 struct Terms {
-    std::optional<std::uint64_t> max_size;  // neither read nor written beyond this, if it is a regular file
+    std::optional<std::uint64_t> max_size;  // of a regular file: nothing is read or written beyond this
     std::optional<WallTime> expires;
 };
 
-/// One file rule of one allow rule under which a file may be opened, if the file's inode agrees.
+/// A file rule of an allow rule under which a file may be opened, if the inode fits too.
 struct Grant {
     std::size_t rule = kNoRule;
     std::size_t file = 0;
@@ -147,13 +148,13 @@ struct Grant {
 
 struct Decision {
     Why why = Why::kNoRuleMatches;
-    std::size_t rule = kNoRule;  // the rule that decided; kNoRule also for a floor command that no rule names
+    std::size_t rule = kNoRule;  // the rule that decided; kNoRule also for a floor command without a rule
     std::vector<Grant> grants;   // file opens only: to be tried in this order
     [[nodiscard]] bool is_allowed() const { return why == Why::kAllowed; }
 };
 
-/// Whether `command` may be used at all at that moment, whatever its arguments: guest-info's `enabled`. guest-shutdown may if it
-/// may in some mode.
+/// Whether `command` may be used at all now, whatever its arguments (guest-info's `enabled`). For guest-shutdown: in at least one
+/// mode.
 Decision decide_command(const Policy& policy, CommandId command, WallTime now);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
@@ -171,14 +172,14 @@ bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted
 /// Whether guest-shutdown may be carried out in that mode.
 Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
 
-/// Commands, and modes of guest-shutdown, which is among the commands only if it has a mode.
+/// Commands, and modes of guest-shutdown. guest-shutdown is included only if it has a mode.
 struct Reach {
     CommandSet commands;
     std::bitset<4> modes;  // by Mode
 };
 
-/// What may be allowed at some time: what each process holds, and is told of the policy, follows from it. A deny rule that
-/// expires takes nothing away.
+/// What may be allowed at any time. It determines what each process holds and receives of the policy. A deny rule that expires
+/// takes nothing away.
 Reach reach_of(const Policy& policy);
 
 /// From when on no deny rule takes the whole command away; nothing if an option does, or a deny rule for ever.

@@ -1,6 +1,4 @@
-// The decision about programs: which template covers what the host wants to have started, and what stands in its places.
-// Runs in:  broker, and once more in the launcher, by its own copy of the templates; the policy tool
-// Input:    words, environment and sizes of a host; in the launcher, orders of a broker that may have been taken over
+// Runs in:  broker; the launcher, again and by its own copy of the templates; the policy tool
 #include "policy/exec.hpp"
 
 #include <algorithm>
@@ -23,7 +21,7 @@ bool has_nul(std::string_view text) {
     return text.find('\0') != text.npos;
 }
 
-// In its one form, so that no two words mean the same number.
+// Only the canonical form, so that no two words mean the same number.
 bool is_number(const ipc::ExecWord::Range& range, std::string_view word) {
     std::int64_t value = 0;
     const char* const end = word.data() + word.size();
@@ -62,7 +60,7 @@ bool match_args(const ipc::ExecTemplate& by, const ExecWords& args, ExecWords& v
     return true;
 }
 
-// A name that is given twice would be read by each program in its own way.
+// Programs differ in how they read a name that is set twice.
 bool match_env(const ipc::ExecTemplate& by, const std::optional<ExecWords>& env) {
     if (!env) return true;
     if (std::ranges::any_of(*env, has_nul)) return false;
@@ -202,7 +200,7 @@ Status check_template(const ipc::ExecTemplate& from) {
     if (!std::ranges::all_of(confine.write(), is_directory_name) ||
         (!confine.write().empty() && !confine.no_new_privileges()))
         return invalid("policy: bad confinement");
-    // (uid_t)-1 would leave root what it is.
+    // With (uid_t)-1 the kernel would leave the user root.
     constexpr std::uint32_t kNobody = 0xFFFFFFFF;
     if (from.uid() == kNobody || from.gid() == kNobody ||
         std::ranges::find(from.groups(), kNobody) != from.groups().end())

@@ -1,6 +1,4 @@
-// Makes the one form of a path that the policy judges and the broker opens.
-// Runs in:  broker, after lockdown(); the policy tool
-// Input:    any bytes of the host
+// Runs in:  broker, files, starter; the policy tool
 #include "policy/guest_path.hpp"
 
 #include <algorithm>
@@ -12,7 +10,7 @@ namespace sallyport::policy {
 
 namespace {
 
-/// Adds the components of `path` to `kept` as the kernel walks them without links: above "/" is "/".
+/// Adds the components of `path` to `kept`, as the kernel would walk them without links: above "/" is "/".
 void walk(std::string_view path, std::vector<std::string_view>& kept) {
     for (std::size_t at = 0; at < path.size();) {
         const std::size_t end = std::min(path.find('/', at), path.size());

@@ -1,10 +1,10 @@
-// Reads the compiled policy. The compiler checked all of this too; it parsed text, so it is not believed.
-// Runs in:  broker, before lockdown(); the policy tool
+// Reads the compiled policy. The compiler has checked all of this too, but it parsed text, so it is not trusted.
+// Runs in:  starter; broker and files, before lockdown(); the policy tool
 // Input:    the output of sallyport-policy compile
 // Relies on: ipc/codec.cpp for the shape
 //
-// THREAT: a text that takes the compiler over writes any bytes here. It can then grant what the admin did
-// not, but it can neither break a promise of decide.hpp nor make the broker allocate beyond the limits.
+// THREAT: a policy text takes over the compiler, which then writes any bytes here. It can grant what the admin did not. It can
+// neither break a promise of decide.hpp nor make the broker allocate beyond its limits.
 #include <algorithm>
 #include <bitset>
 #include <unordered_set>
@@ -34,7 +34,7 @@ std::unexpected<Error> invalid(const char* what) {
     return failure(Errc::kInvalid, what);
 }
 
-/// Strictly ascending: the compiler's one way of writing a set.
+/// Strictly ascending: the only form in which the compiler writes a set.
 template <typename Numbers>
 bool is_ascending(const Numbers& numbers) {
     return std::ranges::adjacent_find(numbers, std::ranges::greater_equal{}) == numbers.end();
@@ -42,7 +42,7 @@ bool is_ascending(const Numbers& numbers) {
 
 using Words = std::bitset<20>;
 
-/// The words of an enum, `last` being the enum's greatest; 0 is UNSPECIFIED, which is refused.
+/// Values of an enum whose greatest is `last`; 0 is UNSPECIFIED, which is refused.
 Result<Words> load_words(const google::protobuf::RepeatedField<int>& from, int last) {
     if (!is_ascending(from)) return invalid("policy: words not ascending");
     Words words;
@@ -74,7 +74,7 @@ Result<std::vector<std::uint32_t>> load_numbers(const google::protobuf::Repeated
     return std::vector<std::uint32_t>(from.begin(), from.end());
 }
 
-/// What limits a grant means nothing in a denial; a denial that carries it was not written by our compiler.
+/// Limits of a grant mean nothing in a deny rule; our compiler never writes them there.
 bool has_limits(const compiled::FileRule& from) {
     return from.has_max_size() || from.has_create_mode() || !from.owners().empty() || !from.kinds().empty() ||
            from.follow_symlinks() || from.any_links() || from.any_setid();
@@ -179,7 +179,7 @@ Result<Rule> load_rule(const compiled::Rule& from) {
 
 Status load_rules(const compiled::Compiled& from, Policy& policy) {
     std::unordered_set<std::string_view> ids;
-    std::size_t entries = 0;  // a rule without files counts too
+    std::size_t entries = 0;  // a rule without files also counts
     policy.rules.reserve(static_cast<std::size_t>(from.rules().size()));
     for (const compiled::Rule& each : from.rules()) {
         entries += std::max<std::size_t>(1, static_cast<std::size_t>(each.files().size()));
@@ -187,7 +187,7 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
         if (!ids.insert(each.id()).second) return invalid("policy: rule id used twice");
         auto rule = load_rule(each);
         if (!rule) return std::unexpected(rule.error());
-        // The launcher runs all hooks that it has, so that there is one directory of them.
+        // The launcher runs all hooks that it has, so there can be only one hook directory.
         const bool is_other = !rule->hooks.empty() && std::ranges::any_of(policy.rules, [&](const Rule& one) {
             return !one.hooks.empty() && one.hooks != rule->hooks;
         });
