@@ -1,9 +1,9 @@
 // The command table: one row for each command of the protocol that this agent answers.
 // Runs in:  every process; data only
 //
-// A row's place is its CommandId. Rows stand in the order in which qemu-ga lists commands. A row names the messages
-// of guest_agent.proto or inspect.proto by its own name: guest-file-open is FileOpen, answered by broker/serve/answer_file.cpp's
-// answer_file_open(). tests/style fails when a row lacks its messages, its answer, its documentation or its hostile test.
+// A row's index is its CommandId. Rows are in the order in which qemu-ga lists commands. A row is named like its messages in
+// guest_agent.proto or inspect.proto: guest-file-open is FileOpen, answered by answer_file_open() in
+// broker/serve/answer_file.cpp. tests/style fails if a row lacks its messages, its answer, its documentation or its hostile test.
 #pragma once
 
 #include <array>
@@ -17,19 +17,19 @@ namespace sallyport {
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
 enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec, kAccounts, kHardware };
 
-/// Which process makes the answer.
+/// Which process creates the answer.
 enum class AnsweredBy : std::uint8_t { kWorker, kBroker, kInspector };
 
-/// Whether a command is answered while file systems are frozen.
+/// Whether a command is served while file systems are frozen.
 enum class WhileFrozen : std::uint8_t { kNo, kYes };
 
-/// Whether success has a reply at all; errors always have one.
+/// Whether success has a reply; errors always have one.
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
 /// What an allow rule for the command must say besides its name.
 enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec, kUsers, kTime, kVcpus, kMemory };
 
-/// Whether a policy can take the command away. The floor keeps a host able to find out that the agent lives.
+/// Whether a policy can take the command away. Through the floor a host can always find out that the agent lives.
 enum class Floor : std::uint8_t { kNo, kYes };
 
 enum class CommandId : std::uint8_t {
@@ -162,7 +162,7 @@ constexpr const Command& command_row(CommandId id) {
     return kCommands[static_cast<std::size_t>(id)];
 }
 
-/// The command of that exact name, or nothing.
+/// The command of exactly that name, or nothing.
 constexpr std::optional<CommandId> find_command(std::string_view name) {
     for (const Command& row : kCommands)
         if (row.name == name) return row.id;
@@ -175,7 +175,7 @@ constexpr std::optional<CommandId> command_from_number(std::uint32_t number) {
     return static_cast<CommandId>(number);
 }
 
-/// A set of commands, one bit a row.
+/// A set of commands, one bit for each row.
 class CommandSet {
 public:
     constexpr CommandSet() = default;

@@ -7,7 +7,7 @@
 
 namespace sallyport::policy::compile {
 
-/// Reads the table of `document` into `to`; what is wrong becomes a problem of the reader.
+/// Reads the table of `document` into `to`; errors become problems of the reader.
 void read_audit(Reader& reader, const toml::table& document, compiled::Audit& to);
 
 }  // namespace sallyport::policy::compile

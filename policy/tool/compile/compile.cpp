@@ -75,7 +75,7 @@ const Profile* find_profile(Reader& reader, const Word& word) {
     return nullptr;
 }
 
-/// `include` is one word or a list of them.
+/// `include` is a string or a list of strings.
 std::vector<Word> include_words(Reader& reader, const toml::table& document) {
     const toml::node* node = document.get("include");
     if (node == nullptr) return {};
@@ -119,9 +119,9 @@ private:
         finish();
     }
 
-    /// The profiles are part of this program, and a unit test compiles each.
+    /// The profiles are part of this program, and a unit test compiles each of them.
     void include(const Profile& profile) {
-        add_to_digest(std::string_view("\0", 1));  // no TOML text holds it
+        add_to_digest(std::string_view("\0", 1));  // no TOML text contains it
         add_to_digest(profile.text);
         Problems problems(std::string(kProfilePrefix) + std::string(profile.name));
         const auto document = parse_toml(profile.text, problems);

@@ -1,4 +1,4 @@
-// The policy's text to its compiled form.
+// Compiles the policy's text.
 // Runs in:  the policy tool, after lockdown_compiler()
 // Input:    the admin's text
 #pragma once
@@ -17,7 +17,7 @@ struct Source {
     std::string_view text;
     std::string_view name;        // shown as the file's name
     std::string_view passwd;      // the text of /etc/passwd
-    std::string_view group = {};  // and of /etc/group
+    std::string_view group = {};  // the text of /etc/group
 };
 
 /// What the agent reads, and what was proved of it.

@@ -31,7 +31,7 @@ bool is_plain(std::string_view text) {
     return text.size() <= kMaxExecWord && text.find('\0') == text.npos;
 }
 
-// An absolute path in its shortest form, or a problem that says which one was meant.
+// Whether it is an absolute path in its shortest form; otherwise adds a problem that suggests that form.
 bool is_path(Reader& reader, std::string_view text, Place place, std::string_view key) {
     const std::string name = quoted(key);
     if (!text.starts_with('/')) {
@@ -212,7 +212,7 @@ void read_runtime(Reader& reader, const toml::table& table, ExecTemplate& to) {
                    "'max_runtime' must be from 1 ms to 24 hours, like \"500ms\", \"30s\" or \"5m\"");
 }
 
-/// A number from 1 to `most`, or `otherwise` if it is not there.
+/// A number from 1 to `most`, or `otherwise` if the key is missing.
 std::uint32_t read_count(Reader& reader, const toml::table& table, std::string_view key, std::uint32_t most,
                          std::uint32_t otherwise) {
     const toml::node* node = table.get(key);

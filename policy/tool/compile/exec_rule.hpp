@@ -1,4 +1,4 @@
-// The `exec` tables of an allow rule: which programs a host may start, with which words, as whom, and how far.
+// The `exec` tables of an allow rule: the programs that a host may start, with their words, users and bounds.
 // Runs in:  the policy tool, after lockdown_compiler()
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace sallyport::policy::compile {
 
-/// Reads the tables of `rule`, whose commands are in `to`, into `to`; what is wrong becomes a problem of the reader.
+/// Reads the tables of `rule`, whose commands are in `to`, into `to`; errors become problems of the reader.
 void read_exec(Reader& reader, const Passwd& passwd, const toml::table& rule, compiled::Rule& to);
 
 }  // namespace sallyport::policy::compile

@@ -11,7 +11,7 @@
 
 namespace sallyport::policy::compile {
 
-/// Reads `files` of `rule` into `to`, which says whether it is an allow or a deny rule.
+/// Reads `files` of `rule` into `to`, which already says whether it is an allow or a deny rule.
 void read_files(Reader& reader, const Passwd& passwd, const toml::table& rule, compiled::Rule& to);
 
 /// The users of a list of names and numbers, ascending.

@@ -52,7 +52,7 @@ void read_list(Reader& reader, const toml::table& table, const ListKey& key, Sel
     }
 }
 
-/// The milliseconds of `key`, or `otherwise` if it is not there.
+/// The milliseconds of `key`, or `otherwise` if the key is missing.
 std::uint32_t read_duration(Reader& reader, const toml::table& table, std::string_view key,
                             std::uint32_t otherwise) {
     const auto text = reader.text(table, key);

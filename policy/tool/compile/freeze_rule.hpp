@@ -7,7 +7,7 @@
 
 namespace sallyport::policy::compile {
 
-/// Reads `freeze` of `rule` into `to`, if it is there.
+/// Reads `freeze` of `rule` into `to`, if it exists.
 void read_freeze(Reader& reader, const toml::table& rule, compiled::Rule& to);
 
 }  // namespace sallyport::policy::compile

@@ -61,7 +61,7 @@ struct FreeText {
 };
 using Text = std::unique_ptr<char, FreeText>;
 
-/// One GError at a time; the first one counts.
+/// Holds one GError; the first error is kept.
 class FirstError {
 public:
     ~FirstError() { g_clear_error(&error_); }
@@ -105,7 +105,7 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
 }
 
-// Every line of a key file that GLib can read, in order, also those that it lets a later one replace.
+// Every line of a key file that GLib can read, in order, including those that a later line overrides.
 std::vector<Key> keys_of(std::string_view text) {
     std::vector<Key> keys;
     std::string_view group;
@@ -128,7 +128,7 @@ std::expected<compiled::Options, std::string> read_key_file(std::string_view tex
     const std::unique_ptr<GKeyFile, FreeKeyFile> file(g_key_file_new());
     FirstError error;
     Options options;
-    // Keeping translations spares GLib the look for the user's languages, which would read files.
+    // Otherwise GLib would look up the user's languages, which reads files.
     const bool is_read = g_key_file_load_from_data(file.get(), text.data(), text.size(),
                                                    G_KEY_FILE_KEEP_TRANSLATIONS, error.slot()) != 0;
     if (is_read) read_keys(file.get(), options, error);

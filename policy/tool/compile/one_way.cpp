@@ -20,7 +20,7 @@ bool share_mode(const Rule& one, const Rule& other) {
         one.modes(), [&](int mode) { return std::ranges::find(other.modes(), mode) != other.modes().end(); });
 }
 
-// The line of the admin's own text that a rule stands in; the first, if it comes with a profile.
+// The line of a rule in the admin's own text; the first line if the rule comes from a profile.
 Place place_of_rule(const Rule& rule, const std::string& text_name) {
     Place place;
     if (rule.where().starts_with(text_name + ":")) {
@@ -32,7 +32,7 @@ Place place_of_rule(const Rule& rule, const std::string& text_name) {
 
 using ipc::ExecWord;
 
-// Whether some word may stand in both places; the first has fixed words only, or neither has.
+// Whether some word fits both places. Either `one` is a fixed word, or neither is.
 bool have_common_word(const ExecWord& one, const ExecWord& other) {
     if (one.has_text()) return accepts(other, one.text());
     if (one.has_one_of())
@@ -48,7 +48,7 @@ bool have_common_word(const ExecWord& one, const ExecWord& other) {
         return path && path->is_within(shorter);
     }
     if (one.has_under() || other.has_under()) return false;
-    // Names: of any length, and numbers that begin with no sign.
+    // Names can have any length, and can be numbers without a sign.
     const ExecWord& number = one.has_number() ? one : other;
     return !number.has_number() || number.number().most() >= 0;
 }
@@ -58,7 +58,7 @@ bool may_meet(const ExecWord& one, const ExecWord& other) {
     return is_listed ? have_common_word(other, one) : have_common_word(one, other);
 }
 
-// Whether one request may be covered by both.
+// Whether some request is covered by both.
 bool may_meet(const ipc::ExecTemplate& one, const ipc::ExecTemplate& other) {
     if (!one.program().empty() && !other.program().empty() && one.program() != other.program()) return false;
     if (one.any_args() || other.any_args()) return true;
@@ -68,7 +68,7 @@ bool may_meet(const ipc::ExecTemplate& one, const ipc::ExecTemplate& other) {
     return true;
 }
 
-// Templates of one rule, too.
+// Also for templates of one rule.
 void refuse_two_templates(const compiled::Compiled& policy, Problems& problems) {
     std::vector<std::pair<const Rule*, const ipc::ExecTemplate*>> all;
     for (const Rule& rule : policy.rules())

@@ -9,7 +9,7 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-/// Cuts the part before the first `separator` off `text`.
+/// Removes and returns the part of `text` before the first `separator`.
 std::string_view cut(std::string_view& text, char separator) {
     const std::size_t end = std::min(text.find(separator), text.size());
     const std::string_view part = text.substr(0, end);

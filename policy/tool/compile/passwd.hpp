@@ -1,7 +1,6 @@
 // Users and their groups, from the texts of /etc/passwd and /etc/group.
 // Runs in:  the policy tool, after lockdown_compiler()
-// Input:    the files' texts, opened before: getpwnam() would need files, sockets and modules inside the
-// sandbox
+// Input:    the files' texts, opened before: getpwnam() would need files, sockets and modules inside the sandbox
 #pragma once
 
 #include <cstdint>
@@ -14,14 +13,13 @@ namespace sallyport::policy::compile {
 
 class Passwd {
 public:
-    /// Lines that are not of the form name:password:uid:... are skipped, as the C library does. The
-    /// texts must outlive this.
+    /// Skips lines that are not of the form name:password:uid:..., like the C library. The texts must outlive this.
     explicit Passwd(std::string_view text, std::string_view groups = {});
 
     [[nodiscard]] std::optional<std::uint32_t> find(std::string_view name) const;
     [[nodiscard]] std::vector<std::string_view> names() const;
 
-    /// What a process of the user is: its own group, and all that it is a member of, ascending.
+    /// The ids of the user's processes: its own group, and all groups that it is a member of, ascending.
     struct Ids {
         std::uint32_t uid = 0;
         std::uint32_t gid = 0;

@@ -1,4 +1,4 @@
-// What a rule says about shutdown and suspend: `modes` and `method`.
+// A rule's keys for shutdown and suspend: `modes` and `method`.
 // Runs in:  the policy tool, after lockdown_compiler()
 #pragma once
 

@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::size_t kMaxReported = 50;
 
-constexpr std::size_t kMaxProblem = 1024;  // a sentence of ours and what it quotes
+constexpr std::size_t kMaxProblem = 1024;  // a sentence of ours and its quotation
 
-// How many bytes the character at the beginning of `text` has; 0 if they are no UTF-8.
+// The size of the character at the beginning of `text`; 0 if it is not UTF-8.
 std::size_t character_size(std::string_view text, char32_t& character) {
     struct Form {
         unsigned mask, lead;
@@ -38,7 +38,8 @@ std::size_t character_size(std::string_view text, char32_t& character) {
     return 0;
 }
 
-// What a terminal may take for more than a letter: controls, also those above 0x7F, and what turns the direction of writing.
+// Whether a terminal shows just a character: no control characters, including those above 0x7F, and none that changes the
+// direction of writing.
 bool is_harmless(char32_t c) {
     const bool is_control = c < 0x20 || (c >= 0x7F && c < 0xA0);
     const bool is_line_end = c == 0x2028 || c == 0x2029;

@@ -1,4 +1,4 @@
-// What is wrong with a text, place by place.
+// The errors in a text, with their places.
 // Runs in:  the policy tool
 #pragma once
 
@@ -17,14 +17,14 @@ struct Place {
 
 class Problems {
 public:
-    /// `name` is shown as the text's file name.
+    /// `name` is the text's file name in messages.
     explicit Problems(std::string_view name);
 
     void add(Place place, std::string_view text);
     [[nodiscard]] bool is_empty() const { return all_.empty(); }
     [[nodiscard]] const std::string& name() const { return name_; }
 
-    /// One line each, in the order of the text: NAME:LINE:COLUMN: error: TEXT
+    /// One line for each, in the order of the text: NAME:LINE:COLUMN: error: TEXT
     [[nodiscard]] std::string report() const;
 
 private:
@@ -36,7 +36,7 @@ private:
     std::vector<Problem> all_;
 };
 
-/// `text` in one line for a terminal: what is no UTF-8, control characters and what turns the direction of writing are shown as
+/// `text` in one line for a terminal: invalid UTF-8, control characters and those that change the direction of writing become
 /// \xNN. At most `most` bytes, then "...".
 std::string printable(std::string_view text, std::size_t most = 256);
 

@@ -1,4 +1,4 @@
-// The shipped policies, built into the tool so that it needs no file for them inside its sandbox.
+// The shipped policies, built into the tool so that it needs no files for them inside its sandbox.
 // Runs in:  the policy tool
 #pragma once
 

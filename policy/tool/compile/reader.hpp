@@ -1,4 +1,4 @@
-// Typed reading of a parsed TOML text; whatever is not as expected becomes a problem with its place.
+// Typed reading of a parsed TOML text; whatever is unexpected becomes a problem with its place.
 // Runs in:  the policy tool, after lockdown_compiler()
 #pragma once
 
@@ -16,13 +16,13 @@
 
 namespace sallyport::policy::compile {
 
-/// A word that a key accepts, and what it stands for.
+/// A word that a key accepts, and its value.
 struct Choice {
     std::string_view word;
     int value;
 };
 
-/// A string of a list, and where it stands.
+/// A string of a list, and its place.
 struct Word {
     std::string_view text;
     Place place;
@@ -31,8 +31,8 @@ struct Word {
 Place place_of(const toml::node& node);
 Place place_of(const toml::key& key);
 
-/// Each function gives nothing, and adds a problem, when what is there has another type. A key that is not
-/// there at all gives nothing without a problem.
+/// If a value has the wrong type, each function returns nothing and adds a problem. For a missing key it returns nothing without
+/// a problem.
 class Reader {
 public:
     explicit Reader(Problems& problems) : problems_(problems) {}
@@ -40,7 +40,7 @@ public:
     void problem(Place place, std::string_view text) { problems_.add(place, text); }
     [[nodiscard]] const std::string& name() const { return problems_.name(); }
 
-    /// A problem for every key that is not one of `known`; `owner` says whose keys they are: "an allow rule".
+    /// Adds a problem for every key that is not one of `known`. `owner` says whose keys they are: "an allow rule".
     void only_keys(const toml::table& table, std::span<const std::string_view> known, std::string_view owner);
 
     std::optional<std::string_view> text(const toml::table& table, std::string_view key);
@@ -55,11 +55,10 @@ public:
                               std::span<const Choice> choices);
     std::optional<int> choice(const Word& word, std::string_view key, std::span<const Choice> choices);
 
-    /// A whole number of 32 bits that is not 4294967295, which means nobody for users and anybody for
-    /// machines.
+    /// A whole number of 32 bits. 4294967295 is refused: it means nobody for users and anybody for machines.
     std::optional<std::uint32_t> number(const toml::node& node, std::string_view key);
 
-    /// A problem that says which type `key` should have: "a string".
+    /// Adds a problem that says which type `key` should have: "a string".
     void wrong_type(const toml::node& node, std::string_view key, std::string_view expected);
 
 private:

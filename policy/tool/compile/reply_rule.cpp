@@ -35,7 +35,7 @@ constexpr std::array kMembers{
     Choice{"pretty-name", Is::PRETTY_NAME},
 };
 
-/// A key with names, and the commands whose replies hold such.
+/// A key for names, and the commands whose replies contain such names.
 struct NamesKey {
     std::string_view key;
     std::array<CommandId, 2> commands;

@@ -63,7 +63,7 @@ void report_unknown_command(Reader& reader, const Word& word) {
     reader.problem(word.place, what + quoted(word.text) + did_you_mean(word.text, known));
 }
 
-/// The commands that one word of `commands` stands for; empty after a problem.
+/// The commands that one word of `commands` means; empty after a problem.
 CommandSet commands_of(Reader& reader, const Word& word, bool is_allow) {
     CommandSet set;
     const auto group = std::ranges::find(kGroups, word.text, &GroupName::name);
@@ -76,7 +76,7 @@ CommandSet commands_of(Reader& reader, const Word& word, bool is_allow) {
         report_unknown_command(reader, word);
     }
     if (is_allow || set.is_empty()) return set;
-    // A denial that could have no effect at all is an error; of a group, the rest is denied.
+    // A denial without any effect is an error; of a group, only the floor commands are ignored.
     set -= floor_commands();
     if (set.is_empty())
         reader.problem(word.place,
@@ -125,7 +125,7 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     const bool is_allow = to.effect() == compiled::Rule::ALLOW;
     CommandSet set;
     if (!rule.contains("commands")) {
-        // A deny rule with files alone is about every command that takes a path.
+        // A deny rule with only files is about every command that takes a path.
         if (is_allow) return reader.problem(place_of(rule), name_of(to) + " needs 'commands'");
         if (!rule.contains("files"))
             return reader.problem(place_of(rule), name_of(to) + " needs 'commands' or 'files'");
@@ -133,7 +133,7 @@ void read_commands(RuleContext& context, const toml::table& rule, compiled::Rule
     } else if (const auto words = reader.words(rule, "commands")) {
         for (const Word& word : *words) set |= commands_of(reader, word, is_allow);
     }
-    // Who may start a program may ask how it ended: every client of the one uses the other.
+    // Whoever may start a program may ask how it ended: every client of the one command uses the other.
     if (is_allow && set.has(CommandId::kExec)) set.add(CommandId::kExecStatus);
     for (const Command& row : kCommands)
         if (set.has(row.id)) to.add_commands(static_cast<std::uint32_t>(row.id));

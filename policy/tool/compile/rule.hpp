@@ -13,10 +13,10 @@
 
 namespace sallyport::policy::compile {
 
-/// Ids in use, and where the rule stands that has it.
+/// Ids in use, and the place of the rule that has each.
 using Ids = std::map<std::string, std::string, std::less<>>;
 
-/// What the rules of one text are read with.
+/// What is needed to read the rules of one text.
 struct RuleContext {
     Reader& reader;
     const Passwd& passwd;
@@ -24,7 +24,7 @@ struct RuleContext {
     compiled::Compiled& to;
 };
 
-/// Reads `allow` and `deny` of `document`, in the order in which they stand there.
+/// Reads `allow` and `deny` of `document`, in the order of the text.
 void read_rules(RuleContext& context, const toml::table& document);
 
 /// Reads `never` of `document`. The rules go to `context.to` as deny rules; what they say of programs, in the same order, to `nevers`.

@@ -7,8 +7,8 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::size_t kMaxWordSize = 64;   // longer words are no slip of the finger
-constexpr std::size_t kMaxListed = 8;      // choices that are worth listing
+constexpr std::size_t kMaxWordSize = 64;   // longer words are not typing errors
+constexpr std::size_t kMaxListed = 8;      // more choices are not listed
 constexpr std::size_t kMinPrefixSize = 3;  // "char" for "character"
 
 std::string lower(std::string_view word) {
@@ -18,7 +18,7 @@ std::string lower(std::string_view word) {
     return result;
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
+/// The number of insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
 std::size_t distance(std::string_view from, std::string_view to) {
     std::vector<std::vector<std::size_t>> cost(from.size() + 1, std::vector<std::size_t>(to.size() + 1));
     for (std::size_t i = 0; i <= from.size(); ++i) cost[i][0] = i;
@@ -34,7 +34,7 @@ std::size_t distance(std::string_view from, std::string_view to) {
     return cost[from.size()][to.size()];
 }
 
-/// How far off a word may be. What both begin with does not count: "guest-exit" is not meant as "guest-sync".
+/// How different a word may be. A common prefix does not count: "guest-exit" does not mean "guest-sync".
 bool is_near(std::string_view word, std::string_view known) {
     const auto parted = std::ranges::mismatch(word, known);
     const auto shared = static_cast<std::size_t>(parted.in1 - word.begin());

@@ -1,4 +1,4 @@
-// "did you mean": the known word that a mistyped one is nearest to.
+// "did you mean": the known word that is most similar to a mistyped one.
 // Runs in:  the policy tool
 #pragma once
 
@@ -9,11 +9,10 @@
 
 namespace sallyport::policy::compile {
 
-/// The one of `known` that `word` was probably meant to be, or nothing if none is near. Case does not count.
+/// The one of `known` that `word` probably means, or nothing if none is similar. Case is ignored.
 std::optional<std::string_view> closest(std::string_view word, std::span<const std::string_view> known);
 
-/// "; did you mean 'x'?" or, if there is nothing near and the choice is small, "; expected a, b or c"; or
-/// nothing.
+/// "; did you mean 'x'?"; or, if nothing is similar and there are few choices, "; expected a, b or c"; or nothing.
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known);
 
 }  // namespace sallyport::policy::compile

@@ -1,4 +1,4 @@
-// check: what is wrong with a policy; else what it allows, and what looks unintended.
+// check: the errors of a policy; if there are none, what it allows and what looks unintended.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -173,7 +173,7 @@ std::string warn_of_mount(const Rule& rule, const std::string& point) {
                              "freeze-plan shows what would be");
 }
 
-// The agent follows no link on the way to a directory, whoever made it.
+// The agent follows no link on the way to a directory, whoever owns it.
 std::string error_of_link(const Rule& rule, const FileRule& file) {
     for (std::size_t end = 0; end != file.under.npos;) {
         end = file.under.find('/', end + 1);
@@ -208,7 +208,7 @@ std::string warn_of_following(const Policy& policy, const Rule& rule) {
         "leads the host to every file that the policy allows and no deny rule names");
 }
 
-// Of what a host may start, what makes it as good as root, or as the user.
+// What makes a host that may start programs as good as root, or as the user.
 std::string warn_of_exec(const Rule& rule, const ipc::ExecTemplate& one) {
     const std::string user = one.uid() == 0 ? "root" : "user " + std::to_string(one.uid());
     if (one.program().empty())

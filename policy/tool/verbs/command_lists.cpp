@@ -12,7 +12,7 @@ namespace sallyport::policy::cli {
 namespace {
 
 constexpr std::string_view kBetween = ", \t\r\n";
-// Commands of qemu-ga that this agent does not have: to take one away is no mistake.
+// Commands of qemu-ga that this agent does not have: to block one is not a mistake.
 constexpr std::array<std::string_view, 8> kOfQemuGaOnly{"guest-set-time",
                                                         "guest-set-vcpus",
                                                         "guest-set-memory-blocks",

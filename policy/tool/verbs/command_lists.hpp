@@ -1,4 +1,4 @@
-// The lists of commands that an admin writes in options and configuration: what they take away is taken away, or said.
+// The lists of commands in options and configuration: each name takes its command away, or causes a warning.
 // Runs in:  the policy tool, after lockdown_compiler()
 #pragma once
 
@@ -8,17 +8,17 @@
 
 namespace sallyport::policy::cli {
 
-/// A list as it grows, over the configuration file and the options.
+/// A list, collected from the configuration file and the options.
 struct CommandList {
-    std::string_view option;  // what it is called
+    std::string_view option;  // its name
     bool is_given = false;
     std::vector<std::string> names = {};
 
-    /// Adds the names of `text`, between commas and blanks.
+    /// Adds the names in `text`, which are separated by commas and blanks.
     void add(std::string_view text);
 };
 
-/// A line for each name that no command of qemu-ga or of ours has: it takes nothing away.
+/// A line for each name that is neither a command of qemu-ga nor of ours, so that it takes nothing away.
 std::vector<std::string> warnings_about(const CommandList& list);
 
 }  // namespace sallyport::policy::cli

@@ -1,5 +1,4 @@
-// compile: a policy to the form that the agent reads. The broker uses it by descriptors, people by file
-// names.
+// compile: turns a policy into the form that the agent reads. The starter passes descriptors, people pass file names.
 #include <unistd.h>
 
 #include <string>
@@ -12,7 +11,7 @@ namespace sallyport::policy::cli {
 
 namespace {
 
-/// A file is made only once there is something to write into it.
+/// The file is created only when there is something to write.
 int compile_path(const CompileArguments& arguments) {
     const auto input = open_input(arguments.policy);
     if (!input) return kFailure;

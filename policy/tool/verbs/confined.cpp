@@ -27,7 +27,7 @@ int fail(std::string_view name, const Error& error) {
     return kFailure;
 }
 
-/// Waits for `child`; whether it ended by itself and with success.
+/// Waits for `child`. Whether it exited with status 0.
 bool has_succeeded(pid_t child) {
     int status = 0;
     pid_t ended = 0;
@@ -53,7 +53,7 @@ std::optional<CompilerInput> open_input(const std::string& policy_path) {
         return std::nullopt;
     }
     auto group = open_to_read(kGroupPath);
-    // Where there are no groups, nobody is in any.
+    // Without a group file nobody is in any group.
     if (!group && group.error().sys_errno == ENOENT) group = open_to_read("/dev/null");
     if (!group) {
         complain(describe(kGroupPath, group.error()));
@@ -97,7 +97,7 @@ std::optional<std::string> compile_apart(const CompilerInput& input) {
         fail("process", system_error("cannot be started").error());
         return std::nullopt;
     }
-    // Ends without the destructors and buffers of the process it was copied from.
+    // Ends without the destructors and buffers that were copied from the parent.
     if (child == 0) ::_exit(compile_here(input, to_parent));
     to_parent.reset();
     const auto compiled = read_all(from_child, kMaxCompiledSize);

@@ -1,7 +1,6 @@
-// The compiler where it can do no harm: everything is opened first, then the process locks itself down, then
-// it parses.
+// The compiler in a sandbox: first everything is opened, then the process locks itself down, then it parses.
 // Runs in:  the policy tool
-// Input:    the admin's text, which may have come from anywhere
+// Input:    the admin's text, which may come from anywhere
 
 #pragma once
 
@@ -16,17 +15,17 @@ struct CompilerInput {
     UniqueFd policy;
     UniqueFd passwd;
     UniqueFd group;
-    std::string name;  // of the policy, as it is shown
+    std::string name;  // of the policy, in messages
 };
 
-/// Opens a policy by its path, /etc/passwd and /etc/group. Complains and gives nothing if that fails.
+/// Opens a policy by its path, /etc/passwd and /etc/group. If that fails, prints an error and returns nothing.
 std::optional<CompilerInput> open_input(const std::string& policy_path);
 
-/// Locks this process down, compiles and writes the compiled form to `output`. Gives the exit status; the
-/// process can do nothing but end afterwards.
+/// Locks this process down, compiles, and writes the compiled form to `output`. Returns the exit status; afterwards the process
+/// can only exit.
 int compile_here(const CompilerInput& input, FdRef output);
 
-/// Does the same in a child process and gives the compiled form, or nothing when the child has complained.
+/// Does the same in a child process and returns the compiled form, or nothing if the child has printed an error.
 std::optional<std::string> compile_apart(const CompilerInput& input);
 
 }  // namespace sallyport::policy::cli

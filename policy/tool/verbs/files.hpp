@@ -1,4 +1,4 @@
-// Whole files in and out, by descriptor.
+// Reads and writes whole files, by descriptor.
 // Runs in:  the policy tool; reading and writing also after lockdown_compiler()
 #pragma once
 
@@ -14,16 +14,16 @@ namespace sallyport::policy::cli {
 /// Opens a file for reading. Errors: kSystem.
 Result<UniqueFd> open_to_read(const std::string& path);
 
-/// Makes or empties a file. Errors: kSystem.
+/// Creates or empties a file. Errors: kSystem.
 Result<UniqueFd> open_to_write(const std::string& path);
 
-/// Everything up to the end of the file. Errors: kSystem; kLimit if there are more than `limit` bytes.
+/// Everything up to the end of the file. Errors: kSystem; kLimit if it is more than `limit` bytes.
 Result<std::string> read_all(FdRef file, std::size_t limit);
 
 /// Errors: kSystem.
 Status write_all(FdRef file, std::string_view bytes);
 
-/// Writes to standard output or standard error; there is nobody to tell if that fails.
+/// Writes to standard output or standard error, and ignores errors.
 void print(std::string_view text);
 void complain(std::string_view text);
 

@@ -1,5 +1,5 @@
-// freeze-plan: what a policy would freeze on this machine, in which order, and what it would leave alone, and why. The same
-// planning as the agent's; nothing is opened or frozen.
+// freeze-plan: what a policy would freeze on this machine, in which order, and what it would not, and why. It plans as the agent
+// does; nothing is opened or frozen.
 #include <string>
 
 #include "broker/freeze_plan/graph.hpp"

@@ -1,5 +1,5 @@
 // sallyport-policy: checks and compiles policies. Works unprivileged, on copies, without a running agent.
-// Runs in:  the admin's shell; a throw-away process of the broker's start
+// Runs in:  the admin's shell; a short-lived process of the agent's start
 #include <CLI/CLI.hpp>
 #include <array>
 #include <functional>
@@ -19,10 +19,10 @@ namespace {
 using namespace sallyport::policy::cli;
 namespace compile = sallyport::policy::compile;
 
-/// Gives the exit status.
+/// Returns the exit status.
 using Run = std::function<int()>;
 
-/// Declares a verb's own options on `command` and gives what is to be run once they are read.
+/// Declares a verb's options on `command`; the result is run once they are read.
 using Declare = Run (*)(CLI::App& command);
 
 Run declare_bench(CLI::App& command) {
@@ -196,7 +196,7 @@ constexpr std::array kVerbs{
 };
 // clang-format on
 
-// CLI11 repeats an unknown word as it is.
+// CLI11 would print an unknown word unescaped.
 int say(const CLI::App& app, const CLI::ParseError& error) {
     std::ostringstream text;
     std::ostringstream fault;

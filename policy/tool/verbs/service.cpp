@@ -1,8 +1,7 @@
-// service: the command line of sallyportd, read for it in a process that can do nothing else.
+// service: parses the command line of sallyportd, in a process that can do nothing else.
 //
-// The daemon parses no text: it hands its own arguments over, and the configuration file as an open
-// descriptor once it knows from a first run which one that is. qemu-ga's options and keys, in short and long
-// form.
+// The daemon parses no text: it passes its own arguments, and the configuration file as an open descriptor once a first run has
+// told which file that is. The options and keys are qemu-ga's, in short and long form.
 #include <array>
 #include <charconv>
 #include <string>
@@ -65,7 +64,7 @@ constexpr std::array kMethods{
     MethodRow{"vsock-listen", compiled::Service::VSOCK_LISTEN, nullptr},
 };
 
-// The text of what is wrong, empty if nothing is.
+// The error text; empty if there is no error.
 std::string set_channel(Options& options, compiled::Service& service) {
     for (const MethodRow& row : kMethods) {
         if (row.name != options.method) continue;
@@ -127,7 +126,7 @@ int act(const ServiceArguments& arguments, Action action) {
     return kFailure;
 }
 
-// Lays the file over `options`; false, and said, if it cannot be used.
+// Adds the file's values to `options`. On an error prints it and returns false.
 bool read_file(const ServiceArguments& arguments, Options& options) {
     const auto text = read_all(FdRef(arguments.config_fd), kMaxPolicySize);
     if (!text) return complain(describe(arguments.config_name, text.error())), false;
@@ -139,7 +138,7 @@ bool read_file(const ServiceArguments& arguments, Options& options) {
     return true;
 }
 
-// With all that there is to read.
+// With all input available.
 int finish(const ServiceArguments& arguments, Options& options) {
     compiled::Service service;
     if (const std::string wrong = set_channel(options, service); !wrong.empty()) return refuse(wrong);
@@ -160,7 +159,7 @@ int run_service(ServiceArguments& arguments) {
     Options asked;
     if (const Action action = read_command_line(arguments.words, asked); action != Action::kServe)
         return act(arguments, action);
-    // Which file is meant is all that can be told without it.
+    // Without the file, the only result is which file is meant.
     if (!arguments.is_final || (!asked.config.empty() && asked.config != arguments.config_name)) {
         compiled::Service service;
         if (!asked.config.empty()) service.set_config(asked.config);

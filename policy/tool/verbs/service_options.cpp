@@ -1,5 +1,3 @@
-// The words and keys that configure sallyportd: qemu-ga's, and --policy.
-// Runs in:  the policy tool, after lockdown_compiler()
 #include "policy/tool/verbs/service_options.hpp"
 
 #include <getopt.h>
@@ -17,7 +15,7 @@ namespace sallyport::policy::cli {
 namespace {
 
 constexpr const char* kDefaultHook = "/etc/qemu/fsfreeze-hook";
-constexpr int kOldBlock = 256;  // no letter
+constexpr int kOldBlock = 256;  // not a letter
 constexpr std::array kLongOptions{
     option{"config", required_argument, nullptr, 'c'},
     option{"method", required_argument, nullptr, 'm'},
@@ -94,7 +92,7 @@ Action take(int letter, const char* value, Options& options) {
             options.retry_path = true;
             break;
         case 's':
-            break;  // means something on Windows only
+            break;  // has a meaning only on Windows
         case kOldBlock:
             options.warnings.emplace_back(
                 "--blacklist is the old name of --block-rpcs, and is taken as that");
@@ -121,13 +119,13 @@ Action read_command_line(std::vector<std::string>& words, Options& options) {
     pointers.push_back(nullptr);
     const int count = static_cast<int>(words.size());
     ::optind = 1;
-    ::opterr = 0;  // its own message repeats the word as it is
+    ::opterr = 0;  // its own message prints the word unescaped
     for (;;) {
         const int letter = ::getopt_long(count, pointers.data(),
                                          "c:m:p:l:f:F::t:vVdb:a:DrhsP:", kLongOptions.data(), nullptr);
         if (letter == -1 && ::optind == count) return Action::kServe;
         if (letter == -1) {
-            // Such as the second half of a list with a blank after its comma.
+            // For example the second part of a list with a blank after its comma.
             complain("sallyportd: " + compile::quoted(pointers[static_cast<std::size_t>(::optind)]) +
                      " belongs to no option\n");
             return Action::kUsageError;

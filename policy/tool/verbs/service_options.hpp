@@ -26,22 +26,22 @@ struct Options {
     bool dump = false;
     CommandList block_rpcs{.option = "block-rpcs"};
     CommandList allow_rpcs{.option = "allow-rpcs"};
-    std::vector<std::string> warnings;  // of what was read so far
+    std::vector<std::string> warnings;  // from what was read so far
 };
 
 /// What the command line asks for.
 enum class Action : std::uint8_t { kServe, kHelp, kVersion, kListCommands, kUsageError };
 
-/// Reads `words`, of which the first is the program's name, over what `options` has already. Complains about
-/// a wrong one.
+/// Reads `words`, of which the first is the program's name, into `options`, replacing earlier values. Prints an error about a
+/// wrong word.
 Action read_command_line(std::vector<std::string>& words, Options& options);
 
-/// Lays a configuration file's values over `options`.
+/// Adds a configuration file's values to `options`.
 void merge(const compiled::Options& from_file, Options& options);
 
 std::string help_text();
 
-/// All commands, one a line, in the order of the table.
+/// All commands, one per line, in the order of the table.
 std::string command_names();
 
 /// The options as a configuration file, in qemu-ga's order.

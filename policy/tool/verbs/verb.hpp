@@ -1,5 +1,5 @@
-// What sallyport-policy can do: one verb, one file. main.cpp reads the words of each; CLI11 costs more to compile than
-// a verb does, so only main.cpp includes it.
+// The verbs of sallyport-policy, one file each. main.cpp parses the words for all of them; only main.cpp includes CLI11, which
+// takes longer to compile than a verb.
 // Runs in:  the policy tool
 #pragma once
 
@@ -12,7 +12,7 @@ inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;  // the policy is wrong, or a file cannot be used
 inline constexpr int kUsage = 2;    // the command line is wrong
 
-/// Where freeze-plan reads the mounts, unless told otherwise.
+/// Where freeze-plan reads the mounts by default.
 inline constexpr const char* kMounts = "/proc/self/mountinfo";
 
 struct CompileArguments {

@@ -1,7 +1,7 @@
-// verify-log: whether the lines of an audit log, over all its files, are those that were written.
+// verify-log: whether the lines of an audit log, in all its files, are those that were written.
 //
-// Each line ends with the hash of the line before it, also over files. So a line that was changed, taken out or put in shows at
-// the line behind it. What was cut off at the end does not show: keep the last hash elsewhere.
+// Each line has the hash of the previous line, also across files. So a line that was changed, removed or inserted shows at the
+// following line. Lines cut off at the end do not show: keep the last hash elsewhere.
 #include <fcntl.h>
 #include <sha256.h>
 #include <unistd.h>
@@ -41,15 +41,15 @@ struct Fault {
     std::string what;
 };
 
-/// What one file holds, as far as others need to know.
+/// What is known of one file.
 struct Piece {
     std::string name;
     std::uint64_t lines = 0;
-    std::uint64_t cut = 0;     // lines that a crash of the machine cut off
+    std::uint64_t cut = 0;     // lines cut off by a crash of the machine
     std::string begins_after;  // hash of the line before the first; empty if the first is cut off
     std::string last;          // hash of the last
     std::string time;          // of the first line that has one
-    bool is_closed = false;    // its last line says that it is the last
+    bool is_closed = false;    // its last line says so
 };
 
 std::string hash_of(std::string_view line) {
@@ -67,19 +67,19 @@ std::string hash_of(std::string_view line) {
     return text;
 }
 
-/// The hash that a line says the line before it has; empty if it is no whole line.
+/// The hash of the previous line in `line`; empty if `line` is not a whole line.
 std::string_view previous_of(std::string_view line) {
     if (line.size() <= kSuffix || line.front() != '{' || !line.ends_with("\"}")) return {};
     const std::string_view suffix = line.substr(line.size() - kSuffix);
     return suffix.starts_with(kMember) ? suffix.substr(kMember.size(), kHashSize) : std::string_view();
 }
 
-/// Reads a file from beginning to end, a buffer at a time.
+/// Reads a file from beginning to end, in pieces.
 class Reading {
 public:
     explicit Reading(Piece& piece) : piece_(piece) {}
 
-    /// Takes the next line, without its LF; false, with a fault, if it does not follow the one before.
+    /// Takes the next line, without its LF. On a line that does not follow the previous one, sets a fault and returns false.
     bool take(std::string_view line) {
         ++piece_.lines;
         const std::string_view previous = previous_of(line);
@@ -105,7 +105,7 @@ private:
     std::optional<Fault> fault_;
 };
 
-/// Gives each whole line of `file` to `reading`, and at the end what is behind the last LF. False if a read fails.
+/// Passes each whole line of `file` to `reading`, and at the end what follows the last LF. False if a read fails.
 bool read_lines(FdRef file, Reading& reading) {
     const auto buffer = std::make_unique<std::array<char, kBuffer>>();
     std::size_t held = 0;
@@ -129,7 +129,7 @@ bool read_lines(FdRef file, Reading& reading) {
     return true;
 }
 
-/// Puts the pieces into the order of the chain. A piece that follows none, but the oldest, is a fault.
+/// Sorts the pieces into the order of the chain. A piece that follows none is a fault, except the oldest.
 std::optional<Fault> order(std::vector<Piece>& pieces) {
     std::map<std::string, const Piece*> by_last;
     for (const Piece& piece : pieces) by_last.emplace(piece.last, &piece);
