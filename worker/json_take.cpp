@@ -44,51 +44,51 @@ bool is_number(JsonKind kind) {
 }
 
 // A field to fill, and the host's name for it. The form of an alternate has the alternate's name.
-struct Place {
+struct Target {
     Message& message;
     const FieldDescriptor& field;
     std::string_view name;
     [[nodiscard]] const google::protobuf::Reflection& reflection() const { return *message.GetReflection(); }
 };
 
-Refused take_int64(JsonValue value, Place place) {
-    if (value.kind() != JsonKind::kInt) return wrong_type(place.name, "integer");
-    place.reflection().SetInt64(&place.message, &place.field, value.integer());
+Refused take_int64(JsonValue value, Target target) {
+    if (value.kind() != JsonKind::kInt) return wrong_type(target.name, "integer");
+    target.reflection().SetInt64(&target.message, &target.field, value.integer());
     return {};
 }
 
 // Negative numbers wrap, which qemu-ga keeps for old clients.
-Refused take_uint64(JsonValue value, Place place) {
+Refused take_uint64(JsonValue value, Target target) {
     if (value.kind() != JsonKind::kInt && value.kind() != JsonKind::kUint)
-        return about_parameter(place.name, "expects uint64");
-    place.reflection().SetUInt64(&place.message, &place.field, value.unsigned_integer());
+        return about_parameter(target.name, "expects uint64");
+    target.reflection().SetUInt64(&target.message, &target.field, value.unsigned_integer());
     return {};
 }
 
-Refused take_bool(JsonValue value, Place place) {
-    if (value.kind() != JsonKind::kBool) return wrong_type(place.name, "boolean");
-    place.reflection().SetBool(&place.message, &place.field, value.boolean());
+Refused take_bool(JsonValue value, Target target) {
+    if (value.kind() != JsonKind::kBool) return wrong_type(target.name, "boolean");
+    target.reflection().SetBool(&target.message, &target.field, value.boolean());
     return {};
 }
 
-Refused take_double(JsonValue value, Place place) {
-    if (!is_number(value.kind())) return wrong_type(place.name, "number");
+Refused take_double(JsonValue value, Target target) {
+    if (!is_number(value.kind())) return wrong_type(target.name, "number");
     double number = value.number();
     if (value.kind() == JsonKind::kInt) number = static_cast<double>(value.integer());
     if (value.kind() == JsonKind::kUint) number = static_cast<double>(value.unsigned_integer());
-    place.reflection().SetDouble(&place.message, &place.field, number);
+    target.reflection().SetDouble(&target.message, &target.field, number);
     return {};
 }
 
-Refused take_enum(JsonValue value, Place place) {
-    if (value.kind() != JsonKind::kString) return wrong_type(place.name, "string");
-    const auto& values = *place.field.enum_type();
+Refused take_enum(JsonValue value, Target target) {
+    if (value.kind() != JsonKind::kString) return wrong_type(target.name, "string");
+    const auto& values = *target.field.enum_type();
     for (int at = 0; at < values.value_count(); ++at) {
         if (values.value(at)->number() == 0 || enum_text(*values.value(at)) != value.text()) continue;
-        place.reflection().SetEnum(&place.message, &place.field, values.value(at));
+        target.reflection().SetEnum(&target.message, &target.field, values.value(at));
         return {};
     }
-    return about_parameter(place.name, "does not accept value '" + std::string(value.text()) + "'");
+    return about_parameter(target.name, "does not accept value '" + std::string(value.text()) + "'");
 }
 
 std::string decode_base64(std::string_view text, std::size_t size) {
@@ -175,55 +175,55 @@ private:
         if (place.field.is_repeated()) return take_objects(value, place);
         switch (place.field.cpp_type()) {
             case FieldDescriptor::CPPTYPE_INT64:
-                return take_int64(value, place);
+                return take_int64(value, target);
             case FieldDescriptor::CPPTYPE_UINT64:
-                return take_uint64(value, place);
+                return take_uint64(value, target);
             case FieldDescriptor::CPPTYPE_BOOL:
-                return take_bool(value, place);
+                return take_bool(value, target);
             case FieldDescriptor::CPPTYPE_DOUBLE:
-                return take_double(value, place);
+                return take_double(value, target);
             case FieldDescriptor::CPPTYPE_STRING:
-                return take_text(value, place);
+                return take_text(value, target);
             case FieldDescriptor::CPPTYPE_ENUM:
-                return take_enum(value, place);
+                return take_enum(value, target);
             case FieldDescriptor::CPPTYPE_MESSAGE:
-                return take_alternate(value, place);
+                return take_alternate(value, target);
             default:
                 check_failed();
         }
     }
 
-    Refused take_text(JsonValue value, Place place) {
-        if (value.kind() != JsonKind::kString) return wrong_type(place.name, "string");
-        if (place.field.type() == FieldDescriptor::TYPE_BYTES) {
-            take_base64(value.text(), place);
+    Refused take_text(JsonValue value, Target target) {
+        if (value.kind() != JsonKind::kString) return wrong_type(target.name, "string");
+        if (target.field.type() == FieldDescriptor::TYPE_BYTES) {
+            take_base64(value.text(), target);
         } else {
-            place.reflection().SetString(&place.message, &place.field, std::string(value.text()));
+            target.reflection().SetString(&target.message, &target.field, std::string(value.text()));
         }
         return {};
     }
 
     // Reported last, like qemu-ga, which decodes the data only when the command runs.
-    void take_base64(std::string_view text, Place place) {
+    void take_base64(std::string_view text, Target target) {
         const auto size = measure_base64(text);
         if (!size) {
             if (!bad_data_) bad_data_ = generic_error("Base64 data contains invalid characters");
-        } else if (&place.field == bulk_.field) {
+        } else if (&target.field == bulk_.field) {
             bulk_.text = text;
             bulk_.size = *size;
         } else {
-            place.reflection().SetString(&place.message, &place.field, decode_base64(text, *size));
+            target.reflection().SetString(&target.message, &target.field, decode_base64(text, *size));
         }
     }
 
-    static Refused take_strings(JsonValue value, Place place) {
-        if (value.kind() != JsonKind::kArray) return wrong_type(place.name, "array");
-        Message& list = *place.reflection().MutableMessage(&place.message, &place.field);
+    static Refused take_strings(JsonValue value, Target target) {
+        if (value.kind() != JsonKind::kArray) return wrong_type(target.name, "array");
+        Message& list = *target.reflection().MutableMessage(&target.message, &target.field);
         const FieldDescriptor& item = *list.GetDescriptor()->field(0);
         JsonValue element = value.child();
         for (std::size_t at = 0; at < value.size(); ++at, element = element.next()) {
             if (element.kind() != JsonKind::kString)
-                return wrong_type(std::string(place.name) + "[" + std::to_string(at) + "]", "string");
+                return wrong_type(std::string(target.name) + "[" + std::to_string(at) + "]", "string");
             list.GetReflection()->AddString(&list, &item, std::string(element.text()));
         }
         return {};
@@ -246,13 +246,13 @@ private:
         const auto& type = *place.field.message_type();
         if (&type == schema::Strings::descriptor()) return take_strings(value, place);
         SALLYPORT_CHECK(type.real_oneof_decl_count() == 1);
-        Message& alternate = *place.reflection().MutableMessage(&place.message, &place.field);
+        Message& alternate = *target.reflection().MutableMessage(&target.message, &target.field);
         const auto& forms = *type.oneof_decl(0);
         for (int at = 0; at < forms.field_count(); ++at)
             if (is_form_of(*forms.field(at), value.kind()))
                 return take_field(value,
-                                  {.message = alternate, .field = *forms.field(at), .name = place.name});
-        return wrong_type(place.name, type.name());
+                                  {.message = alternate, .field = *forms.field(at), .name = target.name});
+        return wrong_type(target.name, type.name());
     }
 
     Dialect dialect_;

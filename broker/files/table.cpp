@@ -17,7 +17,7 @@ namespace {
 constexpr int kHeldFrom = 256;
 
 // What a path named when the agent started.
-struct Seen {
+struct AtStart {
     bool is_known = false;
     bool is_there = false;
     bool is_behind_link = false;
@@ -27,7 +27,7 @@ struct Seen {
 // Runs in a child, which may wait for ever.
 Answer look_at_start(const std::string& path) {
     const MayAsk everybody = [](std::uint64_t) { return true; };
-    Seen seen;
+    AtStart seen;
     Named named = look_up_name(path, Links::kRefused, everybody);
     seen.is_behind_link = named.met_link;
     if (named.met_link) named = look_up_name(path, Links::kFollowed, everybody);
@@ -46,8 +46,8 @@ Answer look_at_start(const std::string& path) {
     return {.bytes = std::move(bytes), .fd = is_to_be_held ? std::move(named.found) : UniqueFd()};
 }
 
-Seen seen_in(const std::optional<Answer>& answer) {
-    Seen seen;
+AtStart seen_in(const std::optional<Answer>& answer) {
+    AtStart seen;
     if (answer && answer->bytes.size() == sizeof seen) std::memcpy(&seen, answer->bytes.data(), sizeof seen);
     return seen;
 }
@@ -117,7 +117,7 @@ Result<Table> Table::build(const policy::Policy& policy, const std::vector<std::
         TRY(survey(own.size() + denied.size(), [&](std::size_t at) { return look_at_start(path_at(at)); }));
     for (const policy::Rule& rule : policy.rules) table.denied_.emplace_back(rule.files.size());
     for (std::size_t at = 0; at < answers.size(); ++at) {
-        const Seen seen = seen_in(answers[at]);
+        const AtStart seen = seen_in(answers[at]);
         const std::optional<Id> id = seen.is_there ? std::optional(seen.id) : std::nullopt;
         if (at < own.size()) {
             table.own_.push_back({.path = own[at], .at_start = id});

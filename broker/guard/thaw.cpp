@@ -19,7 +19,7 @@ namespace sallyport::guard {
 
 namespace {
 
-constexpr std::size_t kHands = 32;
+constexpr std::size_t kMostHelpers = 32;
 constexpr int kSyncPasses = 4;
 constexpr std::int64_t kShortSync = 20'000'000;  // ns; after a pass this short, little is left to write
 
@@ -36,7 +36,7 @@ bool is_over(const Job& job) {
 // of them are stuck.
 void share_out(const Job& job, std::size_t most, const std::function<void()>& work) {
     std::vector<UniqueFd> children;
-    for (std::size_t at = 0; at < std::min(kHands, most); ++at) {
+    for (std::size_t at = 0; at < std::min(kMostHelpers, most); ++at) {
         auto child = fork_child(work);
         if (child) children.push_back(*std::move(child));
         if (!child) work();

@@ -13,7 +13,7 @@ namespace sallyport::broker {
 
 namespace {
 
-using Place = std::optional<FileWork>;
+using Slot = std::optional<FileWork>;
 
 // The broker itself closes no file.
 void close_opened(Session& session, ClerkReport& said) {
@@ -59,16 +59,16 @@ Refusal fault_of(const Session& session, bool is_granted) {
     return {};
 }
 
-void keep(const Context& context, Place& place, ClerkReport& said, const policy::Grant& grant) {
+void keep(const Context& context, Slot& slot, ClerkReport& said, const policy::Grant& grant) {
     Session& session = context.session;
     const ipc::OpenedReport& opened = said.report.opened();
     const auto handle = session.handles.take();
     if (!handle) {
         close_opened(session, said);
-        return take_back(place).refuse(context, {.reason = ipc::STATE_NOT_SAVED, .why = "state"});
+        return take_back(slot).refuse(context, {.reason = ipc::STATE_NOT_SAVED, .why = "state"});
     }
     const bool is_held = said.file.is_open();
-    const auto mode = place->task.order.open().mode();
+    const auto mode = slot->task.order.open().mode();
     session.files[*handle] =
         OpenFile{.fd = std::move(said.file),
                  .clerk = is_held ? 0 : said.clerk,
@@ -78,27 +78,27 @@ void keep(const Context& context, Place& place, ClerkReport& said, const policy:
                  .expires = grant.terms.expires,
                  .writes = mode != ipc::OpenOrder::READ,
                  .appends = mode == ipc::OpenOrder::APPEND || mode == ipc::OpenOrder::EXTEND,
-                 .opened_by = place->request.worker(),
-                 .opened_seq = place->request.seq()};
-    place->request.record.arguments.add("handle", *handle);
+                 .opened_by = slot->request.worker(),
+                 .opened_seq = slot->request.seq()};
+    slot->request.record.arguments.add("handle", *handle);
     Reply reply;
     reply.mutable_file_open()->set_handle(*handle);
-    take_back(place).complete(context, std::move(reply));
+    take_back(slot).complete(context, std::move(reply));
 }
 
 // THREAT: the host disconnects while its file is created or truncated, so that nothing is recorded. The line is written once the
 // result is known.
-void take_opened(const Context& context, Place& place, ClerkReport& said) {
+void take_opened(const Context& context, Slot& slot, ClerkReport& said) {
     Session& session = context.session;
-    Request& request = place->request;
-    const auto grant = grant_of(session, *place, said.report.opened());
+    Request& request = slot->request;
+    const auto grant = grant_of(session, *slot, said.report.opened());
     const Refusal fault = fault_of(session, grant.has_value());
     if (grant) request.record.rule = session.policy.rules[grant->rule].id;
     const bool is_wanted = session.worker.number == request.worker();
-    if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, place, said, *grant);
+    if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, slot, said, *grant);
     close_opened(session, said);
-    if (is_wanted) return take_back(place).refuse(context, fault);
-    take_back(place).abandon(context.audit, "opened, and closed again: the worker had ended");
+    if (is_wanted) return take_back(slot).refuse(context, fault);
+    take_back(slot).abandon(context.audit, "opened, and closed again: the worker had ended");
 }
 
 Refusal lost_work(const FileWork& work, const ClerkReport& said) {
@@ -113,34 +113,34 @@ Refusal lost_work(const FileWork& work, const ClerkReport& said) {
             .why = said.is_late ? "the file does not answer" : "the clerk ended"};
 }
 
-void take_failed(const Context& context, Place& place, const ipc::FailedReport& failed) {
+void take_failed(const Context& context, Slot& slot, const ipc::FailedReport& failed) {
     const auto& rules = context.session.policy.rules;
     if (failed.has_rule() && failed.rule() < rules.size())
-        place->request.record.rule = rules[failed.rule()].id;
-    take_back(place).refuse(context, refusal_of(failed));
+        slot->request.record.rule = rules[failed.rule()].id;
+    take_back(slot).refuse(context, refusal_of(failed));
 }
 
-void take_work(const Context& context, Place& place, ClerkReport& said) {
+void take_work(const Context& context, Slot& slot, ClerkReport& said) {
     const auto& [clerk, report, file, is_late] = said;
-    if (report.has_failed()) return take_failed(context, place, report.failed());
-    if (report.has_opened()) return take_opened(context, place, said);
+    if (report.has_failed()) return take_failed(context, slot, report.failed());
+    if (report.has_opened()) return take_opened(context, slot, said);
     Reply reply;
     if (report.has_sought()) {
         reply.mutable_file_seek()->set_position(report.sought().position());
     } else if (report.has_closed()) {
         reply.mutable_file_close();
     } else {
-        const Refusal lost = lost_work(*place, said);
-        if (!place->task.order.has_open()) lost_clerk(context.session, said);
-        return take_back(place).refuse(context, lost);
+        const Refusal lost = lost_work(*slot, said);
+        if (!slot->task.order.has_open()) lost_clerk(context.session, said);
+        return take_back(slot).refuse(context, lost);
     }
-    take_back(place).complete(context, std::move(reply));
+    take_back(slot).complete(context, std::move(reply));
 }
 
 void conclude(const Context& context, ClerkReport& said) {
     Session& session = context.session;
-    for (Place& place : session.file_work)
-        if (place && place->task.clerk == said.clerk) return take_work(context, place, said);
+    for (Slot& slot : session.file_work)
+        if (slot && slot->task.clerk == said.clerk) return take_work(context, slot, said);
     auto& read = session.worker.read;
     auto& write = session.worker.write;
     if (read && read->part.clerk == said.clerk) return take_part(context, *read, said);
@@ -150,9 +150,9 @@ void conclude(const Context& context, ClerkReport& said) {
     if (said.report.op_case() == ipc::FileReport::OP_NOT_SET) lost_clerk(session, said);
 }
 
-void refuse(const Context& context, Place& place, const Refusal& refusal) {
-    if (place->task.file.is_open()) context.session.files_hand.close(std::move(place->task.file));
-    take_back(place).refuse(context, refusal);
+void refuse(const Context& context, Slot& slot, const Refusal& refusal) {
+    if (slot->task.file.is_open()) context.session.files_hand.close(std::move(slot->task.file));
+    take_back(slot).refuse(context, refusal);
 }
 
 // Refuses what waits for a clerk and fulfils `is_meant`. False if there is none.
@@ -160,10 +160,10 @@ template <typename IsMeant>
 bool refuse_if(const Context& context, const Refusal& refusal, IsMeant is_meant) {
     WorkerState& worker = context.session.worker;
     bool is_any = false;
-    for (Place& place : context.session.file_work) {
-        if (!place || place->task.clerk != 0 || !is_meant(place->request)) continue;
+    for (Slot& slot : context.session.file_work) {
+        if (!slot || slot->task.clerk != 0 || !is_meant(slot->request)) continue;
         is_any = true;
-        refuse(context, place, refusal);
+        refuse(context, slot, refusal);
     }
     if (worker.read && worker.read->part.waits_for_clerk() && is_meant(worker.read->request)) {
         is_any = true;
@@ -176,15 +176,15 @@ bool refuse_if(const Context& context, const Refusal& refusal, IsMeant is_meant)
     return is_any;
 }
 
-void give_out(const Context& context, Place& place) {
+void give_out(const Context& context, Slot& slot) {
     const auto clerk =
-        context.session.files_hand.order_any({.order = place->task.order, .file = place->task.file});
-    if (!clerk) return refuse(context, place, too_many_hang());
-    place->task.clerk = *clerk;
+        context.session.files_hand.order_any({.order = slot->task.order, .file = slot->task.file});
+    if (!clerk) return refuse(context, slot, too_many_hang());
+    slot->task.clerk = *clerk;
     if (*clerk == 0) return;
     // The deadline is now the clerk's, and the clerk has the last reference to the file.
-    place->request.due_ns = 0;
-    place->task.file.reset();
+    slot->request.due_ns = 0;
+    slot->task.file.reset();
 }
 
 }  // namespace
@@ -201,27 +201,27 @@ Refusal gone_or_busy() {
 
 Answer begin_work(Exchange& exchange, FileTask task) {
     Session& session = exchange.session;
-    const auto place = std::ranges::find_if(session.file_work, [](const Place& one) { return !one; });
-    const bool is_given = task.clerk != 0 && place != session.file_work.end() &&
+    const auto slot = std::ranges::find_if(session.file_work, [](const Slot& one) { return !one; });
+    const bool is_given = task.clerk != 0 && slot != session.file_work.end() &&
                           session.files_hand.order(task.clerk, {.order = task.order});
-    if (place == session.file_work.end() || (task.clerk != 0 && !is_given)) {
+    if (slot == session.file_work.end() || (task.clerk != 0 && !is_given)) {
         if (task.file.is_open())
             session.files_hand.close(std::move(task.file));
         else if (task.order.has_close())
             session.files_hand.close_kept(task.clerk);
-        return place == session.file_work.end() ? too_many_hang() : gone_or_busy();
+        return slot == session.file_work.end() ? too_many_hang() : gone_or_busy();
     }
-    *place = FileWork{.request = std::move(exchange.request), .task = std::move(task)};
+    *slot = FileWork{.request = std::move(exchange.request), .task = std::move(task)};
     if (is_given) return Later{};
-    (*place)->request.due_ns = boottime_ns() + kFileTimeoutNs;
-    give_out(exchange.context, *place);
+    (*slot)->request.due_ns = boottime_ns() + kFileTimeoutNs;
+    give_out(exchange.context, *slot);
     return Later{};
 }
 
 void give_out(const Context& context) {
     Session& session = context.session;
-    for (Place& place : session.file_work)
-        if (place && place->task.clerk == 0) give_out(context, place);
+    for (Slot& slot : session.file_work)
+        if (slot && slot->task.clerk == 0) give_out(context, slot);
     if (session.worker.read && session.worker.read->part.waits_for_clerk())
         order_part(context, *session.worker.read);
     if (session.worker.write && session.worker.write->part.waits_for_clerk())

@@ -261,14 +261,14 @@ void hear_recorder(Loop& loop) {
 }
 
 // A descriptor to poll, and the function that handles it.
-struct Source {
+struct PollRow {
     int fd;  // -1: not now
     void (*hear)(Loop& loop);
     short events = POLLIN;
 };
 
 // In order of handling: a worker's last frames come before the report of its end.
-auto sources_of(const Loop& loop) {
+auto rows_of(const Loop& loop) {
     const Service& service = loop.service;
     const bool stays = !loop.leaving;
     const bool runs = loop.stage == Stage::kRunning && stays;
@@ -277,27 +277,26 @@ auto sources_of(const Loop& loop) {
     const bool accepts = service.channel.listens() && loop.waiting.size() < kMaxWaiting && stays;
     const auto only_if = [](bool condition, FdRef fd) { return condition ? fd.get() : -1; };
     return std::array{
-        Source{only_if(stays, service.signals), hear_signal},
-        Source{service.session.freezing.guard.get(), hear_guard_report},
-        Source{only_if(watches, loop.connection), note_gone_host, 0},
-        Source{only_if(runs, loop.worker.socket), hear_worker},
-        Source{only_if(stays, service.nursery), hear_nursery_report},
-        Source{only_if(accepts, service.channel.fd), accept_next},
-        Source{service.launcher.get(), hear_launcher_report},
-        Source{only_if(stays, service.session.inspector), hear_inspector_reply},
-        Source{only_if(stays, service.session.files_hand.parent()), hear_files_parent},
-        Source{only_if(stays, service.audit.recorder()), hear_recorder},
+        PollRow{only_if(stays, service.signals), hear_signal},
+        PollRow{service.session.freezing.guard.get(), hear_guard_report},
+        PollRow{only_if(watches, loop.connection), note_gone_host, 0},
+        PollRow{only_if(runs, loop.worker.socket), hear_worker},
+        PollRow{only_if(stays, service.nursery), hear_nursery_report},
+        PollRow{only_if(accepts, service.channel.fd), accept_next},
+        PollRow{service.launcher.get(), hear_launcher_report},
+        PollRow{only_if(stays, service.session.inspector), hear_inspector_reply},
+        PollRow{only_if(stays, service.session.files_hand.parent()), hear_files_parent},
+        PollRow{only_if(stays, service.audit.recorder()), hear_recorder},
     };
 }
 
 // THREAT: somebody sends frames all the time, so that nothing due is ever done. So deadlines come first.
 void wait_and_hear(Loop& loop) {
     if (const auto due = next_due(loop); due && boottime_ns() >= *due) return do_what_is_due(loop);
-    const auto sources = sources_of(loop);
+    const auto rows = rows_of(loop);
     std::vector<pollfd>& wanted = loop.wanted;
     wanted.clear();
-    for (const Source& source : sources)
-        wanted.push_back({.fd = source.fd, .events = source.events, .revents = 0});
+    for (const PollRow& row : rows) wanted.push_back({.fd = row.fd, .events = row.events, .revents = 0});
     loop.service.session.files_hand.add_at_work(wanted);
     const auto left = time_left(loop);
     if (sandbox::wait_quietly(wanted, left ? &*left : nullptr) < 0) {
@@ -307,7 +306,7 @@ void wait_and_hear(Loop& loop) {
     const auto ready = std::ranges::find_if(wanted, [](const pollfd& one) { return one.revents != 0; });
     if (ready == wanted.end()) return do_what_is_due(loop);
     const auto number = static_cast<std::size_t>(ready - wanted.begin());
-    if (number < sources.size()) return sources[number].hear(loop);
+    if (number < rows.size()) return rows[number].hear(loop);
     hear_clerks(context_of(loop));
 }
 
