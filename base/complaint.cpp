@@ -1,4 +1,4 @@
-// Runs in:  whoever starts the agent, before a host is heard; the launcher, for its table
+// Runs in:  starter and broker, before a host is heard; launcher, for its table
 #include "base/complaint.hpp"
 
 #include <algorithm>

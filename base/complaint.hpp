@@ -1,5 +1,5 @@
 // An error and the name of what it is about: what a failed start tells the admin.
-// Runs in:  whoever starts the agent, before a host is heard; the launcher, for its table
+// Runs in:  starter and broker, before a host is heard; launcher, for its table
 #pragma once
 
 #include <expected>

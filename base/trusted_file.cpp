@@ -1,4 +1,4 @@
-// Runs in:  whoever starts the agent; the launcher
+// Runs in:  starter; launcher
 #include "base/trusted_file.hpp"
 
 #include <linux/magic.h>

@@ -1,5 +1,5 @@
 // Files that only root, or the user who runs the agent, can change. Everything that decides or is executed comes from such files.
-// Runs in:  whoever starts the agent; the launcher
+// Runs in:  starter; launcher
 // Input:    paths that the admin wrote, and the directories and links on the way
 #pragma once
 
