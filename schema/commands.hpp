@@ -15,7 +15,17 @@
 namespace sallyport {
 
 /// The policy's groups. Frozen per schema version: a new command never joins a group that a policy already uses.
-enum class Group : std::uint8_t { kSync, kInfo, kFile, kFreeze, kPower, kInspect, kExec, kAccounts, kHardware };
+enum class Group : std::uint8_t {
+    kSync,
+    kInfo,
+    kFile,
+    kFreeze,
+    kPower,
+    kInspect,
+    kExec,
+    kAccounts,
+    kHardware
+};
 
 /// Which process creates the answer.
 enum class AnsweredBy : std::uint8_t { kWorker, kBroker, kInspector };
@@ -27,7 +37,17 @@ enum class WhileFrozen : std::uint8_t { kNo, kYes };
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
 /// What an allow rule for the command must say besides its name.
-enum class Constraint : std::uint8_t { kNone, kFiles, kFreeze, kModes, kExec, kUsers, kTime, kVcpus, kMemory };
+enum class Constraint : std::uint8_t {
+    kNone,
+    kFiles,
+    kFreeze,
+    kModes,
+    kExec,
+    kUsers,
+    kTime,
+    kVcpus,
+    kMemory
+};
 
 /// Whether a policy can take the command away. Through the floor a host can always find out that the agent lives.
 enum class Floor : std::uint8_t { kNo, kYes };
@@ -144,10 +164,10 @@ struct GroupName {
 };
 
 inline constexpr std::array kGroups{
-    GroupName{Group::kSync, "@sync"},   GroupName{Group::kInfo, "@info"},
-    GroupName{Group::kFile, "@file"},   GroupName{Group::kFreeze, "@freeze"},
-    GroupName{Group::kPower, "@power"}, GroupName{Group::kInspect, "@inspect"},
-    GroupName{Group::kExec, "@exec"},   GroupName{Group::kAccounts, "@accounts"},
+    GroupName{Group::kSync, "@sync"},         GroupName{Group::kInfo, "@info"},
+    GroupName{Group::kFile, "@file"},         GroupName{Group::kFreeze, "@freeze"},
+    GroupName{Group::kPower, "@power"},       GroupName{Group::kInspect, "@inspect"},
+    GroupName{Group::kExec, "@exec"},         GroupName{Group::kAccounts, "@accounts"},
     GroupName{Group::kHardware, "@hardware"},
 };
 

@@ -42,7 +42,7 @@ struct Refusal {
     std::string mount = {};  // the file system at fault
     int exit_status = 0;     // of a program
     ipc::PowerMethod method = ipc::ANY_METHOD;
-    std::string file = {};  // of a user, that it is about
+    std::string file = {};    // of a user, that it is about
     std::string denial = {};  // identity of a line that is written already
 };
 /// The worker broke the contract. It is ended; only the admin is told.
