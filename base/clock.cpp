@@ -1,4 +1,3 @@
-// The time since the boot, and the time by which rules expire.
 // Runs in:  broker, files, launcher, setter
 #include "base/clock.hpp"
 

@@ -1,5 +1,5 @@
-// The time since the boot, and the time by which rules expire. A host sets the guest's clock: at boot, and where the guest asks it
-// for the time.
+// The time since boot, and the time by which rules expire. The host can set the guest's wall clock: at boot, and whenever the
+// guest asks it for the time.
 // Runs in:  broker, files, launcher, setter
 #pragma once
 

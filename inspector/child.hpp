@@ -13,10 +13,10 @@ namespace sallyport::inspector {
 
 /// The first byte of a child's frame. After it comes a part of the encoded schema.Inspected for the current query.
 enum class Word : char {
-    kMore = 'm',      // a part of the greatest size; others follow
-    kLast = 'l',      // the query is answered
-    kTooLarge = 't',  // nothing follows: the reply would be beyond its bound
-    kNoBlocks = 'b',  // nothing follows: there is nothing to report on
+    kMore = 'm',      // a part of the maximum size; more follow
+    kLast = 'l',      // the last part: the query is answered
+    kTooLarge = 't',  // nothing follows: the reply would be over its limit
+    kNoBlocks = 'b',  // nothing follows: there is nothing to report
     kOutdated =
         'o',  // nothing follows: what the query is about has changed since the child was born; another is to answer
     kSystem = 's',  // the guest cannot say; an errno follows, in decimal digits

@@ -11,7 +11,7 @@
 
 namespace sallyport::inspector {
 
-/// Leaves in the reply to what is asked the entries and members that a rule shows.
+/// Leaves in the reply only the items and members that a rule shows.
 void filter_reply(const Asked& asked, schema::Inspected& reply);
 
 }  // namespace sallyport::inspector

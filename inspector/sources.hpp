@@ -1,4 +1,4 @@
-// What the queries read: files of the kernel, opened once; files that others put in place of older ones, opened by each new
+// What the queries read: kernel files, opened once; files that are replaced while we run, opened by each new child; and the
 // child, which answers for them as long as they are the same; and the directories in which a child can open files later. All follow from the commands that the policy allows.
 // Runs in:  inspector
 #pragma once
@@ -54,7 +54,7 @@ void open_replaced(CommandSet commands, Sources& sources);
 /// Whether what a query for `command` reads of these is what a child that was born now would read.
 bool is_up_to_date(CommandId command, const Sources& sources);
 
-/// All of it, as it is now. Errors: as read_whole(), and why it could not be opened.
+/// The whole current content. Errors: as read_whole(), and why it could not be opened.
 Result<std::string> read_replaced(const Replaced& source);
 
 sandbox::InspectorNeeds needs_of(CommandSet commands);

@@ -59,7 +59,7 @@ void wipe(Frame& frame) {
 Result<bool> receive(FdRef socket, Frame& frame) {
     const std::span<char> room = clear(frame);
     ssize_t got = 0;
-    // A peer that went away without reading all resets the connection once; what it had sent comes after that.
+    // A peer that closed without reading everything causes ECONNRESET once; what it sent can be read after that.
     do got = ::recv(socket.get(), room.data(), room.size(), MSG_DONTWAIT | MSG_TRUNC);
     while (got < 0 && (errno == ECONNRESET || errno == EINTR));
     if (got < 0 && errno == EAGAIN) return false;

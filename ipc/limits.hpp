@@ -54,8 +54,8 @@ inline constexpr std::uint32_t kMaxConcurrent = 32;  // programs of one template
 inline constexpr std::size_t kMaxPrograms = 64;      // running, or with a result nobody has asked for
 inline constexpr std::size_t kMaxUnread = 32;        // of the latter; beyond that the oldest is dropped
 inline constexpr std::size_t kMaxUnreadSize = std::size_t{64}
-                                              << 20U;  // and bytes of their output, but for the last one
-inline constexpr std::int64_t kExecStartNs = 5'000'000'000;  // so long a host waits for the start
+                                              << 20U;        // bytes of their output, except the newest one's
+inline constexpr std::int64_t kExecStartNs = 5'000'000'000;  // how long a host waits for the start
 inline constexpr std::int64_t kStatusPatienceNs =
     5'000'000;  // so long a program that still runs is waited for
 

@@ -50,7 +50,7 @@ bool accepts_kind(const Kinds& kinds, Kind kind) {
     check_failed();
 }
 
-/// What the rules that count allow.
+/// What is allowed by the rules for which `counts` is true.
 Reach reach(const Policy& policy, const auto& counts) {
     Reach allowed;
     Reach denied;

@@ -163,7 +163,7 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
 /// Whether a file that exists may be opened by that entry of an allow rule. Names, set-id bits and size count of regular files only.
 bool accepts_file(const FileRule& rule, const FoundFile& file);
 
-/// The entries of deny rules that are about opening files for `wanted` at that moment, wherever the files are.
+/// The file rules of deny rules that now forbid to open files for `wanted`, wherever those are.
 std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now);
 
 /// Whether `path` is on the way to a directory below which something may be opened for `wanted`.
@@ -185,8 +185,8 @@ Reach reach_of(const Policy& policy);
 /// From when on no deny rule takes the whole command away; nothing if an option does, or a deny rule for ever.
 std::optional<WallTime> allowed_from(const Policy& policy, CommandId command);
 
-/// The rules, by number, by which file systems may be frozen or trimmed at some time: the guard's rows, in their order. Without
-/// any the agent needs no guard.
+/// The numbers of the rules by which file systems may be frozen or trimmed at any time: the guard's rows, in order. If there are
+/// none, the agent needs no guard.
 std::vector<std::size_t> freeze_rules(const Policy& policy);
 
 /// The commands that decide_command() allows.

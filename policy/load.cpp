@@ -198,7 +198,7 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
     return {};
 }
 
-// The launcher is told of them in one frame.
+// The launcher gets all templates in one frame.
 Status check_sizes(const Policy& policy) {
     std::size_t started = 0;
     for (const ipc::AccountTemplate& one : account_templates(policy)) started += one.ByteSizeLong() + 32;

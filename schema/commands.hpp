@@ -36,7 +36,7 @@ enum class WhileFrozen : std::uint8_t { kNo, kYes };
 /// Whether success has a reply; errors always have one.
 enum class SuccessReply : std::uint8_t { kNone, kSent };
 
-/// What an allow rule for the command must say besides its name.
+/// What an allow rule for the command must contain besides its name.
 enum class Constraint : std::uint8_t {
     kNone,
     kFiles,

@@ -109,7 +109,7 @@ Status Ask::send_secret() {
     return sent;
 }
 
-// What does not fit a frame is put into the arena.
+// Moves what does not fit into a frame to the arena.
 void Ask::put_apart(google::protobuf::Message& message) {
     constexpr std::size_t kOthers = 64;  // for the rest of the frame
     if (message.ByteSizeLong() <= kMaxFrame - kOthers) return;

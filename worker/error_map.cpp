@@ -36,7 +36,7 @@ bool is_about_account(const ipc::Request& request) {
            request.has_ssh_add_authorized_keys() || request.has_ssh_remove_authorized_keys();
 }
 
-// What failed, as the front part of the text.
+// The first part of the text: what failed.
 std::string action(const ipc::Request& request) {
     switch (request.command_case()) {
         case ipc::Request::kFileOpen:

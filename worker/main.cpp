@@ -5,7 +5,7 @@
 //   sallyport-worker                    forked by it, once per connection
 //
 // All are confined before a byte of the host is read. None ever writes what the host sent anywhere but
-// into requests to the broker and replies to the host.
+// and replies to the host.
 #include <malloc.h>
 #include <sys/epoll.h>
 #include <unistd.h>

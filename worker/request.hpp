@@ -49,7 +49,7 @@ struct Pending {
 /// Wipes the password that the request has, if it has one.
 void forget_secret(ipc::Request& request);
 
-/// Makes of a value either an answer or a request to the broker. The document's text may be moved away.
+/// Turns a value into a reply or a request to the broker. May take the text out of the document.
 void take_request(JsonDocument& document, Commands& commands, Pending& pending);
 
 }  // namespace sallyport::worker

@@ -51,7 +51,7 @@ Checked<int> run() {
     const ipc::FilesSetup setup = TRY(read_setup());
     const policy::Policy policy = TRY(policy::load(setup.policy()));
     const std::vector<ipc::SeenPath> seen(setup.seen().begin(), setup.seen().end());
-    std::vector<UniqueFd> trees;  // until Landlock knows them
+    std::vector<UniqueFd> trees;  // closed once Landlock has them
     sandbox::FilesNeeds needs = needs_of(policy, seen);
     Hand hand{.table = TRY(Table::build(policy, {setup.own().begin(), setup.own().end()})),
               .clock = ExpiryClock(setup.floor(), read_clocks()),

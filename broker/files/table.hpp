@@ -67,7 +67,7 @@ private:
 ///
 /// THREAT: it is renamed while no agent runs. What the path named in earlier runs is denied as well, see remember().
 ///
-/// THREAT: a path never answers. It is looked at by a child; where nothing was seen in time, only what the path names later is known.
+/// THREAT: a path never answers. A child looks at it; if it does not answer in time, only what the path names later is denied.
 class Table {
 public:
     /// `policy` must outlive the table. `own`: absolute paths of the agent's files and directories, which no rule opens. Errors:
@@ -80,8 +80,8 @@ public:
     /// Why what is denied now will not be known once it is renamed while no agent runs: an errno; 0: it will be.
     [[nodiscard]] int not_kept() const { return not_kept_; }
 
-    /// To be called once more after a fork: `proc_self_fd` is that of the process which opened it, and what is held the parent holds.
-    /// Errors: kSystem.
+    /// Call this again after a fork: `proc_self_fd` belongs to the process that opened it, and held descriptors stay with the
+    /// parent. Errors: kSystem.
     Status enter_process();
 
     [[nodiscard]] const policy::Policy& policy() const { return *policy_; }
@@ -111,7 +111,7 @@ private:
     std::vector<Own> own_;
     struct Denied {
         std::optional<Id> at_start;
-        bool is_behind_link = false;  // the admin's rule names it by one
+        bool is_behind_link = false;  // the rule's path contains a link
         Earlier earlier = {};
     };
     std::vector<std::vector<Denied>> denied_;  // by rule, then by file rule

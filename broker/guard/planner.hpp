@@ -58,7 +58,7 @@ private:
     UniqueFd mounts_;
     freeze_plan::BlockGraph graph_;
     sandbox::Filter filter_;
-    UniqueFd process_;  // of the last; one that cannot be killed is not followed by another
+    UniqueFd process_;  // the last planner; if it cannot be killed, no other is started
 };
 
 }  // namespace sallyport::guard

@@ -27,8 +27,8 @@ void freeze_all(const Job& job);
 /// Whoever thaws has ordered it before he looks for what is being frozen: he sees this claim, or it sees the order.
 bool claim_freeze(Shared& shared, std::size_t at);
 
-/// Waits for the end of `life`, then thaws what is frozen. What is being frozen it leaves alone as long as somebody lives
-/// who may be at it: a freeze must not complete after the thaw.
+/// Waits until `life` is closed, then thaws what is frozen. What is being frozen is left alone while a process lives that may be
+/// freezing it: no freeze may complete after the thaw.
 void thaw_at_end(const Job& job);
 
 /// Thaws, last frozen first, what is frozen and claimed by nobody. With `also_claimed`, also what others have claimed, since they

@@ -71,8 +71,8 @@ public:
     /// At the end: a line for what was counted and stands in none.
     void write_counts();
 
-    /// Whether what is decided now will be in the log: the recorder takes lines, or is not to while file systems are frozen,
-    /// and there is room. Always, if the policy says that a loss changes nothing.
+    /// Whether a decision made now will be in the log: there is room, and the recorder takes lines, or is held while file systems
+    /// are frozen. Always true if the policy accepts loss.
     [[nodiscard]] bool is_recording();
     [[nodiscard]] bool goes_on() const { return terms_.goes_on; }
 

@@ -34,10 +34,10 @@ void each_under_way(AnySession& session, See see) {
 enum class Phase : std::uint8_t {
     kGreeting,  // before Hello
     kIdle,
-    kReading,     // a file read, or a long reply, whose parts are under way
-    kWriting,     // a file write whose parts are under way
+    kReading,     // a file read, or a long reply, is being sent in parts
+    kWriting,     // a file write is being received in parts
     kWaiting,     // for the guard, for the launcher to have started something, or for a program's end
-    kInspecting,  // for the inspector, or for what a program wrote
+    kInspecting,  // for the inspector, or for a program's output
 };
 Phase phase_of(const Session& session);
 

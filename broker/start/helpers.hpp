@@ -42,7 +42,7 @@ struct FilesTerms {
 };
 struct FilesHand {
     UniqueFd socket;
-    std::vector<policy::Grant> unseen;  // what is denied and could not be looked at
+    std::vector<policy::Grant> unseen;  // deny rules whose path could not be looked at
     int not_kept = 0;                   // errno: what is denied cannot be written down for later runs
 };
 Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
@@ -50,7 +50,7 @@ Checked<FilesHand> start_files(const FilesTerms& terms, FdRef state);
 /// The nursery, proved together with a rehearsal worker.
 Checked<UniqueFd> start_nursery();
 
-/// The launcher, if the policy names something that may be started. `floor`: the latest time that is known.
+/// The launcher, if the policy names any program. `floor`: the latest known time.
 Checked<UniqueFd> start_launcher(const policy::Policy& policy, policy::WallTime floor,
                                  const ProgramGroups& groups);
 

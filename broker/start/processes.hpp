@@ -19,7 +19,8 @@ enum class RunsAs : std::uint8_t {
 /// Standard input, output and error.
 enum class Standard : std::uint8_t { kOurs, kNull };
 
-/// What a program is lent: its descriptors from 4 on, in the row's order. 3 is its socket to the broker, or what it answers on.
+/// The descriptors that a program gets, from 4 on, in the row's order. 3 is its socket to the broker, or where it writes its
+/// answer.
 enum class Lent : std::uint8_t { kNothing, kState, kRing, kClock, kSetup, kGroups };
 
 /// Which namespaces a program has to itself.

@@ -122,7 +122,7 @@ ProgramGroups groups_for(const policy::Policy& policy, Handover& handover) {
     return groups;
 }
 
-// Where there is a guard: the mark says from now on what is so.
+// Only with a guard. From now on the mark says whether something is frozen.
 Status open_mark(bool is_frozen, FdRef state, Outfit& outfit) {
     auto mark = TRY(guard::FrozenMark::open(state));
     TRY(mark.set(is_frozen));

@@ -29,7 +29,7 @@ struct Compilation {
 /// The same, with the never rules; the agent makes nothing of these.
 std::expected<Compilation, std::string> compile_with_nevers(const Source& source);
 
-/// The compiled policy, which policy::load() accepts, or every error found, one line each.
+/// The compiled policy, which policy::load() accepts, or all errors that were found, one per line.
 std::expected<compiled::Compiled, std::string> compile_policy(const Source& source);
 
 }  // namespace sallyport::policy::compile

@@ -38,7 +38,7 @@ Passwd::Passwd(std::string_view text, std::string_view groups) : groups_(groups)
         const std::string_view name = cut(line, ':');
         cut(line, ':');
         const auto uid = to_number(cut(line, ':'));
-        // The first line of a name counts, as for the C library.
+        // The first line of a name counts, like in the C library.
         const auto gid = to_number(cut(line, ':'));
         cut(line, ':');
         if (!name.empty() && uid) users_.emplace(name, User{.uid = *uid, .gid = gid, .home = cut(line, ':')});

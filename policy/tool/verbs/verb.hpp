@@ -62,7 +62,7 @@ struct CanArguments {
     bool as_json = false;
 };
 
-/// Each function gives the exit status.
+/// Each function returns the exit status.
 int run_bench(const std::string& path);
 int run_can(const CanArguments& arguments);
 int run_cells(const std::string& path, bool as_json);
