@@ -66,6 +66,24 @@ void note_bounds(Handover::ProgramBounds bounds, Audit& audit) {
     audit.write(record);
 }
 
+void note_state(const Handover& from, Audit& audit) {
+    if (from.state_is_open()) {
+        Record open;
+        open.what = "state-directory-open";
+        open.reason =
+            "others can read or enter it, and so hold up this log: take that from them (chmod go-rwx)";
+        audit.write(open);
+    }
+    if (from.denied_not_kept() != 0) {
+        Record lost;
+        lost.what = "denied-not-kept";
+        lost.reason =
+            "sallyport.denied cannot be written: what is renamed while no agent runs is not denied then";
+        lost.sys_errno = from.denied_not_kept();
+        audit.write(lost);
+    }
+}
+
 void record_start(Service& service, const Handover& from) {
     for (const Handover::Missing& missing : from.missing()) {
         Record record;
@@ -83,21 +101,7 @@ void record_start(Service& service, const Handover& from) {
     record.arguments.add("channel", policy::compiled::Service::Method_Name(from.options().method()));
     record.arguments.add("path", from.options().path());
     service.audit.write(record);
-    if (from.state_is_open()) {
-        Record open;
-        open.what = "state-directory-open";
-        open.reason =
-            "others can read or enter it, and so hold up this log: take that from them (chmod go-rwx)";
-        service.audit.write(open);
-    }
-    if (from.denied_not_kept() != 0) {
-        Record lost;
-        lost.what = "denied-not-kept";
-        lost.reason =
-            "sallyport.denied cannot be written: what is renamed while no agent runs is not denied then";
-        lost.sys_errno = from.denied_not_kept();
-        service.audit.write(lost);
-    }
+    note_state(from, service.audit);
     note_bounds(from.program_bounds(), service.audit);
     const ClockReading clocks = read_clocks();
     if (service.session.clock.now() <= clocks.wall) return;

@@ -132,6 +132,23 @@ Result<CommandSet> load_commands(const compiled::Rule& from) {
     return commands;
 }
 
+// What broker and launcher decide by, each by its own copy.
+Status load_templates(const compiled::Rule& from, Rule& rule) {
+    for (const ipc::ExecTemplate& each : from.exec()) {
+        TRY(check_template(each));
+        rule.exec.push_back(each);
+    }
+    if (from.has_accounts()) {
+        TRY(check_account_template(from.accounts()));
+        rule.accounts = from.accounts();
+    }
+    for (const ipc::SetRule& each : from.sets()) {
+        TRY(check_set_rule(each));
+        rule.sets.push_back(each);
+    }
+    return {};
+}
+
 Result<Rule> load_rule(const compiled::Rule& from) {
     if (!is_rule_id(from.id())) return invalid("policy: bad rule id");
     if (from.where().empty() || from.where().size() > kMaxWhereSize) return invalid("policy: no place");
@@ -161,18 +178,7 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         TRY(check_reply(from.reply()));
         rule.reply = from.reply();
     }
-    for (const ipc::ExecTemplate& each : from.exec()) {
-        TRY(check_template(each));
-        rule.exec.push_back(each);
-    }
-    if (from.has_accounts()) {
-        TRY(check_account_template(from.accounts()));
-        rule.accounts = from.accounts();
-    }
-    for (const ipc::SetRule& each : from.sets()) {
-        TRY(check_set_rule(each));
-        rule.sets.push_back(each);
-    }
+    TRY(load_templates(from, rule));
     if (const auto status = check_rule(rule); !status) return std::unexpected(status.error());
     return rule;
 }

@@ -205,6 +205,11 @@ std::string setting_text(const ipc::Error& error, const ipc::Request& request) {
     }
 }
 
+std::string bad_handle_text(const ipc::Request& request) {
+    if (request.has_exec_status()) return "PID " + number(request.exec_status().pid()) + " does not exist";
+    return "handle " + quoted(number(handle_of(request))) + " has not been found";
+}
+
 // The missing parenthesis is qemu-ga's.
 std::string bad_mode_text(const ipc::Request& request) {
     if (request.has_shutdown()) return "mode is invalid (valid values are: halt|powerdown|reboot";
@@ -216,7 +221,7 @@ std::string bad_mode_text(const ipc::Request& request) {
 HostError host_error(const ipc::Error& error, const ipc::Request& request, std::string_view command) {
     const bool is_start = request.has_exec() && (error.reason() == ipc::REFUSED || error.sys_errno() != 0);
     if (is_start) return generic_error(exec_text(error, request));
-    if (const std::string text = setting_text(error, request); !text.empty()) return generic_error(text);
+    if (const auto text = setting_text(error, request); !text.empty()) return generic_error(text);
     switch (error.reason()) {
         case ipc::DISABLED:
         case ipc::FROZEN:
@@ -226,9 +231,7 @@ HostError host_error(const ipc::Error& error, const ipc::Request& request, std::
         case ipc::NOT_RECORDED:
             return generic_error(action(request) + ": the guest's audit log cannot be written");
         case ipc::BAD_HANDLE:
-            if (request.has_exec_status())
-                return generic_error("PID " + number(request.exec_status().pid()) + " does not exist");
-            return generic_error("handle " + quoted(number(handle_of(request))) + " has not been found");
+            return generic_error(bad_handle_text(request));
         case ipc::BAD_MODE:
             return generic_error(bad_mode_text(request));
         case ipc::BAD_COUNT:

@@ -129,8 +129,8 @@ private:
             const auto value = object ? find(*object, field) : std::nullopt;
             const std::string name = path + field.json_name();
             if (value) {
-                const Place place{.message = message, .field = field, .name = name};
-                if (auto refused = take_field(*value, place)) return refused;
+                const Target target{.message = message, .field = field, .name = name};
+                if (auto refused = take_field(*value, target)) return refused;
             } else if (!field.has_optional_keyword()) {
                 return about_parameter(name, "is missing");
             }
@@ -171,9 +171,9 @@ private:
         return false;
     }
 
-    Refused take_field(JsonValue value, Place place) {
-        if (place.field.is_repeated()) return take_objects(value, place);
-        switch (place.field.cpp_type()) {
+    Refused take_field(JsonValue value, Target target) {
+        if (target.field.is_repeated()) return take_objects(value, target);
+        switch (target.field.cpp_type()) {
             case FieldDescriptor::CPPTYPE_INT64:
                 return take_int64(value, target);
             case FieldDescriptor::CPPTYPE_UINT64:
@@ -229,22 +229,22 @@ private:
         return {};
     }
 
-    Refused take_objects(JsonValue value, Place place) {
-        if (value.kind() != JsonKind::kArray) return wrong_type(place.name, "array");
-        if (value.size() > kMaxSetItems) return about_parameter(place.name, "is too long");
+    Refused take_objects(JsonValue value, Target target) {
+        if (value.kind() != JsonKind::kArray) return wrong_type(target.name, "array");
+        if (value.size() > kMaxSetItems) return about_parameter(target.name, "is too long");
         JsonValue element = value.child();
         for (std::size_t at = 0; at < value.size(); ++at, element = element.next()) {
-            const std::string name = std::string(place.name) + "[" + std::to_string(at) + "]";
+            const std::string name = std::string(target.name) + "[" + std::to_string(at) + "]";
             if (element.kind() != JsonKind::kObject) return wrong_type(name, "object");
-            Message& item = *place.reflection().AddMessage(&place.message, &place.field);
+            Message& item = *target.reflection().AddMessage(&target.message, &target.field);
             if (auto refused = take_members(element, item, name + ".")) return refused;
         }
         return {};
     }
 
-    Refused take_alternate(JsonValue value, Place place) {
-        const auto& type = *place.field.message_type();
-        if (&type == schema::Strings::descriptor()) return take_strings(value, place);
+    Refused take_alternate(JsonValue value, Target target) {
+        const auto& type = *target.field.message_type();
+        if (&type == schema::Strings::descriptor()) return take_strings(value, target);
         SALLYPORT_CHECK(type.real_oneof_decl_count() == 1);
         Message& alternate = *target.reflection().MutableMessage(&target.message, &target.field);
         const auto& forms = *type.oneof_decl(0);

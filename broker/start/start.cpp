@@ -166,19 +166,22 @@ Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& opt
     return paths;
 }
 
+// What no rule about files opens. Root starts what is in a hook directory; the program of a template runs as the user that its rule names.
+std::vector<std::string> untouchable(const policy::Policy& policy, std::vector<std::string> own) {
+    for (const policy::Rule& rule : policy.rules) {
+        if (!rule.hooks.empty()) own.push_back(rule.hooks);
+        for (const ipc::ExecTemplate& one : rule.exec)
+            if (!one.program().empty()) own.push_back(one.program());
+        if (rule.accounts && rule.commands.has(CommandId::kSetUserPassword))
+            own.emplace_back(policy::kChpasswd);
+    }
+    return own;
+}
+
 Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const std::vector<std::string>& own) {
     const policy::Policy& policy = read.policy;
     TRY(prepare_process());
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
-    std::vector<std::string> untouched = own;
-    // Root starts what is in a hook directory; the program of a template runs as the user that its rule names.
-    for (const policy::Rule& rule : policy.rules) {
-        if (!rule.hooks.empty()) untouched.push_back(rule.hooks);
-        for (const ipc::ExecTemplate& one : rule.exec)
-            if (!one.program().empty()) untouched.push_back(one.program());
-        if (rule.accounts && rule.commands.has(CommandId::kSetUserPassword))
-            untouched.emplace_back(policy::kChpasswd);
-    }
     Outfit outfit;
     const ProgramGroups groups = groups_for(policy, outfit.message);
     const std::vector<ipc::SeenPath> seen = TRY(about(kFiles.name, files::look_at_rules(policy)));
@@ -195,7 +198,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     outfit.add(Handover::INSPECTOR, TRY(start_inspector(policy)));
     const FilesTerms terms{.policy = policy,
                            .compiled = read.compiled,
-                           .own = std::move(untouched),
+                           .own = untouchable(policy, own),
                            .seen = seen,
                            .floor = floor};
     FilesHand hand = TRY(start_files(terms, state));

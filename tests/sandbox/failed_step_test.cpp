@@ -118,10 +118,7 @@ TEST_P(FailedStep, EndsTheLockdown) {
          [] { return lockdown_supervisor(); }},
         {"program with confine",
          {"Capabilities", "NoNewPrivileges", "LandlockRules", "Landlock"},
-         [&] {
-             const std::array<int, 1> trees{state.get()};
-             return confine_program(trees);
-         }},
+         [&] { return confine_program(std::array{state.get()}); }},
         {"setter", all, [] { return lockdown_setter({.sets_clock = true}); }},
         {"recorder", all, [&] { return lockdown_recorder(state); }},
         {"inspector", mortal, [] { return lockdown_inspector(::geteuid(), ::getegid(), {}); },

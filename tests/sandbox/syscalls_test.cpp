@@ -32,8 +32,7 @@ constexpr int kLastCall = 500;  // some way above the newest call of any kernel 
 // No descriptor, no process, no pointer, no option: a call with it that is let through does nothing.
 constexpr std::uint64_t kNothing = 0x7fff'ffff;
 
-constexpr int kNoNewPrivsFailed = 101;
-constexpr int kFilterFailed = 102;
+constexpr int kNoNewPrivsFailed = 101, kFilterFailed = 102;
 
 using Arguments = std::array<std::uint64_t, 6>;
 
@@ -242,6 +241,16 @@ TEST(FilterFile, ThatIsNoneIsRefused) {
     EXPECT_FALSE(sandbox::Filter().install());
 }
 
+void expect_all(const std::vector<SyscallRule>& rows, const auto& others) {
+    for (const SyscallRule& row : others)
+        EXPECT_TRUE(is_let_through(rows, row.call, arguments_for(row))) << row.reason;
+}
+
+void expect_none(const auto& rows, std::initializer_list<int> calls) {
+    for (const SyscallRule& row : rows)
+        for (const int call : calls) EXPECT_NE(row.call, call) << row.reason;
+}
+
 TEST(Tables, KeepTheirBounds) {
     EXPECT_LE(count_syscalls(Process::kWorker, {}), 16U);
     EXPECT_LE(count_syscalls(Process::kBroker, kEverything), 40U);
@@ -249,30 +258,28 @@ TEST(Tables, KeepTheirBounds) {
 
 TEST(Tables, TheBrokerHasNoCallThatOpensOrChangesFilesWhateverThePolicySays) {
     const auto rows = installed({"", Process::kBroker, kEverything});
-    for (const SyscallRule& row : rows)
-        for (const int call : {SYS_open,
-                               SYS_openat,
-                               SYS_openat2,
-                               SYS_creat,
-                               SYS_open_by_handle_at,
-                               SYS_statx,
-                               SYS_pwritev,
-                               SYS_pwritev2,
-                               SYS_writev,
-                               SYS_truncate,
-                               SYS_fallocate,
-                               SYS_fchmod,
-                               SYS_fchown,
-                               SYS_unlinkat,
-                               SYS_renameat2,
-                               SYS_linkat,
-                               SYS_sendfile,
-                               SYS_splice,
-                               SYS_readlinkat,
-                               SYS_fstatfs,
-                               SYS_copy_file_range,
-                               SYS_fremovexattr})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(rows, {SYS_open,
+                       SYS_openat,
+                       SYS_openat2,
+                       SYS_creat,
+                       SYS_open_by_handle_at,
+                       SYS_statx,
+                       SYS_pwritev,
+                       SYS_pwritev2,
+                       SYS_writev,
+                       SYS_truncate,
+                       SYS_fallocate,
+                       SYS_fchmod,
+                       SYS_fchown,
+                       SYS_unlinkat,
+                       SYS_renameat2,
+                       SYS_linkat,
+                       SYS_sendfile,
+                       SYS_splice,
+                       SYS_readlinkat,
+                       SYS_fstatfs,
+                       SYS_copy_file_range,
+                       SYS_fremovexattr});
     EXPECT_FALSE(is_let_through(rows, SYS_write, {STDERR_FILENO + 1}));
     // The mark of the frozen state is written at its beginning, where there is a guard.
     EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {9, 0, 1, 1}));
@@ -383,37 +390,29 @@ TEST(Tables, AClerkStartsAndSignalsNoProcessAndMakesNoSocket) {
 }
 
 TEST(Tables, AClerkThatReadsHasNoCallThatWrites) {
-    for (const SyscallRule& row : installed({"", Process::kFiles, {}}))
-        for (const int call : {SYS_write, SYS_pwrite64, SYS_unlinkat, SYS_fchmod, SYS_fchown, SYS_ftruncate})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(installed({"", Process::kFiles, {}}),
+                {SYS_write, SYS_pwrite64, SYS_unlinkat, SYS_fchmod, SYS_fchown, SYS_ftruncate});
 }
 
 TEST(Tables, TheParentOfTheFilesLetsThroughWhatItsClerksFilterDoes) {
-    for (const bool creates : {false, true}) {
-        const auto parent = installed(
-            {"", Process::kFiles, {.writes_files = creates, .creates_files = creates, .forks = true}});
-        for (const SyscallRule& row :
-             installed({"", Process::kFiles, {.writes_files = creates, .creates_files = creates}}))
-            EXPECT_TRUE(is_let_through(parent, row.call, arguments_for(row))) << row.reason;
-    }
+    for (const bool creates : {false, true})
+        expect_all(
+            installed(
+                {"", Process::kFiles, {.writes_files = creates, .creates_files = creates, .forks = true}}),
+            installed({"", Process::kFiles, {.writes_files = creates, .creates_files = creates}}));
 }
 
 TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
-    for (const SyscallRule& row : syscall_table(Process::kGuard))
-        for (const int call :
-             {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_write, SYS_pwrite64,
-              SYS_execve, SYS_execveat, SYS_open, SYS_connect, SYS_socket, SYS_kill})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(syscall_table(Process::kGuard),
+                {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_write, SYS_pwrite64,
+                 SYS_execve, SYS_execveat, SYS_open, SYS_connect, SYS_socket, SYS_kill});
 }
 
 TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
     const auto rows = installed({"", Process::kGuard, {}});
-    for (const SyscallRule& row : rows)
-        for (const int call :
-             {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_socketpair, SYS_recvfrom,
-              SYS_capset, SYS_seccomp, SYS_landlock_restrict_self, SYS_prctl, SYS_shutdown, SYS_statx,
-              SYS_fstatfs, SYS_pidfd_send_signal, SYS_openat2})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(rows, {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_socketpair,
+                       SYS_recvfrom, SYS_capset, SYS_seccomp, SYS_landlock_restrict_self, SYS_prctl,
+                       SYS_shutdown, SYS_statx, SYS_fstatfs, SYS_pidfd_send_signal, SYS_openat2});
     // A filter on top of another takes away only: what the planner needs the guard has.
     const auto guard = installed({"", Process::kGuard, {.forks = true}});
     for (const SyscallRule& row : rows)
@@ -422,13 +421,10 @@ TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
 
 TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButTheTime) {
     const auto rows = installed({"", Process::kRecorder, {}});
-    for (const SyscallRule& row : rows)
-        for (const int call :
-             {SYS_truncate,  SYS_ftruncate, SYS_pwritev,  SYS_writev,  SYS_lseek,   SYS_fcntl,
-              SYS_fallocate, SYS_unlinkat,  SYS_open,     SYS_openat2, SYS_creat,   SYS_linkat,
-              SYS_symlinkat, SYS_execve,    SYS_execveat, SYS_clone3,  SYS_connect, SYS_socket,
-              SYS_kill,      SYS_ioctl,     SYS_mount,    SYS_sendmsg, SYS_recvmsg})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(rows, {SYS_truncate,  SYS_ftruncate, SYS_pwritev,  SYS_writev,  SYS_lseek,   SYS_fcntl,
+                       SYS_fallocate, SYS_unlinkat,  SYS_open,     SYS_openat2, SYS_creat,   SYS_linkat,
+                       SYS_symlinkat, SYS_execve,    SYS_execveat, SYS_clone3,  SYS_connect, SYS_socket,
+                       SYS_kill,      SYS_ioctl,     SYS_mount,    SYS_sendmsg, SYS_recvmsg});
     for (const SyscallRule& row : rows)
         if (row.call == SYS_pwrite64) {
             EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {kRecordersClock + 1, 0, 8, 0})) << row.reason;
@@ -440,21 +436,16 @@ TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButThe
 }
 
 TEST(Tables, NurseryLetsThroughWhatItsWorkersFilterDoes) {
-    const auto nursery = installed({"", Process::kNursery, {}});
-    for (const SyscallRule& row : syscall_table(Process::kWorker))
-        EXPECT_TRUE(is_let_through(nursery, row.call, arguments_for(row))) << row.reason;
+    expect_all(installed({"", Process::kNursery, {}}), syscall_table(Process::kWorker));
 }
 
 TEST(Tables, TheInspectorHasNoCallThatWritesConnectsOrExecutes) {
     const auto rows = installed({"", Process::kInspector, {.asks_netlink = true, .forks = true}});
-    for (const SyscallRule& row : rows)
-        for (const int call :
-             {SYS_write,     SYS_writev,   SYS_pwrite64, SYS_open,    SYS_openat2,   SYS_creat,
-              SYS_ftruncate, SYS_truncate, SYS_unlinkat, SYS_mkdirat, SYS_renameat2, SYS_fchmod,
-              SYS_ioctl,     SYS_bind,     SYS_connect,  SYS_listen,  SYS_accept4,   SYS_execve,
-              SYS_execveat,  SYS_clone3,   SYS_fork,     SYS_vfork,   SYS_kill,      SYS_setuid,
-              SYS_mount,     SYS_ptrace})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(rows, {SYS_write,     SYS_writev,   SYS_pwrite64, SYS_open,    SYS_openat2,   SYS_creat,
+                       SYS_ftruncate, SYS_truncate, SYS_unlinkat, SYS_mkdirat, SYS_renameat2, SYS_fchmod,
+                       SYS_ioctl,     SYS_bind,     SYS_connect,  SYS_listen,  SYS_accept4,   SYS_execve,
+                       SYS_execveat,  SYS_clone3,   SYS_fork,     SYS_vfork,   SYS_kill,      SYS_setuid,
+                       SYS_mount,     SYS_ptrace});
     for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_CREAT, O_RDONLY | O_TRUNC, O_RDWR | O_TMPFILE})
         EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)})) << flags;
     EXPECT_FALSE(is_let_through(rows, SYS_socket, {AF_INET, SOCK_STREAM, 0}));
@@ -466,20 +457,15 @@ TEST(Tables, TheInspectorHasNoCallThatWritesConnectsOrExecutes) {
 
 TEST(Tables, AChildOfTheInspectorStartsAndSignalsNoProcessAndMakesNoSocketButNetlink) {
     const auto rows = installed({"", Process::kInspector, {.asks_netlink = true}});
-    for (const SyscallRule& row : rows)
-        for (const int call :
-             {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat, SYS_pidfd_send_signal,
-              SYS_socketpair, SYS_seccomp, SYS_landlock_restrict_self})
-            EXPECT_NE(row.call, call) << row.reason;
+    expect_none(rows, {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat,
+                       SYS_pidfd_send_signal, SYS_socketpair, SYS_seccomp, SYS_landlock_restrict_self});
     EXPECT_FALSE(is_let_through(rows, SYS_socket, {AF_UNIX, SOCK_STREAM, 0}));
 }
 
 TEST(Tables, TheInspectorLetsThroughWhatItsChildsFilterDoes) {
-    for (const bool asks : {false, true}) {
-        const auto inspector = installed({"", Process::kInspector, {.asks_netlink = asks, .forks = true}});
-        for (const SyscallRule& row : installed({"", Process::kInspector, {.asks_netlink = asks}}))
-            EXPECT_TRUE(is_let_through(inspector, row.call, arguments_for(row))) << row.reason;
-    }
+    for (const bool asks : {false, true})
+        expect_all(installed({"", Process::kInspector, {.asks_netlink = asks, .forks = true}}),
+                   installed({"", Process::kInspector, {.asks_netlink = asks}}));
 }
 
 TEST(Tables, OnlyNurseryInspectorGuardRecorderAndFilesStartProcesses) {
