@@ -172,6 +172,47 @@ std::string commands_text(const auto& commands) {
     });
 }
 
+bool allows(const compiled::Rule& rule, CommandId command) {
+    return std::ranges::find(rule.commands(), static_cast<std::uint32_t>(command)) != rule.commands().end();
+}
+
+std::string accounts_text(const compiled::Rule& rule) {
+    const ipc::AccountTemplate& accounts = rule.accounts();
+    const auto name_of = [](const ipc::Account& one) { return toml_string(one.name()); };
+    std::string text = line("users", accounts.any_user() ? "\"any\"" : list_of(accounts.accounts(), name_of));
+    if (allows(rule, CommandId::kSetUserPassword))
+        text += line("crypted", accounts.crypted_only() ? "\"only\"" : "\"any\"");
+    if (!allows(rule, CommandId::kSshAddAuthorizedKeys)) return text;
+    text += line("key_types", accounts.any_key() ? "\"any\"" : texts(accounts.key_types()));
+    text += line("max_keys", std::to_string(accounts.max_keys()));
+    text += line("reset", accounts.reset() ? "true" : "false");
+    std::string options;
+    for (const char c : accounts.options()) options += c == ',' ? std::string("\", \"") : std::string(1, c);
+    if (!options.empty()) text += line("require", "[\"" + options + "\"]");
+    return text;
+}
+
+std::string spans_text(const ipc::SetRule::Spans& spans) {
+    if (spans.any()) return "\"any\"";
+    std::string text;
+    for (const ipc::SetRule::Spans::Span& one : spans.span()) {
+        text.append(text.empty() ? "" : ",").append(std::to_string(one.least()));
+        if (one.most() != one.least()) text.append("-").append(std::to_string(one.most()));
+    }
+    return toml_string(text);
+}
+
+std::string set_text(const ipc::SetRule& one) {
+    Table table;
+    if (one.has_time())
+        return line(
+            "time",
+            table.add("max_step", one.time().any() ? "\"any\"" : milliseconds(one.time().max_ms())).text());
+    if (one.has_blocks()) return line("memory", table.add("blocks", spans_text(one.blocks())).text());
+    table.add("min_online", std::to_string(one.vcpus().min_online()));
+    return line("vcpus", table.add("cpus", spans_text(one.vcpus().cpus())).text());
+}
+
 std::string rule_text(const compiled::Rule& rule, const Passwd& passwd) {
     const bool is_allow = rule.effect() == compiled::Rule::ALLOW;
     std::string text = "\n# " + printable(rule.where()) + "\n" + (is_allow ? "[[allow]]\n" : "[[deny]]\n");
@@ -189,6 +230,8 @@ std::string rule_text(const compiled::Rule& rule, const Passwd& passwd) {
     }
     if (rule.has_freeze()) text += line("freeze", freeze_text(rule));
     if (rule.has_reply()) text += line("reply", reply_text(rule.reply()));
+    if (rule.has_accounts()) text += accounts_text(rule);
+    for (const ipc::SetRule& one : rule.sets()) text += set_text(one);
     for (const ipc::ExecTemplate& one : rule.exec()) text += program_text(one, passwd);
     return text;
 }

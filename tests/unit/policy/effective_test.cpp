@@ -75,6 +75,26 @@ id = "look"
 commands = ["@inspect"]
 reply = { interfaces = ["eth*"], mounts = ["/"], users = ["root"], without = ["serial", "zone"] }
 [[allow]]
+id = "accounts"
+commands = ["@accounts"]
+users = ["root", "nobody"]
+crypted = "any"
+key_types = ["ssh-ed25519", "ssh-rsa"]
+max_keys = 7
+reset = true
+require = ["restrict", "no-pty"]
+[[allow]]
+id = "password"
+commands = ["guest-set-user-password"]
+users = "any"
+crypted = "only"
+[[allow]]
+id = "hardware"
+commands = ["@hardware"]
+time = { max_step = "1500ms" }
+vcpus = { min_online = 2, cpus = "1-3,8" }
+memory = { blocks = "0-63" }
+[[allow]]
 id = "probe"
 commands = ["@exec"]
 [[allow.exec]]
