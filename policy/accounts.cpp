@@ -44,21 +44,6 @@ std::string_view take_word(std::string_view& line) {
     return word;
 }
 
-// The beginning of the base64 of a key of that type, as far as it follows from the type: its length in four bytes, and its name.
-std::string blob_start(std::string_view type) {
-    std::string bytes(3, '\0');
-    bytes.push_back(static_cast<char>(type.size()));
-    bytes += type;
-    std::string text;
-    for (std::size_t at = 0; at + 3 <= bytes.size(); at += 3) {
-        unsigned three = 0;
-        for (const char c : std::string_view(bytes).substr(at, 3))
-            three = three << 8U | static_cast<unsigned char>(c);
-        for (const unsigned shift : {18U, 12U, 6U, 0U}) text.push_back(kBase64[three >> shift & 63U]);
-    }
-    return text;
-}
-
 // TYPE BASE64, or with a comment behind; in front of it exactly the options of the rule.
 //
 // THREAT: sshd reads the line in another way. It takes a line for a key without options if its first word is a type and the second the
@@ -73,7 +58,7 @@ bool is_key_line(const ipc::AccountTemplate& by, std::string_view line) {
     const bool is_listed =
         by.any_key() ? is_type(type) : std::ranges::find(by.key_types(), type) != by.key_types().end();
     const std::size_t digits = std::min(blob.find_last_not_of('=') + 1, blob.size());
-    return is_listed && blob.size() - digits <= 2 && blob.starts_with(blob_start(type)) &&
+    return is_listed && blob.size() - digits <= 2 && blob.starts_with(key_blob_start(type)) &&
            blob.substr(0, digits).find_first_not_of(kBase64) == blob.npos;
 }
 
@@ -104,7 +89,29 @@ bool is_about(const ipc::AccountTemplate& by, std::string_view user) {
     return find_account(by, user) != nullptr || (by.any_user() && user != "root" && is_user_name(user));
 }
 
+// Whether by that one more may be done than by the other.
+bool says_less(const ipc::AccountTemplate& one, const ipc::AccountTemplate& other) {
+    const bool adds = one.command() == static_cast<std::uint32_t>(CommandId::kSshAddAuthorizedKeys);
+    if (adds && one.max_keys() != other.max_keys()) return one.max_keys() > other.max_keys();
+    return !one.any_user() && other.any_user();
+}
+
 }  // namespace
+
+// The length of the type in four bytes, and its name.
+std::string key_blob_start(std::string_view type) {
+    std::string bytes(3, '\0');
+    bytes.push_back(static_cast<char>(type.size()));
+    bytes += type;
+    std::string text;
+    for (std::size_t at = 0; at + 3 <= bytes.size(); at += 3) {
+        unsigned three = 0;
+        for (const char c : std::string_view(bytes).substr(at, 3))
+            three = three << 8U | static_cast<unsigned char>(c);
+        for (const unsigned shift : {18U, 12U, 6U, 0U}) text.push_back(kBase64[three >> shift & 63U]);
+    }
+    return text;
+}
 
 AccountTemplates account_templates(const Policy& policy) {
     AccountTemplates all;
@@ -138,8 +145,9 @@ AccountDecision decide_account(const AccountTemplates& templates, const AccountR
     for (int at = 0; at < templates.size(); ++at) {
         const AccountMiss miss = match_account(templates[at], want, now);
         decision.miss = std::max(decision.miss, miss);
-        if (miss != AccountMiss::kNothing) continue;
-        if (decision.at < 0 || templates[at].max_keys() > templates[decision.at].max_keys()) decision.at = at;
+        if (miss == AccountMiss::kNothing &&
+            (decision.at < 0 || says_less(templates[at], templates[decision.at])))
+            decision.at = at;
     }
     return decision;
 }

@@ -4,6 +4,7 @@
 // Relies on: nothing: pure, no I/O, no clock
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -44,8 +45,12 @@ struct AccountDecision {
     int at = -1;                            // the template; -1: none
     AccountMiss miss = AccountMiss::kUser;  // the farthest that any of them came
 };
-/// Of the templates that cover the request the one that accepts the most keys, so that the order of rules does not matter.
+/// Of the templates that cover the request the one that accepts the most keys, if any are added; of several such one that names the
+/// user, so that the order of rules does not matter.
 AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, WallTime now);
+
+/// The base64 of a key of that type, as far as it follows from the type.
+std::string key_blob_start(std::string_view type);
 
 /// Whether a user can have that name: nothing that chpasswd or the system's database would take for structure.
 bool is_user_name(std::string_view name);

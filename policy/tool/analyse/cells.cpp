@@ -14,7 +14,8 @@ namespace {
 /// What of the request later features look at themselves: a cell is one only where this is one, too.
 unsigned context_of(const Request& request) {
     return (request.file.is_new ? 1U : 0U) | (request.file.found.kind == Kind::kRegular ? 2U : 0U) |
-           (request.mount.point.empty() ? 4U : 0U) | (request.mount.is_local ? 8U : 0U);
+           (request.mount.point.empty() ? 4U : 0U) | (request.mount.is_local ? 8U : 0U) |
+           (request.account.keys.empty() ? 16U : 0U);
 }
 
 /// What is done by a clause when it allows; clauses with the same are told apart by nothing but when they match.
@@ -23,7 +24,7 @@ auto way_of(const Clause& clause) {
     return std::tuple(clause.side, clause.allows(),
                       file != nullptr ? std::string_view(file->under) : std::string_view(),
                       file != nullptr ? file->max_size : std::nullopt,
-                      file != nullptr ? file->create_mode : 0, clause.exec);
+                      file != nullptr ? file->create_mode : 0, clause.exec, clause.account, clause.set);
 }
 
 class Walk {

@@ -1,6 +1,7 @@
 #include "policy/tool/analyse/clause.hpp"
 
 #include "policy/tool/analyse/feature.hpp"
+#include "policy/tool/analyse/orders.hpp"
 
 namespace sallyport::policy::analyse {
 
@@ -47,7 +48,10 @@ std::vector<Clause> clauses_of(const Policy& policy, CommandId command, std::siz
     for (std::size_t at = 0; at < policy.rules.size(); ++at) {
         const Rule& rule = policy.rules[at];
         if (!rule.commands.has(command) || (is_floor && rule.effect == Effect::kDeny)) continue;
-        const Clause clause{.side = side, .rule = at, .of = &rule};
+        Clause clause{.side = side, .rule = at, .of = &rule};
+        clause.command = command;
+        if (subject == Subject::kAccounts && rule.accounts) clause.account = &*rule.accounts;
+        clause.set = set_rule_of(rule, command);
         if (is_of_whole(rule, subject))
             clauses.push_back(clause);
         else

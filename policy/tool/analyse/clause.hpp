@@ -18,6 +18,9 @@ struct Clause {
     const Rule* of = nullptr;
     const FileRule* file = nullptr;
     const ipc::ExecTemplate* exec = nullptr;
+    const ipc::AccountTemplate* account = nullptr;
+    const ipc::SetRule* set = nullptr;  // that is about the command
+    CommandId command = CommandId::kPing;
     std::uint64_t limits = 0;  // a bit for each feature that it does not take as it comes
     [[nodiscard]] bool allows() const { return of->effect == Effect::kAllow; }
 };

@@ -22,7 +22,7 @@ struct Record {
 
 class Survey {
 public:
-    Survey(const Policy& policy, WallTime from) : policy_(policy), from_(from) {}
+    Survey(const Policy& policy, WallTime from) : policy_(policy), decider_(policy), from_(from) {}
 
     std::vector<DeadPart> run() {
         for (const Command& command : kCommands) {
@@ -55,6 +55,7 @@ private:
         Alive allows, denials;
         for (const Clause* clause : alive) (clause->allows() ? allows : denials).push_back(clause);
         for (const Clause* clause : denials) see(*clause, denials, [](const Clause&) { return true; });
+        const std::size_t chosen = chosen_for(request);
         for (const Clause* clause : allows) {
             if (!denials.empty()) {
                 Record& record = record_of(*clause);
@@ -62,10 +63,22 @@ private:
                 continue;
             }
             record_of(*clause).is_allowed = true;
+            if (chosen != kNoRule && clause->rule != chosen) {
+                record_of(*clause).by.insert(chosen);
+                continue;
+            }
             const auto terms = terms_of(*clause->of, clause->entry, request);
             see(*clause, allows,
                 [&](const Clause& other) { return terms_of(*other.of, other.entry, request) == terms; });
         }
+    }
+
+    /// Of rules that differ in what else they say the agent takes one, in whichever order they stand: those beside it say nothing.
+    [[nodiscard]] std::size_t chosen_for(const Request& request) const {
+        const Subject subject = subject_of(request.command);
+        const bool is_of_one = subject == Subject::kAccounts || subject == Subject::kClock ||
+                               subject == Subject::kProcessors || subject == Subject::kBlocks;
+        return is_of_one ? decider_.decide(request).rule : kNoRule;
     }
 
     // It decides unless another does the same; of two that are equal one would still have to stay.
@@ -98,6 +111,7 @@ private:
     }
 
     const Policy& policy_;
+    Decider decider_;
     WallTime from_;
     std::map<std::tuple<std::size_t, bool, Subject, std::size_t>, Record> records_;
 };

@@ -5,6 +5,7 @@
 
 #include "broker/freeze_plan/plan.hpp"
 #include "inspector/shown.hpp"
+#include "policy/tool/analyse/orders.hpp"
 
 namespace sallyport::policy::analyse {
 
@@ -76,6 +77,30 @@ std::vector<Term> terms_of_freeze(const Rule& rule) {
     return terms;
 }
 
+// Whom "any" stands for is looked up when a host asks.
+std::vector<Term> terms_of_accounts(const ipc::AccountTemplate& accounts, CommandId command) {
+    const bool is_any = accounts.any_user();
+    std::vector<Term> terms{{.key = "users",
+                             .order = Term::Order::kAtMost,
+                             .text = is_any ? "any" : "by name",
+                             .number = is_any ? 1U : 0U}};
+    if (command == CommandId::kSshAddAuthorizedKeys)
+        terms.push_back(number_term("max_keys", accounts.max_keys()));
+    return terms;
+}
+
+std::vector<Term> terms_of_set(const ipc::SetRule& one) {
+    if (one.has_time())
+        return {number_term("max_step", one.time().any() ? UINT64_MAX : std::uint64_t{one.time().max_ms()})};
+    if (!one.has_vcpus()) return {};
+    // More that stay online is narrower.
+    const std::uint64_t least = one.vcpus().min_online();
+    return {{.key = "min_online",
+             .order = Term::Order::kAtMost,
+             .text = std::to_string(least),
+             .number = UINT64_MAX - least}};
+}
+
 inspector::Names names_of(CommandId command) {
     if (command == CommandId::kNetworkGetInterfaces || command == CommandId::kNetworkGetRoute)
         return &ipc::ReplyFilter::interfaces;
@@ -117,9 +142,13 @@ Subject subject_of(CommandId command) {
         case Constraint::kExec:
             return Subject::kExec;
         case Constraint::kUsers:
+            return Subject::kAccounts;
         case Constraint::kTime:
+            return Subject::kClock;
         case Constraint::kVcpus:
+            return Subject::kProcessors;
         case Constraint::kMemory:
+            return Subject::kBlocks;
         case Constraint::kNone:
             return Subject::kPlain;
     }
@@ -142,13 +171,23 @@ std::vector<Term> terms_of(const Rule& rule, std::size_t entry, const Request& r
         case Subject::kPlain:
             if (command_row(request.command).group != Group::kPower) return {};
             return {text_term("method", std::to_string(static_cast<int>(rule.method)))};
+        case Subject::kAccounts:
+            return terms_of_accounts(*rule.accounts, request.command);
+        case Subject::kClock:
+        case Subject::kProcessors:
+        case Subject::kBlocks:
+            return terms_of_set(*set_rule_of(rule, request.command));
         case Subject::kInspect:
             return {};
     }
     check_failed();
 }
 
-Decider::Decider(const Policy& policy) : policy_(policy), templates_(exec_templates(policy)) {
+Decider::Decider(const Policy& policy)
+    : policy_(policy),
+      templates_(exec_templates(policy)),
+      accounts_(account_templates(policy)),
+      sets_(set_rules(policy)) {
     for (std::size_t at = 0; at < policy.rules.size(); ++at) {
         const Rule& rule = policy.rules[at];
         if (!templates_.empty())
@@ -219,6 +258,24 @@ Outcome Decider::decide_reply(const Request& request, const Outcome& whole) cons
     return shown.is_shown && !is_left_out ? whole : Outcome{};
 }
 
+std::size_t Decider::rule_named(std::string_view id) const {
+    const auto found = std::ranges::find(policy_.rules, id, &Rule::id);
+    SALLYPORT_CHECK(found != policy_.rules.end());
+    return static_cast<std::size_t>(found - policy_.rules.begin());
+}
+
+Outcome Decider::decide_accounts(const Request& request) const {
+    const AccountDecision decision = decide_account(accounts_, account_request_of(request), request.time);
+    if (decision.at < 0) return {};
+    return {.why = Why::kAllowed, .rule = rule_named(accounts_[decision.at].rule())};
+}
+
+Outcome Decider::decide_setting(const Request& request) const {
+    const SetDecision decision = decide_set(sets_, set_order_of(request), clocks_of(request));
+    if (decision.at < 0) return {};
+    return {.why = Why::kAllowed, .rule = rule_named(sets_[decision.at].rule())};
+}
+
 Outcome Decider::decide(const Request& request) const {
     const Decision& found = whole(request.command, request.time);
     Outcome outcome{.why = found.why, .rule = found.rule};
@@ -241,6 +298,14 @@ Outcome Decider::decide(const Request& request) const {
             outcome = {.why = decision.why, .rule = decision.rule};
             break;
         }
+        case Subject::kAccounts:
+            outcome = decide_accounts(request);
+            break;
+        case Subject::kClock:
+        case Subject::kProcessors:
+        case Subject::kBlocks:
+            outcome = decide_setting(request);
+            break;
         case Subject::kPlain:
             break;
     }

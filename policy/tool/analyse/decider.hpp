@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "ipc/inspector.pb.h"
+#include "policy/accounts.hpp"
 #include "policy/decide.hpp"
 #include "policy/exec.hpp"
+#include "policy/set.hpp"
 #include "policy/tool/analyse/request.hpp"
 
 namespace sallyport::policy::analyse {
@@ -53,6 +55,10 @@ private:
     [[nodiscard]] Outcome decide_mount(const Request& request, const Outcome& whole) const;
     [[nodiscard]] Outcome decide_reply(const Request& request, const Outcome& whole) const;
 
+    [[nodiscard]] Outcome decide_accounts(const Request& request) const;
+    [[nodiscard]] Outcome decide_setting(const Request& request) const;
+    [[nodiscard]] std::size_t rule_named(std::string_view id) const;
+
     const Decision& whole(CommandId command, WallTime now) const;
 
     const Policy& policy_;
@@ -63,6 +69,8 @@ private:
     ExecTemplates templates_;
     std::vector<std::pair<std::size_t, std::size_t>> owners_;  // rule and entry of each template
     ipc::ReplyRules replies_;
+    AccountTemplates accounts_;
+    SetRules sets_;
 };
 
 /// The terms that an entry of a rule gives to a request of that kind.

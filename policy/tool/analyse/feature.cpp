@@ -85,6 +85,14 @@ std::span<const Feature> features_of(Subject subject) {
             return mount_features();
         case Subject::kInspect:
             return reply_features();
+        case Subject::kAccounts:
+            return account_features();
+        case Subject::kClock:
+            return clock_features();
+        case Subject::kProcessors:
+            return processor_features();
+        case Subject::kBlocks:
+            return block_features();
         case Subject::kPlain:
             return plain_features();
     }

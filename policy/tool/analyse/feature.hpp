@@ -39,6 +39,10 @@ std::span<const Feature> file_features();
 std::span<const Feature> exec_features();
 std::span<const Feature> mount_features();
 std::span<const Feature> reply_features();
+std::span<const Feature> account_features();
+std::span<const Feature> clock_features();
+std::span<const Feature> processor_features();
+std::span<const Feature> block_features();
 std::span<const Feature> shutdown_features();
 std::span<const Feature> plain_features();
 

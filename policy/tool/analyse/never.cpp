@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ipc/limits.hpp"
+#include "policy/accounts.hpp"
 #include "policy/tool/analyse/cells.hpp"
 #include "policy/tool/analyse/decider.hpp"
 
@@ -26,13 +27,34 @@ ipc::ExecTemplate program_named(const std::string& name) {
     return one;
 }
 
+bool has_number(const std::vector<ipc::Account>& users, std::uint32_t uid) {
+    return std::ranges::find(users, uid, &ipc::Account::uid) != users.end();
+}
+
+/// All that a rule can let be done to these users, by whichever of their names a rule of the policy has.
+ipc::AccountTemplate accounts_of(const std::vector<ipc::Account>& users, const Policy& policy) {
+    ipc::AccountTemplate all;
+    for (const ipc::Account& user : users) *all.add_accounts() = user;
+    for (const Rule& rule : policy.rules) {
+        if (!rule.accounts) continue;
+        for (const ipc::Account& one : rule.accounts->accounts())
+            if (has_number(users, one.uid()) && find_account(all, one.name()) == nullptr)
+                *all.add_accounts() = one;
+    }
+    all.set_any_key(true);
+    all.set_max_keys(kMaxKeys);
+    all.set_reset(true);
+    return all;
+}
+
 /// What is never to be, as a policy that matches it.
-Policy matching(const std::vector<Never>& nevers) {
+Policy matching(const std::vector<Never>& nevers, const Policy& against) {
     Policy policy;
     for (const Never& never : nevers) {
         Rule rule = never.rule;
         for (const std::string& name : never.programs) rule.exec.push_back(program_named(name));
         if (is_about_programs(never) && rule.exec.empty()) rule.exec.push_back(program_named(""));
+        if (!never.users.empty()) rule.accounts = accounts_of(never.users, against);
         policy.rules.push_back(std::move(rule));
     }
     return policy;
@@ -50,7 +72,7 @@ bool runs_as(const Policy& policy, const Outcome& outcome, const std::vector<std
 std::vector<Breach> breaches(const Policy& policy, const std::vector<Never>& nevers) {
     std::vector<Breach> found;
     if (nevers.empty()) return found;
-    const Policy unwanted = matching(nevers);
+    const Policy unwanted = matching(nevers, policy);
     const Decider decider(policy);
     const auto is_found = [&](std::size_t never) {
         return std::ranges::find(found, never, &Breach::never) != found.end();

@@ -11,11 +11,12 @@
 
 namespace sallyport::policy::analyse {
 
-/// A `[[never]]`: what a deny rule can be about, and programs by their name or by whom they would run as.
+/// A `[[never]]`: what a deny rule can be about, programs by their name or by whom they would run as, and users.
 struct Never {
     Rule rule;                          // a deny rule by its form
     std::vector<std::string> programs;  // empty: all
     std::vector<std::uint32_t> run_as;  // empty: any user
+    std::vector<ipc::Account> users;    // whose password or keys; empty: anybody's
 };
 
 /// A never, and a request that a rule allows in spite of it.

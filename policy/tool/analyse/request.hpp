@@ -15,7 +15,18 @@
 namespace sallyport::policy::analyse {
 
 /// Which part of a request a rule for a command can be about.
-enum class Subject : std::uint8_t { kPlain, kFiles, kShutdown, kExec, kFreeze, kInspect };
+enum class Subject : std::uint8_t {
+    kPlain,
+    kFiles,
+    kShutdown,
+    kExec,
+    kFreeze,
+    kInspect,
+    kAccounts,
+    kClock,
+    kProcessors,
+    kBlocks,
+};
 
 Subject subject_of(CommandId command);
 
@@ -59,6 +70,21 @@ struct ReplyWish {
     int member = 0;  // of ipc::ReplyFilter
 };
 
+/// A user's password or keys. Of the password only its form is the policy's business.
+struct AccountWish {
+    std::string user = "root";
+    bool crypted = false;
+    std::vector<std::string> keys;  // lines
+    std::size_t count = 0;          // so many keys in all, where that is more than `keys`
+    bool reset = false;
+};
+
+/// What is to be set: the clock by a step, or without one to what the hardware clock says; these processors or blocks.
+struct SetWish {
+    std::optional<std::int64_t> step_ns;
+    std::vector<std::uint64_t> numbers;  // of processors also negative ones
+};
+
 struct Request {
     CommandId command = CommandId::kPing;
     WallTime time = 1;
@@ -67,6 +93,8 @@ struct Request {
     ExecWish exec = {};
     MountWish mount = {};
     ReplyWish reply = {};
+    AccountWish account = {};
+    SetWish set = {};
 };
 
 }  // namespace sallyport::policy::analyse

@@ -156,4 +156,11 @@ void read_accounts(Reader& reader, const Passwd& passwd, const toml::table& rule
     read_keys(reader, rule, commands.has(CommandId::kSshAddAuthorizedKeys), accounts);
 }
 
+std::vector<ipc::Account> read_never_users(Reader& reader, const Passwd& passwd, const toml::table& rule) {
+    ipc::AccountTemplate named;
+    if (const auto words = reader.words(rule, "users"))
+        for (const Word& word : *words) read_user(reader, passwd, word, named);
+    return {named.accounts().begin(), named.accounts().end()};
+}
+
 }  // namespace sallyport::policy::compile

@@ -245,6 +245,8 @@ std::string never_text(const analyse::Never& never) {
         if (!never.run_as.empty()) exec.add("run_as", numbers(never.run_as));
         return text + line("exec", exec.text());
     }
+    const auto name_of = [](const ipc::Account& one) { return toml_string(one.name()); };
+    if (!never.users.empty()) text += line("users", list_of(never.users, name_of));
     std::vector<std::uint32_t> commands;
     for (const Command& row : kCommands)
         if (never.rule.commands.has(row.id)) commands.push_back(static_cast<std::uint32_t>(row.id));

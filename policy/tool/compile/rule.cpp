@@ -23,7 +23,8 @@ namespace sallyport::policy::compile {
 namespace {
 
 constexpr std::size_t kMaxNevers = 256;
-constexpr std::array<std::string_view, 6> kNeverKeys{"id", "why", "commands", "files", "modes", "exec"};
+constexpr std::array<std::string_view, 7> kNeverKeys{"id",    "why",  "commands", "files",
+                                                     "modes", "exec", "users"};
 constexpr std::array<std::string_view, 2> kNeverExecKeys{"programs", "run_as"};
 constexpr std::array<std::string_view, 19> kKeys{
     "id",   "why",   "commands", "files", "modes",   "method",    "freeze",   "reply", "exec",   "expires",
@@ -253,22 +254,52 @@ void read_never_exec(RuleContext& context, const toml::table& rule, analyse::Nev
         reader.problem(place_of(*exec), "'exec' of a never rule needs 'programs' or 'run_as'");
 }
 
+void refuse_keys(Reader& reader, const toml::table& rule, std::span<const std::string_view> keys,
+                 std::string_view why) {
+    for (const std::string_view key : keys)
+        if (rule.contains(key)) reader.problem(place_of(*rule.get(key)), std::string(why) + quoted(key));
+}
+
+/// Of `users`: all of @accounts, or some.
+void read_about_users(RuleContext& context, const toml::table& rule, compiled::Rule& to,
+                      analyse::Never& never) {
+    constexpr std::array<std::string_view, 2> kOthers{"files", "modes"};
+    Reader& reader = context.reader;
+    never.users = read_never_users(reader, context.passwd, rule);
+    refuse_keys(reader, rule, kOthers, "a never rule with 'users' is about @accounts and has no ");
+    const CommandSet accounts = commands_with(Constraint::kUsers);
+    CommandSet set;
+    if (!rule.contains("commands"))
+        set = accounts;
+    else if (const auto words = reader.words(rule, "commands"))
+        for (const Word& word : *words) {
+            CommandSet some = commands_of(reader, word, false);
+            set |= some;
+            some -= accounts;
+            if (!some.is_empty())
+                reader.problem(word.place, "a never rule with 'users' is about commands of @accounts, and " +
+                                               quoted(word.text) + " is none");
+        }
+    for (const Command& row : kCommands)
+        if (set.has(row.id)) to.add_commands(static_cast<std::uint32_t>(row.id));
+}
+
 void read_never(RuleContext& context, const toml::table& rule, compiled::Rule& to, analyse::Never& never) {
     to.set_where(context.reader.name() + ":" + std::to_string(place_of(rule).line));
     context.reader.only_keys(rule, kNeverKeys, "a never rule");
     read_id(context, rule, to);
     context.reader.text(rule, "why");
-    if (!rule.contains("exec")) {
+    if (rule.contains("exec")) {
+        constexpr std::array<std::string_view, 4> kOthers{"commands", "files", "modes", "users"};
+        read_never_exec(context, rule, never);
+        refuse_keys(context.reader, rule, kOthers,
+                    "a never rule with 'exec' is about guest-exec and has no ");
+        to.add_commands(static_cast<std::uint32_t>(CommandId::kExec));
+    } else if (rule.contains("users")) {
+        read_about_users(context, rule, to, never);
+    } else {
         read_commands(context, rule, to);
         read_files(context.reader, context.passwd, rule, to);
-    } else {
-        read_never_exec(context, rule, never);
-        for (const std::string_view key : {"commands", "files", "modes"})
-            if (rule.contains(key))
-                context.reader.problem(
-                    place_of(*rule.get(key)),
-                    "a never rule with 'exec' is about guest-exec and has no " + quoted(key));
-        to.add_commands(static_cast<std::uint32_t>(CommandId::kExec));
     }
     to.set_effect(compiled::Rule::DENY);
 }

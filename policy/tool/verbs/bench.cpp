@@ -9,6 +9,7 @@
 
 #include "policy/exec.hpp"
 #include "policy/tool/analyse/cells.hpp"
+#include "policy/tool/analyse/orders.hpp"
 #include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -24,8 +25,15 @@ using analyse::Request;
 constexpr std::size_t kMostRequests = 1000;  // of a command
 constexpr int kRounds = 100;
 
+/// What the broker makes of a policy once.
+struct Tables {
+    ExecTemplates programs;
+    AccountTemplates accounts;
+    SetRules sets;
+};
+
 /// All that the broker decides of a request before anything is opened or started.
-bool decide_once(const Policy& policy, const ExecTemplates& templates, const Request& request) {
+bool decide_once(const Policy& policy, const Tables& tables, const Request& request) {
     bool is_allowed = decide_command(policy, request.command, request.time).is_allowed();
     if (request.command == CommandId::kFileOpen) {
         const auto path = GuestPath::parse(request.file.path, "/");
@@ -36,8 +44,14 @@ bool decide_once(const Policy& policy, const ExecTemplates& templates, const Req
         const auto& wish = request.exec;
         const ExecRequest want{
             .program = wish.program, .args = {wish.args.begin(), wish.args.end()}, .env = {}, .input = {}};
-        is_allowed = decide_exec(templates, want, request.time).at >= 0;
+        is_allowed = decide_exec(tables.programs, want, request.time).at >= 0;
     }
+    if (analyse::subject_of(request.command) == analyse::Subject::kAccounts)
+        is_allowed =
+            decide_account(tables.accounts, analyse::account_request_of(request), request.time).at >= 0;
+    if (command_row(request.command).group == Group::kHardware)
+        is_allowed =
+            decide_set(tables.sets, analyse::set_order_of(request), analyse::clocks_of(request)).at >= 0;
     if (request.command == CommandId::kShutdown)
         is_allowed = decide_shutdown(policy, request.shutdown, request.time).is_allowed();
     return is_allowed;
@@ -50,10 +64,10 @@ std::int64_t processor_time() {
     return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-double nanoseconds_of(const Policy& policy, const ExecTemplates& templates, const Request& request) {
+double nanoseconds_of(const Policy& policy, const Tables& tables, const Request& request) {
     int allowed = 0;
     const std::int64_t begin = processor_time();
-    for (int round = 0; round < kRounds; ++round) allowed += decide_once(policy, templates, request) ? 1 : 0;
+    for (int round = 0; round < kRounds; ++round) allowed += decide_once(policy, tables, request) ? 1 : 0;
     const std::int64_t took = processor_time() - begin;
     // So that no round can be left out as one that changes nothing.
     SALLYPORT_CHECK(allowed == 0 || allowed == kRounds);
@@ -81,12 +95,13 @@ int run_bench(const std::string& path) {
     const auto files = read_confined({path});
     if (!files) return kFailure;
     const Policy& policy = files->policies.front().policy;
-    const ExecTemplates templates = exec_templates(policy);
+    const Tables tables{
+        .programs = exec_templates(policy), .accounts = account_templates(policy), .sets = set_rules(policy)};
     const WallTime now = std::time(nullptr);
     for (const Command& command : kCommands) {
         Figures figures;
         const auto measure = [&](const Request& request, const analyse::Alive&) {
-            const double took = nanoseconds_of(policy, templates, request);
+            const double took = nanoseconds_of(policy, tables, request);
             figures.sum += took;
             if (took >= figures.longest) {
                 figures.longest = took;

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <string>
 
+#include "ipc/limits.hpp"
 #include "policy/tool/analyse/explain.hpp"
 #include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/effective.hpp"
@@ -26,6 +27,9 @@ using analyse::Subject;
 
 constexpr int kRefused = 3;
 constexpr std::size_t kMostNear = 8;
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::uint64_t kMostNumber = 1'000'000'000;      // that a rule can name
+constexpr std::uint64_t kMostStepMs = 1000 * 3'600'000U;  // the same
 
 /// The table of a rule in which a feature's key stands.
 std::string_view table_of(const Feature& feature) {
@@ -41,7 +45,14 @@ std::string_view table_of(const Feature& feature) {
             return "freeze";
         case Subject::kInspect:
             return "reply";
+        case Subject::kClock:
+            return "time";
+        case Subject::kProcessors:
+            return "vcpus";
+        case Subject::kBlocks:
+            return "memory";
         case Subject::kShutdown:
+        case Subject::kAccounts:
         case Subject::kPlain:
             return "";
     }
@@ -70,6 +81,43 @@ std::string access_for(const analyse::FileWish& file) {
     return in_toml(words);
 }
 
+/// What a rule says that allows the request about a user, and little more.
+std::string account_keys_for(const Request& request) {
+    const analyse::AccountWish& wish = request.account;
+    std::string text = "    users = " + in_toml({wish.user}) + "\n";
+    if (request.command == CommandId::kSetUserPassword)
+        text += std::string("    crypted = ") + (wish.crypted ? "\"only\"" : "\"any\"") + "\n";
+    if (request.command != CommandId::kSshAddAuthorizedKeys) return text;
+    text += "    key_types = \"any\"\n";
+    if (wish.count > kDefaultMaxKeys) text += "    max_keys = " + std::to_string(wish.count) + "\n";
+    return text + (wish.reset ? "    reset = true\n" : "");
+}
+
+/// "any" where no rule can name them.
+std::string spans_for(const std::vector<std::uint64_t>& numbers) {
+    std::string text;
+    for (const std::uint64_t number : numbers) {
+        if (number > kMostNumber) return "\"any\"";
+        text.append(text.empty() ? "" : ",").append(std::to_string(number));
+    }
+    return compile::toml_string(text.empty() ? "any" : text);
+}
+
+std::string step_for(std::int64_t step_ns) {
+    const auto bits = static_cast<std::uint64_t>(step_ns);
+    const std::uint64_t size = step_ns < 0 ? 0 - bits : bits;
+    const std::uint64_t most = std::max<std::uint64_t>(1, size / kNsPerMs + (size % kNsPerMs != 0 ? 1 : 0));
+    return most > kMostStepMs ? "\"any\"" : "\"" + std::to_string(most) + "ms\"";
+}
+
+std::string set_key_for(const Request& request) {
+    const std::string spans = spans_for(request.set.numbers);
+    if (request.command == CommandId::kSetVcpus)
+        return "    vcpus = { min_online = 1, cpus = " + spans + " }\n";
+    if (request.command == CommandId::kSetMemoryBlocks) return "    memory = { blocks = " + spans + " }\n";
+    return "    time = { max_step = " + step_for(request.set.step_ns.value_or(0)) + " }\n";
+}
+
 /// A rule that allows the request and little more.
 std::string rule_for(const Request& request) {
     const std::string command(command_row(request.command).name);
@@ -93,6 +141,12 @@ std::string rule_for(const Request& request) {
                         ? std::string()
                         : " mounts = [" + compile::toml_string(request.mount.point) + "] ") +
                    "}\n";
+        case Subject::kAccounts:
+            return text + account_keys_for(request);
+        case Subject::kClock:
+        case Subject::kProcessors:
+        case Subject::kBlocks:
+            return text + set_key_for(request);
         case Subject::kInspect:
         case Subject::kPlain:
             return text;

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -22,6 +23,8 @@ using analyse::Request;
 using Read = std::expected<void, std::string>;
 
 constexpr std::size_t kMaxLine = std::size_t{1} << 20U;
+constexpr std::size_t kKeysShown = 4096;   // bytes of a line of the log
+constexpr std::size_t kItemsShown = 1024;  // the same, of processors and blocks
 
 std::expected<json::object, std::string> parse(std::string_view line) {
     boost::system::error_code error;
@@ -56,7 +59,52 @@ constexpr std::array kArguments{Argument{CommandId::kFileOpen, "path", "path"},
                                 Argument{CommandId::kExec, "path", "program"},
                                 Argument{CommandId::kExec, "arg", "arg"},
                                 Argument{CommandId::kExec, "env", "env"},
-                                Argument{CommandId::kFsfreezeFreezeList, "mountpoints", "mount"}};
+                                Argument{CommandId::kFsfreezeFreezeList, "mountpoints", "mount"},
+                                Argument{CommandId::kSetUserPassword, "username", "user"},
+                                Argument{CommandId::kSshGetAuthorizedKeys, "username", "user"},
+                                Argument{CommandId::kSshAddAuthorizedKeys, "username", "user"},
+                                Argument{CommandId::kSshRemoveAuthorizedKeys, "username", "user"}};
+
+std::int64_t integer_of(const json::object& object, std::string_view name) {
+    const json::value* value = object.if_contains({name.data(), name.size()});
+    if (value != nullptr && value->is_int64()) return value->as_int64();
+    return value != nullptr && value->is_uint64() ? static_cast<std::int64_t>(value->as_uint64()) : 0;
+}
+
+/// The nearest that there is.
+std::int64_t product_of(std::int64_t number, std::int64_t unit) {
+    std::int64_t product = 0;
+    if (!__builtin_mul_overflow(number, unit, &product)) return product;
+    return number < 0 ? INT64_MIN : INT64_MAX;
+}
+
+bool flag_of(const json::object& object, std::string_view name) {
+    const json::value* value = object.if_contains({name.data(), name.size()});
+    return value != nullptr && value->is_bool() && value->as_bool();
+}
+
+/// The clock goes by the time of the request.
+void read_settings(const json::object& arguments, Request& request) {
+    std::int64_t step = 0;
+    const bool has_time = request.command == CommandId::kSetTime && arguments.contains("time");
+    if (has_time && !__builtin_sub_overflow(integer_of(arguments, "time"),
+                                            product_of(request.time, 1'000'000'000), &step))
+        request.set.step_ns = step;
+    const bool has_cpus = request.command == CommandId::kSetVcpus;
+    if (!has_cpus && request.command != CommandId::kSetMemoryBlocks) return;
+    const json::value* list = arguments.if_contains(has_cpus ? "vcpus" : "mem-blks");
+    if (list == nullptr || !list->is_array()) return;
+    for (const json::value& one : list->as_array())
+        if (one.is_object())
+            request.set.numbers.push_back(static_cast<std::uint64_t>(
+                integer_of(one.as_object(), has_cpus ? "logical-id" : "phys-index")));
+}
+
+void read_account(const json::object& arguments, Request& request) {
+    request.account.crypted = flag_of(arguments, "crypted");
+    request.account.reset = flag_of(arguments, "reset");
+    if (const json::value* keys = arguments.if_contains("keys")) request.account.keys = texts_of(*keys);
+}
 
 Read read_arguments(const json::object& arguments, Request& request) {
     for (const auto& [command, member, feature] : kArguments) {
@@ -68,6 +116,8 @@ Read read_arguments(const json::object& arguments, Request& request) {
             if (!read) return read;
         }
     }
+    read_settings(arguments, request);
+    read_account(arguments, request);
     if (const std::string input = text_of(arguments, "input-data"); arguments.contains("input-data")) {
         const auto padding = static_cast<std::size_t>(std::ranges::count(input, '='));
         request.exec.input = input.size() / 4 * 3 - std::min(padding, input.size() / 4 * 3);
@@ -94,6 +144,43 @@ bool read_logged_words(const json::object& arguments, Request& request) {
            static_cast<std::size_t>(count->as_int64()) == request.exec.args.size();
 }
 
+/// The elements of a list that a line of the log has as one text.
+std::vector<std::string> parts_of(const std::string& text, char end_of_part) {
+    std::vector<std::string> parts;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find(end_of_part, at), text.size());
+        parts.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return parts;
+}
+
+bool is_order(CommandId command) {
+    const auto subject = analyse::subject_of(command);
+    return subject == analyse::Subject::kAccounts || subject == analyse::Subject::kClock ||
+           subject == analyse::Subject::kProcessors || subject == analyse::Subject::kBlocks;
+}
+
+/// Whether that is the whole request: of long lists the log has the beginning.
+bool read_logged_order(const json::object& arguments, Request& request) {
+    if (const std::string user = text_of(arguments, "user"); !user.empty()) request.account.user = user;
+    request.account.crypted = text_of(arguments, "crypted") == "yes";
+    request.account.reset = text_of(arguments, "reset") == "yes";
+    const std::string keys = text_of(arguments, "keys");
+    request.account.keys = parts_of(keys, '\n');
+    if (arguments.contains("step_ms"))
+        request.set.step_ns = product_of(integer_of(arguments, "step_ms"), 1'000'000);
+    const std::string set = text_of(arguments, "set");
+    for (const std::string& part : parts_of(set, ' ')) {
+        std::int64_t number = 0;
+        std::from_chars(part.data(), part.data() + part.size(), number);
+        request.set.numbers.push_back(static_cast<std::uint64_t>(number));
+    }
+    const std::size_t count = request.account.keys.size() + request.set.numbers.size();
+    return keys.size() < kKeysShown && set.size() < kItemsShown &&
+           integer_of(arguments, "count") == static_cast<std::int64_t>(count);
+}
+
 std::expected<LoggedDecision, std::string> read_decision(std::string_view line) {
     const auto object = parse(line);
     if (!object) return std::unexpected(object.error());
@@ -115,6 +202,10 @@ std::expected<LoggedDecision, std::string> read_decision(std::string_view line) 
             decision.request.exec.input = static_cast<std::uint64_t>(input->as_int64());
         given.erase("arg");
         given.erase("env");
+    }
+    if (is_order(*command)) {
+        decision.is_exact &= read_logged_order(given, decision.request);
+        return decision;
     }
     const auto read = read_arguments(given, decision.request);
     if (!read) return std::unexpected(read.error());

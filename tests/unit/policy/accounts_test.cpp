@@ -71,6 +71,20 @@ TEST(Accounts, AnyUserIsEverybodyButRootWhoHasAName) {
         EXPECT_EQ(miss_of(rule, password(other, "s")), AccountMiss::kUser) << other;
 }
 
+// Whom "any" stands for is looked up when a host asks; a user who is named is known before.
+TEST(Accounts, OfRulesThatAcceptTheSameTheOneThatNamesTheUserIsTaken) {
+    const std::string any = "commands = [\"guest-set-user-password\"]\nusers = \"any\"\ncrypted = \"any\"\n";
+    const std::string named =
+        "commands = [\"guest-set-user-password\"]\nusers = [\"alice\"]\ncrypted = \"any\"\n";
+    const std::string a = "[[allow]]\nid = \"a\"\n", n = "[[allow]]\nid = \"n\"\n";
+    for (const std::string& rules : {a + any + n + named, n + named + a + any}) {
+        const auto templates = account_templates(policy_of(rules));
+        const auto decision = decide_account(templates, password("alice", "s"), kNow);
+        ASSERT_GE(decision.at, 0);
+        EXPECT_EQ(templates[decision.at].rule(), "n");
+    }
+}
+
 TEST(Accounts, RootIsCoveredByARuleThatNamesHim) {
     EXPECT_EQ(miss_of(kPassword + "users = [\"root\"]\ncrypted = \"any\"\n", password("root", "s")),
               AccountMiss::kNothing);

@@ -119,6 +119,40 @@ TEST(Cells, RequestsAreReadFromTheWordsInWhichTheyAreShown) {
     }
 }
 
+std::string line_read(const std::vector<std::string>& words) {
+    const auto read = read_words(words, {});
+    return read ? line_of(*read, false) : read.error();
+}
+
+TEST(Words, AKeyIsItsOptionsAndItsTypeOrTheWholeLine) {
+    const auto read = read_words({"guest-ssh-add-authorized-keys", "user=alice", "key=restrict ssh-ed25519",
+                                  "key=ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB a@b", "count=7", "reset=yes"},
+                                 {});
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->account.keys.front(), "restrict ssh-ed25519 AAAAC3NzaC1lZDI1NTE5");
+    EXPECT_EQ(line_of(*read, false),
+              "guest-ssh-add-authorized-keys user=alice key='restrict ssh-ed25519' "
+              "key='ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB a@b' count=7 reset=yes");
+    EXPECT_EQ(line_read({"guest-set-user-password", "secret=x"}),
+              "guest-set-user-password has no 'secret'; it has user, crypted, key, count, reset, time");
+    EXPECT_EQ(line_read({"guest-ssh-get-authorized-keys", "crypted=yes"}), "'yes' is no value of 'crypted'");
+}
+
+TEST(Words, StepsHaveASignAndAUnit) {
+    EXPECT_EQ(line_read({"guest-set-time"}), "guest-set-time");
+    EXPECT_EQ(line_read({"guest-set-time", "step=-300s"}), "guest-set-time step=-5m");
+    EXPECT_EQ(line_read({"guest-set-time", "step=+1500ms"}), "guest-set-time step=1500ms");
+    EXPECT_EQ(line_read({"guest-set-time", "step=5"}), "'5' is no value of 'step'");
+    EXPECT_EQ(line_read({"guest-set-time", "step=9000000h"}), "'9000000h' is no value of 'step'");
+}
+
+TEST(Words, ProcessorsAndBlocksAreNumbersAndSpans) {
+    EXPECT_EQ(line_read({"guest-set-vcpus", "cpus=0-2,7"}), "guest-set-vcpus cpus=0,1,2,7");
+    EXPECT_EQ(line_read({"guest-set-memory-blocks", "blocks=7"}), "guest-set-memory-blocks blocks=7");
+    for (const std::string wrong : {"", "3-1", "-1", "1,", "a", "0-99999"})
+        EXPECT_EQ(line_read({"guest-set-vcpus", "cpus=" + wrong}), "'" + wrong + "' is no value of 'cpus'");
+}
+
 TEST(Words, WhatCannotBeReadIsNamed) {
     const Request from{};
     EXPECT_EQ(read_words({"guest-file-opne"}, from).error(), "unknown command 'guest-file-opne'");

@@ -132,6 +132,65 @@ TEST(Dead, ARuleThatOutlivesWhatDeniesItIsNotDead) {
     EXPECT_EQ(dead_of(allow_under("a", "/a") + deny), "");
 }
 
+std::string allow_keys(const std::string& id, const std::string& users, const std::string& more) {
+    return "[[allow]]\nid = \"" + id +
+           "\"\ncommands = [\"guest-ssh-add-authorized-keys\"]\nusers = " + users + "\n" + more + "\n";
+}
+
+std::string allow_password(const std::string& id, const std::string& users, const std::string& crypted) {
+    return "[[allow]]\nid = \"" + id + "\"\ncommands = [\"guest-set-user-password\"]\nusers = " + users +
+           "\ncrypted = \"" + crypted + "\"\n";
+}
+
+std::string allow_cpus(const std::string& id, const std::string& cpus, int min_online) {
+    return "[[allow]]\nid = \"" + id +
+           "\"\ncommands = [\"guest-set-vcpus\"]\nvcpus = { min_online = " + std::to_string(min_online) +
+           ", cpus = \"" + cpus + "\" }\n";
+}
+
+std::string allow_time(const std::string& id, const std::string& max_step) {
+    return "[[allow]]\nid = \"" + id + "\"\ncommands = [\"guest-set-time\"]\ntime = { max_step = \"" +
+           max_step + "\" }\n";
+}
+
+const std::string kEd25519 = "key_types = [\"ssh-ed25519\"]";
+
+TEST(Dead, NoRuleOfTheCompatProfileIs) {
+    const auto policy = random::compiled("schema = 1\ninclude = \"profile:compat\"\n");
+    ASSERT_TRUE(policy);
+    EXPECT_TRUE(dead_parts(*policy, kFirst).empty());
+}
+
+TEST(Dead, RulesForOtherUsersOrOtherKeysAreNot) {
+    EXPECT_EQ(dead_of(allow_keys("a", "[\"alice\"]", kEd25519) + allow_keys("b", "[\"bob\"]", kEd25519)), "");
+    EXPECT_EQ(dead_of(allow_keys("a", "\"any\"", kEd25519) + allow_keys("b", "[\"root\"]", kEd25519)), "");
+    EXPECT_EQ(dead_of(allow_keys("a", "[\"bob\"]", kEd25519 + "\nrequire = [\"restrict\"]") +
+                      allow_keys("b", "[\"bob\"]", kEd25519)),
+              "");
+    EXPECT_EQ(dead_of(allow_keys("a", "[\"bob\"]", kEd25519 + "\nmax_keys = 5\nreset = true") +
+                      allow_keys("b", "[\"bob\"]", kEd25519)),
+              "");
+}
+
+TEST(Dead, ARuleOfWhichAnotherLetsMoreBeDoneToTheSameUsers) {
+    EXPECT_EQ(dead_of(allow_keys("a", "[\"bob\"]", kEd25519 + "\nmax_keys = 5") +
+                      allow_keys("b", "\"any\"", kEd25519)),
+              "a:0 1 b\n");
+    EXPECT_EQ(dead_of(allow_keys("a", "[\"bob\"]", kEd25519) + allow_keys("b", "\"any\"", kEd25519)), "");
+    EXPECT_EQ(dead_of(allow_password("a", "[\"bob\"]", "only") + allow_password("b", "[\"bob\"]", "any")),
+              "a:0 1 b\n");
+    EXPECT_EQ(dead_of(allow_password("a", "[\"bob\"]", "any") + allow_password("b", "[\"bob\"]", "only")),
+              "b:0 1 a\n");
+}
+
+// Of several rules that cover a request the one counts that says least.
+TEST(Dead, ABoundBesideOneThatSaysLess) {
+    EXPECT_EQ(dead_of(allow_cpus("a", "0-3", 2) + allow_cpus("b", "0-7", 1)), "a:0 1 b\n");
+    EXPECT_EQ(dead_of(allow_cpus("a", "0-7", 2) + allow_cpus("b", "0-3", 1)), "");
+    EXPECT_EQ(dead_of(allow_time("a", "5m") + allow_time("b", "1h")), "a:0 1 b\n");
+    EXPECT_EQ(dead_of(allow_time("a", "any") + allow_time("b", "1h")), "b:0 1 a\n");
+}
+
 // What is called dead can go, one at a time, and no request is answered otherwise.
 TEST(Dead, WithoutADeadPartNothingChanges) {
     random::Source source(41);

@@ -164,6 +164,55 @@ TEST(Diff, WhatARuleOfTheSameNameDidNotTakeIsNamed) {
     EXPECT_EQ(refused->witness.file.found.size, 11U);
 }
 
+std::string told(const std::string& before, const std::string& after) {
+    std::string text;
+    for (const Difference& one : differences(policy_of(before), policy_of(after), kFirst))
+        text += std::string(one.direction == Direction::kWider ? "wider " : "narrower ") +
+                line_of(one.witness, false) + " " + one.terms + one.limits + "\n";
+    return text;
+}
+
+TEST(Diff, OfPasswordsAndKeysUsersFormsTypesAndNumbersAreTold) {
+    const std::string password =
+        "[[allow]]\nid = \"a\"\ncommands = [\"guest-set-user-password\"]\ncrypted = \"only\"\nusers = ";
+    EXPECT_EQ(told(password + "[\"bob\"]\n", password + "[\"alice\", \"bob\"]\n"),
+              "wider guest-set-user-password user=alice crypted=yes users\n");
+    EXPECT_EQ(told(password + "\"any\"\n", password + "[\"bob\"]\n"),
+              "narrower guest-set-user-password user=bob crypted=yes users any -> by name\n"
+              "narrower guest-set-user-password user=other crypted=yes users\n");
+    const std::string keys =
+        "[[allow]]\nid = \"a\"\ncommands = [\"guest-ssh-add-authorized-keys\"]\nusers = [\"bob\"]\n";
+    EXPECT_EQ(
+        told(keys + "key_types = [\"ssh-rsa\"]\n", keys + "key_types = [\"ssh-ed25519\", \"ssh-rsa\"]\n"),
+        "wider guest-ssh-add-authorized-keys user=bob key=ssh-ed25519 key_types\n");
+    EXPECT_EQ(
+        told(keys + "key_types = \"any\"\nmax_keys = 5\n", keys + "key_types = \"any\"\nmax_keys = 6\n"),
+        "wider guest-ssh-add-authorized-keys user=bob max_keys 5 -> 6\n"
+        "wider guest-ssh-add-authorized-keys user=bob key=other-type count=6 max_keys\n");
+}
+
+TEST(Diff, OfClockAndProcessorsTheBoundsAreTold) {
+    const std::string time = "[[allow]]\nid = \"a\"\ncommands = [\"guest-set-time\"]\ntime = { max_step = ";
+    EXPECT_EQ(told(time + "\"5m\" }\n", time + "\"6m\" }\n"),
+              "wider guest-set-time max_step 300000 -> 360000\n"
+              "wider guest-set-time step=300001ms max_step\n");
+    const std::string cpus = "[[allow]]\nid = \"a\"\ncommands = [\"guest-set-vcpus\"]\nvcpus = { cpus = ";
+    EXPECT_EQ(told(cpus + "\"1-3\", min_online = 1 }\n", cpus + "\"1-3\", min_online = 2 }\n"),
+              "narrower guest-set-vcpus min_online 1 -> 2\n");
+    EXPECT_EQ(told(cpus + "\"1-3\", min_online = 1 }\n", cpus + "\"1-4\", min_online = 1 }\n"),
+              "wider guest-set-vcpus cpus=4 cpus\n");
+}
+
+// Each of these lets one thing be done, and none both.
+TEST(Diff, TwoRulesAreNotOneThatTakesBoth) {
+    const auto rule = [](const std::string& id, const std::string& blocks) {
+        return "[[allow]]\nid = \"" + id +
+               "\"\ncommands = [\"guest-set-memory-blocks\"]\nmemory = { blocks = \"" + blocks + "\" }\n";
+    };
+    EXPECT_EQ(told(rule("a", "0-9"), rule("a", "0-4") + rule("b", "5-9")),
+              "narrower guest-set-memory-blocks blocks=0,5 blocks\n");
+}
+
 TEST(Diff, WhatHasExpiredIsNoDifference) {
     const std::string rule = "[[allow]]\nid = \"a\"\ncommands = [\"guest-get-time\"]\nexpires = ";
     const Policy nothing = policy_of("");

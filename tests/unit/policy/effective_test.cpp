@@ -11,8 +11,8 @@
 namespace sallyport::policy::compile {
 namespace {
 
-constexpr const char* kPasswd = "root:x:0:0:::\nnobody:x:65534:65534:::\n";
-constexpr const char* kGroup = "root:x:0:\nnogroup:x:65534:\n";
+using random::kGroup;
+using random::kPasswd;
 
 std::expected<Compilation, std::string> compiled(const std::string& text) {
     return compile_with_nevers({.text = text, .name = "p.toml", .passwd = kPasswd, .group = kGroup});
@@ -26,6 +26,12 @@ std::string meaning_of(const Compilation& compilation) {
     return policy.SerializeAsString();
 }
 
+std::string names_of(const analyse::Never& never) {
+    std::string names;
+    for (const ipc::Account& one : never.users) names += one.name() + " ";
+    return names;
+}
+
 void expect_same(const std::string& text) {
     const auto before = compiled(text);
     ASSERT_TRUE(before) << before.error();
@@ -33,7 +39,9 @@ void expect_same(const std::string& text) {
     const auto after = compiled(effective);
     ASSERT_TRUE(after) << after.error() << effective;
     EXPECT_EQ(meaning_of(*before), meaning_of(*after)) << effective;
-    EXPECT_EQ(before->nevers.size(), after->nevers.size());
+    ASSERT_EQ(before->nevers.size(), after->nevers.size());
+    for (std::size_t at = 0; at < before->nevers.size(); ++at)
+        EXPECT_EQ(names_of(before->nevers[at]), names_of(after->nevers[at])) << effective;
 }
 
 TEST(Effective, OfPoliciesAtRandomMeansTheSame) {
@@ -75,26 +83,6 @@ id = "look"
 commands = ["@inspect"]
 reply = { interfaces = ["eth*"], mounts = ["/"], users = ["root"], without = ["serial", "zone"] }
 [[allow]]
-id = "accounts"
-commands = ["@accounts"]
-users = ["root", "nobody"]
-crypted = "any"
-key_types = ["ssh-ed25519", "ssh-rsa"]
-max_keys = 7
-reset = true
-require = ["restrict", "no-pty"]
-[[allow]]
-id = "password"
-commands = ["guest-set-user-password"]
-users = "any"
-crypted = "only"
-[[allow]]
-id = "hardware"
-commands = ["@hardware"]
-time = { max_step = "1500ms" }
-vcpus = { min_online = 2, cpus = "1-3,8" }
-memory = { blocks = "0-63" }
-[[allow]]
 id = "probe"
 commands = ["@exec"]
 [[allow.exec]]
@@ -116,6 +104,35 @@ exec = { programs = ["/bin/sh"], run_as = ["root"] }
 id = "o"
 commands = ["guest-shutdown"]
 modes = ["powerdown"]
+)");
+}
+
+TEST(Effective, OfPasswordsKeysAndHardwareMeansTheSame) {
+    expect_same(R"(schema = 1
+[[allow]]
+id = "accounts"
+commands = ["@accounts"]
+users = ["root", "nobody"]
+crypted = "any"
+key_types = ["ssh-ed25519", "ssh-rsa"]
+max_keys = 7
+reset = true
+require = ["restrict", "no-pty"]
+[[allow]]
+id = "password"
+commands = ["guest-set-user-password"]
+users = "any"
+crypted = "only"
+[[allow]]
+id = "hardware"
+commands = ["@hardware"]
+time = { max_step = "1500ms" }
+vcpus = { min_online = 2, cpus = "1-3,8" }
+memory = { blocks = "0-63" }
+[[never]]
+id = "p"
+users = ["bob", "alice"]
+commands = ["guest-ssh-get-authorized-keys", "guest-ssh-remove-authorized-keys"]
 )");
 }
 

@@ -41,6 +41,32 @@ TEST(Explain, TheRemedyNamesDenyRulesAndLimits) {
     EXPECT_EQ(found.remedy->limits->missed.front()->key, "access");
 }
 
+TEST(Explain, OfPasswordsKeysAndHardwareTheKeyThatFailedIsNamed) {
+    const auto policy = random::compiled(
+        "schema = 1\n[[allow]]\nid = \"k\"\ncommands = [\"@accounts\"]\nusers = [\"alice\"]\ncrypted = "
+        "\"only\"\n"
+        "key_types = [\"ssh-ed25519\"]\nmax_keys = 2\n[[allow]]\nid = \"h\"\ncommands = [\"@hardware\"]\n"
+        "time = { max_step = \"5m\" }\nvcpus = { min_online = 1, cpus = \"1-3\" }\nmemory = { blocks = "
+        "\"8-9\" }\n");
+    ASSERT_TRUE(policy);
+    const std::vector<std::pair<std::vector<std::string>, std::string>> all{
+        {{"guest-ssh-get-authorized-keys", "user=root"}, "users"},
+        {{"guest-set-user-password", "user=alice"}, "crypted"},
+        {{"guest-ssh-add-authorized-keys", "user=alice", "key=ssh-rsa"}, "key_types"},
+        {{"guest-ssh-add-authorized-keys", "user=alice", "key=ssh-ed25519", "count=3"}, "max_keys"},
+        {{"guest-ssh-add-authorized-keys", "user=alice", "reset=yes"}, "reset"},
+        {{"guest-set-time", "step=-301s"}, "max_step"},
+        {{"guest-set-vcpus", "cpus=0,1"}, "cpus"},
+        {{"guest-set-memory-blocks", "blocks=10"}, "blocks"}};
+    for (const auto& [words, key] : all) {
+        const auto found = explain(*policy, request_of(words));
+        EXPECT_FALSE(found.outcome.is_allowed()) << key;
+        ASSERT_EQ(found.near.size(), 1U) << key;
+        EXPECT_EQ(found.near.front().missed.front()->key, key);
+        ASSERT_TRUE(found.remedy && found.remedy->limits) << key;
+    }
+}
+
 TEST(Explain, SaysWhatTheDecisionSaysAndItsRemedyIsOne) {
     random::Source source(20);
     int remedies = 0;

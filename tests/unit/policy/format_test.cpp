@@ -58,7 +58,7 @@ std::string disturbed(std::string text, random::Source& source) {
 
 std::string meaning_of(const std::string& text) {
     auto compiled =
-        compile_policy({.text = text, .name = "p", .passwd = "root:x:0:0:::\n", .group = "root:x:0:\n"});
+        compile_policy({.text = text, .name = "p", .passwd = random::kPasswd, .group = random::kGroup});
     if (!compiled) return compiled.error();
     compiled->clear_digest();
     for (auto& rule : *compiled->mutable_rules()) rule.clear_where();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/tool/analyse/feature.hpp"
+#include "policy/tool/analyse/orders.hpp"
 #include "policy/tool/compile/compile.hpp"
 
 namespace sallyport::policy::random {
@@ -24,6 +25,16 @@ const std::vector<std::string> kMembers{"hardware-address", "statistics", "used-
 const std::vector<std::string> kModes{"halt", "powerdown", "reboot"};
 const std::vector<std::string> kVariables{"LANG", "TZ", "HOME"};
 const std::vector<std::string> kMounts{"/", "/srv", "/var"};
+const std::vector<std::string> kUsers{"root", "alice", "bob"};
+const std::vector<std::string> kUsersAsked{"root", "alice", "bob", "ghost"};
+const std::vector<std::string> kTypes{"ssh-ed25519", "ssh-rsa"};
+const std::vector<std::string> kKeys{"ssh-ed25519",          "ssh-rsa",          "ecdsa-sha2-nistp256",
+                                     "restrict ssh-ed25519", "restrict ssh-rsa", "no-pty ssh-rsa",
+                                     "rubbish AAAA"};
+const std::vector<std::string> kAccountCommands{"@accounts", "guest-set-user-password",
+                                                "guest-ssh-add-authorized-keys"};
+const std::vector<std::string> kSteps{"1s", "2s", "any"};
+const std::vector<std::string> kSpans{"0-3", "2", "2-5,8", "4-7", "any"};
 
 }  // namespace
 
@@ -73,13 +84,46 @@ std::string Source::exec_table() {
     return text;
 }
 
+std::string Source::accounts_rule() {
+    const std::string commands = one_of(kAccountCommands);
+    const bool sets = commands != kAccountCommands[2], adds = commands != kAccountCommands[1];
+    std::string text = "commands = [\"" + commands + "\"]\nusers = ";
+    text += chance(40) ? std::string("\"any\"") : some_of(kUsers);
+    if (sets) text += std::string("\ncrypted = ") + (chance(50) ? "\"only\"" : "\"any\"");
+    text += "\n";
+    if (!adds) return text;
+    text += "key_types = " + (chance(50) ? std::string("\"any\"") : some_of(kTypes)) + "\n";
+    if (chance(60)) text += "max_keys = " + std::to_string(1 + below(3)) + "\n";
+    if (chance(30)) text += "reset = true\n";
+    if (chance(40)) text += "require = [\"restrict\"]\n";
+    return text;
+}
+
+std::string Source::hardware_rule() {
+    const std::size_t which = below(4);
+    const std::string time = "time = { max_step = \"" + one_of(kSteps) + "\" }\n";
+    const std::string vcpus =
+        "vcpus = { min_online = " + std::to_string(1 + below(2)) + ", cpus = \"" + one_of(kSpans) + "\" }\n";
+    const std::string memory = "memory = { blocks = \"" + one_of(kSpans) + "\" }\n";
+    if (which == 0) return "commands = [\"guest-set-time\"]\n" + time;
+    if (which == 1) return "commands = [\"guest-set-vcpus\"]\n" + vcpus;
+    if (which == 2) return "commands = [\"guest-set-memory-blocks\"]\n" + memory;
+    return "commands = [\"@hardware\"]\n" + time + vcpus + memory;
+}
+
 std::string Source::allow_rule(const std::string& id) {
     std::string text = "[[allow]]\nid = \"" + id + "\"\n" + expiry();
-    switch (below(8)) {
+    switch (below(12)) {
         case 0:
             return text + "commands = [\"guest-shutdown\"]\nmodes = " + some_of(kModes) + "\n";
         case 1:
             return text + "commands = [\"@exec\"]\n" + exec_table();
+        case 8:
+        case 9:
+            return text + accounts_rule();
+        case 10:
+        case 11:
+            return text + hardware_rule();
         case 2:
             return text + "commands = [\"@inspect\"]\nreply = { interfaces = " + some_of(kInterfaces) +
                    ", without = " + some_of(kMembers) + " }\n";
@@ -98,13 +142,15 @@ std::string Source::allow_rule(const std::string& id) {
 
 std::string Source::deny_rule(const std::string& id) {
     const std::string text = "[[deny]]\nid = \"" + id + "\"\n" + expiry();
-    switch (below(6)) {
+    switch (below(7)) {
         case 0:
             return text + "commands = [\"guest-shutdown\"]\nmodes = " + some_of(kModes) + "\n";
         case 1:
             return text + "commands = [\"@exec\", \"guest-fstrim\"]\n";
         case 2:
             return text + "commands = [\"guest-file-open\", \"guest-get-fsinfo\"]\n";
+        case 3:
+            return text + "commands = [\"guest-set-user-password\", \"@hardware\"]\n";
         default:
             return text + "files = [" + file_entry(false) + "]\n";
     }
@@ -119,14 +165,45 @@ std::vector<std::string> Source::rules(std::size_t count) {
     return rules;
 }
 
+void Source::ask_for_account(analyse::Request& request) {
+    request.account.user = one_of(kUsersAsked);
+    request.account.crypted = request.command == CommandId::kSetUserPassword && chance(50);
+    const bool adds = request.command == CommandId::kSshAddAuthorizedKeys;
+    if (!adds && request.command != CommandId::kSshRemoveAuthorizedKeys) return;
+    for (std::size_t count = below(4); count > 0; --count)
+        request.account.keys.push_back(analyse::key_line(one_of(kKeys)));
+    if (chance(30)) request.account.count = 1 + below(4);
+    request.account.reset = adds && chance(30);
+}
+
+void Source::ask_for_setting(analyse::Request& request) {
+    if (request.command == CommandId::kSetTime && chance(80))
+        request.set.step_ns = (static_cast<std::int64_t>(below(11)) - 5) * 500'000'000 + (chance(30) ? 1 : 0);
+    if (request.command == CommandId::kSetVcpus || request.command == CommandId::kSetMemoryBlocks)
+        for (std::size_t count = below(4); count > 0; --count) request.set.numbers.push_back(below(10));
+}
+
 analyse::Request Source::request() {
-    static const std::vector<CommandId> kCommandsAsked{
-        CommandId::kFileOpen,  CommandId::kFileOpen,
-        CommandId::kFileOpen,  CommandId::kFileRead,
-        CommandId::kShutdown,  CommandId::kExec,
-        CommandId::kExec,      CommandId::kFstrim,
-        CommandId::kGetUsers,  CommandId::kNetworkGetInterfaces,
-        CommandId::kGetFsinfo, CommandId::kSuspendRam};
+    static const std::vector<CommandId> kCommandsAsked{CommandId::kFileOpen,
+                                                       CommandId::kFileOpen,
+                                                       CommandId::kFileOpen,
+                                                       CommandId::kFileRead,
+                                                       CommandId::kShutdown,
+                                                       CommandId::kExec,
+                                                       CommandId::kExec,
+                                                       CommandId::kFstrim,
+                                                       CommandId::kGetUsers,
+                                                       CommandId::kNetworkGetInterfaces,
+                                                       CommandId::kGetFsinfo,
+                                                       CommandId::kSuspendRam,
+                                                       CommandId::kSetUserPassword,
+                                                       CommandId::kSshAddAuthorizedKeys,
+                                                       CommandId::kSshAddAuthorizedKeys,
+                                                       CommandId::kSshGetAuthorizedKeys,
+                                                       CommandId::kSshRemoveAuthorizedKeys,
+                                                       CommandId::kSetTime,
+                                                       CommandId::kSetVcpus,
+                                                       CommandId::kSetMemoryBlocks};
     analyse::Request request{.command = one_of(kCommandsAsked),
                              .time = kFirst + 1000 * static_cast<WallTime>(below(4))};
     const auto mode = below(analyse::open_modes().size());
@@ -152,6 +229,8 @@ analyse::Request Source::request() {
     if (!request.mount.point.empty() && chance(40)) request.mount.also = one_of(kMounts);
     if (request.mount.also == request.mount.point) request.mount.also.clear();
     request.mount.is_local = chance(80);
+    ask_for_account(request);
+    ask_for_setting(request);
     request.reply.name = one_of(kNames);
     if (request.command == CommandId::kNetworkGetInterfaces)
         request.reply.member = chance(50) ? 0 : chance(50) ? 1 : 3;
@@ -166,8 +245,8 @@ std::string text_of(const std::vector<std::string>& rules) {
 }
 
 std::optional<Policy> compiled(const std::string& text) {
-    const auto result = compile::compile_policy(
-        {.text = text, .name = "random.toml", .passwd = "root:x:0:0:::\n", .group = "root:x:0:\n"});
+    const auto result =
+        compile::compile_policy({.text = text, .name = "random.toml", .passwd = kPasswd, .group = kGroup});
     if (!result) return std::nullopt;
     auto policy = load(result->SerializeAsString());
     if (!policy) return std::nullopt;

@@ -14,6 +14,12 @@ namespace sallyport::policy::random {
 inline constexpr WallTime kFirst = 1'700'000'000;
 inline constexpr WallTime kMoments[] = {kFirst + 1000, kFirst + 2000, kFirst + 3000};
 
+/// The users that there are; "ghost" is none.
+inline constexpr const char* kPasswd =
+    "root:x:0:0::/root:\nalice:x:1000:1000::/home/alice:\nbob:x:1001:1001::/home/bob:\n"
+    "nobody:x:65534:65534:::\n";
+inline constexpr const char* kGroup = "root:x:0:\nnogroup:x:65534:\n";
+
 class Source {
 public:
     explicit Source(std::uint32_t seed) : engine_(seed) {}
@@ -43,6 +49,10 @@ private:
     std::string expiry();
     std::string file_entry(bool is_allow);
     std::string exec_table();
+    std::string accounts_rule();
+    std::string hardware_rule();
+    void ask_for_account(analyse::Request& request);
+    void ask_for_setting(analyse::Request& request);
 
     std::mt19937 engine_;
 };

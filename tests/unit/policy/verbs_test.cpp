@@ -99,7 +99,10 @@ TEST_F(Verbs, ExplainProposesARuleThatWorks) {
     write("a.toml", "schema = 1\n");
     for (const std::string request :
          {"guest-file-open path=/srv/a mode=w new=yes", "guest-shutdown mode=halt", "guest-get-time",
-          "guest-exec program=/bin/a arg=b", "guest-fstrim mount=/srv", "guest-suspend-ram"}) {
+          "guest-exec program=/bin/a arg=b", "guest-fstrim mount=/srv", "guest-suspend-ram",
+          "guest-set-user-password user=root", "guest-ssh-get-authorized-keys user=root",
+          "guest-ssh-add-authorized-keys user=root key=ssh-rsa count=101 reset=yes",
+          "guest-set-time step=-1s", "guest-set-vcpus cpus=1,4", "guest-set-memory-blocks blocks=7"}) {
         const Said said = run("explain a.toml " + request);
         ASSERT_EQ(said.status, 3) << said.text;
         const std::size_t rule = said.text.find("    [[allow]]");
@@ -134,6 +137,42 @@ TEST_F(Verbs, ExplainReadsAHostsLineAndADecisionOfTheLog) {
         said.has("refused: guest-file-open path=/etc/shadow mode=r kind=regular owner=0 size=0 "
                  "time=2026-11-30T10:00:00Z\n"));
     EXPECT_EQ(run("explain a.toml --denial aabb-8 --log log").status, 2);
+}
+
+const std::string kScale =
+    "schema = 1\n[[allow]]\nid = \"scale\"\ncommands = [\"@hardware\"]\ntime = { max_step = \"5m\" }\n"
+    "vcpus = { min_online = 1, cpus = \"1-3\" }\nmemory = { blocks = \"8\" }\n"
+    "[[allow]]\nid = \"login\"\ncommands = [\"@accounts\"]\nusers = [\"root\"]\ncrypted = \"only\"\n"
+    "key_types = [\"ssh-ed25519\"]\n";
+
+TEST_F(Verbs, ExplainReadsWhatAHostWantsSet) {
+    write("a.toml", kScale);
+    EXPECT_TRUE(
+        run("explain a.toml '{\"execute\": \"guest-set-vcpus\", \"arguments\": {\"vcpus\": [{\"logical-id\": "
+            "3, \"online\": false}, {\"logical-id\": 4, \"online\": true}]}}'")
+            .has("refused: guest-set-vcpus cpus=3,4 "));
+    EXPECT_EQ(run("explain a.toml '{\"execute\": \"guest-set-memory-blocks\", \"arguments\": {\"mem-blks\": "
+                  "[{\"phys-index\": 8, \"online\": false}]}}'")
+                  .status,
+              0);
+    EXPECT_TRUE(run("explain a.toml '{\"execute\": \"guest-set-time\", \"arguments\": {\"time\": 0}}'")
+                    .has("'max_step' does not take step=-"));
+    EXPECT_TRUE(
+        run("explain a.toml '{\"execute\": \"guest-ssh-add-authorized-keys\", \"arguments\": {\"username\": "
+            "\"root\", \"keys\": [\"ssh-rsa AAAAB3NzaC1yc2E= x\"], \"reset\": true}}'")
+            .has("refused: guest-ssh-add-authorized-keys user=root key='ssh-rsa AAAAB3NzaC1yc2E= x' "
+                 "reset=yes "));
+    write(
+        "log",
+        R"({"time":"2026-11-30T10:00:00.000001Z","run":"aabb","seq":7,"verdict":"refuse","what":"guest-set-vcpus","arguments":{"set":"3=offline 4=online","count":2},"policy":"00"})"
+        "\n"
+        R"({"time":"2026-11-30T10:00:00.000001Z","run":"aabb","seq":8,"verdict":"refuse","what":"guest-set-user-password","arguments":{"user":"root","crypted":"no"},"policy":"00"})"
+        "\n"
+        R"({"time":"2026-11-30T10:00:00.000001Z","run":"aabb","seq":9,"verdict":"refuse","what":"guest-set-time","arguments":{"time":1,"step_ms":-600000},"policy":"00"})"
+        "\n");
+    EXPECT_TRUE(run("explain a.toml --denial aabb-7 --log log").has("refused: guest-set-vcpus cpus=3,4 "));
+    EXPECT_TRUE(run("explain a.toml --denial aabb-8 --log log").has("'crypted' does not take crypted\n"));
+    EXPECT_TRUE(run("explain a.toml --denial aabb-9 --log log").has("refused: guest-set-time step=-10m "));
 }
 
 TEST_F(Verbs, WhatAHostChoseDoesNotReachTheTerminalAsItIs) {
@@ -178,7 +217,8 @@ TEST_F(Verbs, TheCasesThatCellsWritesTryEverything) {
           kExport +
               "[[deny]]\nid = \"keys\"\nfiles = [{ under = \"/srv/export/keys\", access = [\"read\"] }]\n"
               "[[allow]]\nid = \"run\"\ncommands = [\"@exec\"]\n[[allow.exec]]\nprogram = \"/bin/a\"\nargs = "
-              "[\"b c\", { int = [1, 5] }]\nrun_as = \"root\"\n");
+              "[\"b c\", { int = [1, 5] }]\nrun_as = \"root\"\n" +
+              kScale.substr(kScale.find("[[allow]]")));
     EXPECT_EQ(run("cells a.toml > cases").status, 0);
     const Said said = run("test --mutate --min 100 a.toml cases");
     EXPECT_EQ(said.status, 0) << said.text;
@@ -203,6 +243,13 @@ TEST_F(Verbs, CheckNamesARuleThatCanNeverDecide) {
     EXPECT_TRUE(run("check a.toml")
                     .has("a.toml:2: warning: rule 'export': can never decide: all that it allows is denied "
                          "by 'all' (a.toml:6)\n"));
+}
+
+TEST_F(Verbs, CheckOfTheCompatProfileNamesNoRuleThatCanNeverDecide) {
+    write("a.toml", "schema = 1\ninclude = \"profile:compat\"\n");
+    const Said said = run("check a.toml");
+    EXPECT_EQ(said.status, 0);
+    EXPECT_FALSE(said.has("can never decide")) << said.text;
 }
 
 TEST_F(Verbs, EffectiveIsAPolicyOfTheSameAndFmtIsItsLayout) {
