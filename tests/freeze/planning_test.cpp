@@ -192,6 +192,7 @@ TEST(AFreeze, WritesEverythingOutBeforeTheFirstFileSystemIsFrozen) {
     guard.say(request);
     EXPECT_EQ(guard.hear().frozen().count(), 3U);
     const auto written = tracer.wait();
+    guard.thaw();
     ASSERT_TRUE(written);
     EXPECT_GE(*written, 3);
     EXPECT_LT(*written, 100);

@@ -88,7 +88,7 @@ const Attack kNotCanonical[] = {
 };
 const Attack kOutOfOrder[] = {
     {"NoCommand",                     {wire::seq(1)}},
-    {"UnknownCommand",                {wire::seq(1) + wire::bytes(40, "")}},
+    {"UnknownCommand",                {wire::seq(1) + wire::bytes(200, "")}},
     {"RetiredCommandNumber",          {wire::seq(1) + wire::bytes(8, "")}},
     {"HelloAgain",                    {wire::hello()}},
     {"HelloAgainWithSequenceNumber",  {wire::seq(1) + wire::hello()}},
