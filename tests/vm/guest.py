@@ -49,6 +49,7 @@ class Guest:
         command_line = "console=ttyS0 panic=-1 no_console_suspend"
         if self.is_debian:
             command_line += " root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1"
+        command_line += " " + getattr(self.case, "KERNEL_OPTIONS", "")
         words = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-cpu", "max", "-m", str(getattr(self.case, "MEMORY", 640)), "-smp", str(getattr(self.case, "PROCESSORS", 1)),
                  "-nodefaults", "-no-user-config", "-display", "none", "-kernel", self.images.kernel,
                  "-initrd", str(self.initrd), "-append", command_line,

@@ -14,7 +14,7 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # In the guest of Debian: systemd, what the agent links, qemu-ga to compare with.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "libprotobuf-lite32", "libseccomp2", "libcap-ng0", "libmd0",
             "libtomlplusplus3", "libstdc++6", "libmount1", "libudev1", "libmnl0", "iproute2", "dmsetup",
-            "qemu-guest-agent", "kmod", "procps", "socat")
+            "qemu-guest-agent", "kmod", "procps", "socat", "selinux-policy-default", "policycoreutils")
 MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "button", "loop", "vsock_loopback")
 DISK_SIZE = "1200M"
 SWAP_SIZE = 768 << 20
@@ -49,9 +49,11 @@ class Images:
         self.modules = pathlib.Path(glob.glob(f"{self.kernel_tree}/lib/modules/*")[0])
 
     def fetch_debian(self):
-        self.debian = self.store / "debian"
+        self.debian = self.store / ("debian." + hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:16])
         if self.debian.exists():
             return
+        for old in self.store.glob("debian.*"):
+            shutil.rmtree(old)
         new = self.store / "debian.new"
         shutil.rmtree(new, ignore_errors=True)
         mirror = re.search(r"^URIs: (\S+/debian)$|^deb (?:\[.*\] )?(\S+/debian)/? ", self.apt_sources(), re.M)
@@ -69,7 +71,7 @@ class Images:
         shutil.rmtree(self.stage, ignore_errors=True)
         run("meson", "install", "-C", self.build, "--no-rebuild", "--destdir", self.stage)
         digest = hashlib.sha256()
-        for file in sorted([*self.stage.rglob("*"), *HERE.glob("*.py"), *HERE.glob("guest/*")]):
+        for file in sorted([*self.stage.rglob("*"), *HERE.glob("*.py"), *HERE.glob("guest/**/*")]):
             if file.is_file():
                 digest.update(file.read_bytes())
         self.version = digest.hexdigest()[:16]
@@ -134,6 +136,8 @@ class Images:
         run("cp", "-a", self.modules, modules)
         run("depmod", "-b", tree, modules.name)
         run("chroot", tree, "/bin/sh", "/root/prepare")
+        # Labels for SELinux, which a guest without it does not look at.
+        run("setfiles", "-F", "-r", tree, tree / "etc/selinux/default/contexts/files/file_contexts", tree)
         new = self.store / "disk.new"
         new.unlink(missing_ok=True)
         run("mke2fs", "-q", "-t", "ext4", "-d", tree, new, DISK_SIZE)

@@ -1,0 +1,156 @@
+"""With SELinux enforcing and no refusal silenced: every process is in its domain, and does what the policy allows without one
+refusal; who takes over the worker is refused by its domain, too, and that is logged."""
+import base64
+import re
+import time
+
+from run import HERE, load
+
+GUEST = "debian"
+KERNEL_OPTIONS = ("security=selinux selinux=1 enforcing=1 log_buf_len=16M audit_backlog_limit=65536 "
+                  "sysctl.kernel.printk_ratelimit=0 loglevel=6")
+POLICY = """schema = 1
+[[allow]]
+id = "look"
+commands = ["@inspect"]
+[[allow]]
+id = "power"
+commands = ["guest-shutdown", "guest-suspend-ram"]
+modes = ["powerdown"]
+[[allow]]
+id = "snapshots"
+commands = ["@freeze"]
+freeze = { max_frozen = "60s", hooks = "/etc/sallyport/freeze.d" }
+[[allow]]
+id = "reports"
+commands = ["@file"]
+files = [{ under = "/srv/export", access = ["read"] }, { under = "/srv/import", access = ["read", "write", "create"] }]
+[[allow]]
+id = "programs"
+commands = ["guest-exec"]
+[[allow.exec]]
+program = "/usr/bin/cat"
+args = ["/proc/self/attr/current"]
+run_as = "nobody"
+confine = { no_new_privileges = true }
+[[allow.exec]]
+program = "/usr/local/bin/labelled"
+args = ["/proc/self/attr/current"]
+run_as = "root"
+"""
+PREPARE = 'cp /bin/busybox "$1/root/busybox"'
+# What an admin does: files for the host, hooks, and a program that has a domain of its own.
+SET_UP = """mkdir -p /srv/export /srv/import /etc/sallyport/freeze.d
+echo report > /srv/export/report
+printf '#!/bin/sh\\n[ "$1" = freeze ] || [ "$1" = thaw ]\\n' > /etc/sallyport/freeze.d/note
+chmod 755 /etc/sallyport/freeze.d/note
+restorecon -R /etc/sallyport
+chcon -R -t sallyport_export_t /srv/export
+chcon -t sallyport_import_t /srv/import
+cp /usr/bin/cat /usr/local/bin/labelled
+chcon -t sallyport_hook_exec_t /usr/local/bin/labelled
+setsebool sallyport_read_exports=1 sallyport_write_imports=1
+chcon -t sallyport_nursery_exec_t /root/busybox"""
+DOMAINS = {"sallyport-broker": "broker", "sallyport-guard": "guard", "sallyport-recorder": "recorder",
+           "sallyport-nursery": "nursery", "sallyport-worker": "worker", "sallyport-launcher": "launcher",
+           "sallyport-inspector": "inspector", "sallyport-files": "files"}
+# Refused on purpose, and kept silent where such refusals are: `systemctl status` would show the unit's log.
+MEANT = "sallyport_program_t systemd_journal_t:dir { read }"
+DENIAL = re.compile(r"audit\((\S+)\): avc:  denied  (\{.*?\}) .*?scontext=\w+:\w+:(\w+):\S+ tcontext=\w+:\w+:(\w+):\S+ "
+                    r"tclass=(\w+)")
+
+# What is tried from the worker's domain, by words of busybox, and a refusal that it must meet with.
+ATTACKS = {
+    "cat /etc/passwd": "sallyport_worker_t etc_t:file",
+    "cat /var/lib/sallyport/audit.jsonl": "sallyport_worker_t (var_lib_t|sallyport_state_t):dir { search }",
+    "touch /tmp/mine": "sallyport_worker_t tmp_t:dir",
+    "sh -c /usr/bin/id": "sallyport_worker_t bin_t:(dir|file)",
+    "mount -t tmpfs none /mnt": "sallyport_worker_t (sallyport_worker_t:capability|mnt_t:dir|fs_t|tmpfs_t)",
+    "kill -9 1": "sallyport_worker_t init_t:process",
+    "nc 127.0.0.1 1": "sallyport_worker_t sallyport_worker_t:tcp_socket { create }",
+    "nslookup localhost 127.0.0.1": "sallyport_worker_t sallyport_worker_t:udp_socket { create }",
+    "ls /root": "sallyport_worker_t user_home_dir_t:dir",
+    "chown 1 /srv/export": "sallyport_worker_t sallyport_export_t:dir",
+}
+
+
+def denials(text):
+    """By whom, of what, and which, for each refusal that concerns the agent but the one that is meant."""
+    found = {}
+    for number, what, source, target, kind in DENIAL.findall(text):
+        if "sallyport_" in source + target:
+            found[number, what, source, target, kind] = f"{source} {target}:{kind} {what}"
+    return sorted(one for one in found.values() if one != MEANT)
+
+
+def check_domains(shell):
+    listed = re.findall(r"^(\S+)\s+(sallyport-\w+)", shell.get("ps -ewwo label,args --no-headers"), re.M)
+    wrong = [(label, name) for label, name in listed if label != f"system_u:system_r:sallyport_{DOMAINS[name]}_t:s0"]
+    assert not wrong, wrong
+    assert {name for _, name in listed} == set(DOMAINS), listed
+    return len(listed)
+
+
+def look(host):
+    for command in host.get("guest-info")["supported_commands"]:
+        name = command["name"]
+        if command["enabled"] and name.startswith(("guest-get-", "guest-network-")):
+            host.get(name)
+
+
+def use_files(host):
+    handle = host.get("guest-file-open", path="/srv/export/report")
+    assert base64.b64decode(host.get("guest-file-read", handle=handle)["buf-b64"]) == b"report\n"
+    host.get("guest-file-close", handle=handle)
+    handle = host.get("guest-file-open", path="/srv/import/new", mode="w+")
+    host.get("guest-file-write", handle=handle, buf_b64=base64.b64encode(b"text").decode())
+    host.get("guest-file-flush", handle=handle)
+    host.get("guest-file-seek", handle=handle, offset=0, whence="set")
+    assert base64.b64decode(host.get("guest-file-read", handle=handle)["buf-b64"]) == b"text"
+    host.get("guest-file-close", handle=handle)
+
+
+def context_of_program(host, path):
+    program = host.get("guest-exec", path=path, arg=["/proc/self/attr/current"], capture_output=True)
+    end = time.monotonic() + 60
+    while not (status := host.get("guest-exec-status", **program))["exited"]:
+        assert time.monotonic() < end, "the program does not end"
+    return base64.b64decode(status["out-data"]).decode().strip("\0\n")
+
+
+def attack(guest):
+    """What is done in the worker's domain without the rest of its sandbox; the refusals of SELinux."""
+    before = denials(guest.shell.get("dmesg"))
+    for words, refused in ATTACKS.items():
+        _, status = guest.shell.run(f"runcon system_u:system_r:sallyport_worker_t:s0 /root/busybox {words}")
+        assert status != 0, f"the worker's domain lets it {words}"
+        new = [one for one in denials(guest.shell.get("dmesg")) if one not in before]
+        assert any(re.search(refused, one) for one in new), f"{words}: not among the denials: {new}"
+    return len(new)
+
+
+def play(guest):
+    shell, host = guest.shell, guest.host
+    assert shell.get("getenforce") == "Enforcing"
+    assert "sallyport_channel_t" in shell.get("ls -lZ $(readlink -f /dev/virtio-ports/org.qemu.guest_agent.0)")
+    for line in SET_UP.splitlines():
+        shell.get(line)
+    count = check_domains(shell)
+    look(host)
+    use_files(host)
+    assert context_of_program(host, "/usr/bin/cat") == "system_u:system_r:sallyport_program_t:s0"
+    assert context_of_program(host, "/usr/local/bin/labelled") == "system_u:system_r:sallyport_hook_t:s0"
+    assert host.get("guest-fsfreeze-freeze") == host.get("guest-fsfreeze-thaw") == 1
+    # Hooks that clean up after the freeze are still running, or not.
+    while "busy" in host.ask("guest-fstrim").get("error", {}).get("desc", ""):
+        time.sleep(1)
+    for name in ("systemd_unit", "suspend_ram", "freeze_killed", "systemd_killed"):
+        load(HERE / f"cases/{name}.py").play(guest)
+    check_domains(shell)
+    refused = denials(shell.get("dmesg"))
+    guest.note(f"enforcing, {count} processes in their domains, {len(refused)} denials")
+    assert not refused, "\n".join(refused)
+    guest.note(f"{attack(guest)} denials of an attack from the worker's domain")
+    load(HERE / "cases/powerdown.py").play(guest)
+    late = [one for one in denials(guest.console()) if not one.startswith("sallyport_worker_t")]
+    assert not late, "\n".join(late)
