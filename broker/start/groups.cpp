@@ -20,8 +20,8 @@ namespace sallyport::starter {
 namespace {
 
 constexpr std::array kMounts{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-// What a service manager marks a group with whose tree it leaves to the service.
-constexpr std::array kMarks{"trusted.delegate", "user.delegate"};
+// What a service manager marks a group with that it leaves to us. The second is read with CAP_SYS_ADMIN only, which SELinux refuses.
+constexpr std::array kMarks{"user.delegate", "trusted.delegate"};
 constexpr std::string_view kBounds = "+memory +pids";
 
 // Our group from the mount on: of all hierarchies the one that has no number.

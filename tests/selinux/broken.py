@@ -15,6 +15,8 @@ BROKEN = {
         ("allow sallyport_inspector_t bin_t:file entrypoint;", "sallyport_inspector_t is entered by"),
     "the_worker_is_entered_from_the_nursery_alone":
         ("allow udev_t sallyport_worker_t:process transition;", "udev_t"),
+    "what_workers_share_with_the_nursery_their_own_filter_takes":
+        ("allow sallyport_worker_t self:process signal;", "sallyport_worker_t sallyport_worker_t:process signal"),
     "the_worker_opens_nothing_but_what_anybody_may":
         ("allow sallyport_worker_t etc_t:file { open read };", "etc_t:file"),
     "the_worker_changes_nothing_but_arena_and_channel":
@@ -31,6 +33,12 @@ BROKEN = {
         ("allow sallyport_files_t self:cap_userns sys_admin;", "sallyport_files_t: ['sys_admin']"),
     "freezing_is_three_requests_about_directories":
         ("allowxperm sallyport_guard_t root_t:dir ioctl 0x5451;", "0x5451"),
+    "a_setter_changes_the_clock_or_sysfs_by_a_switch_each":
+        ("allow sallyport_setter_t sysfs_t:file write;", "sallyport_setter_t sysfs_t:file write"),
+    "control_groups_are_made_by_starter_and_launcher_alone":
+        ("allow sallyport_recorder_t cgroup_t:file write;", "sallyport_recorder_t cgroup_t:file write"),
+    "keys_of_users_are_written_by_a_switch_alone":
+        ("gen_require(`\n\ttype ssh_home_t;\n')\nallow sallyport_files_t ssh_home_t:file read;", "sallyport_files_t ssh_home_t:file read"),
     "the_guard_opens_no_file_of_the_system":
         ("allow sallyport_guard_t etc_t:file { open read };", "etc_t:file"),
     "files_of_others_are_read_and_written_by_label_and_switch_alone":
@@ -46,7 +54,7 @@ BROKEN = {
     "only_who_keeps_them_has_the_standard_streams_of_the_service":
         ("init_rw_stream_sockets(sallyport_nursery_t)", "sallyport_nursery_t: standard streams are Null"),
 }
-NEEDED = "gen_require(`\n\ttype tmp_t, udev_t, var_t, root_t;\n')\n"
+NEEDED = "gen_require(`\n\ttype sysfs_t, tmp_t, udev_t, var_t, root_t;\n')\n"
 
 
 def break_texts(texts):

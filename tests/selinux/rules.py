@@ -12,9 +12,11 @@ STARTS = {"execute_no_trans", "transition", "dyntransition", "setexec", "setcurr
 MAY_READ_SHADOW = set()
 SHADOW = {"shadow_t", "shadow_history_t", "shadow_lock_t"}
 WORKER = "sallyport_worker_t"
-# Into which domains the launcher starts what, besides programs: what runs unconfined by a switch. A domain of the agent's own that is
-# entered from the launcher belongs here.
-LAUNCHER_STARTS = {"unconfined_t"}
+SETTER = "sallyport_setter_t"
+# Those that are not entered by a program of their own, but by another domain's, which executes itself.
+ENTERED_BY = {WORKER: "sallyport_nursery_exec_t", SETTER: "sallyport_launcher_exec_t"}
+# Into which domains the launcher starts what, besides programs: by a switch, what runs unconfined; by another, chpasswd; setters.
+LAUNCHER_STARTS = {"unconfined_t", "passwd_t", SETTER}
 
 # What domain_type() brings, whatever the domain, and nobody can leave out: the loader, its libraries, devices that are nobody's,
 # the process's own /proc. A new version of Debian's policy may change it; it is to be looked at then.
@@ -64,7 +66,7 @@ def check_transitions_hold_where_the_kernel_doubts_them(policy):
 def check_each_domain_is_entered_by_its_program_alone(policy):
     for domain in policy.domains():
         by = {one.target for one in policy.of(domain, {"entrypoint"}, {"file"})}
-        own = "sallyport_nursery_exec_t" if domain == WORKER else domain.replace("_t", "_exec_t")
+        own = ENTERED_BY.get(domain, domain.replace("_t", "_exec_t"))
         if by != {own}:
             yield f"{domain} is entered by {sorted(by)}"
 
@@ -80,10 +82,28 @@ def check_the_worker_is_entered_from_the_nursery_alone(policy):
         yield from map(str, policy.of(domain, {"transition", "dyntransition"}, target=WORKER))
 
 
+# Of the right to fork, and to hear of a child, nobody can be without: every domain has it.
+ANYBODY_OF_ITSELF = {"fork", "getsched", "setrlimit", "sigchld"}
+# What the nursery has besides, which is in the workers' domain since it forks them: it ends workers, and executes its own program.
+NURSERY_OF_ITSELF = {"sigkill"}
+# Calls by which that would be done.
+CALLS_OF_THE_NURSERY = {"execve", "execveat", "fork", "vfork", "clone", "clone3", "kill", "tkill", "tgkill", "pidfd_send_signal",
+                        "rt_sigqueueinfo", "recvmsg", "recvmmsg", "dup", "dup2", "dup3", "prlimit64"}
+
+
+def check_what_workers_share_with_the_nursery_their_own_filter_takes(policy):
+    """A worker is forked, so that it has the domain of the nursery that forks it."""
+    for one in policy.of(WORKER, kinds={"process", "process2"}, target=WORKER):
+        if one.permission not in ANYBODY_OF_ITSELF | NURSERY_OF_ITSELF:
+            yield str(one)
+    if shared := tables.worker_calls() & CALLS_OF_THE_NURSERY:
+        yield f"a worker's own filter has {sorted(shared)}"
+
+
 def check_the_worker_opens_nothing_but_what_anybody_may(policy):
     opens = {(one.target, one.kind) for one in policy.of(WORKER, {"open"}, FILES)}
     for target, kind in sorted(opens - ANYBODY_OPENS - {(WORKER, kind) for kind in OWN_KINDS}):
-        if (target, kind) != ("sallyport_nursery_exec_t", "file"):
+        if (target, kind) != (ENTERED_BY[WORKER], "file"):
             yield f"{WORKER} {target}:{kind} open"
 
 
@@ -107,9 +127,10 @@ def check_the_worker_makes_and_connects_no_socket(policy):
 
 
 def check_only_who_has_a_call_for_it_executes(policy):
-    """By the tables of system calls: the starter, the nursery and the launcher."""
-    into = {"sallyport_starter_t": policy.domains() - {WORKER, "sallyport_starter_t"},
-            "sallyport_nursery_t": {WORKER},
+    """By the tables of system calls: the starter, the nursery and the launcher. In the workers' domain, since the nursery is there once it
+    is confined, that program alone, and in that domain."""
+    into = {"sallyport_starter_t": policy.domains() - {WORKER, SETTER, "sallyport_starter_t"},
+            "sallyport_nursery_t": {WORKER}, WORKER: set(),
             "sallyport_launcher_t": policy.programs() | LAUNCHER_STARTS}
     if set(into) != tables.executes():
         yield f"the tables of system calls let execute: {sorted(tables.executes())}"
@@ -117,6 +138,8 @@ def check_only_who_has_a_call_for_it_executes(policy):
         for one in policy.of(domain, STARTS):
             if domain == "sallyport_launcher_t" and one.permission == "execute_no_trans":
                 continue  # an interpreter without a label of its own; what it starts has a transition
+            if (domain, one.target, one.permission) == (WORKER, ENTERED_BY[WORKER], "execute_no_trans"):
+                continue
             if one.permission != "transition" or one.target not in into.get(domain, ()):
                 yield str(one)
 
@@ -126,7 +149,8 @@ def check_capabilities_are_those_that_each_lockdown_keeps(policy):
     expected["sallyport_launcher_t"] -= {"setpcap"}  # its bounding set is left
     # It has what root has, for the while of the start; of that it uses these.
     expected["sallyport_starter_t"] = {"dac_override", "dac_read_search", "setgid", "setuid"}
-    switched = {"sallyport_launcher_t": {"sys_admin": "sallyport_cut_network", "sys_boot": "sallyport_power_by_kernel"}}
+    switched = {"sallyport_launcher_t": {"sys_admin": "sallyport_cut_network", "sys_boot": "sallyport_power_by_kernel"},
+                SETTER: {"sys_time": "sallyport_set_clock"}}
     for domain in policy.domains():
         held = {one.permission: one.switch for one in policy.of(domain, kinds={"capability", "capability2"})}
         if set(held) != expected.get(domain, set()):
@@ -154,18 +178,49 @@ def check_rights_in_a_user_namespace_are_those_of_its_first_process(policy):
             yield f"{domain}: {sorted(held)} in a user namespace"
 
 
+def range_of(numbers):
+    assert len(numbers) == max(numbers) - min(numbers) + 1, f"not a range: {sorted(numbers)}"
+    return f"{min(numbers):#06x}-{max(numbers):#06x}"
+
+
 def check_freezing_is_three_requests_about_directories(policy):
-    numbers = tables.freezing_requests()
-    wanted = f"{min(numbers):#06x}-{max(numbers):#06x}"
-    if len(numbers) != max(numbers) - min(numbers) + 1:
-        yield f"not a range: {sorted(numbers)}"
+    """And what a setter asks of the hardware clock is two."""
+    wanted = {("sallyport_guard_t", "dir", range_of(tables.requests("guard"))),
+              (SETTER, "chr_file", range_of(tables.requests("setter")))}
     for domain, target, kind, which in policy.xperms:
-        if is_ours(domain) and (domain, kind, which) != ("sallyport_guard_t", "dir", wanted):
+        if is_ours(domain) and (domain, kind, which) not in wanted:
             yield f"{domain} {target}:{kind} ioctl {which}"
     may = {target for domain, target, _, _ in policy.xperms if domain == "sallyport_guard_t"}
     for target in ("root_t", "var_t", "mysqld_db_t", "httpd_sys_content_t", "unlabeled_t", "tmp_t", "home_root_t", "etc_t"):
         if target not in may & {one.target for one in policy.of("sallyport_guard_t", {"ioctl"}, {"dir"})}:
             yield f"a mount point that is labelled {target} cannot be frozen"
+
+
+def check_a_setter_changes_the_clock_or_sysfs_by_a_switch_each(policy):
+    """And only by what the launcher tells it: it makes and opens nothing else."""
+    switches = {"clock_device_t": "sallyport_set_clock", "sysfs_t": "sallyport_set_devices"}
+    for one in policy.of(SETTER, CHANGES | {"open"}, FILES):
+        if (one.target, one.kind) in ANYBODY_OPENS or one.target in {SETTER, ENTERED_BY[SETTER], "sysctl_kernel_t"}:
+            continue
+        if one.switch != switches.get(one.target):
+            yield str(one)
+    for domain in policy.domains() - {"sallyport_launcher_t"}:
+        yield from map(str, policy.of(domain, {"transition"}, target=SETTER))
+
+
+def check_control_groups_are_made_by_starter_and_launcher_alone(policy):
+    for domain in policy.domains() - {"sallyport_starter_t", "sallyport_launcher_t"}:
+        yield from map(str, policy.of(domain, CHANGES, FILES, "cgroup_t"))
+
+
+def check_keys_of_users_are_written_by_a_switch_alone(policy):
+    """Below a home directory: what is labelled as what ssh reads."""
+    for domain in policy.domains():
+        for target in ("ssh_home_t", "user_home_dir_t", "user_home_t"):
+            for one in policy.of(domain, CHANGES | {"read"}, {"file", "dir"}, target):
+                may = domain == "sallyport_launcher_t" and target != "user_home_t" and one.switch == "sallyport_change_accounts"
+                if not may and domain != "sallyport_guard_t":
+                    yield str(one)
 
 
 def check_the_guard_opens_no_file_of_the_system(policy):
@@ -181,8 +236,8 @@ def check_files_of_others_are_read_and_written_by_label_and_switch_alone(policy)
     """The files hand and the broker: no file of the system but those that its admin has labelled for it."""
     labelled = {"sallyport_read_exports": policy.names["sallyport_exported"],
                 "sallyport_write_imports": policy.names["sallyport_imported"]}
-    agents = {"sallyport_arena_t", "sallyport_memory_t", "sallyport_log_t", "sallyport_state_t", "sallyport_runtime_t", "sysctl_kernel_t",
-              "sallyport_starter_t", "init_tmpfs_t"}
+    agents = {"sallyport_arena_t", "sallyport_memory_t", "sallyport_log_t", "sallyport_state_t", "sallyport_denied_t",
+              "sallyport_runtime_t", "sysctl_kernel_t", "sallyport_starter_t", "init_tmpfs_t"}
     for domain in ("sallyport_files_t", "sallyport_broker_t"):
         for one in policy.of(domain, {"read", "write", "append", "create", "unlink"}, {"file", "blk_file"}):
             if (one.target, one.kind) in ANYBODY_OPENS or one.target in agents | {domain, domain.replace("_t", "_exec_t")}:
@@ -223,9 +278,9 @@ def check_nobody_chooses_a_domain(policy):
 # when there is no host yet. A serial line is a channel, too.
 WORKER_TELLS = {"sallyport_arena_t", "sallyport_memory_t", "sallyport_channel_t", "sallyport_broker_t", "sallyport_starter_t",
                 "tty_device_t"}
-# Who takes that out again besides the broker: the nursery, by whose hands it goes, and clerks, which write to a file what the broker
-# orders. The recorder and the starter have memory of the same kind, from before there is a host.
-READ_ARENAS = {"sallyport_broker_t", "sallyport_nursery_t", "sallyport_worker_t", "sallyport_files_t"}
+# Who takes that out again besides the broker: clerks, which write to a file what the broker orders. The recorder and the starter have
+# memory of the same kind, from before there is a host. The nursery, by whose hands it goes, has the workers' domain by then.
+READ_ARENAS = {"sallyport_broker_t", "sallyport_worker_t", "sallyport_files_t"}
 # The terminal that a process is on, a question to the label server: what every domain may. A worker has no call that opens either.
 COMMON = {"devtty_t", "null_device_t", "zero_device_t", "setrans_runtime_t", "setrans_t"}
 TELLS = {"write", "append", "sendto", "connectto", "send_msg", "nlmsg_write", "create", "setattr"}
@@ -255,10 +310,10 @@ def check_bytes_of_the_host_leave_by_the_broker_or_on_its_order(policy):
         yield f"{reader} reads the channel"
     for reader in readers_of(policy, "sallyport_arena_t", "file") - READ_ARENAS:
         yield f"{reader} reads arenas"
-    # Its complaints go where the service's do.
-    may = {WORKER: WORKER_TELLS, "sallyport_nursery_t": WORKER_TELLS,
+    # Its complaints go where the service's do. What deny rules named it writes before it hears anybody.
+    may = {WORKER: WORKER_TELLS, "sallyport_nursery_t": {"sallyport_starter_t", "sallyport_memory_t"},
            "sallyport_files_t": WORKER_TELLS - {"sallyport_channel_t", "tty_device_t"} | {"init_t", "init_tmpfs_t"}
-           | policy.names["sallyport_imported"]}
+           | {"sallyport_state_t", "sallyport_denied_t"} | policy.names["sallyport_imported"]}
     for domain, targets in may.items():
         for target, one in told_by(policy, domain).items():
             if target not in targets:

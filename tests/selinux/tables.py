@@ -38,7 +38,7 @@ def capabilities():
     lockdowns = functions("sandbox/lockdown.cpp")
     kept = {}
     for name, body in lockdowns.items():
-        if not (lockdown := re.fullmatch(r"lockdown_(broker|files|guard|launcher|recorder|compiler)", name)):
+        if not (lockdown := re.fullmatch(r"lockdown_(broker|files|guard|launcher|recorder|compiler|setter)", name)):
             continue
         assert "keep_capabilities(" in body, f"{name}() keeps none and drops none"
         mine = set()
@@ -65,14 +65,22 @@ def rows_of(process):
 def executes():
     """Which domains have a call that executes: by its table of system calls, or since it has no table."""
     with_table = {name: any(call.startswith("execve") for call, _ in rows_of(name))
-                  for name in ("broker", "compiler", "files", "guard", "inspector", "recorder", "worker")}
-    assert with_table.pop("worker"), "the nursery's rows are in the worker's file"
+                  for name in ("broker", "compiler", "files", "guard", "inspector", "recorder", "setter", "worker")}
+    assert with_table["worker"], "the nursery's rows are in the worker's file, and it is in its domain once it is confined"
     without = {title for title, row in processes().items() if row["filters"] == 0}
     return ({f"sallyport_{name}_t" for name, does in with_table.items() if does}
             | {domain_of(title) for title in without} | {"sallyport_nursery_t", "sallyport_starter_t"})
 
 
-def freezing_requests():
-    """The numbers of the ioctl() rows of the guard, the 16 bits that SELinux looks at."""
-    numbers = {"FIFREEZE": 0x5877, "FITHAW": 0x5878, "FITRIM": 0x5879}
-    return {numbers[re.search(r"is_int\(1, (\w+)\)", row)[1]] for call, row in rows_of("guard") if call == "ioctl"}
+def worker_calls():
+    """What a worker's own filter has, without the nursery's rows, which are in the same file."""
+    table = re.search(r"kWorkerTable\{\n(.*?)^\};", text("sandbox/syscalls_worker.cpp"), re.M | re.S)[1]
+    calls = set(re.findall(r"SCMP_SYS\((\w+)\)", table))
+    assert {"read", "exit_group"} <= calls, f"not understood: {sorted(calls)}"
+    return calls
+
+
+def requests(process):
+    """The numbers of its ioctl() rows, the 16 bits that SELinux looks at."""
+    numbers = {"FIFREEZE": 0x5877, "FITHAW": 0x5878, "FITRIM": 0x5879, "RTC_RD_TIME": 0x7009, "RTC_SET_TIME": 0x700a}
+    return {numbers[re.search(r"is_int\(1, (\w+)\)", row)[1]] for call, row in rows_of(process) if call == "ioctl"}

@@ -7,6 +7,7 @@ import time
 from run import HERE, load
 
 GUEST = "debian"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcd"
 KERNEL_OPTIONS = ("security=selinux selinux=1 enforcing=1 log_buf_len=16M audit_backlog_limit=65536 "
                   "sysctl.kernel.printk_ratelimit=0 loglevel=6")
 POLICY = """schema = 1
@@ -32,12 +33,28 @@ commands = ["guest-exec"]
 program = "/usr/bin/cat"
 args = ["/proc/self/attr/current"]
 run_as = "nobody"
-confine = { no_new_privileges = true }
+confine = { no_new_privileges = true, memory = "64MiB", tasks = 8 }
 [[allow.exec]]
 program = "/usr/local/bin/labelled"
 args = ["/proc/self/attr/current"]
 run_as = "root"
+[[allow]]
+id = "users"
+commands = ["@accounts"]
+users = "any"
+crypted = "any"
+key_types = ["ssh-ed25519"]
+reset = true
+[[allow]]
+id = "clock"
+commands = ["guest-set-time"]
+time = { max_step = "10m" }
+[[allow]]
+id = "processors"
+commands = ["guest-set-vcpus"]
+vcpus = { min_online = 1, cpus = "1" }
 """
+PROCESSORS = 2
 PREPARE = 'cp /bin/busybox "$1/root/busybox"'
 # What an admin does: files for the host, hooks, and a program that has a domain of its own.
 SET_UP = """mkdir -p /srv/export /srv/import /etc/sallyport/freeze.d
@@ -50,9 +67,12 @@ chcon -t sallyport_import_t /srv/import
 cp /usr/bin/cat /usr/local/bin/labelled
 chcon -t sallyport_hook_exec_t /usr/local/bin/labelled
 setsebool sallyport_read_exports=1 sallyport_write_imports=1
+setsebool sallyport_change_accounts=1 sallyport_set_clock=1 sallyport_set_devices=1
+useradd -m -s /bin/sh alice
+restorecon -R /home
 chcon -t sallyport_nursery_exec_t /root/busybox"""
 DOMAINS = {"sallyport-broker": "broker", "sallyport-guard": "guard", "sallyport-recorder": "recorder",
-           "sallyport-nursery": "nursery", "sallyport-worker": "worker", "sallyport-launcher": "launcher",
+           "sallyport-nursery": "worker", "sallyport-worker": "worker", "sallyport-launcher": "launcher",
            "sallyport-inspector": "inspector", "sallyport-files": "files"}
 # Refused on purpose, and kept silent where such refusals are: `systemctl status` would show the unit's log.
 MEANT = "sallyport_program_t systemd_journal_t:dir { read }"
@@ -118,6 +138,25 @@ def context_of_program(host, path):
     return base64.b64decode(status["out-data"]).decode().strip("\0\n")
 
 
+def change_accounts(host, shell):
+    password = base64.b64encode(b"a new one").decode()
+    assert host.get("guest-set-user-password", username="alice", password=password, crypted=False) == {}
+    assert shell.get("getent shadow alice").split(":")[1].startswith("$y$")
+    for _ in range(2):
+        assert host.get("guest-ssh-add-authorized-keys", username="alice", keys=[KEY]) == {}
+    assert host.get("guest-ssh-get-authorized-keys", username="alice") == {"keys": [KEY]}
+    assert "ssh_home_t" in shell.get("ls -Z /home/alice/.ssh/authorized_keys")
+    assert shell.get("ls -Z /etc/shadow").split(":")[2] == "shadow_t"
+
+
+def set_things(host, shell):
+    assert host.get("guest-set-time", time=host.get("guest-get-time")) == {}
+    assert host.get("guest-set-time") == {}
+    for online, seen in ((False, "0"), (True, "0-1")):
+        assert host.get("guest-set-vcpus", vcpus=[{"logical-id": 1, "online": online}]) == 1
+        assert shell.get("cat /sys/devices/system/cpu/online").strip() == seen
+
+
 def attack(guest):
     """What is done in the worker's domain without the rest of its sandbox; the refusals of SELinux."""
     before = denials(guest.shell.get("dmesg"))
@@ -140,6 +179,9 @@ def play(guest):
     use_files(host)
     assert context_of_program(host, "/usr/bin/cat") == "system_u:system_r:sallyport_program_t:s0"
     assert context_of_program(host, "/usr/local/bin/labelled") == "system_u:system_r:sallyport_hook_t:s0"
+    assert "programs-without-control-group" not in guest.audit()
+    change_accounts(host, shell)
+    set_things(host, shell)
     assert host.get("guest-fsfreeze-freeze") == host.get("guest-fsfreeze-thaw") == 1
     # Hooks that clean up after the freeze are still running, or not.
     while "busy" in host.ask("guest-fstrim").get("error", {}).get("desc", ""):
