@@ -119,7 +119,7 @@ private:
         if (has_gap_) text_ += "\n";
         const bool is_comment = line_.starts_with('#') && indent_ == 0;
         if (is_header_ && !has_gap_ && !text_.empty() && !is_set_off_)
-            text_.insert(comments_at_.value_or(text_.size()), "\n");
+            text_.insert(comments_at_.value_or(text_.size()), 1, '\n');
         if (!is_comment || has_gap_) comments_at_.reset();
         if (is_comment && !comments_at_) {
             comments_at_ = text_.size();
