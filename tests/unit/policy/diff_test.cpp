@@ -203,6 +203,24 @@ TEST(Diff, OfClockAndProcessorsTheBoundsAreTold) {
               "wider guest-set-vcpus cpus=4 cpus\n");
 }
 
+// Beside a rule that takes every processor another one counts for some of them.
+TEST(Diff, WhichOfTwoRulesCountsIsTold) {
+    const auto rules = [](const std::string& cpus) {
+        const std::string head = "commands = [\"guest-set-vcpus\"]\nvcpus = { cpus = \"";
+        return "[[allow]]\nid = \"a\"\n" + head + "any\", min_online = 2 }\n[[allow]]\nid = \"b\"\n" + head +
+               cpus + "\", min_online = 1 }\n";
+    };
+    EXPECT_EQ(told(rules("0-3"), rules("0-2")), "narrower guest-set-vcpus cpus=3 min_online 1 -> 2\n");
+    const auto keys = [](const std::string& types) {
+        const std::string head =
+            "commands = [\"guest-ssh-add-authorized-keys\"]\nmax_keys = 10000\nreset = true\nusers = ";
+        return "[[allow]]\nid = \"a\"\n" + head + "\"any\"\nkey_types = \"any\"\n[[allow]]\nid = \"b\"\n" +
+               head + "[\"bob\"]\nkey_types = " + types + "\n";
+    };
+    EXPECT_EQ(told(keys("[\"ssh-rsa\", \"ssh-ed25519\"]"), keys("[\"ssh-rsa\"]")),
+              "wider guest-ssh-add-authorized-keys user=bob key=ssh-ed25519 users by name -> any\n");
+}
+
 // Each of these lets one thing be done, and none both.
 TEST(Diff, TwoRulesAreNotOneThatTakesBoth) {
     const auto rule = [](const std::string& id, const std::string& blocks) {
