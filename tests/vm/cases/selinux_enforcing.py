@@ -26,6 +26,9 @@ freeze = { max_frozen = "60s", hooks = "/etc/sallyport/freeze.d" }
 id = "reports"
 commands = ["@file"]
 files = [{ under = "/srv/export", access = ["read"] }, { under = "/srv/import", access = ["read", "write", "create"] }]
+[[deny]]
+id = "not-this"
+files = [{ under = "/srv/import/kept" }]
 [[allow]]
 id = "programs"
 commands = ["guest-exec"]
@@ -59,15 +62,15 @@ PREPARE = 'cp /bin/busybox "$1/root/busybox"'
 # What an admin does: files for the host, hooks, and a program that has a domain of its own.
 SET_UP = """mkdir -p /srv/export /srv/import /etc/sallyport/freeze.d
 echo report > /srv/export/report
+echo kept > /srv/import/kept
 printf '#!/bin/sh\\n[ "$1" = freeze ] || [ "$1" = thaw ]\\n' > /etc/sallyport/freeze.d/note
 chmod 755 /etc/sallyport/freeze.d/note
 restorecon -R /etc/sallyport
 chcon -R -t sallyport_export_t /srv/export
-chcon -t sallyport_import_t /srv/import
+chcon -R -t sallyport_import_t /srv/import
 cp /usr/bin/cat /usr/local/bin/labelled
 chcon -t sallyport_hook_exec_t /usr/local/bin/labelled
 setsebool sallyport_read_exports=1 sallyport_write_imports=1
-setsebool sallyport_change_accounts=1 sallyport_set_clock=1 sallyport_set_devices=1
 useradd -m -s /bin/sh alice
 restorecon -R /home
 chcon -t sallyport_nursery_exec_t /root/busybox"""
@@ -149,6 +152,20 @@ def change_accounts(host, shell):
     assert shell.get("ls -Z /etc/shadow").split(":")[2] == "shadow_t"
 
 
+def ask_with_switches_off(host, shell):
+    """Each is refused, and by its domain; the denials."""
+    password = base64.b64encode(b"not this").decode()
+    for name, words, refused in (
+            ("guest-set-time", {"time": host.get("guest-get-time")}, "setter_t sallyport_setter_t:capability { sys_time }"),
+            ("guest-set-vcpus", {"vcpus": [{"logical-id": 1, "online": False}]}, "setter_t sysfs_t:(dir|file)"),
+            ("guest-set-user-password", {"username": "alice", "password": password, "crypted": False}, "launcher_t etc_t:file"),
+            ("guest-ssh-add-authorized-keys", {"username": "alice", "keys": [KEY]}, "launcher_t etc_t:file")):
+        assert host.error_of(name, **words)
+        found = denials(shell.get("dmesg"))
+        assert any(re.search(refused, one) for one in found), f"{name}: {found}"
+    return found
+
+
 def set_things(host, shell):
     assert host.get("guest-set-time", time=host.get("guest-get-time")) == {}
     assert host.get("guest-set-time") == {}
@@ -174,6 +191,8 @@ def play(guest):
     assert "sallyport_channel_t" in shell.get("ls -lZ $(readlink -f /dev/virtio-ports/org.qemu.guest_agent.0)")
     for line in SET_UP.splitlines():
         shell.get(line)
+    off = ask_with_switches_off(host, shell)
+    shell.get("setsebool sallyport_change_accounts=1 sallyport_set_clock=1 sallyport_set_devices=1")
     count = check_domains(shell)
     look(host)
     use_files(host)
@@ -189,10 +208,12 @@ def play(guest):
     for name in ("systemd_unit", "suspend_ram", "freeze_killed", "systemd_killed"):
         load(HERE / f"cases/{name}.py").play(guest)
     check_domains(shell)
-    refused = denials(shell.get("dmesg"))
+    # By an agent that was started when the file was there.
+    assert "sallyport_denied_t" in shell.get("ls -Z /var/lib/sallyport/sallyport.denied")
+    refused = [one for one in denials(shell.get("dmesg")) if one not in off]
     guest.note(f"enforcing, {count} processes in their domains, {len(refused)} denials")
     assert not refused, "\n".join(refused)
     guest.note(f"{attack(guest)} denials of an attack from the worker's domain")
     load(HERE / "cases/powerdown.py").play(guest)
-    late = [one for one in denials(guest.console()) if not one.startswith("sallyport_worker_t")]
+    late = [one for one in denials(guest.console()) if not one.startswith("sallyport_worker_t") and one not in off]
     assert not late, "\n".join(late)
