@@ -89,8 +89,8 @@ bool is_within_bounds(const AccountDone& said) {
 
 }  // namespace
 
-Errands::Errands(const ipc::LauncherTable& table, FdRef broker)
-    : table_(table), broker_(broker), clock_(table.floor(), read_clocks()) {}
+Errands::Errands(const ipc::LauncherTable& table, const ExpiryClock& clock, FdRef broker)
+    : table_(table), broker_(broker), clock_(clock) {}
 
 Status Errands::start(AccountOrder& order) {
     if (order.number() <= last_ || order.template_() >= static_cast<std::uint32_t>(table_.accounts_size()))
@@ -99,7 +99,6 @@ Status Errands::start(AccountOrder& order) {
     const ipc::AccountTemplate& by = table_.accounts(static_cast<int>(order.template_()));
     const auto want = request_of(order);
     if (!want) return unfit("an order for nothing");
-    clock_.look(read_clocks());
     const AccountMiss miss = policy::match_account(by, *want, clock_.now());
     if (miss == AccountMiss::kTime) return tell(done_as(order.number(), AccountDone::EXPIRED));
     if (miss != AccountMiss::kNothing)

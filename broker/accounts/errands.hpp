@@ -17,8 +17,8 @@ namespace sallyport::accounts {
 
 class Errands {
 public:
-    /// `broker` is the socket that the replies go to.
-    Errands(const ipc::LauncherTable& table, FdRef broker);
+    /// `clock` says when rules expire; `broker` is the socket that the replies go to.
+    Errands(const ipc::LauncherTable& table, const ExpiryClock& clock, FdRef broker);
 
     /// Has a child do it. The secret of the order is wiped, and that child never has it in its memory.
     ///
@@ -47,7 +47,7 @@ private:
 
     const ipc::LauncherTable& table_;
     FdRef broker_;
-    ExpiryClock clock_;
+    const ExpiryClock& clock_;
     std::uint64_t last_ = 0;
     std::vector<Errand> errands_;
 };

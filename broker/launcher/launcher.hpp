@@ -59,7 +59,8 @@ private:
 /// writes but to pass it on.
 class Programs {
 public:
-    explicit Programs(const ipc::LauncherTable& table);
+    /// `clock` says when rules expire.
+    Programs(const ipc::LauncherTable& table, const ExpiryClock& clock);
 
     /// Carries out an order of the broker that is about one.
     ///
@@ -97,7 +98,7 @@ private:
     [[nodiscard]] bool has_room_for(std::uint32_t by) const;
 
     const ipc::LauncherTable& table_;
-    ExpiryClock clock_;
+    const ExpiryClock& clock_;
     std::string order_;  // the parts that have come
     std::uint64_t last_ = 0;
     std::vector<Program> programs_;

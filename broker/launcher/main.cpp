@@ -3,12 +3,14 @@
 // Input:    before the broker's lockdown the table, on descriptor 3; afterwards row numbers from there, and orders for programs and setters
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 
+#include "base/clock.hpp"
 #include "base/secret.hpp"
 #include "broker/accounts/errands.hpp"
 #include "broker/launcher/launcher.hpp"
@@ -113,9 +115,10 @@ bool is_about_program(const ipc::LauncherRequest& request) {
 struct Parts {
     const ipc::LauncherTable& table;
     HookPrograms& hooks;
-    Programs& programs;
-    accounts::Errands& errands;
-    setters::Setters& setters;
+    ExpiryClock clock{table.floor(), read_clocks()};  // one for all that decide here
+    Programs programs{table, clock};
+    accounts::Errands errands{table, clock, FdRef(kControl)};
+    setters::Setters setters{table, clock};
 };
 
 Status tell_set(const ipc::SetDone& done) {
@@ -143,6 +146,7 @@ Status hear_broker(Parts& parts, ipc::Frame& frame) {
     const ipc::LauncherTable& table = parts.table;
     const bool is_short = table.exec().empty() && table.accounts().empty() && table.sets().empty();
     if (!TRY(receive(frame, request, is_short ? kMaxLauncherRequest : kMaxFrame))) return {};
+    parts.clock.look(read_clocks());
     if (is_about_program(request)) return parts.programs.hear(request);
     if (request.has_account()) return hear_account(parts, *request.mutable_account(), frame);
     if (request.has_set()) return hear_set(parts, request.set());
@@ -177,6 +181,8 @@ Status serve(Parts& parts) {
         TRY(parts.programs.hear_supervisors(wanted));
         TRY(parts.errands.hear(wanted));
         for (const ipc::SetDone& done : parts.setters.look(wanted)) TRY(tell_set(done));
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
         if (wanted.front().revents != 0) TRY(hear_broker(parts, frame));
     }
 }
@@ -210,10 +216,7 @@ int run() {
     ipc::LauncherReply ready;
     ready.mutable_launcher_ready();
     if (const auto sent = tell(ready); !sent) return 1;
-    Programs programs(table);
-    accounts::Errands errands(table, FdRef(kControl));
-    setters::Setters setters(table);
-    Parts parts{.table = table, .hooks = hooks, .programs = programs, .errands = errands, .setters = setters};
+    Parts parts{.table = table, .hooks = hooks};
     const auto ended = serve(parts);
     if (hooks.is_thaw_owed()) hooks.thaw();
     return ended.error().code == Errc::kClosed ? 0 : 1;

@@ -2,7 +2,6 @@
 // Runs in:  launcher
 // Input:    orders of a broker that may have been taken over; frames of supervisors, who read what programs write
 // Relies on: policy/exec.cpp
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,8 +62,8 @@ bool is_within(const ipc::ExecEnded& ended, std::uint32_t most) {
 
 }  // namespace
 
-Programs::Programs(const ipc::LauncherTable& table)
-    : table_(table), clock_(table.floor(), read_clocks()), groups_(table.has_groups() ? kGroups : -1) {}
+Programs::Programs(const ipc::LauncherTable& table, const ExpiryClock& clock)
+    : table_(table), clock_(clock), groups_(table.has_groups() ? kGroups : -1) {}
 
 void Programs::leave(std::string& group) {
     if (!group.empty()) left_.push_back(std::exchange(group, {}));
@@ -106,7 +105,6 @@ Status Programs::start(const ipc::ExecOrder& order) {
                             ipc::ExecOrder::Capture_IsValid(order.capture());
     if (!is_capture) return unfit("no such capture");
     const ipc::ExecTemplate& by = table_.exec(static_cast<int>(order.template_()));
-    clock_.look(read_clocks());
     const auto filled = TRY(filled_in(by, order, clock_.now()));
     if (!filled) return tell(not_started(order.number(), EPERM));
     if (is_unprepared()) prepare();
@@ -225,8 +223,6 @@ Status Programs::hear_supervisors(const std::vector<pollfd>& ready) {
     }
     std::erase_if(programs_,
                   [](const Program& one) { return !one.socket.is_open() && !one.memory.is_open(); });
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
     return {};
 }
 

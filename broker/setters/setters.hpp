@@ -23,7 +23,7 @@ inline constexpr std::string_view kWord = "set";
 /// The launcher's end: which orders are carried out, and by whom.
 class Setters {
 public:
-    explicit Setters(const ipc::LauncherTable& table);
+    Setters(const ipc::LauncherTable& table, const ExpiryClock& clock);
 
     /// Decides, and starts a setter. The end, if it is over at once.
     ///
@@ -48,7 +48,7 @@ private:
     static bool take_results(Setter& setter);
 
     const ipc::LauncherTable& table_;
-    ExpiryClock clock_;
+    const ExpiryClock& clock_;
     UniqueFd own_;  // executable
     std::uint64_t last_ = 0;
     std::vector<Setter> setters_;

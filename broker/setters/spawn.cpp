@@ -61,9 +61,9 @@ void become(FdRef executable, FdRef socket) {
 
 }  // namespace
 
-Setters::Setters(const ipc::LauncherTable& table)
+Setters::Setters(const ipc::LauncherTable& table, const ExpiryClock& clock)
     : table_(table),
-      clock_(table.floor(), read_clocks()),
+      clock_(clock),
       own_(table.sets().empty() ? -1 : ::open("/proc/self/exe", O_PATH | O_CLOEXEC)) {}
 
 Result<std::optional<SetDone>> Setters::hear(const SetOrder& order) {
@@ -72,7 +72,6 @@ Result<std::optional<SetDone>> Setters::hear(const SetOrder& order) {
     if (order.number() <= last_ || !is_time || static_cast<std::size_t>(items_of(order)) > kMaxSetItems)
         return unfit("a number again, or numbers that are none");
     last_ = order.number();
-    clock_.look(read_clocks());
     const policy::Clocks now{.latest = clock_.now(), .wall_ns = wall_ns()};
     const auto decision = policy::decide_set(table_.sets(), order, now);
     if (decision.miss == SetMiss::kBounds) return unfit("what no rule lets be set");
