@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <memory>
 
@@ -411,6 +413,17 @@ TEST_F(Setter, HoldsNothingButItsSocketAndOneBlock) {
     for (const std::string& link : list_descriptors(setter))
         if (!link.starts_with("socket:") && link != "/dev/null") ++others;
     EXPECT_EQ(others, 3U) << "memory, memory1, state";
+}
+
+// Also one that has ended counts against the unit's bound of tasks until it is reaped.
+TEST_F(Setter, ThatHasEndedIsReaped) {
+    Launcher launcher(table());
+    const std::string pid = std::to_string(launcher.pid());
+    for (int at = 0; at < 20; ++at) EXPECT_EQ(hows(launcher.ask(cpus({{1, false}}))), Hows{SetResult::DONE});
+    std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+    ASSERT_TRUE(children.is_open());
+    const auto left = std::distance(std::istream_iterator<pid_t>(children), {});
+    EXPECT_LE(left, 2) << "the last two may be on their way";
 }
 
 TEST_F(Setter, ThatIsKilledIsAnAnswer) {
