@@ -98,6 +98,14 @@ class Guest:
         """The agent's records, as text."""
         return self.shell.get("cat /var/lib/sallyport/audit.jsonl")
 
+    def main_process(self):
+        """Of the agent under the unit; "0" while there is none."""
+        return self.shell.get("systemctl show sallyport -p MainPID --value")
+
+    def wait_for_next_agent(self, before):
+        """Until the one whose main process was `before` has been followed: its last worker may still take a request that nobody answers."""
+        self.shell.get(f"until p=$(systemctl show sallyport -p MainPID --value) && [ $p != 0 ] && [ $p != {before} ]; do sleep 0.1; done")
+
     def end(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)

@@ -16,11 +16,13 @@ MOST_SECONDS = 15  # without acceleration; to the thaw a second, the rest is the
 def play(guest):
     guest.shell.get("cp /usr/bin/pkill /run/pkill")
     for victim in VICTIMS:
+        before = guest.main_process()
         assert guest.host.get("guest-fsfreeze-freeze") >= 1
         # Of the guard the parent: with a name the two that watch it are killed, too, if they do not thaw in time.
         guest.shell.run(f"/run/pkill -KILL -o -f '^([^ ]*/)?{victim}'")
         started = time.monotonic()
         guest.shell.get("echo written > /root/by-writer", MOST_SECONDS)
         guest.note(f"{victim}: writable after {time.monotonic() - started:.1f} s")
+        guest.wait_for_next_agent(before)
         guest.host.sync()
         assert guest.host.get("guest-fsfreeze-status") == "thawed"

@@ -20,10 +20,12 @@ def play(guest):
     host, shell = guest.host, guest.shell
     shell.get("cp /usr/bin/pkill /run/pkill")
     for name, kill in (("the guard's three", GUARD), ("all", ALL)):
+        before = guest.main_process()
         assert host.get("guest-fsfreeze-freeze") >= 1
         shell.run(kill)
         started = time.monotonic()
         shell.get("echo written > /root/by-writer", MOST_SECONDS)
         guest.note(f"{name}: writable after {time.monotonic() - started:.1f} s")
+        guest.wait_for_next_agent(before)
         host.sync()
         assert host.get("guest-fsfreeze-status") == "thawed"

@@ -12,7 +12,6 @@ modes = ["powerdown"]
 VICTIMS = ("sallyport-worker", "sallyport-nursery", "sallyport-launcher", "sallyport-broker", "sallyport")
 # The nursery is the init of its process namespace.
 NOT_TAKEN = {("TERM", "sallyport-nursery"), ("SEGV", "sallyport-nursery"), ("TERM", "sallyport-launcher")}
-MAIN_PROCESS = "systemctl show sallyport -p MainPID --value"
 
 
 def play(guest):
@@ -21,11 +20,11 @@ def play(guest):
             if (signal, victim) in NOT_TAKEN:
                 continue
             started = time.monotonic()
-            before = guest.shell.get(MAIN_PROCESS)
+            before = guest.main_process()
             guest.shell.run(f"pkill -{signal} -f '^([^ ]*/)?{victim}'")
-            # A worker is replaced; any other is the end of the agent, whose last worker may still take a request that nobody answers.
+            # A worker is replaced; any other is the end of the agent.
             if victim != "sallyport-worker":
-                guest.shell.run(f"until p=$({MAIN_PROCESS}) && [ $p != 0 ] && [ $p != {before} ]; do sleep 0.1; done")
+                guest.wait_for_next_agent(before)
             guest.host.sync()
             assert guest.host.get("guest-ping") == {}
             guest.note(f"{victim} {signal}: {time.monotonic() - started:.1f} s")
