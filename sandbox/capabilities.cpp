@@ -1,4 +1,4 @@
-// Which capabilities are kept, and how the others go.
+// Which capabilities are kept, and how the others are dropped.
 // Runs in:  broker, files, launcher, compiler; the nursery does this without the library, see namespaces.cpp
 // Relies on: libcap-ng
 #include <cap-ng.h>
@@ -54,7 +54,7 @@ Status keep_capabilities(std::span<const KeptCapability> kept, Bounding bounding
         if (capng_update(CAPNG_ADD, sets, static_cast<unsigned>(one.capability)) != 0)
             return system_error("capng_update");
     }
-    // One set at a time: with several the library's answer is that of the last one.
+    // One set at a time: for several, the library answers only for the last one.
     if (may_empty && capng_apply(CAPNG_SELECT_BOUNDS) != 0) return system_error("capng_apply(bounding)");
     if (capng_apply(CAPNG_SELECT_CAPS) != 0) return system_error("capng_apply(capabilities)");
     if (capng_apply(CAPNG_SELECT_AMBIENT) != 0) return system_error("capng_apply(ambient)");

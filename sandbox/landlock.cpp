@@ -14,8 +14,8 @@ namespace sallyport::sandbox::landlock {
 
 namespace {
 
-// struct landlock_ruleset_attr with the fields that came after Linux 6.1. An older kernel accepts it as long
-// as the fields that it does not know are 0.
+// struct landlock_ruleset_attr with the fields that came after Linux 6.1. An older kernel accepts it if the fields that it does not
+// know are 0.
 struct Ruleset {
     std::uint64_t files = 0;
     std::uint64_t network = 0;

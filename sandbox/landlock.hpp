@@ -16,7 +16,7 @@ namespace sallyport::sandbox::landlock {
 inline constexpr std::uint64_t kTruncate = std::uint64_t{1} << 14U;
 inline constexpr std::uint64_t kIoctlDev = std::uint64_t{1} << 15U;
 
-/// Whatever changes a file or what is in a directory.
+/// The rights that change a file or the contents of a directory.
 inline constexpr std::uint64_t kWriting =
     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
@@ -29,12 +29,12 @@ struct Grant {
     std::uint64_t rights;
 };
 
-/// Refuses this process and its children, for good, every right that the running kernel can refuse, but
-/// `grants`. Network and scopes (signals and abstract sockets of processes outside) have no exceptions.
+/// Refuses this process and its children every right that the running kernel can refuse, for good, except `grants`. Network and scopes
+/// (signals and abstract sockets of processes outside) have no exceptions.
 /// Errors: kSystem; a kernel without Landlock is one.
 Status restrict_to(std::span<const Grant> grants);
 
-/// The same for kWriting alone: everything may be read and executed, as far as it could be before.
+/// Refuses only kWriting: what could be read and executed before still can.
 Status refuse_writes(std::span<const Grant> grants);
 
 }  // namespace sallyport::sandbox::landlock

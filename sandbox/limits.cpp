@@ -1,4 +1,4 @@
-// Resource limits per kind of process, as a table; what only the start needed is given back.
+// Resource limits per kind of process, as a table; giving memory back that only the start needed.
 // Runs in:  every process, during its lockdown
 #include <link.h>
 #include <malloc.h>
@@ -41,7 +41,7 @@ int forget_code(dl_phdr_info* object, std::size_t, void*) {
         if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
         const std::uintptr_t start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
         const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-        // Not done where pages are locked or the kernel's own; it is for the idle size only.
+        // Fails for locked pages and those of the kernel, which does no harm: this only makes an idle process small.
         ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
     }
     return 0;

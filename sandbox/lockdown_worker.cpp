@@ -1,7 +1,5 @@
-// The lockdown of the nursery and of a worker, each one straight line, and the steps that all lockdowns
-// share.
-// Runs in:  nursery, worker; the steps also in broker and compiler
-
+// The lockdown of the nursery and of a worker, each one straight line.
+// Runs in:  nursery, worker
 #include "sandbox/lockdown.hpp"
 
 #include <fcntl.h>
@@ -19,7 +17,7 @@ namespace sallyport::sandbox {
 
 namespace {
 
-// Closes everything above standard error but `kept`; those are closed in turn by the next execve().
+// Closes everything above standard error but `kept`, which the next execve() closes.
 Status keep_descriptors(std::vector<unsigned> kept) {
     std::ranges::sort(kept);
     unsigned from = STDERR_FILENO + 1;
@@ -35,45 +33,30 @@ Status keep_descriptors(std::vector<unsigned> kept) {
 
 }  // namespace
 
-Status set_process(int option, unsigned long value, const char* what) {
-    if (::prctl(option, value, 0, 0, 0) != 0) return system_error(what);
-    return {};
-}
-
-// Landlock is asked for what it must refuse: the root directory, which exists and which anybody may read
-// otherwise.
-Status prove_root_refused() {
-    const UniqueFd root(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (root.is_open() || errno != EACCES)
-        return failure(Errc::kProof, "landlock: does not refuse the root directory");
-    return {};
-}
-
 Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const FdRef> kept) {
-    // The ids of the namespace, so that the kernel knows this process by an unprivileged user outside, too.
-    if (const auto ids = take_ids(uid, gid); !ids) return ids;
-    // Ends with the broker, even if it is stopped. After the ids, whose change takes this back.
-    if (const auto set = set_process(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"); !set) return set;
+    // Ids: those of the namespace, so that this process is an unprivileged user outside, too.
+    TRY(take_ids(uid, gid));
+    // Ends with the broker, even while it is stopped. After the ids, whose change resets this.
+    TRY(set_process(PR_SET_PDEATHSIG, SIGKILL, "PR_SET_PDEATHSIG"));
     // An empty root.
-    if (const auto root = make_empty_root(); !root) return root;
-    // Descriptors: the standard three, those named, the executable.
+    TRY(make_empty_root());
+    // Descriptors: the standard three, `kept`, and the executable.
     std::vector<unsigned> descriptors{static_cast<unsigned>(executable.get())};
     for (const FdRef one : kept) descriptors.push_back(static_cast<unsigned>(one.get()));
-    if (const auto closed = keep_descriptors(std::move(descriptors)); !closed) return closed;
+    TRY(keep_descriptors(std::move(descriptors)));
     // Limits.
-    if (const auto limits = set_limits(Process::kNursery); !limits) return limits;
+    TRY(set_limits(Process::kNursery));
     // Capabilities: none, in all five sets.
-    if (const auto dropped = drop_all_capabilities(); !dropped) return dropped;
+    TRY(drop_all_capabilities());
     // No program that is ever executed gains anything.
-    if (const auto set = set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"); !set) return set;
-    // A worker that was taken over cannot look into the nursery; the broker, which made the user namespace,
-    // can.
-    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
-    // Files: the executable, to be executed. The kernel opens it anew, for reading.
+    TRY(set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"));
+    // No worker that was taken over may read its memory. The starter, which made the user namespace, may.
+    TRY(set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"));
+    // Files: the executable may be executed, for which the kernel opens it for reading.
     const landlock::Grant grant{.fd = executable.get(),
                                 .rights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE};
-    if (const auto restricted = landlock::restrict_to({&grant, 1}); !restricted) return restricted;
-    if (const auto proved = prove_root_refused(); !proved) return proved;
+    TRY(landlock::restrict_to({&grant, 1}));
+    TRY(prove_root_refused());
     // System calls.
     return install_filter(Process::kNursery, {});
 }
@@ -88,12 +71,11 @@ Status hide_again() {
 
 Status lockdown_worker(const Filter& filter) {
     // Limits.
-    if (const auto limits = set_limits(Process::kWorker); !limits) return limits;
+    TRY(set_limits(Process::kWorker));
     // No other process of the same user may read its memory; no core files.
-    if (const auto set = set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"); !set) return set;
-    // Files: nothing at all. There is no probe: the nursery's rules refuse the same call, and the filter has
-    // no open().
-    if (const auto restricted = landlock::restrict_to({}); !restricted) return restricted;
+    TRY(set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"));
+    // Files: nothing at all. No probe: the nursery's rules refuse the same call already, and no filter has an open().
+    TRY(landlock::restrict_to({}));
     // System calls.
     return filter.install();
 }

@@ -1,5 +1,6 @@
-// Ids, capabilities and root directory of the nursery and of the workers that it forks.
-// Runs in:  nursery, as pid 1 of its namespaces; one function before its execve(); set_capabilities() also in the guard's planner
+// Ids, capabilities and root directory of a process in namespaces of its own, and steps that every lockdown has.
+// Runs in:  nursery and inspector, as pid 1 of their namespaces; carry_capabilities_over_exec() before the nursery's execve()
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "sandbox/steps.hpp"
 
@@ -14,7 +16,7 @@ namespace sallyport::sandbox {
 
 namespace {
 
-// Any directory that a broker cannot have started without.
+// A directory that exists wherever a broker could start.
 constexpr const char* kMountPoint = "/proc";
 constexpr unsigned long kMountFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
@@ -22,6 +24,18 @@ constexpr unsigned long kMountFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 constexpr std::array kNurseryStart{CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN};
 
 }  // namespace
+
+Status set_process(int option, unsigned long value, const char* what) {
+    if (::prctl(option, value, 0, 0, 0) != 0) return system_error(what);
+    return {};
+}
+
+Status prove_root_refused() {
+    const UniqueFd root(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (root.is_open() || errno != EACCES)
+        return failure(Errc::kProof, "landlock: does not refuse the root directory");
+    return {};
+}
 
 Status set_capabilities(std::uint32_t low) {
     __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -33,15 +47,14 @@ Status set_capabilities(std::uint32_t low) {
 Status carry_capabilities_over_exec() {
     std::uint32_t carried = 0;
     for (const int one : kNurseryStart) carried |= 1U << static_cast<unsigned>(one);
-    if (const auto set = set_capabilities(carried); !set) return set;
+    TRY(set_capabilities(carried));
     for (const int one : kNurseryStart)
         if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, one, 0, 0) != 0)
             return system_error("PR_CAP_AMBIENT_RAISE");
     return {};
 }
 
-// Not by libcap-ng: linked into the worker's executable it would read /proc at each worker's start, which has
-// no open().
+// Without libcap-ng: in the worker's executable it would read /proc at each start, where there is no open().
 Status drop_all_capabilities() {
     for (int one = 0; ::prctl(PR_CAPBSET_READ, one, 0, 0, 0) >= 0; ++one)
         if (::prctl(PR_CAPBSET_DROP, one, 0, 0, 0) != 0) return system_error("PR_CAPBSET_DROP");
@@ -62,7 +75,7 @@ Status make_empty_root() {
     if (::mount("none", kMountPoint, "tmpfs", kMountFlags, "mode=0555,size=4k,nr_inodes=1") != 0)
         return system_error("mount(tmpfs)");
     if (::chdir(kMountPoint) != 0) return system_error("chdir");
-    // With both names the same the old root ends up on top of the new one, and is taken off from there.
+    // With both names equal, the kernel stacks the old root on the new one, and the next call unmounts it.
     if (::syscall(SYS_pivot_root, ".", ".") != 0) return system_error("pivot_root");
     if (::umount2(".", MNT_DETACH) != 0) return system_error("umount2");
     if (::chdir("/") != 0) return system_error("chdir");

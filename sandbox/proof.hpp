@@ -1,4 +1,4 @@
-// Self-proof: what the kernel shows of a process, compared with what was meant to be installed.
+// Self-proof: compares what the kernel shows of a process with what was meant to be installed.
 // Runs in:  broker, before it serves; the demo and the tests
 // Relies on: /proc
 #pragma once
@@ -29,20 +29,19 @@ struct Held {
 /// beginning. Errors: kSystem, kProof if a line is missing.
 Result<Held> read_held(FdRef status);
 
-/// What must be shown.
+/// What /proc must show.
 struct Expected {
     uid_t uid = 0;
     gid_t gid = 0;
-    bool groups_are_ours = false;    // there must be no supplementary ones; an ordinary user cannot drop his
+    bool groups_are_ours = false;    // no supplementary groups; an ordinary user cannot drop his
     std::uint64_t capabilities = 0;  // permitted and effective; inheritable and ambient must be 0
     bool bounding_is_ours = true;  // an ordinary user outside a user namespace cannot empty its bounding set
-    std::uint64_t bounding = 0;
     int seccomp_filters = 1;  // at the least
     bool is_launcher =
-        false;  // whose programs would inherit the rest: only ids and capabilities are compared
+        false;  // only ids and capabilities are compared: the programs that it starts would inherit the rest
 };
 
-/// kProof with the name of the first difference; success if there is none.
+/// Errors: kProof with the name of the first difference.
 Status compare(const Expected& expected, const Held& held);
 
 /// Checks that `process` (a descriptor of /proc/PID) has namespaces of its own, other than the caller's, for
@@ -50,7 +49,7 @@ Status compare(const Expected& expected, const Held& held);
 /// naming what is shared, kSystem.
 Status prove_apart(FdRef process);
 
-/// The same for a process that sees the guest's mounts, network and host name: user, ipc, pid and cgroup.
+/// Does the same for a process that sees the guest's mounts, network and host name: user, ipc, pid and cgroup.
 Status prove_processes_apart(FdRef process);
 
 }  // namespace sallyport::sandbox

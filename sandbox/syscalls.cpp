@@ -32,12 +32,12 @@ struct Attribute {
 };
 
 constexpr std::array kAttributes{
-    // THREAT: a call by the numbers of another architecture (int 0x80, x32) is looked up in no table.
+    // THREAT: the tables do not cover a call by the numbers of another architecture (int 0x80, x32), which kills.
     Attribute{SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS},
     Attribute{SCMP_FLTATR_CTL_OPTIMIZE, 2},  // binary tree
 };
 
-// libseccomp answers with the negative error number.
+// libseccomp returns negative error numbers.
 Status checked(int answer, const char* what) {
     if (answer == 0) return {};
     return std::unexpected(Error{Errc::kSystem, what, -answer});
@@ -53,7 +53,7 @@ Status add_row(const Builder& builder, const SyscallRule& rule) {
                    "seccomp_rule_add");
 }
 
-// The library writes it to a descriptor: into a pipe, which takes all of it, since files may be limited to no bytes.
+// The library writes to a descriptor. It gets a pipe, which takes all of it, since RLIMIT_FSIZE may be 0.
 Result<std::vector<sock_filter>> export_program(const Builder& builder) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return system_error("pipe2");
@@ -132,7 +132,7 @@ Result<UniqueFd> Filter::to_file() const {
     return file;
 }
 
-// Mapped, since whoever read it before has left its position at its end.
+// Maps the file, since an earlier reader has left its position at the end.
 Result<Filter> Filter::from_file(FdRef file) {
     struct stat info{};
     if (::fstat(file.get(), &info) != 0) return system_error("fstat");
@@ -150,7 +150,7 @@ Result<Filter> Filter::from_file(FdRef file) {
 Status Filter::install() const {
     std::vector<sock_filter> code = program_;
     const sock_fprog program{.len = static_cast<unsigned short>(code.size()), .filter = code.data()};
-    // A thread that a library left behind gets the filter too, or nobody.
+    // A thread that some library left behind gets the filter too, or the call fails.
     constexpr unsigned kFlags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
     if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program) != 0)
         return system_error("seccomp");

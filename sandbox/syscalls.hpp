@@ -13,7 +13,7 @@
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
-#include "sandbox/lockdown.hpp"
+#include "sandbox/needs.hpp"
 
 namespace sallyport::sandbox {
 
@@ -24,7 +24,7 @@ struct ArgIs {
     std::uint64_t value = 0;
 };
 
-/// When a row is installed, as in Needs.
+/// When a row is installed: always, or for one of the Needs.
 enum class When : std::uint8_t {
     kAlways,
     kListens,
@@ -46,18 +46,6 @@ struct SyscallRule {
     const char* reason;
 };
 
-enum class Process : std::uint8_t {
-    kBroker,
-    kNursery,
-    kWorker,
-    kCompiler,
-    kGuard,
-    kInspector,
-    kRecorder,
-    kFiles,
-    kSetter
-};
-
 /// The table of a kind of process.
 std::span<const SyscallRule> syscall_table(Process process);
 
@@ -67,8 +55,8 @@ bool is_needed(When when, const Needs& needs);
 /// How many different calls the filter lets through.
 std::size_t count_syscalls(Process process, const Needs& needs);
 
-/// A filter that was compiled from its table. A parent compiles that of its children once, before its own lockdown, and each child
-/// installs it: to compile it takes most of a millisecond.
+/// A filter that was compiled from its table. Compilation takes most of a millisecond, so a parent compiles the filter of its children
+/// once, before its own lockdown, and each child installs it.
 class Filter {
 public:
     /// Cannot be installed.
@@ -76,12 +64,12 @@ public:
     /// Errors: kSystem.
     static Result<Filter> compile(Process process, const Needs& needs);
 
-    /// The filter as a sealed file, for a program that is executed under a filter that lets none be compiled. Errors: kSystem.
+    /// The filter as a sealed file, for a program whose own filter would not let it compile one. Errors: kSystem.
     [[nodiscard]] Result<UniqueFd> to_file() const;
-    /// What to_file() has written. Errors: kSystem, kInvalid.
+    /// Reads what to_file() has written. Errors: kSystem, kInvalid.
     static Result<Filter> from_file(FdRef file);
 
-    /// From now on whatever the table does not let through kills this process. Errors: kSystem.
+    /// Installs the filter: from now on a call that no row lets through kills this process. Errors: kSystem.
     [[nodiscard]] Status install() const;
 
     [[nodiscard]] std::span<const sock_filter> program() const { return program_; }

@@ -1,8 +1,8 @@
 // The system calls of the broker. The policy decides which rows are installed.
 // Runs in:  broker
 //
-// To add a row: the operation that needs it as the reason, the narrowest condition, and in `when` what of a
-// policy makes it necessary. tests/sandbox makes its cases from this table.
+// A new row names the operation that needs it as its reason, the narrowest condition, and in `when` what in a policy makes it
+// necessary. tests/sandbox makes its cases from this table.
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ using enum When;
 constexpr ArgIs kArenaLong{1, ~std::uint64_t{0}, kArenaSize};  // ftruncate
 
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                       arguments                 when           reason
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,               kAlways,       "wait for worker, nursery, channel and signals"},
     SyscallRule{SCMP_SYS(recvfrom),        is_null(4), kAny,         kAlways,       "frames of a worker, reports of the others; never a descriptor"},
@@ -35,17 +35,10 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(geteuid),         kAny, kAny,               kAlways,       "self-proof; whether a peer is its own user"},
     SyscallRule{SCMP_SYS(getegid),         kAny, kAny,               kAlways,       "self-proof"},
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,               kAlways,       "times and deadlines, where there is no vDSO clock"},
-    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile,  kAlways,       "allocator; never runnable, never a file"},
-    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,               kAlways,       "allocator"},
-    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,               kAlways,       "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kForgets, kAny,           kAlways,       "allocator; start-up code is forgotten"},
     SyscallRule{SCMP_SYS(memfd_create),    is_int(1, MFD_CLOEXEC | MFD_ALLOW_SEALING), kAny, kAlways, "the arena of a new connection"},
     SyscallRule{SCMP_SYS(ftruncate),       kArenaLong, kAny,         kAlways,       "its size"},
     SyscallRule{SCMP_SYS(fcntl),           is_int(1, F_ADD_SEALS), kAny, kAlways,   "which nobody may change"},
     SyscallRule{SCMP_SYS(mmap),            kWritable, kShared,     kAlways, "map it"},
-    SyscallRule{SCMP_SYS(brk),             kAny, kAny,               kAlways,       "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,               kAlways,       "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,               kAlways,       "normal end"},
 
     SyscallRule{SCMP_SYS(accept4),         kAny, kAny,               kListens,      "a host connects"},
     SyscallRule{SCMP_SYS(getsockopt),      is_int(1, SOL_SOCKET), is_int(2, SO_PEERCRED), kListens, "who connected over a unix socket"},
@@ -57,7 +50,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(lseek),           kAny, kAny,               kAsksFiles,    "guest-file-seek, on such a file"},
     SyscallRule{SCMP_SYS(newfstatat),      kByDescriptor, kAny,      kAsksFiles,    "how large such a file is, and when it was read last"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,               kAsksFiles,    "the same, by later C libraries"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

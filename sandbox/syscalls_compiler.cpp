@@ -1,5 +1,5 @@
-// The system calls of the throw-away process that turns the text of a policy into its compiled form.
-// Runs in:  sallyport-policy compile and options, started by the broker
+// The system calls of the short-lived process that turns the text of a policy into its compiled form.
+// Runs in:  sallyport-policy compile and options, started by the starter
 // Input:    the admin's text, already open
 #include <array>
 
@@ -12,7 +12,7 @@ namespace {
 constexpr auto kA = When::kAlways;
 
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                       arguments                when  reason
     SyscallRule{SCMP_SYS(read),            kAny, kAny,              kA, "the policy's text"},
     SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "its compiled form; messages"},
@@ -21,18 +21,11 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(newfstatat),      kByDescriptor, kAny,     kA, "streams: size and kind of an open file"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,              kA, "the same, by later C libraries"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,              kA, "streams"},
-    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile, kA, "allocator; never runnable, never a file"},
     SyscallRule{SCMP_SYS(mprotect),        kNotExecutable, kAny,    kA, "allocator"},
-    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(brk),             kAny, kAny,              kA, "allocator"},
     SyscallRule{SCMP_SYS(futex),           kAny, kAny,              kA, "locks and once-only initialisers of libraries"},
     SyscallRule{SCMP_SYS(getrandom),       kAny, kAny,              kA, "hash seeds"},
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,              kA, "today's date, for rules that expire"},
-    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,              kA, "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,              kA, "normal end"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

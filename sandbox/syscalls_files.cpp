@@ -1,4 +1,4 @@
-// The system calls of the files hand. Which of its rows are installed follows from the policy; a clerk has no row that starts a process.
+// The system calls of the files hand. The policy decides which rows are installed; a clerk has none that starts a process.
 // Runs in:  files
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -19,7 +19,7 @@ using enum When;
 constexpr std::uint64_t kSameOwner = 0xffff'ffff;  // fchown
 
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                        arguments                 when           reason
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,               kAlways,       "wait for orders and for the end of clerks"},
     SyscallRule{SCMP_SYS(recvmsg),          kAny, kAny,               kAlways,       "an order, with the file that it is about"},
@@ -40,14 +40,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(close),            kAny, kAny,               kAlways,       "files that are done"},
     SyscallRule{SCMP_SYS(geteuid),          kAny, kAny,               kAlways,       "whose links are followed"},
     SyscallRule{SCMP_SYS(clock_gettime),    kAny, kAny,               kAlways,       "rules that expire, where there is no vDSO clock"},
-    SyscallRule{SCMP_SYS(mmap),             kNotExecutable, kNoFile,  kAlways,       "allocator; never runnable, never a file"},
     SyscallRule{SCMP_SYS(mmap),             kWritable, kShared,       kAlways,       "the arena"},
-    SyscallRule{SCMP_SYS(munmap),           kAny, kAny,               kAlways,       "allocator; the arena"},
-    SyscallRule{SCMP_SYS(mremap),           kAny, kAny,               kAlways,       "allocator"},
-    SyscallRule{SCMP_SYS(madvise),          kForgets, kAny,           kAlways,       "allocator; start-up code is forgotten"},
-    SyscallRule{SCMP_SYS(brk),              kAny, kAny,               kAlways,       "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall),  kAny, kAny,               kAlways,       "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),       kAny, kAny,               kAlways,       "normal end"},
 
     SyscallRule{SCMP_SYS(write),            kAny, kAny,               kWritesFiles,  "contents, at the file's own position"},
     SyscallRule{SCMP_SYS(pwrite64),         kAny, kAny,               kWritesFiles,  "contents"},
@@ -66,7 +59,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(prctl),            is_int(0, PR_SET_PDEATHSIG), is_int(1, SIGKILL), kForks, "a new clerk dies with its parent"},
     SyscallRule{SCMP_SYS(getppid),          kAny, kAny,               kForks,        "which has not died before"},
     SyscallRule{SCMP_SYS(seccomp),          is_int(0, SECCOMP_SET_MODE_FILTER), kAny, kForks, "a new clerk's own filter, on top of this one"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

@@ -21,10 +21,10 @@ constexpr auto kA = When::kAlways;
 constexpr auto kG = When::kForks;                                     // the guard itself, not its planner
 constexpr ArgIs kToRead{2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY};  // openat
 
-// THREAT: the guard has CAP_SYS_ADMIN; these are all the calls in which it counts: three ioctl() numbers. No mount, no
-// namespace, no program, no file opened to be written.
+// THREAT: the guard has CAP_SYS_ADMIN. The calls in which it counts are three ioctl() numbers: no mount, no namespace, no program, no
+// file opened to be written.
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                       arguments                          when  reason
     SyscallRule{SCMP_SYS(ioctl),           is_int(1, FIFREEZE), kAny,         kG, "guest-fsfreeze-freeze"},
     SyscallRule{SCMP_SYS(ioctl),           is_int(1, FITHAW), kAny,           kG, "guest-fsfreeze-thaw, deadline, death of a peer"},
@@ -57,14 +57,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(socketpair),      is_int(0, AF_UNIX), kAny,          kG, "to a new child"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,                        kA, "mount points, children"},
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,                        kG, "deadlines, where there is no vDSO clock"},
-    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile,           kA, "allocator; memory shared with children"},
-    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,                        kA, "allocator"},
-    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,                        kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,                        kA, "allocator"},
-    SyscallRule{SCMP_SYS(brk),             kAny, kAny,                        kA, "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,                        kA, "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,                        kA, "normal end"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

@@ -1,9 +1,9 @@
 // The system calls of the inspector, and of the children that it forks for queries.
 // Runs in:  inspector
 //
-// THREAT: what the guest's own users choose (names of mounts, of users, of interfaces) takes a child over. It can read
-// what anybody may read below a few directories; no call here writes a file, connects or executes. A child's own filter
-// lacks the rows that fork, so that nothing of a child outlives it.
+// THREAT: texts that the guest's users choose (names of mounts, users, interfaces) may take a child over. It can read what anybody may
+// read below a few directories; no call here writes a file, connects or executes. A child's own filter lacks the rows that fork, so
+// that nothing of a child outlives it.
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -22,7 +22,7 @@ namespace {
 constexpr auto kA = When::kAlways;
 
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                        arguments                                     when  reason
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for queries, children and deadlines"},
     SyscallRule{SCMP_SYS(recvfrom),         is_null(4), kAny,                             kA, "queries of the broker; answers of netlink"},
@@ -47,14 +47,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(clock_gettime),    kAny, kAny,                                   kA, "guest-get-time; deadlines, where there is no vDSO clock"},
     SyscallRule{SCMP_SYS(getrandom),        kAny, kAny,                                   kA, "hash seeds of libudev"},
     SyscallRule{SCMP_SYS(futex),            kAny, kAny,                                   kA, "once-only initialisers of libraries"},
-    SyscallRule{SCMP_SYS(mmap),             kNotExecutable, kNoFile,                      kA, "allocator; never runnable, never a file"},
     SyscallRule{SCMP_SYS(mprotect),         kNotExecutable, kAny,                         kA, "allocator"},
-    SyscallRule{SCMP_SYS(munmap),           kAny, kAny,                                   kA, "allocator"},
-    SyscallRule{SCMP_SYS(mremap),           kAny, kAny,                                   kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),          kAny, kAny,                                   kA, "allocator; start-up code is forgotten"},
-    SyscallRule{SCMP_SYS(brk),              kAny, kAny,                                   kA, "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall),  kAny, kAny,                                   kA, "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),       kAny, kAny,                                   kA, "normal end"},
 
     SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       When::kForks, "fork a child for queries; no thread, no namespace"},
     SyscallRule{SCMP_SYS(socketpair),       is_int(0, AF_UNIX), kAny,                     When::kForks, "between it and a child: queries and answers"},
@@ -66,7 +59,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(seccomp),          is_int(0, SECCOMP_SET_MODE_FILTER), kAny,     When::kForks, "the same: its own filter, on top of this one"},
 
     SyscallRule{SCMP_SYS(socket),           is_int(0, AF_NETLINK), is_int(2, NETLINK_ROUTE), When::kNetlink, "interfaces and addresses"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

@@ -16,11 +16,11 @@ namespace {
 constexpr auto kA = When::kAlways;
 constexpr ArgIs kToAppend{2, O_APPEND | O_TRUNC, O_APPEND};  // openat
 
-// THREAT: a broker that was taken over takes the recorder over too, to change what is written. No call here truncates, and a
-// file that is opened to be written is opened to be appended to. One descriptor is written in place, at its beginning: the latest
-// time's. What is opened under that number afterwards is appended to by pwrite() as well.
+// THREAT: an attacker who has the broker takes the recorder over, too, to change what is written. No call here truncates, and a file is
+// opened for writing only to append. One descriptor, of the latest time's file, is written in place at its beginning; a file that
+// is opened under that number later was opened to append, so that pwrite() appends to it, too.
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                       arguments                             when  reason
     SyscallRule{SCMP_SYS(write),           kAny, kAny,                           kA, "lines of the log"},
     SyscallRule{SCMP_SYS(pwrite64),        is_int(0, kRecordersClock), is_null(3), kA, "the latest time, over the one before, in its own file"},
@@ -41,14 +41,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(clone),           is_int(0, SIGCHLD), kAny,             kA, "a keeper when the last one was killed; no thread, no namespace"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,                           kA, "a file that is full; sockets of who is gone"},
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,                           kA, "deadlines, where there is no vDSO clock"},
-    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,                           kA, "allocator; the shared memory, at the end"},
-    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(brk),             kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,                           kA, "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,                           kA, "normal end"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

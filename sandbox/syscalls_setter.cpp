@@ -18,10 +18,10 @@ constexpr auto kC = When::kSetsClock;
 constexpr auto kD = When::kSetsDevices;
 constexpr ArgIs kToWrite{2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDWR};  // openat
 
-// THREAT: numbers of a host, and texts of the kernel's, are all that it hears. No call here makes a file, executes, connects or forks; of
-// those that set a clock, the wall clock's alone.
+// THREAT: its input is numbers of a host and texts of the kernel. No call here creates a file, executes, connects or forks, and the only
+// clocks that are set are the wall clock and the hardware clock.
 // clang-format off
-constexpr std::array kTable{
+constexpr auto kTable = with_common(std::array{
     //          call                       arguments                             when  reason
     SyscallRule{SCMP_SYS(sendto),          is_null(4), kAny,                     kA, "what has become of it"},
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,                           kA, "wait until the launcher takes that"},
@@ -38,14 +38,7 @@ constexpr std::array kTable{
     SyscallRule{SCMP_SYS(pread64),         kAny, kAny,                           kD, "whether it is online"},
     SyscallRule{SCMP_SYS(pwrite64),        kAny, kAny,                           kD, "take it online or offline"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,                           kA, "files that have been looked at"},
-    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(brk),             kAny, kAny,                           kA, "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,                           kA, "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,                           kA, "normal end"},
-};
+});
 // clang-format on
 
 static_assert(every_row_has_a_reason(kTable));

@@ -1,8 +1,8 @@
 // The system calls of a worker, and of the nursery that forks it.
 // Runs in:  nursery, worker
 //
-// Filters add up: a worker is under the nursery's and under its own, so that the nursery's table contains the
-// worker's, what a worker does before its lockdown, and what the nursery's second run needs.
+// Filters add up: a worker is under the nursery's filter and its own. So the nursery's table contains the worker's rows, what a worker
+// does before its lockdown, and what the nursery's second run needs.
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -19,10 +19,10 @@ namespace {
 
 constexpr auto kA = When::kAlways;
 
-// THREAT: a worker parses the bytes of the host; this is all that it can ask of the kernel once it was taken
-// over. No row gives or takes a descriptor, or acts on the file behind one: what a worker has is gone with it.
+// THREAT: a worker parses the bytes of the host. These rows are all that it can ask of the kernel once it was taken over. No row passes
+// a descriptor on or receives one, or acts on the file behind one: whatever a worker has ends with it.
 // clang-format off
-constexpr std::array kWorkerTable{
+constexpr auto kWorkerTable = with_common(std::array{
     //          call                       arguments                when  reason
     SyscallRule{SCMP_SYS(read),            kAny, kAny,              kA, "bytes from the host channel"},
     SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "bytes to the host channel"},
@@ -33,14 +33,7 @@ constexpr std::array kWorkerTable{
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,              kA, "wait while the broker's socket is full"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,              kA, "descriptors at the end"},
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,              kA, "deadlines, where there is no vDSO clock"},
-    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile, kA, "allocator; never runnable, never a file"},
-    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(madvise),         kForgets, kAny,          kA, "allocator gives memory back"},
-    SyscallRule{SCMP_SYS(brk),             kAny, kAny,              kA, "allocator"},
-    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,              kA, "the kernel's own, after a stop and continue"},
-    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,              kA, "normal end"},
-};
+});
 
 constexpr std::array kNurseryOnly{
     //          call                                arguments                          when  reason
@@ -50,7 +43,7 @@ constexpr std::array kNurseryOnly{
     SyscallRule{SCMP_SYS(dup3),                     kAny, kAny,                        kA, "place its descriptors"},
     SyscallRule{SCMP_SYS(pidfd_send_signal),        is_int(1, SIGKILL), kAny,          kA, "kill a worker"},
     SyscallRule{SCMP_SYS(waitid),                   kAny, kAny,                        kA, "how a worker ended"},
-    // Its second run, by which workers get another address layout: the program anew, and the C library's start.
+    // Its second run, which gives workers another address layout: execution and the C library's start.
     SyscallRule{SCMP_SYS(execveat),                 has_flag(4, AT_EMPTY_PATH), kAny,  kA, "execute itself, by descriptor; Landlock: that one file"},
     SyscallRule{SCMP_SYS(arch_prctl),               kAny, kAny,                        kA, "its start: thread pointer"},
     SyscallRule{SCMP_SYS(set_tid_address),          kAny, kAny,                        kA, "its start"},
@@ -74,11 +67,7 @@ constexpr std::array kNurseryOnly{
 };
 // clang-format on
 
-constexpr auto kNurseryTable = [] {
-    std::array<SyscallRule, kWorkerTable.size() + kNurseryOnly.size()> all{};
-    std::ranges::copy(kNurseryOnly, std::ranges::copy(kWorkerTable, all.begin()).out);
-    return all;
-}();
+constexpr auto kNurseryTable = joined(kWorkerTable, kNurseryOnly);
 
 static_assert(every_row_has_a_reason(kNurseryTable));
 

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -24,7 +26,7 @@ std::span<const SyscallRule> recorder_syscalls();
 std::span<const SyscallRule> files_syscalls();
 std::span<const SyscallRule> setter_syscalls();
 
-// Conditions. The kernel reads a descriptor, a flag word or an option as 32 bits: only these are compared.
+// Conditions. The kernel reads descriptors, flag words and options as 32 bits, so only these are compared.
 inline constexpr std::uint64_t kInt = 0xffff'ffff;
 constexpr ArgIs is_int(unsigned index, std::uint64_t value) {
     return {index, kInt, value};
@@ -46,6 +48,32 @@ inline constexpr ArgIs kWritable = is_int(2, PROT_READ | PROT_WRITE);      // mm
 inline constexpr ArgIs kShared = is_int(3, MAP_SHARED);                    // mmap
 inline constexpr ArgIs kForgets = is_int(2, MADV_DONTNEED);                // madvise
 inline constexpr ArgIs kByDescriptor = has_flag(3, AT_EMPTY_PATH);         // newfstatat
+
+// The rows that every table begins with.
+// clang-format off
+inline constexpr std::array kCommon{
+    SyscallRule{SCMP_SYS(mmap),            kNotExecutable, kNoFile, When::kAlways, "allocator; never executable, never a file"},
+    SyscallRule{SCMP_SYS(munmap),          kAny, kAny,              When::kAlways, "allocator"},
+    SyscallRule{SCMP_SYS(mremap),          kAny, kAny,              When::kAlways, "allocator"},
+    SyscallRule{SCMP_SYS(madvise),         kForgets, kAny,          When::kAlways, "the allocator gives memory back; code that only the start needed is unmapped"},
+    SyscallRule{SCMP_SYS(brk),             kAny, kAny,              When::kAlways, "allocator"},
+    SyscallRule{SCMP_SYS(restart_syscall), kAny, kAny,              When::kAlways, "the kernel restarts a call, after a stop and continue"},
+    SyscallRule{SCMP_SYS(exit_group),      kAny, kAny,              When::kAlways, "normal end"},
+};
+// clang-format on
+
+template <std::size_t kFirst, std::size_t kSecond>
+constexpr auto joined(const std::array<SyscallRule, kFirst>& first,
+                      const std::array<SyscallRule, kSecond>& second) {
+    std::array<SyscallRule, kFirst + kSecond> all{};
+    std::ranges::copy(second, std::ranges::copy(first, all.begin()).out);
+    return all;
+}
+
+template <std::size_t kRows>
+constexpr auto with_common(const std::array<SyscallRule, kRows>& rows) {
+    return joined(kCommon, rows);
+}
 
 constexpr bool every_row_has_a_reason(std::span<const SyscallRule> table) {
     return std::ranges::all_of(

@@ -15,7 +15,7 @@
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
-#include "sandbox/planner.hpp"
+#include "sandbox/lockdown.hpp"
 
 namespace sallyport::guard {
 

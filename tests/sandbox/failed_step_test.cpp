@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "sandbox/lockdown.hpp"
-#include "sandbox/planner.hpp"
 #include "sandbox/syscalls.hpp"
 #include "tests/sandbox/confined.hpp"
 

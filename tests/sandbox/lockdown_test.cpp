@@ -22,7 +22,6 @@
 #include <string>
 #include <vector>
 
-#include "sandbox/planner.hpp"
 #include "sandbox/proof.hpp"
 #include "sandbox/steps.hpp"
 #include "sandbox/syscalls.hpp"

@@ -29,8 +29,8 @@ QUESTIONS = {
     "What writes the log?": (("broker/recorder",), 770),
     # Options, state that is kept, what is handed over to the broker, a proof of each process, control groups (130).
     "What runs with privilege before the first host byte?": (("broker/start",), 1915),
-    # A lockdown for each of fifteen kinds of process, the self-proof (340), filters that are compiled once by the parent (145).
-    "What confines?": (("sandbox",), 1800),
+    # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165).
+    "What confines?": (("sandbox",), 1740),
 }
 README_LINES = 150
 # (trusted, elsewhere)
