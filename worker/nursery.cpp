@@ -33,7 +33,7 @@ constexpr int kLockdownFailed = 2;
 constexpr int kNotStarted = 127;
 constexpr std::size_t kGivenDescriptors = 3;
 constexpr std::size_t kMostWorkers = 8;  // the broker has one or two at a time
-// Above every number that a descriptor can have here, below the limit on open files.
+// Higher than any descriptor's number here, lower than the limit on open files.
 constexpr int kOutOfTheWay = 48;
 constexpr std::string_view kWorkerTitle = "sallyport-worker";
 
@@ -42,12 +42,12 @@ struct Child {
     UniqueFd process;
 };
 
-// The kernel would close these three when the program is executed.
+// Keeps these three open over the execution.
 bool keep_open(int fd) {
     return ::dup3(fd, kOutOfTheWay, O_CLOEXEC) >= 0 && ::dup3(kOutOfTheWay, fd, 0) >= 0;
 }
 
-// Executes this program again, in the same process and confined as it is. Comes back if that fails.
+// Executes this program again, in the same process with the same confinement. Returns only if that fails.
 void execute_again() {
     for (const int fd : {kNurseryControl, kNurseryExecutable, kNurseryFilter})
         if (!keep_open(fd)) return;
@@ -91,7 +91,7 @@ private:
         sandbox::wait_quietly(wanted, nullptr);
     }
 
-    // Nothing to go on with: the broker is gone, or we are a child that could not become a worker.
+    // The broker is gone, or we are a child that could not become a worker.
     std::optional<int> take_requests() {
         for (;;) {
             const auto got = ipc::take(control_, frame_, given_);
@@ -112,23 +112,23 @@ private:
         }
     }
 
-    // By the raw call: the filter lets through these flags and nothing else.
+    // The raw call: the filter lets through these flags only.
     std::optional<int> start(std::uint64_t id) {
         if (given_.size() != kGivenDescriptors || children_.size() == kMostWorkers) return kFailed;
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
         if (pid == 0) return become_worker();
         given_.clear();
-        // No room for a process: the broker tries again later.
+        // No more processes are allowed: the broker tries again later.
         if (pid < 0) return report(id, kNotStarted, 0) ? std::nullopt : std::optional(kFailed);
         children_.push_back({.id = id, .process = UniqueFd(process)});
         return std::nullopt;
     }
 
-    // In the child: nothing of the nursery and of other workers is left to it.
+    // The child keeps nothing of the nursery and of other workers.
     int become_worker() {
         children_.clear();
-        // The nursery's own lie where these belong, and those that were given behind them.
+        // The nursery's own descriptors have the numbers that these need; those that were received have higher ones.
         for (int at = 0; at < static_cast<int>(kGivenDescriptors); ++at)
             if (::dup3(given_[static_cast<std::size_t>(at)].get(), kWorkerChannel + at, O_CLOEXEC) < 0)
                 return kNotStarted;
@@ -174,7 +174,8 @@ private:
     FdRef control_{kNurseryControl};
     char* title_;
     const std::function<int()>& be_worker_;
-    bool is_worn_ = false;  // a worker ended that may have told its host something of our address layout
+    bool is_worn_ =
+        false;  // a worker that has ended may have told its host something about our address layout
     std::vector<Child> children_;
     ipc::Frame frame_;
     std::vector<UniqueFd> given_;
@@ -183,7 +184,7 @@ private:
 
 }  // namespace
 
-// The filter is compiled while that can be done: the nursery's own lets nothing be opened or made.
+// Compiles the workers' filter before the lockdown, since the nursery's own filter does not allow what that takes.
 int confine_nursery(uid_t uid, gid_t gid) {
     auto filter = sandbox::filter_of_workers();
     auto file = filter ? filter->to_file() : std::unexpected(filter.error());

@@ -1,7 +1,7 @@
 // The admin's programs that prepare for a freeze and clean up after it.
 // Runs in:  launcher
 // Input:    names in the admin's directories
-// Relies on: base/trusted_file.cpp, at each start again
+// Relies on: base/trusted_file.cpp, anew for each start
 #include "broker/launcher/launcher.hpp"
 
 #include <dirent.h>
@@ -82,7 +82,7 @@ ipc::Outcome HookPrograms::freeze() {
 ipc::Outcome HookPrograms::thaw() {
     ipc::Outcome first;
     first.set_kind(ipc::Outcome::DONE);
-    // Without a freeze before, as after a restart while frozen, none is known to have been started.
+    // After a restart while frozen, it is not known which were started.
     auto owed = std::exchange(started_, {});
     if (owed.empty()) owed = list().value_or(std::vector<std::string>{});
     for (const std::string& path : owed | std::views::reverse) {

@@ -1,4 +1,4 @@
-// The parts of the launcher: what may be started, starting it, the hooks around a freeze, and programs that the host names.
+// The parts of the launcher: the table of what may be started, starting it, the hooks around a freeze, and programs that a host names.
 // Runs in:  launcher
 #pragma once
 
@@ -24,29 +24,29 @@ struct Job {
     unsigned deadline_ms = 0;  // does not run while the machine sleeps
 };
 
-/// Carries it out in a child: a session and an environment of its own, nothing of ours open. A program must pass
-/// open_trusted(), and what passed is executed. FAILED with ENOENT if it is not there.
+/// Carries the start out in a child with its own session and environment, and none of our descriptors. A program must pass
+/// open_trusted(), and the file that passed is executed. FAILED with ENOENT if it does not exist.
 ipc::Outcome carry_out(const Job& job);
 
 /// Whether the kernel offers the action.
 bool is_offered(ipc::KernelAction action);
 
-/// Says it to the broker.
+/// Sends the outcome to the broker.
 Status tell(const ipc::LauncherReply& reply);
 
-/// INVARIANT: whatever was started for a freeze is started for the thaw, also if it failed and if the broker is gone.
+/// INVARIANT: a hook that was started for a freeze is started for the thaw, even if it failed, and even if the broker is gone.
 class HookPrograms {
 public:
     explicit HookPrograms(const ipc::LauncherTable& table) : table_(table) {}
 
-    /// What would be started, in order: a file itself, of a directory the files that may be executed, by name; names of
-    /// backups and leftovers are passed over, as qemu-ga's dispatcher does. A path that is not there means none.
+    /// Returns what would be started, in order: a file itself, or the executable files of a directory, by name. Names of backups and
+    /// leftovers are skipped, as qemu-ga's dispatcher does. A path that does not exist gives none.
     /// Errors: those of open_trusted() for the paths of the table.
     [[nodiscard]] Checked<std::vector<std::string>> list() const;
-    /// Starts each with the argument "freeze", up to the first that fails; its outcome.
+    /// Starts each with the argument "freeze" up to the first that fails, and returns that one's outcome.
     ipc::Outcome freeze();
-    /// Starts what freeze() started, else all, with "thaw" in reverse order, whatever any of them says; the first outcome
-    /// that is not DONE.
+    /// Starts what freeze() started (all, if there was no freeze) with "thaw" in reverse order, whether or not any of them fails.
+    /// Returns the first outcome that is not DONE.
     ipc::Outcome thaw();
     [[nodiscard]] bool is_thaw_owed() const { return !started_.empty(); }
 
@@ -55,38 +55,37 @@ private:
     std::vector<std::string> started_;
 };
 
-/// Programs that the host has named: each has a supervisor, so that the launcher itself neither waits for one nor reads what it
-/// writes but to pass it on.
+/// Programs that the host has named. Each has a supervisor, so that the launcher waits for none and only passes on what they write.
 class Programs {
 public:
     /// `clock` says when rules expire.
     Programs(const ipc::LauncherTable& table, const ExpiryClock& clock);
 
-    /// Carries out an order of the broker that is about one.
+    /// Carries out an order of the broker that is about a program.
     ///
-    /// THREAT: a broker that was taken over asks for what its policy does not let it. The words are made here, of our copy of the
-    /// templates, and policy::match_exec() judges them here. Errors: kInvalid: no honest broker says that.
+    /// THREAT: a broker that was taken over asks for what the policy does not allow. The words are made here, from our copy of the
+    /// templates, and policy::match_exec() judges them here. Errors: kInvalid, an order that no honest broker sends.
     Status hear(const ipc::LauncherRequest& request);
-    /// Makes a supervisor with the program's own process, which wait for an order, if there is none; without one the next order makes it.
-    /// Removes groups of programs that have gone.
+    /// Starts a supervisor and the program's process, which wait for the next order, if none wait; without them the next order starts them.
+    /// Removes the control groups of programs that have gone.
     void prepare();
-    /// Whether there is something to be done by that.
+    /// Whether prepare() has something to do.
     [[nodiscard]] bool has_chores() const { return (may_prepare_ && is_unprepared()) || !left_.empty(); }
-    /// Whether the next order has to wait for a supervisor to be made.
+    /// Whether the next order must wait until a supervisor is started.
     [[nodiscard]] bool is_unprepared() const { return !table_.exec().empty() && !spare_.socket.is_open(); }
-    /// The supervisors, to be waited for.
+    /// The sockets of the supervisors, to poll.
     void add_to(std::vector<pollfd>& wanted) const;
-    /// Passes on what those say that are ready. Errors: those of tell(); kInvalid if one breaks its contract.
+    /// Passes on what the ready supervisors say. Errors: those of tell(); kInvalid if one breaks its contract.
     Status hear_supervisors(const std::vector<pollfd>& ready);
 
 private:
     struct Program {
         std::uint64_t number = 0;
         std::uint32_t by = 0;  // template
-        UniqueFd socket;       // its supervisor's; not open: nothing is left of it
-        UniqueFd memory;       // what it wrote; not open: nobody wants that any more
+        UniqueFd socket;       // to its supervisor; not open once nothing is left of it
+        UniqueFd memory;       // what it wrote; not open once nobody wants that any more
         ipc::ExecEnded ended;
-        std::string group;  // empty: it has none
+        std::string group;  // its control group; empty if it has none
     };
     Status take_part(const ipc::ExecPart& part);
     void leave(std::string& group);
@@ -99,14 +98,14 @@ private:
 
     const ipc::LauncherTable& table_;
     const ExpiryClock& clock_;
-    std::string order_;  // the parts that have come
+    std::string order_;  // the parts that have arrived
     std::uint64_t last_ = 0;
     std::vector<Program> programs_;
     supervisor::Spare spare_;
-    bool may_prepare_ = true;  // once for each order: what fails is not tried again and again
-    UniqueFd groups_;          // not open: there are none
+    bool may_prepare_ = true;  // one attempt for each order, so that a failure is not repeated for ever
+    UniqueFd groups_;          // not open if there are no control groups
     std::uint64_t last_group_ = 0;
-    std::vector<std::string> left_;  // that are to be removed when nothing else is to be done
+    std::vector<std::string> left_;  // control groups to be removed when there is time
     ipc::Frame frame_;
 };
 

@@ -1,6 +1,6 @@
 // The launcher: the only process that starts programs, and only those of its table.
 // Runs in:  launcher
-// Input:    before the broker's lockdown the table, on descriptor 3; afterwards row numbers from there, and orders for programs and setters
+// Input:    the table on descriptor 3, before the broker's lockdown; then row numbers from the broker, and orders for programs and setters
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
@@ -25,10 +25,10 @@ namespace sallyport::launcher {
 namespace {
 
 constexpr int kControl = 3;
-constexpr int kQuietMs = 10;  // without anything to do, until chores are done that would be in the way
+constexpr int kQuietMs = 10;  // without work, until chores are done that would delay an order
 using Words = google::protobuf::RepeatedPtrField<std::string>;
 
-// THREAT: a broker that was taken over sends anything. A request is a few bytes in one form, and means a row.
+// THREAT: a broker that was taken over sends anything. A request is a few bytes in canonical form, and names a row.
 Result<bool> receive(ipc::Frame& frame, google::protobuf::MessageLite& message, std::size_t limit) {
     std::string scratch;
     const auto got = ipc::receive(FdRef(kControl), frame);
@@ -56,7 +56,7 @@ bool is_possible(const ipc::Attempt& attempt, const ipc::LauncherTable& table) {
     return has_status && std::ranges::find(attempt.supported(), probed.number()) != attempt.supported().end();
 }
 
-// The outcome of the first attempt that succeeds, else of the last that was possible.
+// Returns the outcome of the first attempt that succeeds, or else of the last possible one.
 ipc::Outcome carry_out_row(const ipc::LauncherRow& row, const ipc::LauncherTable& table) {
     ipc::Outcome last;
     last.set_kind(ipc::Outcome::UNSUPPORTED);
@@ -81,7 +81,7 @@ Checked<void> check_program(const std::string& path) {
     return std::unexpected(opened.error());
 }
 
-// What is there must be safe to start; what is not there is left out when its turn comes.
+// Every program that exists must be safe to start; one that does not exist is skipped when its turn comes.
 Checked<void> check_table(const ipc::LauncherTable& table, const HookPrograms& own) {
     for (const ipc::LauncherRow& row : table.rows())
         for (const ipc::Attempt& attempt : row.attempts())
@@ -115,7 +115,7 @@ bool is_about_program(const ipc::LauncherRequest& request) {
 struct Parts {
     const ipc::LauncherTable& table;
     HookPrograms& hooks;
-    ExpiryClock clock{table.floor(), read_clocks()};  // one for all that decide here
+    ExpiryClock clock{table.floor(), read_clocks()};  // shared by all that decide here
     Programs programs{table, clock};
     accounts::Errands errands{table, clock, FdRef(kControl)};
     setters::Setters setters{table, clock};
@@ -127,7 +127,7 @@ Status tell_set(const ipc::SetDone& done) {
     return tell(reply);
 }
 
-// Before the child is forked, the frame that the secret came in is wiped, too.
+// The frame that brought the secret is wiped, too, before the child is forked.
 Status hear_account(Parts& parts, ipc::AccountOrder& order, ipc::Frame& frame) {
     ipc::wipe(frame);
     const Status started = parts.errands.start(order);
@@ -140,7 +140,7 @@ Status hear_set(Parts& parts, const ipc::SetOrder& order) {
     return done ? tell_set(*done) : Status();
 }
 
-// Only a table with what a host starts, changes or sets makes a request longer than a number.
+// A request is longer than a number only if the table has programs of a host, accounts or setters.
 Status hear_broker(Parts& parts, ipc::Frame& frame) {
     ipc::LauncherRequest request;
     const ipc::LauncherTable& table = parts.table;
@@ -155,7 +155,7 @@ Status hear_broker(Parts& parts, ipc::Frame& frame) {
     return tell(reply);
 }
 
-// Milliseconds; -1: for ever.
+// Returns milliseconds, or -1 for no limit.
 int patience_of(const Parts& parts, int setters_ms) {
     int patience = parts.programs.has_chores() ? kQuietMs : -1;
     for (const int each : {parts.errands.patience(), setters_ms})
@@ -163,7 +163,7 @@ int patience_of(const Parts& parts, int setters_ms) {
     return patience;
 }
 
-// What is late is over before the broker is heard, who counts on that order.
+// Ends what is late before it hears the broker, which relies on that order.
 Status serve(Parts& parts) {
     std::vector<pollfd> wanted;
     ipc::Frame frame;
@@ -195,8 +195,8 @@ bool wait_for_table(ipc::LauncherTable& table) {
 
 int run() {
     ipc::silence_protobuf();
-    // A service manager that ends the whole service reaches the broker, whose end is ours, after owed hooks. And whoever waits for an order
-    // may have been killed.
+    // A service manager that stops the whole service ends the broker, after which we run owed hooks and end, too. A child that waits for
+    // an order may have been killed.
     sigset_t set;
     ::sigemptyset(&set);
     for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::sigaddset(&set, number);

@@ -1,6 +1,6 @@
-// The programs that the host names: what may be started is decided here once more, and supervisors are started and heard.
+// The programs that a host names: decides once more what may be started, starts supervisors and hears them.
 // Runs in:  launcher
-// Input:    orders of a broker that may have been taken over; frames of supervisors, who read what programs write
+// Input:    orders of a broker that may have been taken over; frames of supervisors, which read what programs write
 // Relies on: policy/exec.cpp
 #include <unistd.h>
 
@@ -34,7 +34,7 @@ ipc::LauncherReply not_started(std::uint64_t number, int error) {
     return reply;
 }
 
-// The order with the words that it means, in full. Nothing if its rule has expired since the broker looked.
+// Returns the order with all words that it stands for, or nothing if its rule has expired since the broker decided.
 Result<std::optional<ipc::ExecOrder>> filled_in(const ipc::ExecTemplate& by, const ipc::ExecOrder& order,
                                                 std::int64_t now) {
     const bool is_any = by.program().empty();
@@ -175,14 +175,14 @@ void Programs::add_to(std::vector<pollfd>& wanted) const {
         wanted.push_back({.fd = spare_.socket.get(), .events = POLLIN, .revents = 0});
 }
 
-// One frame, or the end. One that ends without having told the program's own was killed, and the program with it.
+// Hears one frame, or the supervisor's end. A supervisor that ends without reporting its program's end was killed, and the program with it.
 Status Programs::hear_one(Program& program) {
     ipc::LauncherReply said;
     std::string scratch;
     const auto got = ipc::receive(program.socket, frame_);
     if (!got) {
         program.socket.reset();
-        // A supervisor that was killed leaves its program's children behind.
+        // The children of the program outlive a killed supervisor.
         if (!program.group.empty() && supervisor::remove_group(groups_, program.group)) program.group.clear();
         leave(program.group);
         if (program.ended.number() == 0) program.memory.reset();
@@ -197,10 +197,10 @@ Status Programs::hear_one(Program& program) {
     if (!is_start && !is_end) return unfit("a supervisor that broke its contract");
     if (is_end) program.ended = said.exec_ended();
     const bool is_failure = is_start && said.exec_started().sys_errno() != 0;
-    // THREAT: what a program's start waits for does not answer, and it cannot even be killed. It counts until it has gone, so that a host who
-    // tries again and again has no more of them than the rule accepts.
+    // THREAT: a program's start waits for a server that does not answer, and cannot even be killed. It counts until it has gone, so that a
+    // host that tries again and again gets no more of them than the rule accepts.
     const bool is_left = is_failure && said.exec_started().sys_errno() == ETIMEDOUT;
-    // There is no program any more; what is left of its supervisor, if anything, is nobody's.
+    // The program is gone. Nobody waits for what may be left of its supervisor.
     if ((is_failure && !is_left) || said.exec_ended().gone()) {
         program.socket.reset();
         leave(program.group);
@@ -212,7 +212,7 @@ Status Programs::hear_one(Program& program) {
 Status Programs::hear_supervisors(const std::vector<pollfd>& ready) {
     for (const pollfd& one : ready) {
         if (one.revents == 0) continue;
-        // One that waits says nothing: it has ended.
+        // A waiting supervisor says nothing, so this is its end.
         if (one.fd == spare_.socket.get()) {
             leave(spare_.group.name);
             spare_ = {};

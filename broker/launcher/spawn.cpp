@@ -1,5 +1,5 @@
 // One program, or one request to the kernel, carried out in a child and waited for.
-// Runs in:  launcher; the child's part until it executes
+// Runs in:  launcher, and its child until it executes the program
 // Relies on: base/trusted_file.cpp for what may be executed
 #include "broker/launcher/launcher.hpp"
 
@@ -43,7 +43,7 @@ const KernelRow* find_row(ipc::KernelAction action) {
     return nullptr;
 }
 
-// In the child, as all up to become(). 0, or the error.
+// This and all up to become() run in the child. Returns 0, or the error.
 int ask_kernel(ipc::KernelAction action) {
     const KernelRow* row = find_row(action);
     if (row == nullptr) return EINVAL;
@@ -57,7 +57,7 @@ int ask_kernel(ipc::KernelAction action) {
     return done ? 0 : errno;
 }
 
-// A script's interpreter opens it by its descriptor, so that one stays open in the program.
+// The interpreter of a script opens it by its descriptor, which therefore stays open in the program.
 int execute(FdRef program, std::vector<std::string> words) {
     const int kept = ::fcntl(program.get(), F_DUPFD, 3);
     std::vector<char*> arguments;
@@ -70,7 +70,7 @@ int execute(FdRef program, std::vector<std::string> words) {
     return errno;
 }
 
-// THREAT: a program inherits what lets it, or whoever it trusts, do more than it should: all of ours is closed.
+// THREAT: a program inherits a descriptor with which it, or whoever it trusts, does more than it should. All of ours are closed.
 int become(const Job& job, FdRef program, FdRef output) {
     const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     if (::setsid() < 0 || ::dup2(null.get(), 0) < 0 || ::dup2(output.get(), 1) < 0 ||
@@ -81,7 +81,7 @@ int become(const Job& job, FdRef program, FdRef output) {
     return job.words.empty() ? ask_kernel(job.kernel) : execute(program, job.words);
 }
 
-// Takes output until the child ends; false at the deadline. What is beyond the limit is thrown away.
+// Takes output until the child ends, and discards what is beyond the limit. Returns false at the deadline.
 bool wait_for_end(FdRef process, FdRef output, unsigned deadline_ms, std::string& text) {
     const std::int64_t end = now_ms() + deadline_ms;
     std::array wanted{pollfd{.fd = process.get(), .events = POLLIN, .revents = 0},
@@ -138,7 +138,7 @@ void run(const Job& job, FdRef program, ipc::Outcome& outcome) {
     if (wait_for_end(process, output_end, job.deadline_ms, text)) {
         take_end(process, fault_end, outcome);
     } else {
-        // It may be beyond killing, in the kernel; nobody waits for it, and the next run reaps it.
+        // It may wait in the kernel, where nothing kills it. Nobody waits for it; the next run reaps it.
         ::kill(-pid, SIGKILL);
         ::kill(pid, SIGKILL);
         outcome.set_kind(ipc::Outcome::LATE);

@@ -1,7 +1,7 @@
 // Answers guest-exec and guest-exec-status.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their words are still the worker's
-// Relies on: policy/exec.cpp for what may be started; the launcher, which decides the same again, for doing it
+// Input:    canonical requests in order; their words are still the worker's
+// Relies on: policy/exec.cpp for the decision; the launcher, which decides once more, for the start
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -17,12 +17,12 @@ namespace {
 using policy::ExecMiss;
 using policy::ExecWords;
 
-constexpr std::size_t kWordsShown = 4096;  // of a program's words in the audit log
+constexpr std::size_t kWordsShown = 4096;  // bytes of a program's words that the audit log shows
 using Capture = schema::GuestExecCaptureOutput;
 
-// The request, from its frame or from the arena; nothing if it is not in the one form.
+// Returns the request from its frame or from the arena, or nothing if it is not canonical.
 //
-// THREAT: the worker changes the arena while we look: what is decoded is a copy.
+// THREAT: the worker changes the arena while we look. A copy is decoded.
 std::optional<schema::Exec> exec_of(const Exchange& exchange) {
     const ipc::Request& asked = exchange.asked;
     if (!asked.has_bulk()) return asked.exec();
@@ -48,7 +48,7 @@ policy::ExecRequest request_of(const schema::Exec& want) {
     return request;
 }
 
-// THREAT: input and environment hold secrets. Of the one the size is written down, of the other the names.
+// THREAT: input and environment hold secrets. Only the size of the input and the names of the environment are recorded.
 void write_down(const schema::Exec& want, JsonLine& arguments) {
     arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
     std::string text;
@@ -116,7 +116,7 @@ std::string order_of(const schema::Exec& want, const policy::ExecDecision& decis
 
 }  // namespace
 
-// INVARIANT: nothing is started before its request is in the audit log; the loop tells the launcher after that.
+// INVARIANT: the request is in the audit log before anything is started; the loop tells the launcher after that.
 Answer answer_exec(Exchange& exchange) {
     Session& session = exchange.session;
     if (exchange.asked.has_bulk() && session.files_hand.is_moving())

@@ -1,7 +1,7 @@
 // Answers guest-shutdown and guest-suspend-ram, -disk and -hybrid.
 // Runs in:  broker, after lockdown()
-// Input:    canonical requests that were in order; their values are still the worker's
-// Relies on: launch.cpp for what a row means, the launcher for doing it
+// Input:    canonical requests in order; their values are still the worker's
+// Relies on: launch.cpp for the meaning of a row, the launcher for the act
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -23,7 +23,7 @@ struct ModeRow {
 constexpr std::array kModes{ModeRow{"halt", Mode::kHalt}, ModeRow{"powerdown", Mode::kPowerdown},
                             ModeRow{"reboot", Mode::kReboot}};
 
-// INVARIANT: nothing is started before its request is in the audit log; the loop tells the launcher after that.
+// INVARIANT: the request is in the audit log before anything is started; the loop tells the launcher after that.
 Answer launch(Exchange& exchange, Mode mode, std::size_t rule) {
     Session& session = exchange.session;
     if (session.launch)
@@ -76,7 +76,7 @@ Answer answer_shutdown(Exchange& exchange) {
     return launch(exchange, row->mode, decision.rule);
 }
 
-// Whole-command permission was settled before the answer; the rule says by which method.
+// Permission for the whole command was decided before; the rule says by which method.
 Answer answer_suspend_disk(Exchange& exchange) {
     return launch(exchange, Mode::kNone, exchange.request.rule);
 }

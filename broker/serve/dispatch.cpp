@@ -17,7 +17,7 @@ constexpr Phases kIdle{Phase::kIdle};
 constexpr Phases kAfterGreeting{Phase::kIdle, Phase::kReading, Phase::kWriting, Phase::kWaiting,
                                 Phase::kInspecting};
 
-// A reply is dropped when it comes, before the next request: never while parts of a transfer are under way, whose file it
+// A dropped reply is reported when it happens, before the next request. So it never comes between the parts of a transfer, whose file it
 // could be about.
 constexpr Phases kNoTransfer{Phase::kIdle, Phase::kWaiting};
 
@@ -76,7 +76,7 @@ const Operation* find_operation(ipc::Request::CommandCase op) {
     return nullptr;
 }
 
-// A query says itself which command it is; any that the inspector answers.
+// A query names its command itself: any that the inspector answers.
 std::optional<CommandId> command_of(const Operation& operation, const ipc::Request& asked) {
     if (operation.op != Op::kInspect) return operation.command;
     const auto command = command_from_number(asked.inspect().command());
@@ -84,7 +84,7 @@ std::optional<CommandId> command_of(const Operation& operation, const ipc::Reque
     return looks ? command : std::nullopt;
 }
 
-// What is wrong with the frame whoever sends it; nullptr if nothing is.
+// Returns what is wrong with the frame, whoever sends it, or nullptr.
 const char* find_fault(const Session& session, const Operation* operation, const ipc::Request& asked) {
     if (operation == nullptr) return "no operation";
     if (!operation->phases.has(phase_of(session))) return "operation out of order";
@@ -104,7 +104,7 @@ const char* find_fault(const Session& session, const Operation* operation, const
     check_failed();
 }
 
-// THREAT: a host fills the disk, or waits until it hangs, and goes on without a witness.
+// THREAT: a host fills the disk, or waits until it hangs, and goes on unrecorded.
 bool has_no_record(const Command& row, Audit& audit) {
     return row.floor == Floor::kNo && !audit.is_recording();
 }
@@ -128,7 +128,7 @@ Answer decide_and_answer(AnswerRequest answer, Exchange& exchange) {
     return answer(exchange);
 }
 
-// Ends the request as the answer wants, unless somebody has taken it.
+// Ends the request by its answer, unless the answer is Later.
 std::optional<Violation> conclude(Answer answer, Exchange& exchange) {
     Request& request = exchange.request;
     if (const auto* violation = std::get_if<Violation>(&answer)) {

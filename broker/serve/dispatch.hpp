@@ -15,29 +15,29 @@
 
 namespace sallyport::broker {
 
-/// How an operation's sequence number must be.
+/// Which sequence number an operation must have.
 enum class Numbered : std::uint8_t {
     kNext,  // a new request: one more than the last
-    kPart,  // about a transfer: whoever hears it compares it
+    kPart,  // that of a transfer; its handler compares it
     kNone,  // 0
 };
 
-/// A request has an end: a reply, and a line in the log. What is only heard has neither.
+/// A request ends with a reply and a line in the log. A notice has neither.
 using AnswerRequest = Answer (*)(Exchange&);
 using HearWorker = std::optional<Violation> (*)(const Context&, const ipc::Request&);
 
 struct Operation {
     ipc::Request::CommandCase op;
-    std::string_view name;  // as the audit log has it; a query is there under its command's
+    std::string_view name;  // in the audit log; a query is logged under its command's name
     Phases phases;
     Numbered numbered;
-    std::optional<CommandId> command;  // the host command that it carries out: policy decides about it first
+    std::optional<CommandId> command;  // the host command, about which the policy decides first
     std::variant<AnswerRequest, HearWorker> by;
 };
 
 std::span<const Operation> operations();
 
-/// Messages and bytes that are used again for each frame.
+/// Messages and buffers that are reused for each frame.
 struct Wire {
     ipc::Frame frame;
     ipc::Request request;
@@ -45,8 +45,8 @@ struct Wire {
     std::string bytes;
 };
 
-/// Carries out the frame in `wire`: checks, decides, answers, audits, replies. Gives back the violation if the worker broke the
-/// contract; then nothing was done and the worker must be ended.
+/// Carries out the frame in `wire`: checks, decides, answers, audits, replies. Returns the violation if the worker broke the contract;
+/// then nothing was done and the worker must be ended.
 std::optional<Violation> handle_frame(const Context& context, Wire& wire);
 
 }  // namespace sallyport::broker

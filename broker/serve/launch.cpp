@@ -18,15 +18,15 @@ using policy::Method;
 using policy::Mode;
 using Words = std::array<const char*, 5>;
 
-// As qemu-ga has it; a row of exit statuses of which the probe must give one.
+// As in qemu-ga: a probe, and the exit statuses of which it must return one.
 enum class Probe : std::uint8_t { kNone, kZero, kUnitStatus };
 
-/// One way of carrying out an action. Those of one action stand in the order in which they are tried.
+/// One way of carrying out an action. The ways of an action stand in the order in which they are tried.
 struct Strategy {
     ipc::Request::CommandCase action;
     Mode mode;
     Method method;
-    Words program;  // all unset: the kernel is asked
+    Words program;  // if all are unset, the kernel is asked
     ipc::KernelAction kernel;
     Words probe;
     Probe said;
@@ -94,7 +94,7 @@ ipc::Attempt attempt_of(const Strategy& strategy) {
     return attempt;
 }
 
-// A shutdown that init refuses is refused: only where there is no init to ask is the kernel asked.
+// A shutdown that init refuses stays refused: the kernel is asked only where there is no init to ask.
 void add_row(std::uint32_t number, bool first_only, ipc::LauncherTable& table) {
     for (const ipc::LauncherRow& row : table.rows())
         if (row.number() == number) return;

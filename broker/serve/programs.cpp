@@ -1,4 +1,4 @@
-// The programs that hosts have started: what the launcher is told of them, and what it says.
+// The programs that hosts have started: orders to the launcher about them, and its reports.
 // Runs in:  broker, after lockdown(); the table before
 // Input:    frames of the launcher
 #include "broker/serve/programs.hpp"
@@ -30,8 +30,8 @@ bool is_in_use(const Session& session, std::int64_t number) {
            (worker.read && worker.read->program == number);
 }
 
-// THREAT: a host starts program after program and asks for no result. So many are kept, and so much of what they wrote; then the
-// oldest is let go.
+// THREAT: a host starts program after program and never asks for a result. Results and their output are kept up to these bounds; beyond
+// them the oldest is dropped.
 void bound_unread(const Context& context) {
     Session& session = context.session;
     std::vector<std::int64_t> unread;
@@ -53,7 +53,7 @@ void bound_unread(const Context& context) {
     }
 }
 
-// How a program has ended, but for what it wrote.
+// How a program has ended, without its output.
 Reply reply_of(const ipc::ExecEnded& ended) {
     Reply reply;
     schema::ExecStatusReply& status = *reply.mutable_exec_status();
@@ -90,7 +90,7 @@ Status hear_started(const Context& context, const ipc::ExecStarted& said) {
     const auto at = programs.known.find(number);
     if (at == programs.known.end() || at->second.ended) return unfit();
     const int error = said.sys_errno();
-    // Of one that was late something may be left, until the launcher says that it has gone.
+    // Something may be left of a late program, until the launcher says that it has gone.
     at->second.is_wanted = at->second.is_wanted && error == 0;
     if (error != 0 && error != ETIMEDOUT) programs.known.erase(at);
     // It was given up.
@@ -133,7 +133,7 @@ Status hear_gone(const Context& context, std::int64_t number) {
     Program& program = at->second;
     program.is_gone = true;
     if (program.is_wanted && !program.ended) {
-        // Whoever waited for it was killed, and with it the program.
+        // Its supervisor was killed, and the program with it.
         if (programs.start && programs.start->number == number)
             take_back(programs.start)
                 .refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = EIO, .why = "lost"});
@@ -146,7 +146,7 @@ Status hear_gone(const Context& context, std::int64_t number) {
     return {};
 }
 
-// All has come.
+// The whole output has arrived.
 void pass_on(const Context& context) {
     WorkerState& worker = context.session.worker;
     const std::int64_t number = worker.result->number;
@@ -172,7 +172,7 @@ void pass_on(const Context& context) {
     send_parts(context);
 }
 
-// It may be for a worker that has ended; another may want the same.
+// The worker that asked may have ended; another may want the same.
 Status hear_output(const Context& context, const ipc::ExecOutput& said) {
     std::optional<ProgramResult>& result = context.session.worker.result;
     const auto asked_for = std::exchange(context.session.programs.asked_for, std::nullopt);
@@ -215,7 +215,7 @@ std::optional<ipc::LauncherRequest> next_program_order(Session& session) {
     start.told += part.data().size();
     start.is_next_due = false;
     part.set_last(start.told == start.order.size());
-    // From here on it is the launcher who should say that it does not start.
+    // From here on the launcher must report if it does not start.
     if (part.last()) start.request.due_ns = boottime_ns() + 2 * kExecStartNs;
     return order;
 }
@@ -248,7 +248,7 @@ Status hear_program(const Context& context, const ipc::LauncherReply& said) {
 void give_up_program_start(const Context& context) {
     Programs& programs = context.session.programs;
     ProgramStart& start = *programs.start;
-    // The launcher is about to take the next part: it is not to be left with half of an order.
+    // The launcher waits for the next part: it must not be left with half of an order.
     if (start.told != 0 && start.told != start.order.size()) {
         start.request.due_ns += kExecStartNs;
         return;

@@ -1,6 +1,6 @@
-// A program's own process until it is executed: where the program is, its environment, its user and its bounds.
+// What a program's own process does until it executes the program: finds it, and takes its environment, user and bounds.
 // Runs in:  a child of the supervisor
-// Input:    what programs.cpp has let pass
+// Input:    an order that launcher/programs.cpp has let pass
 // Relies on: base/trusted_file.cpp for what may be executed
 #include <fcntl.h>
 #include <grp.h>
@@ -29,7 +29,7 @@ namespace sallyport::supervisor {
 namespace {
 
 constexpr std::string_view kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr rlim_t kFewFiles = 1024;  // what programs expect; the broker has raised its own limit
+constexpr rlim_t kFewFiles = 1024;  // the limit that programs expect; the broker has raised its own
 
 void set_variable(Words& env, const std::string& assignment) {
     const std::string_view name = std::string_view(assignment).substr(0, assignment.find('=') + 1);
@@ -48,7 +48,7 @@ int judge(const std::string& path) {
     return S_ISREG(info.st_mode) ? 0 : EACCES;
 }
 
-// Of each process and user, where no control group bounds the program. The kernel counts no processes of root.
+// Bounds each process and user, where no control group bounds the program. The kernel does not count processes of root.
 int take_limits(const ipc::ExecTemplate& by) {
     const ipc::ExecConfine& terms = by.confine();
     if (terms.tasks() != 0 && by.uid() == 0) return EOPNOTSUPP;
@@ -58,7 +58,7 @@ int take_limits(const ipc::ExecTemplate& by) {
     return terms.tasks() != 0 && ::setrlimit(RLIMIT_NPROC, &tasks) != 0 ? errno : 0;
 }
 
-// An ordinary user who runs the agent can start programs as nobody else.
+// An ordinary user who runs the agent cannot start programs as somebody else.
 int take_user(const ipc::ExecTemplate& by) {
     const auto& groups = by.groups();
     if (::geteuid() != 0) return by.uid() == ::geteuid() ? 0 : EPERM;
@@ -68,7 +68,7 @@ int take_user(const ipc::ExecTemplate& by) {
     return is_done ? 0 : errno;
 }
 
-// Opened before the program's user is taken, who could put a link in the way.
+// Opens the directories before the process takes the program's user, who could put a link in the way.
 int open_trees(const ipc::ExecConfine& terms, std::vector<UniqueFd>& trees) {
     const open_how how{.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS};
     for (const std::string& path : terms.write()) {
@@ -94,7 +94,7 @@ std::vector<char*> pointers_to(Words& words) {
     return pointers;
 }
 
-// A text without an interpreter of its own is the shell's, as for execvp().
+// The shell runs a text without an interpreter line, as for execvp().
 int execute(const std::string& path, Words words, Words env) {
     const std::vector<char*> variables = pointers_to(env);
     ::execve(path.c_str(), pointers_to(words).data(), variables.data());
@@ -166,7 +166,7 @@ int become(const Launchable& what, const Ends& ends) {
     if (what.by.confine().no_network() && ::unshare(CLONE_NEWNET) != 0) return errno;
     if (const int error = take_user(what.by); error != 0) return error;
     if (const int error = confine(what.by, trees); error != 0) return error;
-    // After the user, whose change takes this back. A supervisor that has ended by then has nobody to tell.
+    // After the user, whose change resets this. If the supervisor has ended by then, so does this process.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
     if (::getppid() != parent) return ESRCH;
     Words words{what.order.program()};

@@ -1,6 +1,6 @@
 // A program's own control group.
 // Runs in:  launcher; the supervisor and the program's process until they are confined
-// Relies on: the starter, which gives us a directory of groups that is the agent's alone
+// Relies on: the starter, which passes the directory of groups that belongs to the agent alone
 #include "broker/supervisor/group.hpp"
 
 #include <fcntl.h>
@@ -27,7 +27,7 @@ Result<Group> make_group(FdRef groups, std::uint64_t number) {
     if (::mkdirat(groups.get(), group.name.c_str(), 0755) != 0) return system_error("mkdirat");
     group.directory =
         UniqueFd(::openat(groups.get(), group.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    // Whatever our umask is: the program looks for its bounds.
+    // Despite our umask: the program may read its bounds.
     if (!group.directory.is_open() || ::fchmod(group.directory.get(), 0755) != 0)
         return system_error("openat");
     return group;
@@ -40,7 +40,7 @@ int bind_group(FdRef group, const ipc::ExecConfine& terms) {
     if (terms.memory() == 0) return 0;
     if (const int error = write_to(group, "memory.max", std::to_string(terms.memory())); error != 0)
         return error;
-    // Where swap is not counted there is no such file.
+    // This file does not exist where swap is not counted.
     const int error = write_to(group, "memory.swap.max", "0");
     return error != 0 && error != ENOENT ? error : write_to(group, "memory.oom.group", "1");
 }

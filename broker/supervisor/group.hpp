@@ -12,23 +12,23 @@
 namespace sallyport::supervisor {
 
 struct Group {
-    std::string name;  // empty: there are none
+    std::string name;  // empty if there are no groups
     UniqueFd directory;
 };
 
-/// One that nobody is in, below `groups`. Errors: kSystem.
+/// Makes an empty group below `groups`. Errors: kSystem.
 Result<Group> make_group(FdRef groups, std::uint64_t number);
 
-/// Sets what `confine` says, before the program is executed. 0, or the error.
+/// Sets the bounds of `confine`, before the program is executed. Returns 0, or the error.
 int bind_group(FdRef group, const ipc::ExecConfine& terms);
 
-/// Moves the calling process into it. 0, or the error.
+/// Moves the calling process into the group. Returns 0, or the error.
 int enter_group(FdRef group);
 
-/// What ends all that is in the group, and all that these start meanwhile, when "1" is written to it.
+/// Opens the file that, when "1" is written to it, ends all processes of the group and those that they start meanwhile.
 UniqueFd open_killer(FdRef group);
 
-/// Ends what is left in it, and takes it away. False if something is still dying; then the next start of the agent does so.
+/// Ends what is left in the group, and removes it. Returns false if some process is still dying; the next start of the agent removes it.
 bool remove_group(FdRef groups, const std::string& name);
 
 }  // namespace sallyport::supervisor

@@ -1,4 +1,5 @@
-// A supervisor and a program's own process, which wait for an order: made when nothing else is to be done, so that no host waits for that.
+// A supervisor and a program's own process, which wait for an order. The launcher starts them when it has nothing else to do, so that no
+// host waits for that.
 // Runs in:  launcher
 // Input:    orders that the launcher has decided about
 #pragma once
@@ -10,18 +11,18 @@
 namespace sallyport::supervisor {
 
 struct Spare {
-    UniqueFd socket;  // of its supervisor; not open: there is none
+    UniqueFd socket;  // to the supervisor; not open if there is none
     UniqueFd memory;  // what the program writes
     UniqueFd order;
     UniqueFd go;
     Group group;
 };
 
-/// One that nobody has asked for yet, in that group. If that fails, its socket is not open, and errno says why.
+/// Starts both, in that group. If that fails, the socket is not open and errno says why.
 Spare make_spare(const ipc::LauncherTable& table, Group group);
 
-/// Bounds its group and tells both what is to be started, with its words in full; the program's own process does not wait for its
-/// supervisor. 0, or the error: then it is to be closed, which ends both.
+/// Bounds the group, and sends both the order with all its words; the program's own process does not wait for its supervisor. Returns 0,
+/// or the error: then the caller closes the socket, which ends both.
 int hand_over(const Spare& spare, const ipc::LauncherTable& table, const ipc::ExecOrder& order);
 
 }  // namespace sallyport::supervisor

@@ -1,7 +1,7 @@
 // One program that the host named, from its start until nothing of it is left.
 // Runs in:  the supervisor, a child of the launcher
-// Input:    what the program writes, which is kept and not looked at; how it and its children end
-// Relies on: become.cpp for what the program is given
+// Input:    what the program writes, which is kept and not parsed; how it and its children end
+// Relies on: become.cpp for what the program gets
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -35,7 +35,7 @@ UniqueFd null_device() {
     return UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
 }
 
-// A sealed copy, so that nobody has to write it piece by piece.
+// Makes a sealed copy, so that nobody has to write the input piece by piece.
 UniqueFd input_of(const ipc::ExecOrder& order) {
     if (!order.has_input()) return {};
     UniqueFd file(::memfd_create("sallyport-input", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -48,26 +48,25 @@ UniqueFd input_of(const ipc::ExecOrder& order) {
     return is_done ? std::move(file) : UniqueFd();
 }
 
-// Where a program may write what is kept.
+// The program's ends of the pipes for its output; not open for a stream that is not kept.
 struct Kept {
     UniqueFd out;
     UniqueFd err;
 };
 
 struct Stream {
-    UniqueFd pipe;  // not open: nobody writes any more, or it was never kept
+    UniqueFd pipe;  // not open once nobody writes any more, or if the stream is not kept
     off_t place;    // in the memory
     std::uint32_t size = 0;
     bool is_truncated = false;
 };
 
-// The program's own process: waits until there is an order, and becomes what that says. Comes back with an error only; 0 if there
-// will be no order.
+// The program's own process: waits for an order and becomes the program. Returns only with an error, or with 0 if there will be no order.
 int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const Kept& kept) {
     if (const int error = prepare_program(); error != 0) return error;
     const bool has_group = lines.group.get() >= 0;
     if (const int error = has_group ? enter_group(lines.group) : 0; error != 0) return error;
-    // The first time there is none yet: what reading and looking takes is paged in while nobody waits.
+    // Runs once before there is an order, to page in its code while nobody waits.
     std::string path;
     auto order = read_order(lines.order);
     [[maybe_unused]] const int rehearsed = locate("/", {}, path);
@@ -134,14 +133,14 @@ private:
         ::_exit(127);
     }
 
-    // False if there will be none, or nobody who could become the program.
+    // Returns false if there will be no order, or no process that could become the program.
     bool await_order() {
         std::array wanted{pollfd{.fd = lines_.socket.get(), .events = POLLIN, .revents = 0},
                           pollfd{.fd = fault_.pipe.get(), .events = POLLIN, .revents = 0}};
         ipc::Frame frame;
         ipc::ExecOrder order;
         std::string scratch;
-        // The first time there is nothing to be received or decoded yet: what that takes is paged in.
+        // Runs once before there is a frame, to page in its code.
         auto got = ipc::receive(lines_.socket, frame);
         while (got && !*got) {
             [[maybe_unused]] const Status rehearsed = ipc::decode(frame.bytes, order, scratch);
@@ -172,7 +171,7 @@ private:
         ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
     }
 
-    // Everything that has been said, and nobody is left.
+    // All was reported, and no process is left.
     bool is_over() {
         reap(WNOHANG);
         if (is_reaped_ && is_started_ && !is_ended_ && !out_.pipe.is_open() && !err_.pipe.is_open())
@@ -180,7 +179,7 @@ private:
         return is_alone_ && is_ended_;
     }
 
-    // False if there is nothing more to be done here.
+    // Returns false when nothing is left to do.
     bool wait(int milliseconds) {
         std::array wanted{pollfd{.fd = lines_.socket.get(), .events = POLLIN, .revents = 0},
                           pollfd{.fd = fault_.pipe.get(), .events = POLLIN, .revents = 0},
@@ -188,7 +187,8 @@ private:
                           pollfd{.fd = err_.pipe.get(), .events = POLLIN, .revents = 0},
                           pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0}};
         if (::poll(wanted.data(), wanted.size(), milliseconds) <= 0) return true;
-        if (wanted[0].revents != 0) return end_all(), false;  // the launcher says nothing: it has ended
+        // The launcher sends nothing more, so this is its end.
+        if (wanted[0].revents != 0) return end_all(), false;
         if (wanted[1].revents != 0 && !take_fault()) return false;
         if (wanted[2].revents != 0) take(out_);
         if (wanted[3].revents != 0) take(err_);
@@ -198,7 +198,7 @@ private:
         return true;
     }
 
-    // The pipe closes when the program is executed; before that it says why not.
+    // The pipe closes when the program is executed; an error that prevents that comes through it.
     bool take_fault() {
         int error = 0;
         const bool is_told = ::read(fault_.pipe.get(), &error, sizeof error) == sizeof error;
@@ -208,7 +208,7 @@ private:
         return is_started_;
     }
 
-    // THREAT: a program writes without end. What is beyond the bound is read, so that it goes on, and thrown away.
+    // THREAT: a program writes without end. Output beyond the bound is read, so that the program goes on, and discarded.
     void take(Stream& stream) {
         const ssize_t got = ::read(stream.pipe.get(), piece_.data(), piece_.size());
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -228,7 +228,7 @@ private:
         status_ = static_cast<std::uint32_t>(info.si_status);
     }
 
-    // Orphans of the program are ours. False once there is nobody any more.
+    // Orphans of the program become our children. Returns false once there are none.
     bool reap(int how) {
         for (;;) {
             siginfo_t info{};
@@ -240,8 +240,8 @@ private:
         }
     }
 
-    // All at once by the control group, if there is one; what has left that, as root may, and what never was in one, by the list of our
-    // children. Each of these is one that nobody else reaps, so its number is its own.
+    // The control group, if there is one, ends all at once. A process that has left it, as root may, or was in none is ended by the list of
+    // our children. Nobody else reaps these, so their numbers are not reused.
     void kill_children() {
         [[maybe_unused]] const ssize_t killed = killer_.is_open() ? ::write(killer_.get(), "1", 1) : 0;
         std::array<char, 4096> text{};
@@ -250,14 +250,14 @@ private:
         const char* const end = at + std::max<ssize_t>(got, 0);
         for (pid_t pid = 0; at < end; ++at) {
             const auto [stopped, error] = std::from_chars(at, end, pid);
-            // A number that was cut off is another one's; it comes whole once those before it have gone.
+            // A number that was cut off would be another process's; it is read whole once those before it have gone.
             if (error != std::errc{} || stopped == end) return;
             ::kill(pid, SIGKILL);
             at = stopped;
         }
     }
 
-    // Whoever's parent dies becomes our child, until all have.
+    // Each process whose parent dies becomes our child, until all have.
     void end_all() {
         do kill_children();
         while (reap(0));
@@ -273,7 +273,7 @@ private:
     void say(const ipc::LauncherReply& reply) const {
         std::string bytes;
         ipc::encode(reply, bytes);
-        // A launcher that has ended is noticed by the loop.
+        // The loop notices if the launcher has ended.
         [[maybe_unused]] const Status said = ipc::send(lines_.socket, bytes, ipc::WhenFull::kWait);
     }
 
@@ -307,26 +307,26 @@ private:
     const ipc::LauncherTable& table_;
     Lines lines_;
     std::uint64_t number_ = 0;
-    std::uint32_t output_ = 0;  // bytes of each stream that are kept
+    std::uint32_t output_ = 0;  // how many bytes of each stream are kept
     std::int64_t end_ms_ = 0;
-    std::int64_t start_ms_ = 0;  // by then it is executed
+    std::int64_t start_ms_ = 0;  // deadline of the execution
     Stream out_{.pipe = {}, .place = 0};
     Stream err_{.pipe = {}, .place = 0};
     Stream fault_{.pipe = {}, .place = 0};
     UniqueFd signals_;
-    UniqueFd list_;    // of our children
-    UniqueFd killer_;  // of the program's control group
+    UniqueFd list_;    // the list of our children
+    UniqueFd killer_;  // kills the program's control group
     pid_t pid_ = -1;
     bool is_started_ = false;
     bool is_reaped_ = false;
     bool has_exited_ = false;
-    bool is_ended_ = false;  // and said so
+    bool is_ended_ = false;  // and that was reported
     bool is_alone_ = false;
     std::uint32_t status_ = 0;
     std::vector<char> piece_ = std::vector<char>(kPiece);
 };
 
-// Nothing of the launcher's is left but these.
+// Closes all of the launcher's descriptors but these.
 void close_others(const Lines& lines) {
     std::array kept{lines.socket.get(), lines.memory.get(), lines.order.get(), lines.group.get(),
                     lines.go.get()};
@@ -345,7 +345,7 @@ void close_others(const Lines& lines) {
 void supervise(const ipc::LauncherTable& table, const Lines& lines) {
     close_others(lines);
     Supervisor(table, lines).run();
-    // To take this process down takes longer than all that is left to do for the host, who goes first.
+    // Ending this process takes longer than all that is left to do for the host, so the host is served first.
     ::poll(nullptr, 0, kLingerMs);
     ::_exit(0);
 }

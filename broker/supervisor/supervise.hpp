@@ -15,46 +15,50 @@ namespace sallyport::supervisor {
 
 using Words = std::vector<std::string>;
 
-/// What a supervisor and the launcher have in common.
+/// What a supervisor and the launcher share.
 struct Lines {
-    FdRef socket;  // the launcher's one frame: of an order its number, template and capture
-    FdRef
-        memory;  // what the program writes: standard output, then from the template's bound on standard error
-    FdRef order;  // the encoded order with its words in full, once there is one
-    FdRef group;  // the program's; not open: there are no groups
-    FdRef go;     // a byte for the program's own process when there is one; its end if there never will be
+    /// Brings the launcher's one frame: number, template and capture of the order.
+    FdRef socket;
+    /// Takes what the program writes: standard output, then from the template's bound on standard error.
+    FdRef memory;
+    /// The encoded order with its words in full, once there is one.
+    FdRef order;
+    /// The program's control group; not open if there are none.
+    FdRef group;
+    /// Brings the program's own process a byte when there is an order, or ends if there never will be one.
+    FdRef go;
 };
 
-/// One program that the host wants, as the launcher has decided about it: the order has all its words.
+/// One program that the host wants, as the launcher has decided: the order has all its words.
 struct Launchable {
     const ipc::ExecTemplate& by;
     const ipc::ExecOrder& order;
-    bool is_bound = false;  // memory and tasks, by its control group
+    bool is_bound = false;  // its control group bounds memory and tasks
 };
 
-/// Makes the program's own process, and waits for an order. Then has the program started by that, keeps what it writes, and tells
-/// the launcher what becomes of it. Once its time is up, or the launcher is gone, all that is left of it is killed, whatever session
-/// it is in. Ends the process when nothing is left.
+/// Forks the program's own process and waits for an order. Then that process executes the program, and this one keeps its output and
+/// reports to the launcher. When the program's time is up, or the launcher is gone, kills all that is left of it, whatever session it is
+/// in. Ends the calling process when nothing is left.
 ///
-/// What takes long, two forks and the lockdown, is done before a host asks. INVARIANT: until the order, nothing in either process
-/// depends on a host.
+/// The slow part, two forks and the lockdown, happens before a host asks. INVARIANT: before the order, nothing in either process depends
+/// on a host.
 [[noreturn]] void supervise(const ipc::LauncherTable& table, const Lines& lines);
 
-/// CLOCK_MONOTONIC, which stands still while the machine sleeps.
+/// The time by CLOCK_MONOTONIC, which stands still while the machine sleeps.
 std::int64_t now_ms();
 
-/// In a new process: signals, umask and limits as a program expects them. 0, or the error.
+/// Gives a new process the signals, umask and limits that a program expects. Returns 0, or the error.
 int take_usual_state();
 
-/// The order in that memory file. Errors: kInvalid, kSystem.
+/// Reads the order from that memory file. Errors: kInvalid, kSystem.
 Result<ipc::ExecOrder> read_order(FdRef file);
 
-/// The variables of the rule, and what of them the host may set.
+/// Makes the environment: the rule's variables, and those of the host that the rule lets it set.
 Words environment_of(const Launchable& what);
 
-/// Where the program is, as qemu-ga finds it: without a slash by PATH, that of its environment if it has one. 0, or the error.
+/// Finds the program as qemu-ga does: a name without a slash by PATH, that of its environment if it has one. Returns 0, or the error.
 ///
-/// THREAT: somebody but root puts another program in its place. What is found is only root's to change, on the whole way, so that
+/// THREAT: somebody other than root puts another program in its place. Only root can change the file and each directory on the way, so
 /// its name still means the same when it is executed.
 int locate(const std::string& name, const Words& env, std::string& path);
 
@@ -65,13 +69,13 @@ struct Ends {
     FdRef err;
 };
 
-/// In the program's process, before there is an order: what every program gets. 0, or the error.
+/// In the program's process, before there is an order: does what every program needs. Returns 0, or the error.
 int prepare_program();
 
-/// The same process, after that: becomes the program. Comes back with an error only.
+/// In the same process, after that: becomes the program. Returns only with an error.
 ///
-/// THREAT: a program gets what its rule does not give it. All of ours is closed, its user and bounds are taken, in an order in which
-/// each step still may be done.
+/// THREAT: a program gets what its rule does not give it. All our descriptors are closed, and its user and bounds are taken, in an order in
+/// which each step is still permitted.
 int become(const Launchable& what, const Ends& ends);
 
 }  // namespace sallyport::supervisor
