@@ -19,6 +19,20 @@ Status decode(std::string_view frame, google::protobuf::MessageLite& message, st
     return {};
 }
 
+Status say(FdRef socket, const google::protobuf::MessageLite& message, WhenFull when_full) {
+    std::string bytes;
+    encode(message, bytes);
+    return send(socket, bytes, when_full);
+}
+
+Result<bool> hear(FdRef socket, google::protobuf::MessageLite& message, Frame& frame) {
+    const auto got = receive(socket, frame);
+    if (!got || !*got) return got;
+    std::string scratch;
+    TRY(decode(frame.bytes, message, scratch));
+    return true;
+}
+
 void silence_protobuf() {
     google::protobuf::SetLogHandler(nullptr);
 }

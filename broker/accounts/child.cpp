@@ -127,9 +127,7 @@ void run_child(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, c
         done = done_as(AccountDone::TOO_LARGE);
         done.set_number(order.number());
     }
-    std::string bytes;
-    ipc::encode(done, bytes);
-    const bool is_told = ipc::send(FdRef(kept.report), bytes, ipc::WhenFull::kFail).has_value();
+    const bool is_told = ipc::say(FdRef(kept.report), done, ipc::WhenFull::kFail).has_value();
     ::_exit(is_told ? 0 : 1);
 }
 
@@ -138,20 +136,17 @@ std::optional<ipc::Account> look_up(const std::string& name) {
     const pid_t pid = pair ? ::fork() : -1;
     if (pid < 0) return std::nullopt;
     ipc::Account account;
-    std::string bytes;
     if (pid == 0) {
         become_nobody(pair->second.get());
         ask_database(name, account);
-        ipc::encode(account, bytes);
         const bool is_told =
-            bytes.empty() || ipc::send(pair->second, bytes, ipc::WhenFull::kFail).has_value();
+            account.ByteSizeLong() == 0 || ipc::say(pair->second, account, ipc::WhenFull::kFail).has_value();
         ::_exit(is_told ? 0 : 1);
     }
     ::waitpid(pid, nullptr, 0);
     pair->second.reset();
     ipc::Frame frame;
-    const auto got = ipc::receive(pair->first, frame);
-    if (!got || !*got || !ipc::decode(frame.bytes, account, bytes)) return std::nullopt;
+    if (!ipc::hear(pair->first, account, frame).value_or(false)) return std::nullopt;
     const bool is_good = account.name() == name && account.uid() != 0 && policy::is_account(account);
     return is_good ? std::optional(account) : std::nullopt;
 }

@@ -178,9 +178,7 @@ Status Errands::hear(const std::vector<pollfd>& ready) {
 Status Errands::tell(AccountDone done) {
     ipc::LauncherReply reply;
     *reply.mutable_account_done() = std::move(done);
-    std::string bytes;
-    ipc::encode(reply, bytes);
-    return ipc::send(broker_, bytes, ipc::WhenFull::kWait);
+    return ipc::say(broker_, reply, ipc::WhenFull::kWait);
 }
 
 }  // namespace sallyport::accounts

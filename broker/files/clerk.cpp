@@ -178,8 +178,8 @@ Status Clerk::take_arena(UniqueFd fd) {
 }
 
 Status Clerk::say(const ipc::FileReport& report, FdRef fd) {
+    if (fd.get() < 0) return ipc::say(broker_, report, ipc::WhenFull::kWait);
     ipc::encode(report, bytes_);
-    if (fd.get() < 0) return ipc::send(broker_, bytes_, ipc::WhenFull::kWait);
     return ipc::give(broker_, bytes_, std::span(&fd, 1));
 }
 

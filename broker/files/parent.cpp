@@ -17,6 +17,7 @@
 #include "ipc/codec.hpp"
 #include "ipc/handover.hpp"
 #include "ipc/limits.hpp"
+#include "sandbox/lockdown.hpp"
 
 namespace sallyport::files {
 
@@ -53,8 +54,7 @@ bool Parent::wait() const {
 }
 
 bool Parent::say(const ipc::FilesReply& reply) {
-    ipc::encode(reply, bytes_);
-    return ipc::send(broker_, bytes_, ipc::WhenFull::kWait).has_value();
+    return ipc::say(broker_, reply, ipc::WhenFull::kWait).has_value();
 }
 
 std::size_t Parent::count_killed() const {
@@ -63,11 +63,10 @@ std::size_t Parent::count_killed() const {
 
 // Takes one order at most.
 Parent::End Parent::hear() {
-    const auto got = ipc::receive(broker_, frame_);
+    ipc::FilesRequest request;
+    const auto got = ipc::hear(broker_, request, frame_);
     if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
     if (!*got) return std::nullopt;
-    ipc::FilesRequest request;
-    if (!ipc::decode(frame_.bytes, request, bytes_)) return kFailed;
     if (request.has_new_clerk()) return start_clerk();
     if (request.has_kill_clerk() && kill_clerk(request.kill_clerk().clerk())) return std::nullopt;
     return kFailed;
@@ -92,9 +91,10 @@ Parent::End Parent::start_clerk() {
     }
     children_.push_back({.number = ++last_, .process = UniqueFd(process)});
     reply.mutable_clerk_started()->set_clerk(last_);
-    ipc::encode(reply, bytes_);
+    std::string bytes;
+    ipc::encode(reply, bytes);
     const FdRef given(sockets->first);
-    return ipc::give(broker_, bytes_, std::span(&given, 1)) ? std::nullopt : End(kFailed);
+    return ipc::give(broker_, bytes, std::span(&given, 1)) ? std::nullopt : End(kFailed);
 }
 
 // The clerk keeps nothing of the parent or of other clerks, and not the broker's end of its socket: otherwise it would never see

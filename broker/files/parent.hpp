@@ -58,7 +58,6 @@ private:
     std::vector<Child> children_;
     std::uint64_t last_ = 0;
     ipc::Frame frame_;
-    std::string bytes_;
 };
 
 }  // namespace sallyport::files

@@ -255,8 +255,7 @@ void Guard::trim(const ipc::Trim& trim) {
             if (held) *reply.mutable_trimmed() = trim_one(*held, trim.minimum());
             if (!held) reply.mutable_trimmed()->set_mount(error->mount());
             if (!held) *reply.mutable_trimmed()->mutable_error() = *error;
-            ipc::encode(reply, bytes_);
-            if (!ipc::send(broker_, bytes_, ipc::WhenFull::kWait)) return;
+            if (!ipc::say(broker_, reply, ipc::WhenFull::kWait)) return;
         }
     };
     auto child = fork_child(body);

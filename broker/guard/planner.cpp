@@ -50,14 +50,12 @@ Result<Plan> hear(FdRef child, std::int64_t due_ns) {
     Plan plan;
     ipc::Frame frame;
     PlanPart part;
-    std::string scratch;
     std::size_t places = 0;
     std::size_t bytes = 0;
     while (!part.last()) {
         TRY(wait_for(child, due_ns));
-        if (!TRY(ipc::receive(child, frame))) continue;
         part.Clear();
-        TRY(ipc::decode(frame.bytes, part, scratch));
+        if (!TRY(ipc::hear(child, part, frame))) continue;
         if (part.sys_errno() != 0) return std::unexpected(Error{Errc::kSystem, "no plan", part.sys_errno()});
         TRY(add_part(part, plan.systems));
         plan.covered = part.covered();
@@ -102,11 +100,10 @@ Result<Planner> Planner::open() {
 void Planner::tell(FdRef guard, const ipc::FreezeSelection& selection) const {
     if (!sandbox::lockdown_planner(graph_.sys(), filter_)) return;
     PlanPart part;
-    std::string bytes;
     const auto send = [&] {
-        ipc::encode(part, bytes);
+        const bool is_sent = ipc::say(guard, part, ipc::WhenFull::kWait).has_value();
         part.Clear();
-        return ipc::send(guard, bytes, ipc::WhenFull::kWait).has_value();
+        return is_sent;
     };
     const auto made = make(mounts_, graph_, selection);
     if (!made) part.set_sys_errno(made.error().sys_errno == 0 ? EIO : made.error().sys_errno);

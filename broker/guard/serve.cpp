@@ -40,9 +40,8 @@ Status Guard::lock() const {
 }
 
 void Guard::send(const ipc::GuardReply& reply) {
-    ipc::encode(reply, bytes_);
     // A broker that does not read is about to end, and then we thaw.
-    [[maybe_unused]] const auto sent = ipc::send(broker_, bytes_, ipc::WhenFull::kFail);
+    [[maybe_unused]] const auto sent = ipc::say(broker_, reply, ipc::WhenFull::kFail);
 }
 
 int Guard::run() {
@@ -96,11 +95,10 @@ void Guard::turn() {
 }
 
 bool Guard::take_request() {
-    const auto got = ipc::receive(broker_, frame_);
+    ipc::GuardRequest request;
+    const auto got = ipc::hear(broker_, request, frame_);
     if (!got) return false;
     if (!*got) return true;
-    ipc::GuardRequest request;
-    if (!ipc::decode(frame_.bytes, request, bytes_)) return false;
     if (!is_locked_) return take_rows(request);
     take_order(request);
     return true;

@@ -74,7 +74,6 @@ private:
     std::int64_t left_told_ns_ =
         0;  // when the broker was last told that something cannot be thawed; 0: not in this thaw
     ipc::Frame frame_;
-    std::string bytes_;
 };
 
 }  // namespace sallyport::guard

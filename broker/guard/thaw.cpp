@@ -138,9 +138,7 @@ void report_orphaned(const Job& job) {
     }
     thawed.set_count(count);
     thawed.set_left(left);
-    std::string bytes;
-    ipc::encode(reply, bytes);
-    [[maybe_unused]] const auto sent = ipc::send(job.listener.broker, bytes, ipc::WhenFull::kFail);
+    [[maybe_unused]] const auto sent = ipc::say(job.listener.broker, reply, ipc::WhenFull::kFail);
 }
 
 }  // namespace

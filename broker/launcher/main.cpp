@@ -225,9 +225,7 @@ int run() {
 }  // namespace
 
 Status tell(const ipc::LauncherReply& reply) {
-    std::string bytes;
-    ipc::encode(reply, bytes);
-    return ipc::send(FdRef(kControl), bytes, ipc::WhenFull::kWait);
+    return ipc::say(FdRef(kControl), reply, ipc::WhenFull::kWait);
 }
 
 }  // namespace sallyport::launcher

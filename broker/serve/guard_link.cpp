@@ -9,9 +9,7 @@
 namespace sallyport::broker {
 
 Status tell_guard(FdRef guard, const ipc::GuardRequest& request) {
-    std::string frame;
-    ipc::encode(request, frame);
-    return ipc::send(guard, frame, ipc::WhenFull::kFail);
+    return ipc::say(guard, request, ipc::WhenFull::kFail);
 }
 
 Result<std::optional<ipc::GuardReply>> receive_from_guard(FdRef guard) {

@@ -140,9 +140,7 @@ Method method_of(std::uint32_t row, std::uint32_t attempt) {
 }
 
 Status tell_launcher(FdRef launcher, const google::protobuf::MessageLite& message) {
-    std::string frame;
-    ipc::encode(message, frame);
-    if (!ipc::send(launcher, frame, ipc::WhenFull::kFail))
+    if (!ipc::say(launcher, message, ipc::WhenFull::kFail))
         return failure(Errc::kClosed, "the launcher is lost");
     return {};
 }

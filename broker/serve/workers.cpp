@@ -27,15 +27,6 @@ Status tell_nursery(FdRef nursery, const ipc::NurseryRequest& request, std::span
     return fds.empty() ? ipc::send(nursery, frame, ipc::WhenFull::kFail) : ipc::give(nursery, frame, fds);
 }
 
-Result<bool> hear(FdRef socket, google::protobuf::MessageLite& reply) {
-    ipc::Frame frame;
-    const auto received = ipc::receive(socket, frame);
-    if (!received || !*received) return received;
-    std::string scratch;
-    TRY(ipc::decode(frame.bytes, reply, scratch));
-    return true;
-}
-
 }  // namespace
 
 int Backoff::after(std::int64_t lived_ns) {
@@ -60,15 +51,16 @@ Status kill_worker(FdRef nursery, std::uint64_t number) {
 }
 
 Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery) {
+    ipc::Frame frame;
     ipc::NurseryReply reply;
-    if (!TRY(hear(nursery, reply))) return std::optional<ipc::NurseryReply>();
+    if (!TRY(ipc::hear(nursery, reply, frame))) return std::optional<ipc::NurseryReply>();
     if (reply.op_case() == ipc::NurseryReply::OP_NOT_SET)
         return failure(Errc::kInvalid, "nursery: unexpected frame");
     return std::optional(std::move(reply));
 }
 
 Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules) {
-    std::string all, frame;
+    std::string all;
     ipc::encode(rules, all);
     ipc::InspectorRequest request;
     ipc::RulesPart& part = *request.mutable_rules_part();
@@ -78,14 +70,14 @@ Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules) {
         rest.remove_prefix(data.size());
         part.set_data(data.data(), data.size());
         part.set_last(rest.empty());
-        ipc::encode(request, frame);
-        TRY(ipc::send(inspector, frame, ipc::WhenFull::kWait));
+        TRY(ipc::say(inspector, request, ipc::WhenFull::kWait));
     } while (!rest.empty());
     return {};
 }
 
 Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {
-    const auto heard = hear(inspector, reply);
+    ipc::Frame frame;
+    const auto heard = ipc::hear(inspector, reply, frame);
     if (heard && *heard && reply.op_case() == ipc::InspectorReply::OP_NOT_SET)
         return failure(Errc::kInvalid, "inspector: unexpected frame");
     return heard;

@@ -22,9 +22,7 @@ constexpr int kSocket = 3;
 
 bool receive(ipc::SetTask& task) {
     ipc::Frame frame;
-    std::string scratch;
-    const auto got = ipc::receive(FdRef(kSocket), frame);
-    return got && *got && ipc::decode(frame.bytes, task, scratch);
+    return ipc::hear(FdRef(kSocket), task, frame).value_or(false);
 }
 
 // Whether the launcher was there after this process had been tied to it.
@@ -36,9 +34,7 @@ bool is_tied_to_launcher() {
 }
 
 Status say(const SetResult& result) {
-    std::string bytes;
-    ipc::encode(result, bytes);
-    return ipc::send(FdRef(kSocket), bytes, ipc::WhenFull::kWait);
+    return ipc::say(FdRef(kSocket), result, ipc::WhenFull::kWait);
 }
 
 Status carry_out(const ipc::SetTask& task, const HardwareClock& hardware) {

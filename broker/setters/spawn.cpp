@@ -98,9 +98,7 @@ Result<std::optional<SetDone>> Setters::hear(const SetOrder& order) {
 
 Status Setters::start(const ipc::SetTask& task) {
     auto [ours, theirs] = TRY(ipc::socket_pair());
-    std::string bytes;
-    ipc::encode(task, bytes);
-    TRY(ipc::send(ours, bytes, ipc::WhenFull::kFail));
+    TRY(ipc::say(ours, task, ipc::WhenFull::kFail));
     const pid_t pid = ::fork();
     if (pid < 0) return system_error("fork");
     if (pid == 0) {

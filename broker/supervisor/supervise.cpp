@@ -271,10 +271,8 @@ private:
     }
 
     void say(const ipc::LauncherReply& reply) const {
-        std::string bytes;
-        ipc::encode(reply, bytes);
         // The loop notices if the launcher has ended.
-        [[maybe_unused]] const Status said = ipc::send(lines_.socket, bytes, ipc::WhenFull::kWait);
+        [[maybe_unused]] const Status said = ipc::say(lines_.socket, reply, ipc::WhenFull::kWait);
     }
 
     void say_started(int error) const {
