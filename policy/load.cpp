@@ -90,20 +90,16 @@ Status check_file(const compiled::FileRule& from, Effect effect, Access access) 
 }
 
 Result<FileRule> load_file(const compiled::FileRule& from, Effect effect) {
-    const auto access = load_words(from.access(), compiled::FileRule::Access_MAX);
-    if (!access) return std::unexpected(access.error());
-    const auto kinds = load_words(from.kinds(), compiled::FileRule::Kind_MAX);
-    if (!kinds) return std::unexpected(kinds.error());
-    auto owners = load_numbers(from.owners());
-    if (!owners) return std::unexpected(owners.error());
-    const auto status = check_file(from, effect, to_access(*access));
-    if (!status) return std::unexpected(status.error());
+    const auto access = TRY(load_words(from.access(), compiled::FileRule::Access_MAX));
+    const auto kinds = TRY(load_words(from.kinds(), compiled::FileRule::Kind_MAX));
+    auto owners = TRY(load_numbers(from.owners()));
+    TRY(check_file(from, effect, to_access(access)));
     return FileRule{
         .under = from.under(),
-        .access = to_access(*access),
+        .access = to_access(access),
         .max_size = from.has_max_size() ? std::optional(from.max_size()) : std::nullopt,
-        .owners = *std::move(owners),
-        .kinds = to_kinds(*kinds),
+        .owners = std::move(owners),
+        .kinds = to_kinds(kinds),
         .follow_symlinks = from.follow_symlinks(),
         .any_links = from.any_links(),
         .any_setid = from.any_setid(),
@@ -239,13 +235,12 @@ Result<Policy> load(std::string_view compiled) {
     if (compiled.size() > kMaxCompiledSize) return failure(Errc::kLimit, "policy: compiled form too long");
     compiled::Compiled from;
     std::string scratch;
-    if (const auto status = ipc::decode(compiled, from, scratch); !status)
-        return std::unexpected(status.error());
+    TRY(ipc::decode(compiled, from, scratch));
     if (from.schema() != 1) return invalid("policy: unknown schema");
     if (from.digest().size() != kDigestSize) return invalid("policy: bad digest");
 
     Policy policy{.digest = from.digest(), .preview_names = from.preview_names()};
-    if (const auto status = load_rules(from, policy); !status) return std::unexpected(status.error());
+    TRY(load_rules(from, policy));
     auto uids = load_numbers(from.peers().uids());
     auto cids = load_numbers(from.peers().cids());
     if (!uids || !cids) return invalid("policy: peers are not numbers of anybody");

@@ -36,7 +36,7 @@ struct Expected {
     bool groups_are_ours = false;    // no supplementary groups; an ordinary user cannot drop his
     std::uint64_t capabilities = 0;  // permitted and effective; inheritable and ambient must be 0
     bool bounding_is_ours = true;  // an ordinary user outside a user namespace cannot empty its bounding set
-    int seccomp_filters = 1;  // at the least
+    int seccomp_filters = 1;       // at the least
     bool is_launcher =
         false;  // only ids and capabilities are compared: the programs that it starts would inherit the rest
 };

@@ -22,7 +22,7 @@ QUESTIONS = {
     "What starts programs as root?": (("broker/launcher",), 860),
     # Both run as children of the launcher. A supervisor and the program's own process wait for the next order, so that a program starts as fast as
     # qemu-ga's (90); a control group for each program (120).
-    "What watches a host's program?": (("broker/supervisor",), 810),
+    "What watches a host's program?": (("broker/supervisor",), 812),
     "What changes passwords and keys?": (("broker/accounts",), 795),
     "What sets the clock, processors and memory blocks?": (("broker/setters",), 540),
     # Two processes that go on for each other are a third.
@@ -112,7 +112,8 @@ def kind_of_block(head, inside_function):
         return "namespace"
     if re.match(r"(template\s*<.*>\s*)?(class|struct|union|enum)\b", head, re.S) and not head.endswith(")"):
         return "type"
-    return "function" if re.search(r"\w\s*\(", head) and not re.search(r"=\s*(\w|:|<|>)*$", head) else "other"
+    is_initializer = re.search(r"=\s*(\w|:|<|>)*$", head) or head.count("(") > head.count(")")
+    return "function" if re.search(r"\w\s*\(", head) and not is_initializer else "other"
 
 
 def functions(file):
