@@ -48,6 +48,14 @@ Sequence last_sequence(std::string_view piece, std::size_t missing) {
     return last;
 }
 
+// How much of what the parser has used is right, if it found something else where a hex digit has to be. It looks at four digits at
+// once, and then counts those that are right: with a wrong one in front it has gone up to two bytes beyond.
+std::size_t before_wrong_digit(std::string_view used) {
+    constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
+    const std::size_t looked_at = std::min<std::size_t>(used.size(), 2);
+    return std::min(used.find_first_not_of(kHexDigits, used.size() - looked_at), used.size());
+}
+
 bool is_space(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
@@ -205,8 +213,10 @@ std::size_t Framing::write(std::size_t until) {
     const Sequence last = last_sequence(piece, missing_);
     const bool breaks_at_once = last.breaks && *last.breaks < missing_;
     parser_->error.clear();
-    const std::size_t used =
+    std::size_t used =
         breaks_at_once ? until : parser_->json.write_some(true, piece.data(), piece.size(), parser_->error);
+    if (parser_->error == boost::json::error::expected_hex_digit)
+        used = before_wrong_digit(piece.substr(0, used));
     missing_ = used == until ? last.missing : 0;
     if (parser_->error || used < until || !last.breaks) return used;
     parser_->error = boost::json::error::syntax;

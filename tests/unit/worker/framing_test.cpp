@@ -135,6 +135,20 @@ Case refused(const char* name, const std::string& bad, const std::string& text) 
     return {name, bad + "\n" + kPing + "\n", {"ERROR JSON parse error, " + text, kPing}};
 }
 
+// The byte 8 ends a line, also where the parser wants a hex digit; its second one ends what was left of the value.
+Case control_byte_in(const char* name, const std::string& escape) {
+    return {name,
+            "{\"a\":\"" + escape + "\x08" + "ee00000\x08" + "ee\n" + kPing + "\n",
+            {"ERROR JSON parse error, expected hex digit", kSyntax, kPing}};
+}
+
+INSTANTIATE_TEST_SUITE_P(LineEndAmongHexDigits, Stream,
+                         testing::Values(control_byte_in("First", "\\u"), control_byte_in("Second", "\\u0"),
+                                         control_byte_in("Third", "\\u00"),
+                                         control_byte_in("FirstOfATrailingSurrogate", "\\ud800\\u"),
+                                         control_byte_in("SecondOfATrailingSurrogate", "\\ud800\\ud")),
+                         case_name);
+
 INSTANTIATE_TEST_SUITE_P(
     Refused, Stream,
     testing::Values(refused("DuplicateKey", R"({"a":1,"b":2,"a":3})", "duplicate key"),
