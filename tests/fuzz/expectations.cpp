@@ -47,6 +47,25 @@ bool is_floor(const std::string& name) {
     return command && command_row(*command).floor == Floor::kYes;
 }
 
+// The launcher's part of it is played; one that was taken over says that it lies.
+void hear_change(const ipc::Request& asked, const ipc::Reply& reply) {
+    for (const std::string& key : reply.ssh_get_authorized_keys().keys())
+        promise(key.starts_with("of " + asked.ssh_get_authorized_keys().username().substr(0, 16)) ||
+                    key.starts_with("of a lie"),
+                "keys are told of the user who was asked for");
+    if (reply.has_set_vcpus())
+        promise(reply.set_vcpus().processed() >= 0 &&
+                    reply.set_vcpus().processed() <= asked.set_vcpus().vcpus_size(),
+                "no more processors are done than were asked for");
+    const auto& told = reply.set_memory_blocks().blocks();
+    const auto& wanted = asked.set_memory_blocks().mem_blks();
+    if (reply.has_set_memory_blocks())
+        promise(std::ranges::equal(
+                    told, wanted, {}, [](const auto& one) { return one.phys_index(); },
+                    [](const auto& one) { return one.phys_index(); }),
+                "each block that was asked for has its result");
+}
+
 }  // namespace
 
 std::map<std::int64_t, std::string>& handles() {
@@ -164,6 +183,7 @@ void WorkerView::hear_result(Asked& asked, const ipc::Reply& reply) {
     promise(static_cast<int>(reply.result_case()) == static_cast<int>(command),
             "a reply is of the request's kind");
     hear_program(asked, reply);
+    hear_change(asked.request, reply);
     if (!reply.has_file_open()) return;
     const std::string& path = asked.request.file_open().path();
     const bool is_new = handles().emplace(reply.file_open().handle(), path).second;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/clock.hpp"
 #include "ipc/limits.hpp"
 #include "tests/fuzz/played_time.hpp"
 #include "tests/fuzz/stage.hpp"
@@ -141,6 +142,87 @@ void draw_freeze_list(Draw& draw, Stage& stage, Op& request) {
     request.mutable_bulk()->mutable_first()->set_size(static_cast<std::uint32_t>(bytes.size()));
 }
 
+constexpr const char* kUsers[] = {"ann", "bob", "ann", "root", "", "-x", "ann:x"};
+
+// A few lines, some too many, or more than an order holds.
+void draw_keys(Draw& draw, schema::Strings& keys) {
+    constexpr const char* kLines[] = {"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA a",
+                                      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5",
+                                      "ssh-rsa AAAA",
+                                      "command=\"x\" ssh-rsa AAAA",
+                                      "# x",
+                                      "a\nb",
+                                      ""};
+    while (!draw.rarely(3) && !draw.is_empty()) keys.add_item(draw.one_of(kLines));
+    if (draw.rarely(8)) keys.add_item(std::string(draw.one_of({5000U, 61'300U, 61'440U, 65'000U}), 'k'));
+    if (!draw.rarely(16)) return;
+    for (int left = 1000; left > 0; --left) keys.add_item("k");
+}
+
+void draw_account_request(Draw& draw, Op& request) {
+    const char* const user = draw.one_of(kUsers);
+    switch (draw.below(4)) {
+        case 0: {
+            schema::SetUserPassword& password = *request.mutable_set_user_password();
+            password.set_username(user);
+            password.set_password(std::string(kSecret) + draw.one_of({"", "", "\nroot:x", ":x"}));
+            if (draw.rarely(8)) password.set_password(std::string(draw.one_of({0U, 1024U, 1025U}), 'p'));
+            return password.set_crypted(draw.rarely(2));
+        }
+        case 1:
+            return request.mutable_ssh_get_authorized_keys()->set_username(user);
+        case 2:
+            request.mutable_ssh_add_authorized_keys()->set_username(user);
+            draw_keys(draw, *request.mutable_ssh_add_authorized_keys()->mutable_keys());
+            if (draw.rarely(3)) request.mutable_ssh_add_authorized_keys()->set_reset(draw.rarely(2));
+            return;
+        default:
+            request.mutable_ssh_remove_authorized_keys()->set_username(user);
+            draw_keys(draw, *request.mutable_ssh_remove_authorized_keys()->mutable_keys());
+    }
+}
+
+// A few, as many as are passed on, or one more.
+std::size_t draw_count(Draw& draw) {
+    return draw.rarely(16) ? draw.one_of({kMaxSetItems, kMaxSetItems + 1}) : draw.below(4);
+}
+
+void draw_setting(Draw& draw, Op& request) {
+    constexpr std::int64_t kSome = 800 * Stage::kNsPerSecond;
+    switch (draw.below(3)) {
+        case 0:
+            request.mutable_set_time();
+            if (draw.rarely(4)) return;
+            return request.mutable_set_time()->set_time(
+                draw.one_of({wall_ns(), wall_ns() + kSome, wall_ns() - kSome, std::int64_t{-1},
+                             kSettableEndNs, INT64_MIN, INT64_MAX}));
+        case 1:
+            request.mutable_set_vcpus();
+            for (std::size_t left = draw_count(draw); left > 0; --left) {
+                schema::SetVcpus::Vcpu& one = *request.mutable_set_vcpus()->add_vcpus();
+                one.set_logical_id(
+                    draw.one_of({std::int64_t{1}, std::int64_t{2}, std::int64_t{4}, std::int64_t{5},
+                                 std::int64_t{0}, std::int64_t{-1}, INT64_MAX}));
+                one.set_online(draw.rarely(2));
+            }
+            return;
+        default:
+            request.mutable_set_memory_blocks();
+            for (std::size_t left = draw_count(draw); left > 0; --left) {
+                schema::SetMemoryBlocks::Block& one = *request.mutable_set_memory_blocks()->add_mem_blks();
+                one.set_phys_index(draw.one_of({std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}}));
+                one.set_online(draw.rarely(2));
+            }
+    }
+}
+
+// About accounts, or about what may be set.
+void draw_change(Draw& draw, const Stage& stage, Op& request) {
+    if (stage.has_accounts() && (!stage.has_settings() || draw.rarely(2)))
+        return draw_account_request(draw, request);
+    draw_setting(draw, request);
+}
+
 void put_query(Op& request, CommandId command) {
     request.mutable_inspect()->set_command(static_cast<std::uint32_t>(command));
 }
@@ -201,8 +283,11 @@ Op draw_request(Draw& draw, Stage& stage) {
     const std::size_t kind = draw.below(4);
     if (!stage.worker().is_greeted() && !draw.rarely(8)) stage.greet();
     const bool is_about_program = stage.has_programs() && kind < 3 && draw.rarely(2);
+    const bool has_changes = stage.has_accounts() || stage.has_settings();
     if (is_about_program)
         draw_program_request(draw, stage, request);
+    else if (has_changes && kind < 3 && draw.rarely(2))
+        draw_change(draw, stage, request);
     else if (kind == 0)
         draw_other_request(draw, stage, request);
     else if (kind < 3)
@@ -255,10 +340,21 @@ void flood(Draw& draw, Stage& stage) {
     }
 }
 
+void act_as_launcher(Draw& draw, Stage& stage) {
+    if (stage.launcher.is_taken_over && draw.rarely(2))
+        stage.launcher.lie(draw);
+    else
+        stage.launcher.act(draw);
+    stage.settle();
+}
+
 void do_one(Draw& draw, Stage& stage) {
     switch (draw.below(22)) {
         default:
             return stage.send(draw_request(draw, stage));
+        case 7:
+            if (!stage.has_accounts() && !stage.has_settings()) return stage.send(draw_request(draw, stage));
+            return act_as_launcher(draw, stage);
         case 8:
             return send_odd_frame(draw, stage);
         case 9:
@@ -267,11 +363,7 @@ void do_one(Draw& draw, Stage& stage) {
             stage.guard.act(draw);
             return stage.settle();
         case 12:
-            if (stage.launcher.is_taken_over && draw.rarely(2))
-                stage.launcher.lie(draw);
-            else
-                stage.launcher.act(draw);
-            return stage.settle();
+            return act_as_launcher(draw, stage);
         case 13:
             stage.inspector.act(draw);
             return stage.settle();
@@ -298,15 +390,22 @@ void do_one(Draw& draw, Stage& stage) {
 }
 
 void play(std::span<const std::uint8_t> input) {
+    // So that a rule for an hour can expire, if a host sets the clock forwards.
+    constexpr std::int64_t kWallOffset = -3000;
     Draw draw(input);
     reset_time();
+    set_wall_offset(kWallOffset);
     const std::uint8_t terms = draw.byte();
-    Stage stage(
-        {.has_hooks = (terms & 1U) != 0, .goes_on = (terms & 2U) != 0, .has_programs = (terms & 4U) != 0});
-    stage.launcher.is_taken_over = (terms & 12U) == 12;
+    Stage stage({.has_hooks = (terms & 1U) != 0,
+                 .goes_on = (terms & 2U) != 0,
+                 .has_programs = (terms & 4U) != 0,
+                 .has_settings = (terms & 16U) != 0,
+                 .has_accounts = (terms & 32U) != 0});
+    stage.launcher.is_taken_over = (terms & 8U) != 0 && (terms & 52U) != 0;
     for (std::size_t at = 0; at < kMaxOperations && !draw.is_empty() && !stage.is_over(); ++at)
         do_one(draw, stage);
     stage.finish();
+    set_wall_offset(0);
 }
 
 }  // namespace

@@ -15,6 +15,13 @@ constexpr std::size_t kMostOfOthers = 2;  // the hooks, and a row
 // What each program is let go by, a part of an order, and a part of an output.
 constexpr std::size_t kMostAboutPrograms = kMaxPrograms + 2;
 
+constexpr std::int64_t kNsPerMs = 1'000'000;
+
+// These are bounded by time: note_told().
+bool is_change(const ipc::LauncherRequest& order) {
+    return order.has_account() || order.has_set();
+}
+
 bool is_about_program(const ipc::LauncherRequest& order) {
     return order.has_exec_part() || order.has_exec_take() ||
            order.op_case() == ipc::LauncherRequest::kExecDrop;
@@ -30,9 +37,12 @@ std::byte written_by(std::int64_t number) {
 // has room for it.
 void PlayedLauncher::take_orders() {
     while (auto order = hear_message<ipc::LauncherRequest>()) {
+        if (order->has_account()) note_told(account_, order->account().number(), kAccountLateNs);
+        if (order->has_set()) note_told(setting_, order->set().number(), kSetLateMs * kNsPerMs);
         orders_.push_back(*std::move(order));
         const auto about = static_cast<std::size_t>(std::ranges::count_if(orders_, is_about_program));
-        promise(orders_.size() - about <= kMostOfOthers,
+        const auto changes = static_cast<std::size_t>(std::ranges::count_if(orders_, is_change));
+        promise(orders_.size() - about - changes <= kMostOfOthers,
                 "the launcher is told to run the hooks once, and one row, at a time");
         promise(about <= kMostAboutPrograms, "the launcher has a bounded number of orders about programs");
     }
@@ -71,6 +81,8 @@ void PlayedLauncher::carry_out(const ipc::LauncherRequest& order, Draw& draw) {
     if (order.has_exec_part()) return take_part(order.exec_part());
     if (order.has_exec_take()) return give(order.exec_take());
     if (order.op_case() == ipc::LauncherRequest::kExecDrop) return drop(order.exec_drop());
+    if (order.has_account()) return change(order.account(), draw);
+    if (order.has_set()) return set(order.set(), draw);
     ipc::LauncherReply reply;
     ipc::Outcome& outcome = *reply.mutable_outcome();
     outcome.set_kind(draw.one_of({ipc::Outcome::DONE, ipc::Outcome::EXITED, ipc::Outcome::UNSUPPORTED,
@@ -197,6 +209,11 @@ std::uint64_t PlayedLauncher::draw_number(Draw& draw) const {
 }
 
 void PlayedLauncher::lie(Draw& draw) {
+    if (!accounts.empty() && (templates.empty() || draw.rarely(3))) {
+        if (rules.empty() || draw.rarely(2)) return lie_about_account(draw);
+    }
+    if (!rules.empty() && (templates.empty() || draw.rarely(3))) return lie_about_setting(draw);
+    if (templates.empty()) return;
     const std::uint64_t number = draw_number(draw);
     ipc::LauncherReply reply;
     switch (draw.below(5)) {

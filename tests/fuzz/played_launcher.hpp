@@ -5,12 +5,18 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "ipc/launcher.pb.h"
+#include "policy/accounts.hpp"
 #include "policy/exec.hpp"
+#include "policy/set.hpp"
 #include "tests/fuzz/peers.hpp"
 
 namespace sallyport::fuzz {
+
+/// In each password that a worker sends.
+inline constexpr std::string_view kSecret = "hush-hush";
 
 /// The launcher carries out one order after the other, and says what becomes of programs. It keeps its contract, unless it was taken
 /// over.
@@ -25,6 +31,8 @@ public:
     /// The next order, for whoever plays it himself.
     std::optional<ipc::LauncherRequest> next_order();
     policy::ExecTemplates templates;
+    policy::AccountTemplates accounts;
+    policy::SetRules rules;
     bool is_taken_over = false;
 
 private:
@@ -38,7 +46,18 @@ private:
         std::uint32_t err = 0;
     };
     using Programs = std::map<std::uint64_t, Program>;
+    /// An order that is reported once, and by when it is to be.
+    struct Told {
+        std::uint64_t number = 0;
+        std::optional<std::int64_t> due_ns;
+    };
+    static void note_told(Told& last, std::uint64_t number, std::int64_t most_ns);
+    static void note_reported(Told& last, std::uint64_t number);
     void carry_out(const ipc::LauncherRequest& order, Draw& draw);
+    void change(const ipc::AccountOrder& order, Draw& draw);
+    void set(const ipc::SetOrder& order, Draw& draw);
+    void lie_about_account(Draw& draw);
+    void lie_about_setting(Draw& draw);
     void take_part(const ipc::ExecPart& part);
     void start(const ipc::ExecOrder& order);
     void give(const ipc::ExecTake& take) const;
@@ -54,6 +73,8 @@ private:
     std::string order_;  // the parts of it that have come
     std::uint64_t last_ = 0;
     Programs programs_;
+    Told account_;
+    Told setting_;
 };
 
 /// The byte of which consists what a program writes.

@@ -43,6 +43,10 @@ void set_wall_offset(std::int64_t seconds) {
     played().wall_offset_s = seconds;
 }
 
+std::int64_t wall_offset() {
+    return played().wall_offset_s;
+}
+
 void reset_time() {
     played() = Time{};
 }

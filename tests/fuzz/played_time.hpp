@@ -10,6 +10,7 @@ void pass_ns(std::int64_t ns);
 
 /// The wall clock is so far from the real one.
 void set_wall_offset(std::int64_t seconds);
+std::int64_t wall_offset();
 
 /// Back to the start.
 void reset_time();

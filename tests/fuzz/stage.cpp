@@ -106,6 +106,32 @@ void add_settings(policy::Policy& policy) {
     policy.rules.push_back(for_an_hour);
 }
 
+ipc::AccountTemplate& add_account_rule(policy::Policy& policy, const char* id) {
+    policy::Rule& rule = policy.rules.emplace_back();
+    rule.id = id;
+    rule.effect = policy::Effect::kAllow;
+    for (const Command& row : kCommands)
+        if (row.group == Group::kAccounts) rule.commands.add(row.id);
+    return rule.accounts.emplace();
+}
+
+// Ann's, of one type; and everybody's, root but for.
+void add_accounts(policy::Policy& policy) {
+    ipc::AccountTemplate& hers = add_account_rule(policy, "ann");
+    ipc::Account& ann = *hers.add_accounts();
+    ann.set_name("ann");
+    ann.set_uid(1000);
+    ann.set_gid(1000);
+    ann.set_home("/home/ann");
+    hers.add_key_types("ssh-ed25519");
+    hers.set_max_keys(3);
+    ipc::AccountTemplate& all = add_account_rule(policy, "everybody");
+    all.set_any_user(true);
+    all.set_any_key(true);
+    all.set_max_keys(kMaxKeys);
+    all.set_reset(true);
+}
+
 policy::Policy make_policy(Stage::Terms terms) {
     policy::Policy policy;
     policy.audit.goes_on = terms.goes_on;
@@ -132,6 +158,7 @@ policy::Policy make_policy(Stage::Terms terms) {
     if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
     if (terms.has_settings) add_settings(policy);
+    if (terms.has_accounts) add_accounts(policy);
     policy.digest = std::string(32, 'd');
     return policy;
 }
@@ -185,6 +212,9 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     service_->session.programs.templates = policy::exec_templates(policy_);
     launcher.templates = service_->session.programs.templates;
     service_->session.settings.rules = policy::set_rules(policy_);
+    launcher.rules = service_->session.settings.rules;
+    service_->session.accounts.templates = policy::account_templates(policy_);
+    launcher.accounts = service_->session.accounts.templates;
     auto host = ipc::socket_pair();
     promise(host.has_value(), "a socket pair can be made");
     service_->channel.kind = policy::compiled::Service::VIRTIO_SERIAL;
@@ -219,8 +249,8 @@ void Stage::send(const ipc::Request& request) {
 
 void Stage::send_bytes(std::string_view bytes) {
     WorkerView& view = worker();
-    // An empty frame is what a closed socket looks like: end_worker().
-    if (is_over() || bytes.empty()) return;
+    // An empty frame is what a closed socket looks like: end_worker(). A longer one than there are is no frame to send().
+    if (is_over() || bytes.empty() || bytes.size() > kMaxFrame) return;
     const std::uint64_t number = view.number();
     ipc::Request request;
     std::string scratch;
@@ -333,6 +363,7 @@ void Stage::hear_peers() {
         ipc::Reply reply;
         std::string scratch;
         promise(ipc::decode(frame.bytes, reply, scratch).has_value(), "the broker's frames are canonical");
+        promise(frame.bytes.find(kSecret) == frame.bytes.npos, "a password is told to no worker");
         if (const ipc::Request* done = view_->hear(reply, *arena_); done != nullptr && !policy_.audit.goes_on)
             book_.expect_line(view_->number(), *done);
     }
@@ -430,6 +461,7 @@ void Stage::finish() {
     promise(loop_->exit_status.has_value(), "the broker ends in time");
     broker::end(*loop_);
     recorder.take_all();
+    promise(recorder.log().find(kSecret) == std::string::npos, "a password is in no line of the log");
     book_.compare(recorder.log());
 }
 

@@ -21,6 +21,7 @@ public:
         bool has_programs = false;  // a rule lets the host start some
         bool has_settings =
             false;  // a rule lets it set the clock, blocks, and processors 1 to 4; another, processor 5 for an hour
+        bool has_accounts = false;  // rules are about ann's keys and password, and about everybody's
     };
     /// Starts the broker and its first worker.
     explicit Stage(Terms terms);
@@ -54,6 +55,8 @@ public:
     /// What the broker ended with, if it has.
     [[nodiscard]] std::optional<int> exit_status() const { return loop_->exit_status; }
     [[nodiscard]] bool has_programs() const { return !launcher.templates.empty(); }
+    [[nodiscard]] bool has_settings() const { return !launcher.rules.empty(); }
+    [[nodiscard]] bool has_accounts() const { return !launcher.accounts.empty(); }
     /// Lets the broker hear what its peers have said.
     void settle();
     /// The part of the arena's data that the worker fills.
