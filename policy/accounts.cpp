@@ -89,6 +89,14 @@ bool is_about(const ipc::AccountTemplate& by, std::string_view user) {
     return find_account(by, user) != nullptr || (by.any_user() && user != "root" && is_user_name(user));
 }
 
+// Root has several names in some systems; whom "any" stands for, he never is.
+bool is_named_root(const AccountTemplates& templates, std::string_view name) {
+    return std::ranges::any_of(templates, [&](const ipc::AccountTemplate& one) {
+        const ipc::Account* const named = find_account(one, name);
+        return named != nullptr && named->uid() == 0;
+    });
+}
+
 // Whether by that one more may be done than by the other.
 bool says_less(const ipc::AccountTemplate& one, const ipc::AccountTemplate& other) {
     const bool adds = one.command() == static_cast<std::uint32_t>(CommandId::kSshAddAuthorizedKeys);
@@ -142,7 +150,9 @@ AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& 
 
 AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, WallTime now) {
     AccountDecision decision;
+    const bool is_root = is_named_root(templates, want.user);
     for (int at = 0; at < templates.size(); ++at) {
+        if (is_root && find_account(templates[at], want.user) == nullptr) continue;
         const AccountMiss miss = match_account(templates[at], want, now);
         decision.miss = std::max(decision.miss, miss);
         if (miss == AccountMiss::kNothing &&

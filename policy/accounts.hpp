@@ -46,7 +46,7 @@ struct AccountDecision {
     AccountMiss miss = AccountMiss::kUser;  // the farthest that any of them came
 };
 /// Of the templates that cover the request the one that accepts the most keys, if any are added; of several such one that names the
-/// user, so that the order of rules does not matter.
+/// user, so that the order of rules does not matter. One for any user does not cover a name that another one names and that is root's.
 AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, WallTime now);
 
 /// The base64 of a key of that type, as far as it follows from the type.

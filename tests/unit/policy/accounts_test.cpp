@@ -13,7 +13,7 @@ using namespace std::string_literals;
 constexpr std::string_view kPasswd =
     "root:x:0:0::/root:/bin/sh\nalice:x:1500:1500:A,,:/home/alice:/bin/sh\nbob:x:1501:1501::/home/bob:/bin/"
     "sh\n"
-    "odd:x:1502:1502::nowhere:/bin/sh\n";
+    "odd:x:1502:1502::nowhere:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n";
 constexpr std::string_view kGroup = "root:x:0:\nalice:x:1500:\ndisk:x:6:alice\nstaff:x:50:bob,alice\n";
 constexpr WallTime kNow = 1'800'000'000;
 constexpr std::string_view kBlob = " AAAAC3NzaC1lZDI1NTE5AAAAIAbcd";
@@ -88,6 +88,23 @@ TEST(Accounts, OfRulesThatAcceptTheSameTheOneThatNamesTheUserIsTaken) {
 TEST(Accounts, RootIsCoveredByARuleThatNamesHim) {
     EXPECT_EQ(miss_of(kPassword + "users = [\"root\"]\ncrypted = \"any\"\n", password("root", "s")),
               AccountMiss::kNothing);
+}
+
+// By his number root is whoever has it: "any" does not take what a rule for one of his names says, nor adds to it.
+TEST(Accounts, RootByAnotherNameIsCoveredOnlyByTheRuleThatNamesHim) {
+    const std::string any =
+        "users = \"any\"\nkey_types = \"any\"\nmax_keys = 9\nreset = true\n[[allow]]\nid = \"n\"\ncommands = "
+        "[\"guest-ssh-add-authorized-keys\"]\n";
+    const std::string named =
+        "users = [\"toor\"]\nkey_types = \"any\"\nmax_keys = 1\nexpires = 2030-01-01T00:00:00Z\n";
+    const auto templates = account_templates(policy_of(kAdd + any + named));
+    const auto decision = decide_account(templates, add("toor", {"k"}), kNow);
+    ASSERT_GE(decision.at, 0);
+    EXPECT_EQ(templates[decision.at].rule(), "n") << "although the other accepts more keys";
+    EXPECT_EQ(decide_account(templates, add("toor", {"k", "l"}), kNow).miss, AccountMiss::kKeys);
+    EXPECT_EQ(decide_account(templates, add("toor", {"k"}, true), kNow).miss, AccountMiss::kReset);
+    EXPECT_EQ(decide_account(templates, add("toor", {"k"}), 1'900'000'000).miss, AccountMiss::kTime);
+    EXPECT_EQ(decide_account(templates, add("alice", {"k", "l"}), kNow).miss, AccountMiss::kNothing);
 }
 
 TEST(Accounts, SecretsThatMeanMoreThanOneFieldAreNotCovered) {
