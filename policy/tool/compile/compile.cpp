@@ -71,7 +71,11 @@ const Profile* find_profile(Reader& reader, const Word& word) {
         if (names.back() == word.text) return &profile;
     }
     const std::vector<std::string_view> known(names.begin(), names.end());
-    reader.problem(word.place, "unknown profile " + quoted(word.text) + did_you_mean(word.text, known));
+    const auto meant = std::ranges::find(profiles(), word.text, &Profile::name);
+    reader.problem(word.place, "unknown profile " + quoted(word.text) +
+                                   (meant == profiles().end()
+                                        ? did_you_mean(word.text, known)
+                                        : "; did you mean 'profile:" + std::string(meant->name) + "'?"));
     return nullptr;
 }
 

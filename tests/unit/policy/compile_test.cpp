@@ -308,7 +308,7 @@ INSTANTIATE_TEST_SUITE_P(Document, CompileRefuses, testing::Values(
     Mistake{"UnknownKey",        "schema = 1\nalow = []\n",              "2:1: error: unknown key 'alow' in the policy; did you mean 'allow'?"},
     Mistake{"KeyFarFromAll",     "schema = 1\nrate = 1\n",               "2:1: error: unknown key 'rate' in the policy; expected 'schema', 'include', 'dialect', 'peers', 'audit', 'allow', 'deny' or 'never'"},
     Mistake{"UnknownProfile",    "schema = 1\ninclude = [\"profile:mininal\"]\n", "2:12: error: unknown profile 'profile:mininal'; did you mean 'profile:minimal'?"},
-    Mistake{"ProfileUnprefixed", "schema = 1\ninclude = \"minimal\"\n",  "2:11: error: unknown profile 'minimal'; expected 'profile:compat' or 'profile:minimal'"},
+    Mistake{"ProfileUnprefixed", "schema = 1\ninclude = \"minimal\"\n",  "2:11: error: unknown profile 'minimal'; did you mean 'profile:minimal'?"},
     Mistake{"ProfileTwice",      "schema = 1\ninclude = [\"profile:compat\", \"profile:compat\"]\n", "2:30: error: 'profile:compat' stands twice in 'include'"},
     Mistake{"IncludeOfNumber",   "schema = 1\ninclude = 3\n",            "2:11: error: 'include' must be a list, not an integer"},
     Mistake{"UnknownDialect",    "schema = 1\ndialect = \"0.14\"\n",     "2:11: error: unknown word '0.14' for 'dialect'; did you mean '0.14-preview'?"},
