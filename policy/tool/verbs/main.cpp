@@ -2,7 +2,6 @@
 // Runs in:  the admin's shell; a short-lived process of the agent's start
 #include <CLI/CLI.hpp>
 #include <array>
-#include <functional>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "ipc/codec.hpp"
 #include "policy/tool/compile/problems.hpp"
+#include "policy/tool/verbs/declare.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
@@ -18,12 +18,6 @@ namespace {
 
 using namespace sallyport::policy::cli;
 namespace compile = sallyport::policy::compile;
-
-/// Returns the exit status.
-using Run = std::function<int()>;
-
-/// Declares a verb's options on `command`; the result is run once they are read.
-using Declare = Run (*)(CLI::App& command);
 
 Run declare_bench(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
@@ -190,6 +184,7 @@ constexpr std::array kVerbs{
     Verb{"explain", declare_explain, "Say why a request is answered as it is, and what would have to change"},
     Verb{"fmt",     declare_fmt,     "Print a policy as policies are laid out; comments stay"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
+    Verb{"import",  declare_import,  "Turn a qemu-ga's configuration into a policy, and say what is not safe in it"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
     Verb{"test",    declare_test,    "Say whether a policy answers as a file of cases expects, and what these do not try"},
     Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},

@@ -1,5 +1,4 @@
-// The verbs of sallyport-policy, one file each. main.cpp parses the words for all of them; only main.cpp includes CLI11, which
-// takes longer to compile than a verb.
+// The verbs of sallyport-policy, one file each. main.cpp and the files declare_*.cpp parse the words for all of them.
 // Runs in:  the policy tool
 #pragma once
 
@@ -62,6 +61,13 @@ struct CanArguments {
     bool as_json = false;
 };
 
+struct ImportArguments {
+    std::vector<std::string> files;
+    std::vector<std::string> allow;
+    std::vector<std::string> block;
+    bool is_strict = false;
+};
+
 /// Each function returns the exit status.
 int run_bench(const std::string& path);
 int run_can(const CanArguments& arguments);
@@ -74,6 +80,7 @@ int run_effective(const std::string& path);
 int run_explain(const ExplainArguments& arguments);
 int run_fmt(const std::string& path, bool only_check);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
+int run_import(const ImportArguments& arguments);
 int run_service(ServiceArguments& arguments);
 int run_test(const TestArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);
