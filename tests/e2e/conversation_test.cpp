@@ -117,8 +117,9 @@ TEST_F(Conversation, InfoListsEveryCommandInReverseOrderWithWhatThePolicyEnables
                    "{\"enabled\": " + (is_enabled ? "true" : "false") + ", \"name\": \"" +
                    std::string(row->name) + "\", \"success-response\": " + (is_answered ? "true}" : "false}");
     }
-    EXPECT_EQ(host_->ask(command("guest-info")),
-              "{\"return\": {\"version\": \"0.1.0\", \"supported_commands\": [" + entries + "]}}");
+    EXPECT_EQ(host_->ask(command("guest-info")), "{\"return\": {\"version\": \"" SALLYPORT_VERSION
+                                                 "\", \"supported_commands\": [" +
+                                                     entries + "]}}");
 }
 
 TEST_F(Conversation, FileIsOpenedReadSoughtWrittenAndClosed) {

@@ -39,7 +39,7 @@ TEST(CommandLine, VersionAndHelpEndWithStatusZero) {
     for (const std::string word : {"-V", "--version"}) {
         const Finished shown = run_daemon({word});
         EXPECT_EQ(shown.ending, 0);
-        EXPECT_NE(shown.out.find("0.1.0"), std::string::npos) << shown.out;
+        EXPECT_NE(shown.out.find(SALLYPORT_VERSION), std::string::npos) << shown.out;
     }
     for (const std::string word : {"-h", "--help"}) {
         const Finished shown = run_daemon({word});

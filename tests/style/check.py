@@ -9,6 +9,8 @@ import traceback
 import budgets
 import commands
 import elf
+import licences
+import packages
 import pages
 import rules
 import verbs
@@ -23,7 +25,7 @@ def faults_of(function):
 
 def main():
     checks = [(module.__name__, name, function)
-              for module in (budgets, rules, commands, elf, pages, verbs)
+              for module in (budgets, rules, commands, elf, licences, packages, pages, verbs)
               for name, function in vars(module).items() if name.startswith("check_")]
     print(f"1..{len(checks)}")
     failed = False

@@ -48,8 +48,12 @@ class Images:
         self.kernel = glob.glob(f"{self.kernel_tree}/boot/vmlinuz-*")[0]
         self.modules = pathlib.Path(glob.glob(f"{self.kernel_tree}/lib/modules/*")[0])
 
+    def wanted(self):
+        return "bookworm", PACKAGES
+
     def fetch_debian(self):
-        self.debian = self.store / ("debian." + hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:16])
+        suite, packages = self.wanted()
+        self.debian = self.store / ("debian." + hashlib.sha256(" ".join(packages).encode()).hexdigest()[:16])
         if self.debian.exists():
             return
         for old in self.store.glob("debian.*"):
@@ -57,7 +61,7 @@ class Images:
         new = self.store / "debian.new"
         shutil.rmtree(new, ignore_errors=True)
         mirror = re.search(r"^URIs: (\S+/debian)$|^deb (?:\[.*\] )?(\S+/debian)/? ", self.apt_sources(), re.M)
-        words = ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), "bookworm", new]
+        words = ["debootstrap", "--variant=minbase", "--include=" + ",".join(packages), suite, new]
         run(*words, *([mirror[1] or mirror[2]] if mirror else []))
         new.rename(self.debian)
 
@@ -128,7 +132,6 @@ class Images:
         tree = self.store / "tree"
         shutil.rmtree(tree, ignore_errors=True)
         run("cp", "-a", self.debian, tree)
-        run("cp", "-a", "--no-preserve=ownership", f"{self.stage}/.", tree)
         run("cp", "-a", "--no-preserve=ownership", f"{HERE}/guest/debian/.", tree)
         run("cp", "-a", "--no-preserve=ownership", HERE / "guest" / "shell", tree / "usr/local/sbin/test-shell")
         modules = tree / "lib/modules" / self.modules.name
@@ -136,13 +139,18 @@ class Images:
         run("cp", "-a", self.modules, modules)
         run("depmod", "-b", tree, modules.name)
         run("chroot", tree, "/bin/sh", "/root/prepare")
-        # Labels for SELinux, which a guest without it does not look at.
-        run("setfiles", "-F", "-r", tree, tree / "etc/selinux/default/contexts/files/file_contexts", tree)
+        self.put_agent(tree)
         new = self.store / "disk.new"
         new.unlink(missing_ok=True)
         run("mke2fs", "-q", "-t", "ext4", "-d", tree, new, DISK_SIZE)
         new.rename(self.disk)
         shutil.rmtree(tree)
+
+    def put_agent(self, tree):
+        run("cp", "-a", "--no-preserve=ownership", f"{self.stage}/.", tree)
+        run("chroot", tree, "/bin/sh", "/root/prepare-agent")
+        # Labels for SELinux, which a guest without it does not look at.
+        run("setfiles", "-F", "-r", tree, tree / "etc/selinux/default/contexts/files/file_contexts", tree)
 
     def initrd_for(self, folder, files):
         """The initramfs with the case's own files in /case."""

@@ -1,0 +1,123 @@
+"""The packages take qemu-guest-agent's place in a guest and serve under the default policy; an upgrade leaves alone an agent that keeps
+something frozen; removal thaws; Debian's own comes back; a purge leaves nothing."""
+import time
+
+GUEST = "debian"
+MEMORY = 1024
+POLICY = ""  # the one of the package
+# What an admin adds to the default policy.
+ADMIN_ADDS = r'printf "\n[[allow]]\nid = \"snapshots\"\ncommands = [\"@freeze\"]\nfreeze = { max_frozen = \"10m\" }\n" >> /etc/sallyport/policy.toml'
+# A second file system: while the first is frozen, dpkg waits like everyone who writes.
+MAKE_SRV = "truncate -s 32M /root/srv.img; mkfs.ext4 -q /root/srv.img; mkdir -p /srv; mount -o loop /root/srv.img /srv"
+APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox::User=root"
+PATIENCE = 600  # without acceleration
+LEFT_BEHIND = ("find / -xdev \\( -path /packages -o -path /proc -o -path /var/log/journal \\) -prune -o -iname '*sallyport*' -print; "
+               "grep -rIl sallyport /etc | grep -v -e '-$'; getent passwd sallyport; systemctl list-units --all --no-legend '*sallyport*'")
+
+
+def version(guest):
+    guest.host.sync(PATIENCE)
+    return guest.host.get("guest-info")["version"]
+
+
+def apt(guest, words):
+    return guest.shell.get(f"{APT} {words}", PATIENCE)
+
+
+def state_of(guest, package):
+    return guest.shell.run(f"dpkg-query -W -f '${{db:Status-Status}}' {package}")[0].strip()
+
+
+def theirs_and_ours(guest):
+    """apt exchanges the two in one step, and what the default policy says is what the host can do."""
+    theirs = version(guest)
+    assert state_of(guest, "qemu-guest-agent") == "installed"
+    said = apt(guest, "install /packages/0/sallyport*.deb")
+    assert "sallyport-policy check /etc/sallyport/policy.toml" in said, said
+    ours = version(guest)
+    assert ours != theirs and state_of(guest, "qemu-guest-agent") == "config-files", (ours, theirs)
+    checked = guest.shell.get("sallyport-policy check /etc/sallyport/policy.toml")
+    by_policy = next(line for line in checked.splitlines() if line.startswith("enabled: ")).split()[1:]
+    enabled = {c["name"] for c in guest.host.get("guest-info")["supported_commands"] if c["enabled"]}
+    assert enabled == set(by_policy), enabled ^ set(by_policy)
+    assert guest.host.get("guest-ping") == {}
+    guest.host.error_of("guest-file-open", path="/etc/passwd")
+    guest.note(f"{theirs} became {ours} with {len(enabled)} commands")
+
+
+def upgrade(guest):
+    """The admin's policy stays, and the new agent reads it."""
+    guest.shell.get(ADMIN_ADDS)
+    before = guest.main_process()
+    apt(guest, "install /packages/1/sallyport*.deb")
+    guest.wait_for_next_agent(before)
+    guest.host.sync(PATIENCE)
+    assert guest.shell.get("dpkg-query -W -f '${Version}' sallyport").endswith("+1")
+    assert guest.host.get("guest-fsfreeze-status") == "thawed"
+    assert "snapshots" in guest.shell.get("cat /etc/sallyport/policy.toml")
+
+
+def upgrade_while_something_is_frozen(guest):
+    """The running agent stays, and with it what is frozen, until the host thaws; then the next one serves."""
+    guest.shell.get(MAKE_SRV)
+    before = guest.main_process()
+    assert guest.host.get("guest-fsfreeze-freeze-list", mountpoints=["/srv"]) == 1
+    said = apt(guest, "install /packages/2/sallyport*.deb")
+    assert "file systems are frozen; the running agent stays" in said, said
+    assert guest.main_process() == before
+    guest.host.sync()
+    assert guest.host.get("guest-fsfreeze-status") == "frozen"
+    assert guest.host.get("guest-fsfreeze-thaw") == 1
+    guest.wait_for_next_agent(before)
+    guest.host.sync(PATIENCE)
+    assert guest.host.get("guest-fsfreeze-status") == "thawed"
+    guest.shell.get("echo written > /srv/by-writer")
+
+
+def upgrade_while_everything_is_frozen(guest):
+    """dpkg waits for the thaw, and then goes on."""
+    before = guest.main_process()
+    assert guest.host.get("guest-fsfreeze-freeze") >= 2
+    guest.shell.get("( dpkg -i /packages/3/sallyport*.deb > /run/said 2>&1; echo $? > /run/status ) > /dev/null 2>&1 &")
+    guest.shell.get("until pgrep -x dpkg > /run/dpkg; do sleep 0.1; done; sleep 3; [ ! -e /run/status ]")
+    assert guest.host.get("guest-fsfreeze-status") == "frozen"
+    assert guest.host.get("guest-fsfreeze-thaw") >= 2
+    guest.shell.get("until [ -s /run/status ]; do sleep 0.2; done; cat /run/said; [ $(cat /run/status) = 0 ]", PATIENCE)
+    guest.wait_for_next_agent(before)
+    guest.host.sync(PATIENCE)
+    assert guest.shell.get("dpkg-query -W -f '${Version}' sallyport").endswith("+3")
+
+
+def back_and_forth(guest):
+    """Debian's own takes the place again, and ours once more with the admin's policy."""
+    apt(guest, "install /packages/qemu/qemu-guest-agent*.deb")
+    assert state_of(guest, "sallyport") == "config-files"
+    assert version(guest).startswith(("7.", "10."))
+    apt(guest, "install /packages/3/sallyport*.deb")
+    guest.host.sync(PATIENCE)
+    assert guest.host.get("guest-fsfreeze-freeze-list", mountpoints=["/srv"]) == 1
+
+
+def remove_while_something_is_frozen(guest):
+    """Nobody is left who could thaw later, so it is done before."""
+    apt(guest, "remove sallyport")
+    guest.shell.get("timeout 30 sh -c 'echo written > /srv/after-removal'")
+    guest.host.send("guest-ping")
+    assert guest.host.is_silent(5)
+
+
+def purge(guest):
+    guest.shell.get("umount /srv; rm /root/srv.img")
+    apt(guest, "purge sallyport sallyport-policy sallyport-selinux")
+    left, _ = guest.shell.run(LEFT_BEHIND, PATIENCE)
+    assert not left.strip(), left
+    apt(guest, "install /packages/qemu/qemu-guest-agent*.deb")
+    assert version(guest).startswith(("7.", "10."))
+
+
+def play(guest):
+    for step in (theirs_and_ours, upgrade, upgrade_while_something_is_frozen, upgrade_while_everything_is_frozen, back_and_forth,
+                 remove_while_something_is_frozen, purge):
+        started = time.monotonic()
+        step(guest)
+        guest.note(f"{step.__name__.replace('_', ' ')}: {time.monotonic() - started:.0f} s")

@@ -1,0 +1,48 @@
+"""The packages follow what they are made from: one version, one list of what is installed."""
+import pathlib
+import re
+import subprocess
+
+import tree
+
+SPEC = pathlib.Path("packaging/sallyport.spec")
+CHANGELOG = pathlib.Path("debian/changelog")
+
+
+def version():
+    return re.search(r"^  version: '(.+)',$", tree.text(pathlib.Path("meson.build")), re.M)[1]
+
+
+def check_packages_have_the_version_of_the_build():
+    """A candidate sorts before its release by `~`, which Meson does not know."""
+    packaged = version().replace("-rc", "~rc")
+    if (found := re.match(r"sallyport \((.+?)\)", tree.text(CHANGELOG))[1]) != packaged:
+        yield f"{CHANGELOG}: {found}, not {packaged}"
+    if (found := re.search(r"^Version:\s+(.+)$", tree.text(SPEC), re.M)[1]) != packaged:
+        yield f"{SPEC}: {found}, not {packaged}"
+    if f"## {version()} " not in tree.text(pathlib.Path("CHANGELOG.md")):
+        yield f"CHANGELOG.md does not know {version()}"
+
+
+def check_nothing_else_says_the_version():
+    own = {"meson.build", "CHANGELOG.md", str(CHANGELOG), str(SPEC)}
+    number = re.escape(version()).replace(r"\-rc", "[~-]rc")
+    yield from tree.matches(number, [f for f in tree.files() if str(f) not in own and f.suffix not in (".bin", ".png")], tree.text)
+
+
+
+def check_both_kinds_of_packages_have_the_same_programs_and_data():
+    debian = set()
+    for file in tree.files():
+        if file.parts[0] == "debian" and file.suffix == ".install":
+            debian |= set(re.findall(r"([\w.-]+)/?$", tree.text(file), re.M))
+    spec = set(re.findall(r"^%(?:\{\w+\}|config\S+ %\{\w+\})\S*?/([\w.-]+?)/?\*?$", tree.text(SPEC), re.M))
+    yield from sorted(debian ^ spec)
+
+
+def check_shell_scripts_of_packages_parse():
+    scripts = [f for f in tree.files() if f.parts[0] == "debian" and f.suffix in (".postinst", ".prerm", ".postrm")]
+    scripts += [pathlib.Path("packaging/restart-when-thawed"), pathlib.Path("packaging/build-packages")]
+    for script in scripts:
+        if (result := subprocess.run(["sh", "-n", tree.ROOT / script], capture_output=True, text=True)).returncode:
+            yield result.stderr.strip()
