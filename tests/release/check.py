@@ -19,8 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 # lintian and what checks the examples; the examples do not differ between the distributions.
 TOOLS = {
-    "bookworm": ("lintian", "rpm", "rpmlint", "libvirt-clients", "cloud-init", "ansible-core", "ansible-lint", "packer", "python3-yaml"),
-    "trixie": ("lintian",),
+    "bookworm": ("lintian", "autopkgtest", "rpm", "rpmlint", "libvirt-clients", "cloud-init", "ansible-core", "ansible-lint", "packer", "python3-yaml"),
+    "trixie": ("lintian", "autopkgtest"),
 }
 # The project has no domain and so no address for mail yet.
 SUPPRESSED = "bogus-mail-host,bogus-mail-host-in-debian-changelog"
@@ -99,6 +99,12 @@ def examples(chroot):
     return "each accepted by its tool"
 
 
+def autopkgtest(chroot):
+    """Of debian/tests what needs no machine of its own; the rest is the step `guest`."""
+    said = chroot.do("autopkgtest --apt-upgrade --test-name=serve one/*.deb source/ -- null")
+    return re.search(r"^serve +PASS$", said, re.M)[0]
+
+
 def spec(chroot):
     said = chroot.do("rpmspec -P source/packaging/sallyport.spec > /dev/null && rpmlint source/packaging/sallyport.spec")
     return re.search(r"\d+ errors, \d+ warnings", said)[0]
@@ -119,8 +125,8 @@ def tests(chroot):
 
 
 STEPS = {
-    "bookworm": (packages, lintian, examples, spec, guest, reproducible),
-    "trixie": (packages, lintian, guest, tests),
+    "bookworm": (packages, lintian, autopkgtest, examples, spec, guest, reproducible),
+    "trixie": (packages, lintian, autopkgtest, guest, tests),
 }
 
 

@@ -111,7 +111,7 @@ std::set<std::string> words_for(const Places& places) {
     add_numbers(places, words);
     add_names(places, words);
     add_paths(places, words);
-    words.insert(fresh("an other word", words));
+    words.insert(fresh("another word", words));
     return words;
 }
 
