@@ -31,13 +31,20 @@ def check_nothing_else_says_the_version():
 
 
 
-def check_both_kinds_of_packages_have_the_same_programs_and_data():
+MACROS = {
+    "_bindir": "usr/bin", "_sbindir": "usr/sbin", "_libexecdir": "usr/libexec", "_datadir": "usr/share", "_mandir": "usr/share/man",
+    "_sysconfdir": "etc", "_unitdir": "usr/lib/systemd/system", "_sysusersdir": "usr/lib/sysusers.d", "_tmpfilesdir": "usr/lib/tmpfiles.d",
+    "_udevrulesdir": "usr/lib/udev/rules.d",
+}
+
+
+def check_both_kinds_of_packages_have_the_same_files():
     debian = set()
     for file in tree.files():
         if file.parts[0] == "debian" and file.suffix == ".install":
-            debian |= set(re.findall(r"([\w.-]+)/?$", tree.text(file), re.M))
-    spec = set(re.findall(r"^%(?:\{\w+\}|config\S+ %\{\w+\})\S*?/([\w.-]+?)/?\*?$", tree.text(SPEC), re.M))
-    yield from sorted(debian ^ spec)
+            debian |= set(tree.text(file).split())
+    listed = re.findall(r"^(?:%config\S* )?%\{(\w+)\}(/\S+?)[/*]*$", tree.text(SPEC), re.M)
+    yield from sorted(debian ^ {MACROS[macro] + path for macro, path in listed})
 
 
 def check_shell_scripts_of_packages_parse():

@@ -90,9 +90,15 @@ def upgrade_while_everything_is_frozen(guest):
     assert guest.shell.get("dpkg-query -W -f '${Version}' sallyport").endswith("+3")
 
 
+def install_theirs(guest):
+    """Debian's package starts by itself at the next boot, not when it is installed."""
+    apt(guest, "install /packages/qemu/qemu-guest-agent*.deb")
+    guest.shell.get("systemctl start qemu-guest-agent")
+
+
 def back_and_forth(guest):
     """Debian's own takes the place again, and ours once more with the admin's policy."""
-    apt(guest, "install /packages/qemu/qemu-guest-agent*.deb")
+    install_theirs(guest)
     assert state_of(guest, "sallyport") == "config-files"
     assert version(guest).startswith(("7.", "10."))
     apt(guest, f"install {AGENT % 3}")
@@ -113,7 +119,7 @@ def purge(guest):
     apt(guest, "purge sallyport sallyport-policy sallyport-selinux")
     left, _ = guest.shell.run(LEFT_BEHIND, PATIENCE)
     assert not left.strip(), left
-    apt(guest, "install /packages/qemu/qemu-guest-agent*.deb")
+    install_theirs(guest)
     assert version(guest).startswith(("7.", "10."))
 
 
