@@ -12,7 +12,8 @@ MAY_INCLUDE = {
     "policy": {"base", "ipc", "schema"},
     "policy/tool/analyse": {"base", "policy", "ipc", "schema", "broker/freeze_plan", "inspector"},  # the planning of a freeze; what a reply shows
     "policy/tool/compile": {"base", "policy", "policy/tool/analyse", "ipc", "schema"},
-    "policy/tool/verbs": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
+    "policy/tool/log": {"base", "policy", "policy/tool/analyse", "ipc", "schema"},
+    "policy/tool/verbs": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "policy/tool/log", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
     "sandbox": {"base", "ipc"},
     "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/serve", "broker/files", "broker/guard", "broker/start"},  # what is handed over
     "broker/serve": {"base", "policy", "ipc", "sandbox", "schema", "broker/files", "broker/guard"},  # orders; the mark
@@ -29,7 +30,7 @@ MAY_INCLUDE = {
     "broker/recorder": {"base", "ipc", "sandbox"},
     "worker": {"base", "ipc", "sandbox", "schema"},
     "inspector": {"base", "ipc", "sandbox", "schema"},
-    "tests": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "policy/tool/verbs", "ipc", "sandbox", "schema", "broker", "broker/serve", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "broker/accounts", "broker/setters", "worker", "inspector", "tests"},
+    "tests": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "policy/tool/log", "policy/tool/verbs", "ipc", "sandbox", "schema", "broker", "broker/serve", "broker/start", "broker/files", "broker/freeze_plan", "broker/guard", "broker/recorder", "broker/accounts", "broker/setters", "worker", "inspector", "tests"},
 }
 ACTING_HEADERS = r'#include <(sys/(ioctl|reboot|mount|ptrace|quota|swap|klog)\.h|linux/.*)>'
 MAY_ACT = ("broker/files/", "broker/guard/", "broker/launcher/", "broker/setters/", "broker/supervisor/", "broker/accounts/", "broker/recorder/", "sandbox/", "ipc/", "inspector/", "tests/")

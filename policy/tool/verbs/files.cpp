@@ -18,6 +18,12 @@ Result<UniqueFd> open_to_read(const std::string& path) {
     return file;
 }
 
+Result<UniqueFd> standard_input() {
+    UniqueFd file(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+    if (!file.is_open()) return system_error("standard input");
+    return file;
+}
+
 Result<UniqueFd> open_to_write(const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
     if (!file.is_open()) return system_error("cannot be written");

@@ -14,6 +14,9 @@ namespace sallyport::policy::cli {
 /// Opens a file for reading. Errors: kSystem.
 Result<UniqueFd> open_to_read(const std::string& path);
 
+/// What stands for "-". Errors: kSystem.
+Result<UniqueFd> standard_input();
+
 /// Creates or empties a file. Errors: kSystem.
 Result<UniqueFd> open_to_write(const std::string& path);
 

@@ -61,7 +61,7 @@ std::optional<Files> read_confined(const std::vector<std::string>& policies,
     }
     Files files{.policies = {}, .others = {}, .passwd = {}, .group = {}, .has_colour = wants_colour()};
     for (const std::string& path : others) {
-        auto file = open_to_read(path);
+        auto file = path == "-" ? standard_input() : open_to_read(path);
         if (!file) return fail(path, file.error());
         files.others.push_back(*std::move(file));
     }

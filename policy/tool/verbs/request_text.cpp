@@ -1,18 +1,17 @@
 #include "policy/tool/verbs/request_text.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
 
 #include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/problems.hpp"
+#include "policy/tool/log/lines.hpp"
+#include "policy/tool/log/request.hpp"
 
 namespace sallyport::policy::cli {
 
@@ -21,10 +20,6 @@ namespace {
 namespace json = boost::json;
 using analyse::Request;
 using Read = std::expected<void, std::string>;
-
-constexpr std::size_t kMaxLine = std::size_t{1} << 20U;
-constexpr std::size_t kKeysShown = 4096;   // bytes of a line of the log
-constexpr std::size_t kItemsShown = 1024;  // the same, of processors and blocks
 
 std::expected<json::object, std::string> parse(std::string_view line) {
     boost::system::error_code error;
@@ -131,85 +126,16 @@ std::expected<CommandId, std::string> command_named(const std::string& name) {
     return *command;
 }
 
-/// The blanks in a line of the log are both those between words and those in them.
-bool read_logged_words(const json::object& arguments, Request& request) {
-    const std::string text = text_of(arguments, "arg");
-    const json::value* count = arguments.if_contains("args");
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find(' ', at), text.size());
-        request.exec.args.push_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return count == nullptr || !count->is_int64() ||
-           static_cast<std::size_t>(count->as_int64()) == request.exec.args.size();
-}
-
-/// The elements of a list that a line of the log has as one text.
-std::vector<std::string> parts_of(const std::string& text, char end_of_part) {
-    std::vector<std::string> parts;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find(end_of_part, at), text.size());
-        parts.push_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return parts;
-}
-
-bool is_order(CommandId command) {
-    const auto subject = analyse::subject_of(command);
-    return subject == analyse::Subject::kAccounts || subject == analyse::Subject::kClock ||
-           subject == analyse::Subject::kProcessors || subject == analyse::Subject::kBlocks;
-}
-
-/// Whether that is the whole request: of long lists the log has the beginning.
-bool read_logged_order(const json::object& arguments, Request& request) {
-    if (const std::string user = text_of(arguments, "user"); !user.empty()) request.account.user = user;
-    request.account.crypted = text_of(arguments, "crypted") == "yes";
-    request.account.reset = text_of(arguments, "reset") == "yes";
-    const std::string keys = text_of(arguments, "keys");
-    request.account.keys = parts_of(keys, '\n');
-    if (arguments.contains("step_ms"))
-        request.set.step_ns = product_of(integer_of(arguments, "step_ms"), 1'000'000);
-    const std::string set = text_of(arguments, "set");
-    for (const std::string& part : parts_of(set, ' ')) {
-        std::int64_t number = 0;
-        std::from_chars(part.data(), part.data() + part.size(), number);
-        request.set.numbers.push_back(static_cast<std::uint64_t>(number));
-    }
-    const std::size_t count = request.account.keys.size() + request.set.numbers.size();
-    return keys.size() < kKeysShown && set.size() < kItemsShown &&
-           integer_of(arguments, "count") == static_cast<std::int64_t>(count);
-}
-
-std::expected<LoggedDecision, std::string> read_decision(std::string_view line) {
-    const auto object = parse(line);
-    if (!object) return std::unexpected(object.error());
-    LoggedDecision decision{.verdict = text_of(*object, "verdict"),
-                            .rule = text_of(*object, "rule"),
-                            .reason = text_of(*object, "reason"),
-                            .policy = text_of(*object, "policy")};
-    const auto command = command_named(text_of(*object, "what"));
-    if (!command) return std::unexpected("that line is about no command");
-    decision.request.command = *command;
-    if (const auto time = analyse::read_time(text_of(*object, "time"))) decision.request.time = *time;
-    decision.is_exact = !object->contains("shortened");
-    const json::value* arguments = object->if_contains("arguments");
-    if (arguments == nullptr || !arguments->is_object()) return decision;
-    json::object given = arguments->as_object();
-    if (*command == CommandId::kExec) {
-        decision.is_exact &= read_logged_words(given, decision.request) && !given.contains("env");
-        if (const json::value* input = given.if_contains("input"); input != nullptr && input->is_int64())
-            decision.request.exec.input = static_cast<std::uint64_t>(input->as_int64());
-        given.erase("arg");
-        given.erase("env");
-    }
-    if (is_order(*command)) {
-        decision.is_exact &= read_logged_order(given, decision.request);
-        return decision;
-    }
-    const auto read = read_arguments(given, decision.request);
-    if (!read) return std::unexpected(read.error());
-    return decision;
+std::expected<LoggedDecision, std::string> decision_of(const log::Record& record) {
+    auto asked = log::asked_of(record);
+    if (!asked) return std::unexpected(asked.error());
+    return LoggedDecision{
+        .request = std::move(asked->request),
+        .verdict = log::unescaped(record.verdict),
+        .rule = log::unescaped(record.rule),
+        .reason = log::unescaped(record.reason),
+        .policy = log::unescaped(record.policy),
+        .is_exact = asked->is_exact && record.arguments.find("\"env\"") == std::string_view::npos};
 }
 
 }  // namespace
@@ -229,26 +155,22 @@ std::expected<Request, std::string> read_host_line(std::string_view line, const 
     return request;
 }
 
-std::expected<LoggedDecision, std::string> find_decision(FdRef log, std::string_view id) {
+std::expected<LoggedDecision, std::string> find_decision(FdRef file, std::string_view id) {
     const std::size_t dash = id.rfind('-');
     if (dash == id.npos)
         return std::unexpected("an id has the form RUN-SEQ, as the members run and seq of a line");
-    const std::string wanted = "\"run\":\"" + std::string(id.substr(0, dash)) +
-                               "\",\"seq\":" + std::string(id.substr(dash + 1)) + ",";
-    std::string held;
-    const auto buffer = std::make_unique<std::array<char, 65536>>();
-    for (;;) {
-        const ssize_t got = ::read(log.get(), buffer->data(), buffer->size());
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return std::unexpected(std::string(std::strerror(errno)));
-        held.append(buffer->data(), static_cast<std::size_t>(got));
-        std::size_t begin = 0;
-        for (std::size_t end = 0; (end = held.find('\n', begin)) != held.npos; begin = end + 1) {
-            const std::string_view line = std::string_view(held).substr(begin, end - begin);
-            if (line.find(wanted) != line.npos) return read_decision(line);
-        }
-        held.erase(0, begin);
-        if (got == 0 || held.size() > kMaxLine) break;
+    const std::string_view run = id.substr(0, dash);
+    std::uint64_t seq = 0;
+    const auto number = id.substr(dash + 1);
+    std::from_chars(number.data(), number.data() + number.size(), seq);
+    log::Lines lines(file);
+    std::string_view line;
+    for (log::Lines::Got got{}; (got = lines.next(line)) != log::Lines::Got::kEnd;) {
+        if (got == log::Lines::Got::kFault) return std::unexpected(std::string(std::strerror(errno)));
+        log::Record record;
+        if (got == log::Lines::Got::kLine && log::read_record(line, record) && record.run == run &&
+            record.seq == seq)
+            return decision_of(record);
     }
     return std::unexpected("the log has no decision " + compile::quoted(id));
 }

@@ -27,6 +27,6 @@ struct LoggedDecision {
 };
 
 /// The decision with that id, RUN-SEQ, in a log. Errors: a sentence.
-std::expected<LoggedDecision, std::string> find_decision(FdRef log, std::string_view id);
+std::expected<LoggedDecision, std::string> find_decision(FdRef file, std::string_view id);
 
 }  // namespace sallyport::policy::cli

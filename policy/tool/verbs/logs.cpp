@@ -1,0 +1,50 @@
+#include "policy/tool/verbs/logs.hpp"
+
+#include <sys/resource.h>
+
+#include <utility>
+
+#include "policy/tool/compile/problems.hpp"
+#include "policy/tool/verbs/files.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+// A fleet's logs are more files than a process may open at first.
+void raise_file_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+std::optional<OpenLogs> open_logs(const std::vector<std::string>& logs,
+                                  const std::vector<std::string>& policies) {
+    raise_file_limit();
+    auto files = read_confined(policies, logs);
+    if (!files) return std::nullopt;
+    std::vector<log::Source> sources;
+    for (std::size_t at = 0; at < logs.size(); ++at)
+        sources.push_back({.name = logs[at], .file = std::move(files->others[at])});
+    return OpenLogs{.files = *std::move(files), .logs = log::Logs(std::move(sources))};
+}
+
+bool tell_reading(const log::Reading& reading) {
+    if (!reading.fault.empty())
+        complain("sallyport-policy: " + compile::printable(reading.fault, 1024) + "\n");
+    const std::uint64_t bad = reading.damaged + reading.too_long;
+    if (bad == 0) return reading.fault.empty();
+    std::string text = std::to_string(bad) + " of " + std::to_string(reading.lines) +
+                       " lines are no records and are left out:\n";
+    for (const std::string& example : reading.examples)
+        text += "  " + compile::printable(example, 1024) + "\n";
+    if (bad > reading.examples.size())
+        text += "  and " + std::to_string(bad - reading.examples.size()) + " more\n";
+    complain(text);
+    return reading.fault.empty();
+}
+
+}  // namespace sallyport::policy::cli
