@@ -53,29 +53,17 @@ std::vector<const Feature*> missed_of(const Clause& clause, const Request& reque
     return missed;
 }
 
-/// The requests, by their places, that turn on each part.
-using Turning = std::map<Key, std::vector<std::size_t>>;
+/// The requests, by their places, that turn on each part, by its place.
+using Turns = std::vector<std::vector<std::size_t>>;
 
-Turning turning_of(const Policy& policy, const std::vector<Request>& requests) {
+Turns turns_of(const Policy& policy, const std::vector<Request>& requests) {
     const Decider decider(policy);
-    std::map<CommandId, std::vector<Clause>> clauses;
-    Turning turning;
-    for (std::size_t at = 0; at < requests.size(); ++at) {
-        const Request& request = requests[at];
-        const auto [place, is_new] = clauses.try_emplace(request.command);
-        if (is_new) place->second = clauses_of(policy, request.command);
-        const auto features = features_of(subject_of(request.command));
-        const Outcome outcome = decider.decide(request);
-        for (const Clause& clause : place->second) {
-            const auto missed = missed_of(clause, request, features);
-            if (missed.size() == 1) turning[key_of(part_of(clause, missed.front()))].push_back(at);
-            // Of a deny rule every entry that matches decides.
-            const bool is_it =
-                clause.rule == outcome.rule && (!clause.allows() || clause.entry == outcome.entry);
-            if (missed.empty() && is_it) turning[key_of(part_of(clause, nullptr))].push_back(at);
-        }
-    }
-    return turning;
+    Turning turning(policy);
+    Turns turns(turning.parts().size());
+    for (std::size_t at = 0; at < requests.size(); ++at)
+        for (const std::size_t part : turning.of(requests[at], decider.decide(requests[at])))
+            turns[part].push_back(at);
+    return turns;
 }
 
 }  // namespace
@@ -101,10 +89,35 @@ std::vector<Part> parts_of(const Policy& policy) {
     return parts;
 }
 
+Turning::Turning(const Policy& policy) : policy_(policy), parts_(parts_of(policy)) {
+    for (std::size_t at = 0; at < parts_.size(); ++at) places_.emplace(key_of(parts_[at]), at);
+}
+
+std::vector<std::size_t> Turning::of(const Request& request, const Outcome& outcome) {
+    const auto [own, is_new] = clauses_.try_emplace(request.command);
+    if (is_new) own->second = clauses_of(policy_, request.command);
+    const auto features = features_of(subject_of(request.command));
+    std::vector<std::size_t> found;
+    const auto add = [&](const Part& part) {
+        if (const auto place = places_.find(key_of(part)); place != places_.end())
+            found.push_back(place->second);
+    };
+    for (const Clause& clause : own->second) {
+        const auto missed = missed_of(clause, request, features);
+        if (missed.size() == 1) add(part_of(clause, missed.front()));
+        // Of a deny rule every entry that matches decides.
+        const bool is_it = clause.rule == outcome.rule && (!clause.allows() || clause.entry == outcome.entry);
+        if (missed.empty() && is_it) add(part_of(clause, nullptr));
+    }
+    return found;
+}
+
 std::vector<Part> untried(const Policy& policy, const std::vector<Request>& requests) {
-    const Turning turning = turning_of(policy, requests);
-    std::vector<Part> left = parts_of(policy);
-    std::erase_if(left, [&](const Part& part) { return turning.contains(key_of(part)); });
+    const Turns turns = turns_of(policy, requests);
+    const std::vector<Part> parts = parts_of(policy);
+    std::vector<Part> left;
+    for (std::size_t at = 0; at < parts.size(); ++at)
+        if (turns[at].empty()) left.push_back(parts[at]);
     return left;
 }
 
@@ -115,16 +128,16 @@ std::vector<Request> complete_requests(const Policy& policy, WallTime from) {
             {.policies = {&policy}, .from = {.command = command.id, .time = from}},
             [&](const Request& request, const Alive&) { return requests.push_back(request), true; });
     // The request of a cell in which all is refused need not be near to anything.
-    const Turning turning = turning_of(policy, requests);
+    const Turns turns = turns_of(policy, requests);
     const Decider decider(policy);
-    for (const Part& part : parts_of(policy)) {
-        const Policy mutant = without(policy, part);
+    const std::vector<Part> parts = parts_of(policy);
+    for (std::size_t place = 0; place < parts.size(); ++place) {
+        const Policy mutant = without(policy, parts[place]);
         const Decider other(mutant);
-        const auto found = turning.find(key_of(part));
         const auto notices = [&](std::size_t at) {
             return decider.decide(requests[at]).is_allowed() != other.decide(requests[at]).is_allowed();
         };
-        if (found != turning.end() && std::ranges::any_of(found->second, notices)) continue;
+        if (std::ranges::any_of(turns[place], notices)) continue;
         for (const Difference& one : differences(policy, mutant, from)) {
             if (!one.terms.empty()) continue;
             requests.push_back(one.witness);

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "policy/decide.hpp"
+#include "policy/tool/analyse/decider.hpp"
 #include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/analyse/request.hpp"
 
@@ -22,6 +25,22 @@ struct Part {
 
 /// All that a rule says: itself or each of its entries, and each key by which they take not everything.
 std::vector<Part> parts_of(const Policy& policy);
+
+/// Which parts a request turns on: it is decided by that rule or entry, or matches all of it but this key.
+class Turning {
+public:
+    /// `policy` must outlive it.
+    explicit Turning(const Policy& policy);
+    [[nodiscard]] const std::vector<Part>& parts() const { return parts_; }
+    /// Places in parts(); `outcome` is how the request was decided.
+    std::vector<std::size_t> of(const Request& request, const Outcome& outcome);
+
+private:
+    const Policy& policy_;
+    std::vector<Part> parts_;
+    std::map<std::tuple<std::size_t, Subject, std::size_t, std::string_view>, std::size_t> places_;
+    std::map<CommandId, std::vector<Clause>> clauses_;
+};
 
 /// The parts that none of the requests turns on: none is decided by that rule or entry, or matches all of it but this key.
 std::vector<Part> untried(const Policy& policy, const std::vector<Request>& requests);

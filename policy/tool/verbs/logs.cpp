@@ -2,10 +2,14 @@
 
 #include <sys/resource.h>
 
+#include <charconv>
+#include <ctime>
 #include <utility>
 
+#include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
 
@@ -20,6 +24,18 @@ void raise_file_limit() {
 }
 
 }  // namespace
+
+std::string since_of(const std::string& text) {
+    constexpr std::size_t kSeconds = 19;  // 2026-11-30T21:11:11
+    if (const auto time = analyse::read_time(text)) return analyse::show_time(*time).substr(0, kSeconds);
+    WallTime number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    const WallTime seconds = unit == "d" ? 86400 : unit == "h" ? 3600 : 0;
+    constexpr WallTime kMost = 100'000;
+    if (error != std::errc{} || seconds == 0 || number < 0 || number > kMost) return {};
+    return analyse::show_time(std::time(nullptr) - number * seconds).substr(0, kSeconds);
+}
 
 std::optional<OpenLogs> open_logs(const std::vector<std::string>& logs,
                                   const std::vector<std::string>& policies) {

@@ -129,6 +129,63 @@ Run declare_freeze_plan(CLI::App& command) {
     return [path, mounts] { return run_freeze_plan(*path, *mounts); };
 }
 
+void declare_log(CLI::App& command, LogArguments& arguments) {
+    command.add_option("LOG", arguments.logs, "Files of audit logs, in any order; - is standard input")
+        ->required();
+    command.add_flag("--json", arguments.as_json, "One JSON object");
+    command.add_option_function<std::string>(
+        "--since",
+        [&arguments](const std::string& text) {
+            arguments.since = since_of(text);
+            if (arguments.since.empty()) throw CLI::ValidationError("--since", "no time: " + text);
+        },
+        "Only what is not older: 90d, 12h or 2026-11-30T00:00:00Z");
+}
+
+Run declare_learn(CLI::App& command) {
+    const auto arguments = std::make_shared<LearnArguments>();
+    command.add_option("--policy", arguments->log.policy,
+                       "What is learnt allows nothing that this policy refuses; else profile:compat");
+    command.add_flag("--refused", arguments->has_refused, "Also learn what was refused then");
+    declare_log(command, arguments->log);
+    command.footer(
+        "Status 0: the rules that are printed were proved. 1: they were not, or a file cannot be used.");
+    return [arguments] { return run_learn(*arguments); };
+}
+
+Run declare_metrics(CLI::App& command) {
+    const auto arguments = std::make_shared<LogArguments>();
+    declare_log(command, *arguments);
+    return [arguments] { return run_metrics(*arguments); };
+}
+
+Run declare_report(CLI::App& command) {
+    const auto arguments = std::make_shared<ReportArguments>();
+    command.add_option("--policy", arguments->log.policy,
+                       "To show which of its rules were never used, and how long freezes may last");
+    command.add_option("--html", arguments->html, "Write a page to this file instead");
+    declare_log(command, arguments->log);
+    command.footer("Status 0: fine. 1: a file cannot be used. 3: a chain does not hold.");
+    return [arguments] { return run_report(*arguments); };
+}
+
+Run declare_simulate(CLI::App& command) {
+    const auto arguments = std::make_shared<LogArguments>();
+    command.add_option("POLICY", arguments->policy, "The policy that is asked")->required();
+    declare_log(command, *arguments);
+    command.footer(
+        "Status 0: it answers all as they were answered. 3: some would be refused now. 4: some allowed.");
+    return [arguments] { return run_simulate(*arguments); };
+}
+
+Run declare_unused(CLI::App& command) {
+    const auto arguments = std::make_shared<LogArguments>();
+    command.add_option("POLICY", arguments->policy, "The policy")->required();
+    declare_log(command, *arguments);
+    command.footer("Status 0: all of it was needed. 3: some was not.");
+    return [arguments] { return run_unused(*arguments); };
+}
+
 Run declare_service(CLI::App& command) {
     const auto arguments = std::make_shared<ServiceArguments>();
     command.add_option("--output-fd", arguments->output_fd, "Open descriptor to write to")->required();
@@ -185,8 +242,13 @@ constexpr std::array kVerbs{
     Verb{"fmt",     declare_fmt,     "Print a policy as policies are laid out; comments stay"},
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"import",  declare_import,  "Turn a qemu-ga's configuration into a policy, and say what is not safe in it"},
+    Verb{"learn",   declare_learn,   "Propose the smallest rules that allow what a log has, proved"},
+    Verb{"metrics", declare_metrics, "Print what a log says on the whole, for Prometheus"},
+    Verb{"report",  declare_report,  "Show what a log says on the whole, in words or as a page"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
+    Verb{"simulate", declare_simulate, "Ask the decisions of a log again of another policy"},
     Verb{"test",    declare_test,    "Say whether a policy answers as a file of cases expects, and what these do not try"},
+    Verb{"unused",  declare_unused,  "Show what of a policy no request of a log has needed"},
     Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},
 };
 // clang-format on

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "ipc/limits.hpp"
@@ -87,6 +88,25 @@ Colours colours(const Files& files) {
 
 std::string rule_name(const Rule& rule) {
     return "'" + rule.id + "' (" + compile::printable(rule.where) + ")";
+}
+
+std::string part_name(const Policy& policy, const analyse::Part& part) {
+    const Rule& rule = policy.rules[part.rule];
+    std::string name = rule_name(rule);
+    if (part.subject == analyse::Subject::kFiles)
+        name += ", files " + compile::quoted(rule.files[part.entry].under);
+    if (part.subject == analyse::Subject::kExec) {
+        const std::string& program = rule.exec[part.entry].program();
+        name += ", program " + (program.empty() ? "any" : compile::quoted(program));
+    }
+    return part.feature == nullptr ? name : "'" + std::string(part.feature->key) + "' of " + name;
+}
+
+bool is_whole(const Policy& policy, const analyse::Part& part) {
+    const CommandSet& commands = policy.rules[part.rule].commands;
+    return part.feature == nullptr && std::ranges::any_of(kCommands, [&](const Command& row) {
+               return commands.has(row.id) && row.floor == Floor::kNo;
+           });
 }
 
 std::string hexadecimal(std::string_view bytes) {

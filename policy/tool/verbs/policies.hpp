@@ -10,6 +10,7 @@
 #include "base/unique_fd.hpp"
 #include "policy/decide.hpp"
 #include "policy/policy.pb.h"
+#include "policy/tool/analyse/coverage.hpp"
 #include "policy/tool/analyse/never.hpp"
 
 namespace sallyport::policy::cli {
@@ -46,6 +47,12 @@ Colours colours(const Files& files);
 
 /// The rule's name and place: "'export' (policy.toml:4)".
 std::string rule_name(const Rule& rule);
+
+/// The rule of a part, and which entry or key of it: "'max_size' of 'export' (policy.toml:4), files '/srv'".
+std::string part_name(const Policy& policy, const analyse::Part& part);
+
+/// Whether the part is a rule or an entry, of which something can be missed: the floor is answered without any.
+bool is_whole(const Policy& policy, const analyse::Part& part);
 
 /// As a digest is shown.
 std::string hexadecimal(std::string_view bytes);

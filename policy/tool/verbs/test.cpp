@@ -25,18 +25,6 @@ constexpr int kFailed = 3;
 constexpr int kTooLittle = 4;
 constexpr std::size_t kMaxCases = std::size_t{16} << 20U;
 
-std::string name_of(const Policy& policy, const Part& part) {
-    const Rule& rule = policy.rules[part.rule];
-    std::string name = rule_name(rule);
-    if (part.subject == analyse::Subject::kFiles)
-        name += ", files " + compile::quoted(rule.files[part.entry].under);
-    if (part.subject == analyse::Subject::kExec) {
-        const std::string& program = rule.exec[part.entry].program();
-        name += ", program " + (program.empty() ? "any" : compile::quoted(program));
-    }
-    return part.feature == nullptr ? name : "'" + std::string(part.feature->key) + "' of " + name;
-}
-
 bool holds(const Policy& policy, const Decider& decider, const Case& one) {
     const auto outcome = decider.decide(one.request);
     if (outcome.is_allowed() != one.is_allowed) return false;
@@ -125,22 +113,22 @@ std::string in_words(const Policy& policy, const Result& result, const TestArgum
     text += std::to_string(result.cases) + " cases, " + std::to_string(result.failures.size()) + " failed\n";
     text += "rules and what they say: " + std::to_string(result.parts - result.untried.size()) + " of " +
             std::to_string(result.parts) + " tried (" + std::to_string(percent(result)) + " %)\n";
-    for (const Part& part : result.untried) text += "  not tried: " + name_of(policy, part) + "\n";
+    for (const Part& part : result.untried) text += "  not tried: " + part_name(policy, part) + "\n";
     if (!arguments.mutate) return text;
     text += "mutants: " + std::to_string(result.mutants - result.survivors.size()) + " of " +
             std::to_string(result.mutants) + " noticed\n";
     for (const Survivor& one : result.survivors)
-        text += "  nobody notices if it is gone: " + name_of(policy, one.part) +
+        text += "  nobody notices if it is gone: " + part_name(policy, one.part) +
                 "\n    this case would: " + compile::printable(one.killer, 1024) + "\n";
     return text;
 }
 
 std::string in_json(const Policy& policy, const Result& result) {
     std::vector<std::string> untried, survivors;
-    for (const Part& part : result.untried) untried.push_back(name_of(policy, part));
+    for (const Part& part : result.untried) untried.push_back(part_name(policy, part));
     for (const Survivor& one : result.survivors)
         survivors.push_back(
-            JsonObject().add("without", name_of(policy, one.part)).add("killer", one.killer).text());
+            JsonObject().add("without", part_name(policy, one.part)).add("killer", one.killer).text());
     return JsonObject()
                .add("cases", std::uint64_t{result.cases})
                .add_value("failures", json_strings(result.failures))

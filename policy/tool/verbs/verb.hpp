@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sallyport::policy::cli {
@@ -68,6 +69,28 @@ struct ImportArguments {
     bool is_strict = false;
 };
 
+/// What the verbs that read logs have in common.
+struct LogArguments {
+    std::string policy;
+    std::vector<std::string> logs;
+    std::string since;  // only what is not older: the beginning of a record's time; empty: all
+    bool as_json = false;
+    [[nodiscard]] bool takes(std::string_view time) const { return time.substr(0, since.size()) >= since; }
+};
+
+/// The beginning of a record's time, of "90d" or "12h" before now, or of a time; empty if it is none of them.
+std::string since_of(const std::string& text);
+
+struct LearnArguments {
+    LogArguments log;          // its policy may be empty
+    bool has_refused = false;  // what was refused is learnt, too
+};
+
+struct ReportArguments {
+    LogArguments log;  // its policy may be empty
+    std::string html;
+};
+
 /// Each function returns the exit status.
 int run_bench(const std::string& path);
 int run_can(const CanArguments& arguments);
@@ -81,8 +104,13 @@ int run_explain(const ExplainArguments& arguments);
 int run_fmt(const std::string& path, bool only_check);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
 int run_import(const ImportArguments& arguments);
+int run_learn(const LearnArguments& arguments);
+int run_metrics(const LogArguments& arguments);
+int run_report(const ReportArguments& arguments);
 int run_service(ServiceArguments& arguments);
+int run_simulate(const LogArguments& arguments);
 int run_test(const TestArguments& arguments);
+int run_unused(const LogArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);
 
 }  // namespace sallyport::policy::cli

@@ -1,0 +1,81 @@
+#include "policy/tool/log/replay.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace sallyport::policy::log {
+
+namespace {
+
+using analyse::Subject;
+
+constexpr std::size_t kMostKnown = 16384;
+constexpr WallTime kSomeTime = 1'767'225'600;
+
+// Features of requests that no log shows.
+constexpr std::array<std::string_view, 13> kHidden{"kind",  "owner", "link",  "links", "setid",
+                                                   "size",  "mount", "also",  "type",  "source",
+                                                   "local", "shows", "member"};
+
+/// The arguments by which a request is decided: without what only its answer has brought, which is another each time.
+std::string_view deciding_arguments(CommandId command, const Record& record) {
+    const Subject subject = analyse::subject_of(command);
+    if (subject == Subject::kPlain || subject == Subject::kInspect || subject == Subject::kFreeze) return {};
+    const std::string_view all = record.arguments;
+    if (command == CommandId::kFileOpen) return all.substr(0, all.find(",\"handle\":"));
+    return command == CommandId::kExec ? all.substr(0, all.find(",\"pid\":")) : all;
+}
+
+}  // namespace
+
+Policy as_a_log_shows_it(const Policy& policy) {
+    Policy shown = policy;
+    for (const Command& command : kCommands)
+        for (const analyse::Clause& clause : analyse::clauses_of(policy, command.id))
+            for (const analyse::Feature& feature : analyse::features_of(analyse::subject_of(command.id)))
+                if (std::ranges::find(kHidden, feature.name) != kHidden.end() && feature.limits != nullptr &&
+                    clause.allows() && feature.limits(clause))
+                    feature.loosen(shown.rules[clause.rule], clause.entry);
+    return shown;
+}
+
+Replay::Replay(const Policy& policy)
+    : policy_(as_a_log_shows_it(policy)), decider_(policy_), turning_(policy_) {
+    for (const Rule& rule : policy.rules)
+        if (rule.expires) ends_.push_back(*rule.expires);
+    std::ranges::sort(ends_);
+}
+
+// Between two ends of rules every time is like the other. Whatever else comes to depend on the time must come in here.
+WallTime Replay::time_like(WallTime time) const {
+    if (ends_.empty()) return kSomeTime;
+    const auto next = std::ranges::upper_bound(ends_, time);
+    return next == ends_.begin() ? *next - 1 : *std::prev(next);
+}
+
+const Answer& Replay::ask(const Record& record) {
+    const auto command = command_of(record);
+    if (!command) return nothing_;
+    const WallTime time = time_like(seconds_of(record.time).value_or(0));
+    key_.assign(record.what).append(" ").append(std::to_string(time));
+    key_.append(record.is_shortened ? "?" : " ").append(deciding_arguments(*command, record));
+    const auto found = known_.find(key_);
+    if (found != known_.end()) return found->second;
+    if (known_.size() >= kMostKnown) known_.clear();
+    return known_.emplace(key_, answer(record, time)).first->second;
+}
+
+Answer Replay::answer(const Record& record, WallTime time) {
+    Answer answer;
+    auto asked = asked_of(record);
+    if (!asked) return answer;
+    answer.is_decided = true;
+    answer.is_exact = asked->is_exact;
+    answer.request = std::move(asked->request);
+    answer.request.time = time;
+    answer.outcome = decider_.decide(answer.request);
+    answer.parts = turning_.of(answer.request, answer.outcome);
+    return answer;
+}
+
+}  // namespace sallyport::policy::log

@@ -1,0 +1,221 @@
+// learn: the smallest rules that allow what a log has, as a part of a policy that is in force. What is printed was proved.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "policy/tool/analyse/diff.hpp"
+#include "policy/tool/analyse/words.hpp"
+#include "policy/tool/compile/compile.hpp"
+#include "policy/tool/compile/effective.hpp"
+#include "policy/tool/compile/passwd.hpp"
+#include "policy/tool/compile/problems.hpp"
+#include "policy/tool/log/learnt.hpp"
+#include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
+#include "policy/tool/verbs/logs.hpp"
+#include "policy/tool/verbs/verb.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+constexpr std::string_view kAnything = "schema = 1\ninclude = [\"profile:compat\"]\n";
+constexpr std::string_view kProfile = "compat-";
+constexpr std::size_t kMostExamples = 5;
+
+struct Counts {
+    std::uint64_t learnt = 0;
+    std::uint64_t refused_then = 0;
+    std::uint64_t refused_by_policy = 0;
+    std::uint64_t inexact = 0;
+    std::uint64_t too_many = 0;
+    WallTime first = 0;
+    WallTime last = 0;
+    std::vector<std::string> not_learnt;  // examples
+};
+
+/// A descriptor's path for a policy that is in no file.
+std::string path_of_anything() {
+    const int file = ::memfd_create("policy", 0);
+    if (file < 0 || !write_all(FdRef(file), kAnything)) return {};
+    ::lseek(file, 0, SEEK_SET);
+    return "/proc/self/fd/" + std::to_string(file);
+}
+
+class Learning {
+public:
+    Learning(const LearnArguments& arguments, OpenLogs& open)
+        : arguments_(arguments), open_(open), old_(open.files.policies[0]), replay_(old_.policy) {}
+
+    /// Whether all files could be read.
+    bool read() {
+        const auto reading = open_.logs.read([&](const log::Record& record, const log::Place&) {
+            const log::Answer* const answer = wish_in(record);
+            if (answer == nullptr) return;
+            const WallTime time = log::seconds_of(record.time).value_or(0);
+            counts_.first = counts_.first == 0 ? time : std::min(counts_.first, time);
+            counts_.last = std::max(counts_.last, time);
+            ++(learnt_.take(*answer, time) ? counts_.learnt : counts_.too_many);
+        });
+        return tell_reading(reading);
+    }
+
+    /// Compiles what was learnt. False, and a complaint, if it cannot stand.
+    bool propose() {
+        auto narrowed = learnt_.narrowed(old_.compiled);
+        if (arguments_.log.policy.empty()) tighten(narrowed);
+        describe_rules(narrowed);
+        const compile::Passwd passwd(open_.files.passwd, open_.files.group);
+        text_ = compile::effective_text({.policy = narrowed, .nevers = old_.nevers}, passwd);
+        auto compiled = compile::compile_policy(
+            {.text = text_, .name = "learnt", .passwd = open_.files.passwd, .group = open_.files.group});
+        if (!compiled)
+            return complain("what was learnt does not compile:\n" + compiled.error() + text_), false;
+        auto policy = load(compiled->SerializeAsString());
+        if (!policy) return complain(describe("learnt", policy.error())), false;
+        proposed_ = *std::move(policy);
+        return true;
+    }
+
+    /// Nothing that the policy refuses is allowed by the proposal, and every request that was learnt is.
+    bool prove() {
+        for (const auto& one : analyse::differences(old_.policy, proposed_, std::time(nullptr)))
+            if (one.direction == analyse::Direction::kWider && one.terms.empty()) {
+                complain("not proved: it would allow " +
+                         compile::printable(line_of(one.witness, false), 1024) + "\n");
+                return false;
+            }
+        log::Replay again(proposed_);
+        bool holds = true;
+        open_.logs.read([&](const log::Record& record, const log::Place&) {
+            const log::Answer* const answer = holds ? wish_in(record) : nullptr;
+            if (answer == nullptr || again.ask(record).outcome.is_allowed()) return;
+            holds = false;
+            complain("not proved: it would refuse " +
+                     compile::printable(line_of(answer->request, false), 1024) + "\n");
+        });
+        return holds;
+    }
+
+    [[nodiscard]] std::string in_words() const {
+        const bool is_given = !arguments_.log.policy.empty();
+        std::string text =
+            "# Learnt from " + std::to_string(counts_.learnt) + " requests, from " +
+            analyse::show_time(counts_.first) + " to " + analyse::show_time(counts_.last) +
+            ".\n# Proved: it allows each of them, and nothing that " +
+            (is_given ? compile::printable(arguments_.log.policy) + " refuses or its never rules forbid"
+                      : std::string("profile:compat refuses")) +
+            ".\n";
+        if (!is_given)
+            text +=
+                "# What a log does not show is as narrow as it can be: regular files, no links, any owner "
+                "and size.\n";
+        const auto left_out = [&](std::uint64_t count, const char* why) {
+            if (count != 0) text += "# Left out: " + std::to_string(count) + " requests " + why + ".\n";
+        };
+        left_out(counts_.refused_then, "that were refused then; --refused learns them, too");
+        left_out(counts_.refused_by_policy, "that the policy refuses");
+        left_out(counts_.inexact, "that the log does not have as a whole");
+        for (const std::string& example : counts_.not_learnt) text += "#   " + example + "\n";
+        return text + text_;
+    }
+
+    [[nodiscard]] std::string in_json() const {
+        std::vector<std::string> rules;
+        for (const auto& [rule, use] : learnt_.rules())
+            rules.push_back(JsonObject()
+                                .add("from", old_.policy.rules[rule].id)
+                                .add("count", use.count)
+                                .add("first", analyse::show_time(use.first))
+                                .add("last", analyse::show_time(use.last))
+                                .text());
+        return JsonObject()
+                   .add("requests", counts_.learnt)
+                   .add("refused_then", counts_.refused_then)
+                   .add("refused_by_policy", counts_.refused_by_policy)
+                   .add("inexact", counts_.inexact)
+                   .add_value("not_learnt", json_strings(counts_.not_learnt))
+                   .add_value("rules", json_list(rules))
+                   .add("policy", text_)
+                   .text() +
+               "\n";
+    }
+
+private:
+    /// What of a record is learnt; null if it is nothing. Counts what is not, when it is read for the first time.
+    const log::Answer* wish_in(const log::Record& record) {
+        if (!arguments_.log.takes(record.time)) return nullptr;
+        const log::Answer& answer = replay_.ask(record);
+        if (!answer.is_decided) return nullptr;
+        if (record.verdict == "refuse" && !arguments_.has_refused)
+            return leave_out(counts_.refused_then, answer);
+        if (!answer.is_exact) return leave_out(counts_.inexact, answer);
+        if (!answer.outcome.is_allowed()) return leave_out(counts_.refused_by_policy, answer);
+        return &answer;
+    }
+
+    const log::Answer* leave_out(std::uint64_t& count, const log::Answer& answer) {
+        if (!text_.empty()) return nullptr;
+        ++count;
+        const std::string line = compile::printable(line_of(answer.request, false), 512);
+        const bool is_known = std::ranges::find(counts_.not_learnt, line) != counts_.not_learnt.end();
+        if (counts_.not_learnt.size() < kMostExamples && !is_known) counts_.not_learnt.push_back(line);
+        return nullptr;
+    }
+
+    /// Of files that nobody has said more of: those that the language takes by itself.
+    static void tighten(compiled::Compiled& policy) {
+        for (compiled::Rule& rule : *policy.mutable_rules()) {
+            if (rule.id().starts_with(kProfile)) rule.set_id("learnt-" + rule.id().substr(kProfile.size()));
+            for (compiled::FileRule& file : *rule.mutable_files()) {
+                file.clear_kinds();
+                file.clear_follow_symlinks();
+                file.clear_any_links();
+                file.clear_any_setid();
+                file.clear_create_mode();
+            }
+        }
+    }
+
+    /// The place of each rule becomes what was seen of it: effective_text() writes it as a comment.
+    void describe_rules(compiled::Compiled& policy) const {
+        auto use = learnt_.rules().begin();
+        for (compiled::Rule& rule : *policy.mutable_rules()) {
+            if (rule.effect() != compiled::Rule::ALLOW) continue;
+            rule.set_where("seen " + std::to_string(use->second.count) + " times, last " +
+                           analyse::show_time(use->second.last) + "; of " + rule.where());
+            ++use;
+        }
+    }
+
+    const LearnArguments& arguments_;
+    OpenLogs& open_;
+    const Loaded& old_;
+    log::Replay replay_;
+    log::Learnt learnt_;
+    Counts counts_;
+    std::string text_;
+    Policy proposed_;
+};
+
+}  // namespace
+
+int run_learn(const LearnArguments& arguments) {
+    const std::string path = arguments.log.policy.empty() ? path_of_anything() : arguments.log.policy;
+    auto open = open_logs(arguments.log.logs, {path});
+    if (!open) return kFailure;
+    if (!open->logs.can_be_read_again()) {
+        complain("sallyport-policy: learn reads its logs twice, so none can be a pipe\n");
+        return kUsage;
+    }
+    Learning learning(arguments, *open);
+    if (!learning.read() || !learning.propose() || !learning.prove()) return kFailure;
+    print(arguments.log.as_json ? learning.in_json() : learning.in_words());
+    return kSuccess;
+}
+
+}  // namespace sallyport::policy::cli
