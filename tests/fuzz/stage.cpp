@@ -399,6 +399,8 @@ void Stage::end_requests() {
     if (is_muted_) end_worker(true);
     if (worker(); !view_->is_greeted()) greet();
     bring_peers_to_rest();
+    // Who asks whether a program still runs waits so long at most.
+    pass_time(kStatusPatienceNs);
     for (int parts = 0; parts < 300 && view_->has_transfer(); ++parts) {
         ipc::Request part;
         part.set_seq(view_->transfer());
