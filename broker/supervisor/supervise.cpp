@@ -61,8 +61,9 @@ struct Stream {
     bool is_truncated = false;
 };
 
-// The program's own process: waits for an order and becomes the program. Returns only with an error, or with 0 if there will be no order.
-int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const Kept& kept) {
+// The program's own process: waits for a byte that says that its supervisor is locked down, then for an order, and becomes the program.
+// Returns only with an error, or with 0 if there will be no order.
+int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const Kept& kept, FdRef locked) {
     if (const int error = prepare_program(); error != 0) return error;
     const bool has_group = lines.group.get() >= 0;
     if (const int error = has_group ? enter_group(lines.group) : 0; error != 0) return error;
@@ -71,7 +72,7 @@ int wait_and_become(const ipc::LauncherTable& table, const Lines& lines, const K
     auto order = read_order(lines.order);
     [[maybe_unused]] const int rehearsed = locate("/", {}, path);
     char byte = 0;
-    if (::read(lines.go.get(), &byte, 1) != 1) return 0;
+    if (::read(locked.get(), &byte, 1) != 1 || ::read(lines.go.get(), &byte, 1) != 1) return 0;
     order = read_order(lines.order);
     if (!order) return EINVAL;
     const auto capture = order->capture();
@@ -124,11 +125,17 @@ private:
         for (const UniqueFd* one : {&kept.out, &kept.err, &fault, &signals_, &list_})
             if (!one->is_open()) return false;
         if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
+        std::array<int, 2> ends{-1, -1};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) return false;
+        const UniqueFd locked(ends[0]);
+        UniqueFd tells(ends[1]);
         const pid_t parent = ::getpid();
         pid_ = ::fork();
-        if (pid_ != 0) return pid_ > 0 && sandbox::lockdown_supervisor().has_value();
+        if (pid_ != 0)
+            return pid_ > 0 && sandbox::lockdown_supervisor().has_value() && ::write(tells.get(), "", 1) == 1;
+        tells.reset();
         const bool is_bound = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent;
-        const int error = is_bound ? wait_and_become(table_, lines_, kept) : ESRCH;
+        const int error = is_bound ? wait_and_become(table_, lines_, kept, locked) : ESRCH;
         [[maybe_unused]] const bool is_told = error == 0 || ::write(fault.get(), &error, sizeof error) > 0;
         ::_exit(127);
     }

@@ -295,6 +295,21 @@ TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherGivesMoreOutputThanThereIs) {
     ask_status(number);
     expect_stop(output(number, 0, 11));
 }
+// THREAT: the end of a program whose start nobody has reported; its result is told, the start given up, and it would count for ever.
+TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherReportsTheEndOfAProgramThatWasNotStarted) {
+    ask_start();
+    expect_stop(ended(hear_order().number()));
+}
+TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherReportsAStartTwice) {
+    const auto number = start();
+    say_started(number);
+    EXPECT_TRUE(stage_.is_over());
+}
+TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherSaysOfAProgramThatRunsThatItWasNotStarted) {
+    const auto number = start();
+    say_started(number, ENOENT);
+    EXPECT_TRUE(stage_.is_over());
+}
 TEST_F(BrokerLoopWithPrograms, EndsIfTheLauncherGivesAPartTwice) {
     const auto number = start();
     say(ended(number, 10));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -18,14 +19,16 @@ namespace sallyport::test {
 
 class Launcher {
 public:
-    explicit Launcher(const ipc::LauncherTable& table) {
+    /// `before` happens in its process, before it is executed.
+    explicit Launcher(const ipc::LauncherTable& table, const std::function<void()>& before = [] {}) {
         auto sockets = ipc::socket_pair();
         const int theirs = sockets->second.get();
         child_.emplace(
             Program{.words = {std::string(std::getenv("SALLYPORT_BUILD_ROOT")) + "/broker/launcher/launcher"},
                     .output = "/dev/null",
-                    .before_exec = [theirs] {
+                    .before_exec = [theirs, before] {
                         if (::dup2(theirs, 3) < 0) ::_exit(99);
+                        before();
                     }});
         socket_ = std::move(sockets->first);
         tell(table);
