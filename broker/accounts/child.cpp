@@ -50,19 +50,23 @@ Ends keep_only(const Ends& ends) {
     ::dup2(ends.report, kReport);
     if (ends.secret >= 0) ::dup2(ends.secret, kSecret);
     ::close_range(ends.secret >= 0 ? kSecret + 1 : kReport + 1, ~0U, 0);
-    return {.report = kReport, .secret = ends.secret >= 0 ? kSecret : -1};
+    return {.report = kReport, .secret = ends.secret >= 0 ? kSecret : -1, .launcher = ends.launcher};
+}
+
+// Ends with its parent. That may have ended before this process could look who it is, so it is told.
+bool is_tied_to(pid_t parent) {
+    return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent;
 }
 
 // THREAT: a module of the database has what this process has: not the pipe with the secret.
-void become_nobody(int kept) {
-    const pid_t parent = ::getppid();
+void become_nobody(int kept, pid_t parent) {
     ::close_range(kReport, static_cast<unsigned>(kept) - 1, 0);
     const bool is_root = ::geteuid() == 0;
     if (is_root && (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
                     ::setresuid(kNobody, kNobody, kNobody) != 0))
         ::_exit(1);
     // It waits for a directory service no longer than its parent does.
-    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(1);
+    if (!is_tied_to(parent)) ::_exit(1);
 }
 
 void ask_database(const std::string& name, ipc::Account& account) {
@@ -85,14 +89,12 @@ void ask_database(const std::string& name, ipc::Account& account) {
 }
 
 // The program's own process. What it says goes nowhere, and it leaves no memory on a disk.
-void become_chpasswd(const std::string& path, bool crypted, int secret) {
+void become_chpasswd(bool crypted, int secret, pid_t parent) {
     const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const rlimit none{.rlim_cur = 0, .rlim_max = 0};
-    const pid_t parent = ::getppid();
     if (::setsid() < 0 || ::dup2(secret, 0) < 0 || ::dup2(null.get(), 1) < 0 || ::dup2(null.get(), 2) < 0 ||
         ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0 || supervisor::take_usual_state() != 0 ||
-        ::setrlimit(RLIMIT_CORE, &none) != 0 || ::chdir("/") != 0 ||
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent)
+        ::setrlimit(RLIMIT_CORE, &none) != 0 || ::chdir("/") != 0 || !is_tied_to(parent))
         return;
     std::string name = "chpasswd";
     std::string flag = "-e";
@@ -100,7 +102,7 @@ void become_chpasswd(const std::string& path, bool crypted, int secret) {
     std::string locale = "LC_ALL=C";
     const std::array<char*, 3> words{name.data(), crypted ? flag.data() : nullptr, nullptr};
     const std::array<char*, 3> environment{search.data(), locale.data(), nullptr};
-    ::execve(path.c_str(), words.data(), environment.data());
+    ::execve(policy::kChpasswd, words.data(), environment.data());
 }
 
 // A user whom the rule names is what he was when the agent started.
@@ -109,11 +111,12 @@ std::optional<ipc::Account> account_of(const ipc::AccountTemplate& by, const std
     return look_up(name);
 }
 
-AccountDone carry_out(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, int secret) {
+AccountDone carry_out(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, const Ends& ends) {
     const auto account = account_of(by, order.user());
     if (!account) return done_as(AccountDone::NO_USER);
-    if (order.has_password()) return run_chpasswd(order.password().crypted(), secret);
-    if (const int error = become(*account); error != 0) return done_as(AccountDone::NOT_STARTED, error);
+    if (order.has_password()) return run_chpasswd(order.password().crypted(), ends.secret);
+    if (const int error = become(*account, ends.launcher); error != 0)
+        return done_as(AccountDone::NOT_STARTED, error);
     return work_on_keys(by, order, account->home());
 }
 
@@ -121,7 +124,7 @@ AccountDone carry_out(const ipc::AccountTemplate& by, const ipc::AccountOrder& o
 
 void run_child(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, const Ends& ends) {
     const Ends kept = keep_only(ends);
-    AccountDone done = carry_out(by, order, kept.secret);
+    AccountDone done = carry_out(by, order, kept);
     done.set_number(order.number());
     if (done.ByteSizeLong() > kMaxAccountOrder) {
         done = done_as(AccountDone::TOO_LARGE);
@@ -133,11 +136,12 @@ void run_child(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, c
 
 std::optional<ipc::Account> look_up(const std::string& name) {
     auto pair = ipc::socket_pair();
+    const pid_t parent = ::getpid();
     const pid_t pid = pair ? ::fork() : -1;
     if (pid < 0) return std::nullopt;
     ipc::Account account;
     if (pid == 0) {
-        become_nobody(pair->second.get());
+        become_nobody(pair->second.get(), parent);
         ask_database(name, account);
         const bool is_told =
             account.ByteSizeLong() == 0 || ipc::say(pair->second, account, ipc::WhenFull::kFail).has_value();
@@ -156,10 +160,11 @@ AccountDone run_chpasswd(bool crypted, int secret) {
         const Error& error = judged.error().error;
         return done_as(AccountDone::NOT_STARTED, error.code == Errc::kProof ? EACCES : error.sys_errno);
     }
+    const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) return done_as(AccountDone::NOT_STARTED, errno);
     if (pid == 0) {
-        become_chpasswd(policy::kChpasswd, crypted, secret);
+        become_chpasswd(crypted, secret, parent);
         ::_exit(127);
     }
     int status = 0;
@@ -168,8 +173,7 @@ AccountDone run_chpasswd(bool crypted, int secret) {
                                     : done_as(AccountDone::EXITED, WEXITSTATUS(status));
 }
 
-int become(const ipc::Account& account) {
-    const pid_t parent = ::getppid();
+int become(const ipc::Account& account, pid_t launcher) {
     if (::setsid() < 0) return errno;
     if (const int error = supervisor::take_usual_state(); error != 0) return error;
     const auto& groups = account.groups();
@@ -182,8 +186,8 @@ int become(const ipc::Account& account) {
     if (const auto confined = sandbox::confine_program({}); !confined)
         return std::max(confined.error().sys_errno, 1);
     // The user may not look into it. After the user, whose change takes the rest back.
-    if (::prctl(PR_SET_DUMPABLE, 0) != 0 || ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
-    return ::getppid() == parent ? 0 : ESRCH;
+    if (::prctl(PR_SET_DUMPABLE, 0) != 0) return errno;
+    return is_tied_to(launcher) ? 0 : ESRCH;
 }
 
 }  // namespace sallyport::accounts

@@ -3,6 +3,8 @@
 // Input:    an order that was decided twice; the system's user database; what a user has in his home directory
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 
@@ -10,10 +12,11 @@
 
 namespace sallyport::accounts {
 
-/// Its descriptors, lent.
+/// Its descriptors, lent, and whose child it is.
 struct Ends {
     int report;
     int secret;  // a pipe with the line for chpasswd; -1: none
+    pid_t launcher;
 };
 
 /// Carries it out, reports, and ends.
@@ -28,8 +31,9 @@ std::optional<ipc::Account> look_up(const std::string& name);
 /// Has chpasswd read the line. THREAT: what it writes may hold what it has read; nobody reads that.
 ipc::AccountDone run_chpasswd(bool crypted, int secret);
 
-/// Becomes the user for good: groups, group, user, no capability, nothing that it could gain by executing. 0, or the error.
-int become(const ipc::Account& account);
+/// Becomes the user for good: groups, group, user, no capability, nothing that it could gain by executing. 0, or the error: ESRCH if
+/// the launcher, whose number this is, has gone.
+int become(const ipc::Account& account, pid_t launcher);
 
 /// In a process that has become the user: reads or changes his authorized_keys, as far as he could himself.
 ///

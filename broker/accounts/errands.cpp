@@ -117,9 +117,11 @@ Status Errands::start(AccountOrder& order) {
 
 Status Errands::begin(const ipc::AccountTemplate& by, const AccountOrder& order, UniqueFd secret) {
     auto [ours, theirs] = TRY(ipc::socket_pair());
+    const pid_t launcher = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) return tell(done_as(order.number(), AccountDone::NOT_STARTED, errno));
-    if (pid == 0) run_child(by, order, {.report = theirs.get(), .secret = secret.get()});
+    if (pid == 0)
+        run_child(by, order, {.report = theirs.get(), .secret = secret.get(), .launcher = launcher});
     UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     const int ms = order.has_password() ? kPasswordMs + 1000 : kKeysMs;
     errands_.push_back({.number = order.number(),
