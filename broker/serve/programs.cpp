@@ -88,8 +88,9 @@ Status hear_started(const Context& context, const ipc::ExecStarted& said) {
     Programs& programs = context.session.programs;
     const auto number = static_cast<std::int64_t>(said.number());
     const auto at = programs.known.find(number);
-    if (at == programs.known.end() || at->second.ended) return unfit();
+    if (at == programs.known.end() || at->second.ended || at->second.is_started) return unfit();
     const int error = said.sys_errno();
+    at->second.is_started = error == 0;
     // Something may be left of a late program, until the launcher says that it has gone.
     at->second.is_wanted = at->second.is_wanted && error == 0;
     if (error != 0 && error != ETIMEDOUT) programs.known.erase(at);
@@ -113,7 +114,7 @@ Status hear_ended(const Context& context, const ipc::ExecEnded& said) {
     Programs& programs = context.session.programs;
     const auto number = static_cast<std::int64_t>(said.number());
     const auto at = programs.known.find(number);
-    if (at == programs.known.end() || at->second.ended) return unfit();
+    if (at == programs.known.end() || at->second.ended || !at->second.is_started) return unfit();
     const std::uint32_t most = programs.templates[at->second.by].output();
     const bool is_how = said.how_case() != ipc::ExecEnded::HOW_NOT_SET;
     if (said.out_size() > most || said.err_size() > most || !is_how) return unfit();
@@ -253,10 +254,12 @@ void give_up_program_start(const Context& context) {
         start.request.due_ns += kExecStartNs;
         return;
     }
+    const auto at = programs.known.find(start.number);
+    SALLYPORT_CHECK(at != programs.known.end());
     if (start.told == 0)
-        programs.known.erase(start.number);
+        programs.known.erase(at);
     else
-        programs.known[start.number].is_wanted = false;
+        at->second.is_wanted = false;
     take_back(programs.start)
         .refuse(context, {.reason = ipc::NOT_STARTED, .sys_errno = ETIMEDOUT, .why = "not started in time"});
 }

@@ -20,6 +20,7 @@ struct Session;
 
 struct Program {
     int by = 0;                           // template
+    bool is_started = false;              // the launcher has reported its start
     std::optional<ipc::ExecEnded> ended;  // how it ended
     bool is_gone = false;                 // no process of it is left, not even in the background
     bool is_wanted = true;                // a host knows its number and may ask for its result

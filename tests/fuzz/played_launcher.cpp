@@ -55,7 +55,14 @@ bool PlayedLauncher::is_busy() const {
     return !orders_.empty() || std::ranges::any_of(programs_, is_starting);
 }
 
+// What is reported then is not ours to know.
 std::optional<ipc::LauncherRequest> PlayedLauncher::next_order() {
+    account_.due_ns.reset();
+    setting_.due_ns.reset();
+    return take_next();
+}
+
+std::optional<ipc::LauncherRequest> PlayedLauncher::take_next() {
     if (orders_.empty()) return std::nullopt;
     auto order = std::move(orders_.front());
     orders_.pop_front();
@@ -67,7 +74,7 @@ void PlayedLauncher::act(Draw& draw) {
     const bool may_go_on =
         std::ranges::any_of(programs_, [](const auto& one) { return !one.second.is_gone; });
     if (!orders_.empty() && (!may_go_on || !draw.rarely(4))) {
-        const auto order = next_order();
+        const auto order = take_next();
         return carry_out(*order, draw);
     }
     if (!may_go_on) return;

@@ -53,6 +53,7 @@ private:
     };
     static void note_told(Told& last, std::uint64_t number, std::int64_t most_ns);
     static void note_reported(Told& last, std::uint64_t number);
+    std::optional<ipc::LauncherRequest> take_next();
     void carry_out(const ipc::LauncherRequest& order, Draw& draw);
     void change(const ipc::AccountOrder& order, Draw& draw);
     void set(const ipc::SetOrder& order, Draw& draw);
