@@ -69,6 +69,11 @@ Status write_memory(FdRef state, const Memory& memory) {
     }
     std::string bytes;
     ipc::encode(kept, bytes);
+    // No later start would read it.
+    if (bytes.size() > kMaxFilesSetup) {
+        errno = EFBIG;
+        return system_error("sallyport.denied cannot be written");
+    }
     constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
     const UniqueFd file(::openat(state.get(), kNewName, kFlags, 0600));
     const bool is_done =

@@ -105,6 +105,18 @@ TEST_F(OverRuns, AFileThatNoAgentWroteStopsTheStart) {
     EXPECT_FALSE(start());
 }
 
+TEST_F(OverRuns, MoreThanAStartReadsIsNotWritten) {
+    ASSERT_TRUE(write_memory(state_, {{"/a", {{1, 1}}}}));
+    const std::string path(kMaxPath, 'p');
+    Memory large;
+    for (std::size_t at = 0; at <= kMaxFilesSetup / kMaxPath; ++at)
+        large[path + std::to_string(at)] = {{1, 1}};
+    EXPECT_FALSE(write_memory(state_, large));
+    const auto memory = read_memory(state_);
+    ASSERT_TRUE(memory);
+    EXPECT_TRUE(memory->contains("/a"));
+}
+
 TEST_F(OverRuns, ADiskThatTakesNothingDoesNotStopTheStart) {
     fs::create_directory(path("state/sallyport.denied.new"));
     run_again();
