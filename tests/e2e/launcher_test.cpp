@@ -1,14 +1,9 @@
 // The launcher alone, asked as the broker asks it: hooks around a freeze, deadlines, and what it does not start.
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -17,6 +12,7 @@
 #include "ipc/codec.hpp"
 #include "ipc/launcher.pb.h"
 #include "tests/support/launcher_alone.hpp"
+#include "tests/support/no_landlock.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/scratch.hpp"
 
@@ -304,20 +300,6 @@ TEST_F(ProgramOrders, ThatTheTableCoversIsCarriedOut) {
     EXPECT_EQ(reply.exec_ended().number(), 5U);
     EXPECT_TRUE(reply.exec_ended().gone());
     EXPECT_EQ(safe_.calls(), "program go 3\n");
-}
-
-// As on a kernel without Landlock: of all that the launcher starts only its supervisors take it.
-void refuse_landlock() {
-    std::array program{
-        sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),  // the number of the call
-        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
-        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const sock_fprog all{.len = program.size(), .filter = program.data()};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all) != 0)
-        ::_exit(98);
 }
 
 TEST_F(ProgramOrders, StartNothingUnderASupervisorThatCannotConfineItself) {

@@ -6,6 +6,7 @@
 
 #include "tests/hostile/taken_over.hpp"
 #include "tests/support/launcher_alone.hpp"
+#include "tests/support/no_landlock.hpp"
 #include "tests/support/users.hpp"
 
 namespace sallyport::test {
@@ -192,6 +193,17 @@ TEST_F(AccountOrders, ThatTheTableCoversAreCarriedOut) {
     EXPECT_EQ(reply.account_done().kind(), ipc::AccountDone::DONE);
     EXPECT_EQ(reply.account_done().number(), 5U);
     EXPECT_EQ(read_file("/home/alice/.ssh/authorized_keys"), kKey);
+}
+
+TEST_F(AccountOrders, ChangeNoKeysWhereAnErrandCannotConfineItself) {
+    Launcher launcher(table_, refuse_landlock);
+    ASSERT_TRUE(launcher.is_ready());
+    launcher.tell(add("alice", {kKey}));
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.has_account_done());
+    EXPECT_EQ(reply.account_done().kind(), ipc::AccountDone::NOT_STARTED);
+    EXPECT_EQ(reply.account_done().status(), ENOSYS);
+    EXPECT_FALSE(std::filesystem::exists("/home/alice/.ssh"));
 }
 
 TEST_F(AccountOrders, ThatTheTableDoesNotCoverEndIt) {

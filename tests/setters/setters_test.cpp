@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "tests/files/fuse_server.hpp"
 #include "tests/setters/devices.hpp"
 #include "tests/setters/played_clocks.hpp"
+#include "tests/support/no_landlock.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/scratch.hpp"
 
@@ -35,15 +37,16 @@ constexpr unsigned kLongMs = 30'000;  // for what is not to pass it
 
 class Launcher {
 public:
-    explicit Launcher(const ipc::LauncherTable& table) {
+    explicit Launcher(const ipc::LauncherTable& table, const std::function<void()>& before = [] {}) {
         auto sockets = ipc::socket_pair();
         const int theirs = sockets->second.get();
         child_ = std::make_unique<Child>(
             Program{.words = {std::string(std::getenv("SALLYPORT_BUILD_ROOT")) + "/broker/launcher/launcher"},
                     .environment = {},
                     .output = "/dev/null",
-                    .before_exec = [theirs] {
+                    .before_exec = [theirs, before] {
                         if (::dup2(theirs, 3) < 0) ::_exit(99);
+                        before();
                     }});
         socket_ = std::move(sockets->first);
         tell(table);
@@ -424,6 +427,17 @@ TEST_F(Setter, ThatHasEndedIsReaped) {
     ASSERT_TRUE(children.is_open());
     const auto left = std::distance(std::istream_iterator<pid_t>(children), {});
     EXPECT_LE(left, 2) << "the last two may be on their way";
+}
+
+TEST_F(Setter, ThatCannotConfineItselfSetsNothing) {
+    Launcher launcher(table(), refuse_landlock);
+    for (const ipc::SetOrder& order : {cpus({{1, false}}), blocks({{1, false}}), clock_to(now_ns())}) {
+        const SetDone done = launcher.ask(order);
+        EXPECT_EQ(done.end(), SetDone::LOST);
+        EXPECT_EQ(hows(done), Hows());
+    }
+    EXPECT_EQ(devices_->processor(1).front(), '1');
+    EXPECT_TRUE(devices_->block(1).starts_with("online"));
 }
 
 TEST_F(Setter, ThatIsKilledIsAnAnswer) {
