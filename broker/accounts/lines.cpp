@@ -90,10 +90,10 @@ std::size_t count_keys(const Lines& lines) {
 }
 
 bool add(Lines& lines, const Lines& keys) {
-    const std::size_t before = lines.size();
+    const std::size_t before = count_keys(lines);
     for (const std::string& key : keys)
         if (!has(lines, key)) lines.push_back(key);
-    return lines.size() > before;
+    return count_keys(lines) > before;
 }
 
 void remove(Lines& lines, const Lines& keys) {

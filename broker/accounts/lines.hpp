@@ -20,7 +20,7 @@ Lines shown_of(const Lines& lines);
 /// How many lines are keys: neither empty nor a comment.
 std::size_t count_keys(const Lines& lines);
 
-/// Adds those that are not there yet, in order; whether there was one.
+/// Adds those that are not there yet, in order; whether there was a key among them, and not just empty lines.
 bool add(Lines& lines, const Lines& keys);
 void remove(Lines& lines, const Lines& keys);
 

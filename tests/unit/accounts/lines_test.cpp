@@ -32,6 +32,12 @@ TEST(Lines, KeysAreAddedOnceAndCommentsStay) {
     EXPECT_EQ(count_keys(lines), 3U);
 }
 
+TEST(Lines, AnEmptyLineThatIsAddedIsNoKey) {
+    Lines lines = split("a");
+    EXPECT_FALSE(add(lines, {"a", ""}));
+    EXPECT_EQ(join(lines), "a\n");
+}
+
 TEST(Lines, OnlyEqualLinesAreRemoved) {
     Lines lines = split("# a\na\n a\nab\na\n\nb");
     remove(lines, {"a", "c"});

@@ -153,10 +153,19 @@ TEST(Accounts, KeysAreOfTheTypesThatTheRuleNamesAndHaveNoOptions) {
          {key("ssh-rsa"), "ssh-ed25519"s, "ssh-ed25519 "s, " " + key(), "restrict " + key(),
           "command=\"x\" " + key(), "ssh-ed25519\tAAAAC3NzaC1lZDI1NTE5AAAA"s,
           "ssh-ed25519  AAAAC3NzaC1lZDI1NTE5AAAA"s, "#" + key(), key() + "\n" + key(), key() + "!",
-          key() + "===", "ssh-ed25519 AAAAB3NzaC1yc2EAAAADAQAB"s, "ssh-ed25519 ssh-rsa AAAAB3NzaC1yc2E"s, ""s,
-          key() + std::string(1, '\0'), key() + "\r", "Ssh-ed25519" + std::string(kBlob)})
+          key() + "===", "ssh-ed25519 AAAAB3NzaC1yc2EAAAADAQAB"s, "ssh-ed25519 ssh-rsa AAAAB3NzaC1yc2E"s,
+          " "s, key() + std::string(1, '\0'), key() + "\r", "Ssh-ed25519" + std::string(kBlob)})
         EXPECT_EQ(miss_of(rule, add("alice", {bad})), AccountMiss::kKeys) << bad;
     EXPECT_EQ(miss_of(rule, add("alice", {key(), key("ssh-rsa")})), AccountMiss::kKeys) << "each of them";
+}
+
+// virsh sends one behind the keys of a file.
+TEST(Accounts, AnEmptyLineIsNoKeyAndCountsAsNone) {
+    const std::string rule = kAdd + "users = [\"alice\"]\nkey_types = [\"ssh-ed25519\"]\nmax_keys = 1\n";
+    EXPECT_EQ(miss_of(rule, add("alice", {key(), ""})), AccountMiss::kNothing);
+    EXPECT_EQ(miss_of(rule + "require = [\"restrict\"]\n", add("alice", {"restrict " + key(), ""})),
+              AccountMiss::kNothing);
+    EXPECT_EQ(miss_of(rule, add("alice", {key(), key() + " b", ""})), AccountMiss::kKeys);
 }
 
 TEST(Accounts, KeysHaveExactlyTheOptionsThatTheRuleRequires) {
