@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <memory>
 
 #include "broker/supervisor/group.hpp"
 #include "broker/supervisor/supervise.hpp"
@@ -217,14 +218,14 @@ private:
 
     // THREAT: a program writes without end. Output beyond the bound is read, so that the program goes on, and discarded.
     void take(Stream& stream) {
-        const ssize_t got = ::read(stream.pipe.get(), piece_.data(), piece_.size());
+        const ssize_t got = ::read(stream.pipe.get(), piece_->data(), piece_->size());
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (got <= 0) return stream.pipe.reset();
         const auto count = static_cast<std::uint32_t>(got);
         const std::uint32_t kept = std::min(count, output_ - stream.size);
         if (kept < count) stream.is_truncated = true;
         if (kept > 0 &&
-            ::pwrite(lines_.memory.get(), piece_.data(), kept, stream.place + stream.size) == kept)
+            ::pwrite(lines_.memory.get(), piece_->data(), kept, stream.place + stream.size) == kept)
             stream.size += kept;
     }
 
@@ -328,7 +329,9 @@ private:
     bool is_ended_ = false;  // and that was reported
     bool is_alone_ = false;
     std::uint32_t status_ = 0;
-    std::vector<char> piece_ = std::vector<char>(kPiece);
+    // Not filled: of what a program does not write no page is touched.
+    std::unique_ptr<std::array<char, kPiece>> piece_ =
+        std::make_unique_for_overwrite<std::array<char, kPiece>>();
 };
 
 // Closes all of the launcher's descriptors but these.
