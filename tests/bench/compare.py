@@ -137,17 +137,20 @@ class Bench:
         return rows
 
     def measure_programs(self):
-        """With a pause between two, as between a host's; on its connection, as libvirt does."""
-        row = Row("guest-exec of /bin/true with output, to its exit status", "us", 1, False)
-        if os.geteuid() != 0:  # the rule starts it as root
-            return []
+        """With a pause between two, as between a host's, and in a row; on one connection, as libvirt does."""
+        rows = []
+        if os.geteuid() != 0:  # the rule starts them as root
+            return rows
         with self.start("theirs") as theirs, self.start("ours", agents.STARTING) as ours:
-            for number in range(self.options.rounds):
-                sides = [(row.ours, ours), (row.theirs, theirs)]
-                for figures, agent in sides if number % 2 else reversed(sides):
-                    seconds = self.run_load(agent, ["exec", "/bin/true", PROGRAMS, PROGRAM_PAUSE_MS])
-                    figures.append(seconds / PROGRAMS * 1e6)
-        return [row]
+            for how, pause in (("to its exit status", PROGRAM_PAUSE_MS), ("in a row", 0)):
+                row = Row(f"guest-exec of /bin/true with output, {how}", "us", 1, False)
+                for number in range(self.options.rounds):
+                    sides = [(row.ours, ours), (row.theirs, theirs)]
+                    for figures, agent in sides if number % 2 else reversed(sides):
+                        seconds = self.run_load(agent, ["exec", "/bin/true", PROGRAMS, pause])
+                        figures.append(seconds / PROGRAMS * 1e6)
+                rows.append(row)
+        return rows
 
     def measure_start(self):
         row = Row("start, from exec to the first answer", "ms", None, False, most=40)
