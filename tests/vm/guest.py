@@ -45,14 +45,17 @@ class Guest:
         self.shell.get("true", BOOT_PATIENCE)
         self.note(f"up in {time.monotonic() - started:.0f} s")
 
-    def start_qemu(self):
-        command_line = "console=ttyS0 panic=-1 no_console_suspend"
+    def command_line(self):
+        """The kernel's."""
+        words = ["console=ttyS0 panic=-1 no_console_suspend"]
         if self.is_debian:
-            command_line += " root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1"
-        command_line += " " + getattr(self.case, "KERNEL_OPTIONS", "")
+            words.append("root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1")
+        return " ".join([*words, getattr(self.case, "KERNEL_OPTIONS", "")])
+
+    def start_qemu(self):
         words = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-cpu", "max", "-m", str(getattr(self.case, "MEMORY", 640)), "-smp", str(getattr(self.case, "PROCESSORS", 1)),
                  "-nodefaults", "-no-user-config", "-display", "none", "-kernel", self.images.kernel,
-                 "-initrd", str(self.initrd), "-append", command_line,
+                 "-initrd", str(self.initrd), "-append", self.command_line(),
                  "-chardev", f"file,id=console,path={self.path('console')},append=on", "-serial", "chardev:console",
                  "-qmp", f"unix:{self.path('qmp')},server=on,wait=off"]
         for name in ("agent", "shell", "compare"):

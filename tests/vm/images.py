@@ -73,7 +73,8 @@ class Images:
     def install_agent(self):
         self.stage = self.store / "stage"
         shutil.rmtree(self.stage, ignore_errors=True)
-        run("meson", "install", "-C", self.build, "--no-rebuild", "--destdir", self.stage)
+        # Without symbols, as packages are: every guest unpacks it, or copies it.
+        run("meson", "install", "-C", self.build, "--no-rebuild", "--strip", "--destdir", self.stage)
         digest = hashlib.sha256()
         for file in sorted([*self.stage.rglob("*"), *HERE.glob("*.py"), *HERE.glob("guest/**/*")]):
             if file.is_file():

@@ -4,7 +4,7 @@
 usage: run.py BUILD [WORD...]     only the cases whose name contains one of the words
 
 A case is a file in cases/: its first words are what it claims; GUEST, POLICY and what else Guest reads say what is
-booted; play(guest) does it. Where GUEST names several guests the file is as many cases: KEY_FILE for each key. A case that
+booted, BY_LIBVIRT that libvirt boots it; play(guest) does it. Where GUEST names several guests the file is as many cases: KEY_FILE for each key. A case that
 fails shows the guest's console.
 """
 import concurrent.futures
@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE))
 
 from guest import Guest  # noqa: E402
 from images import Images  # noqa: E402
+from libvirt_guest import LibvirtGuest  # noqa: E402
 
 CONSOLE_LINES = 120
 printing = threading.Lock()
@@ -50,7 +51,7 @@ def play(images, name, case):
     """Whether the case holds."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sallyport-vm-") as folder:
-        guest = Guest(images, folder, case)
+        guest = (LibvirtGuest if getattr(case, "BY_LIBVIRT", False) else Guest)(images, folder, case)
         fault = ""
         try:
             guest.power_on()
