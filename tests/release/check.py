@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 # lintian and what checks the examples; the examples do not differ between the distributions.
 TOOLS = {
-    "bookworm": ("lintian", "autopkgtest", "rpm", "rpmlint", "libvirt-clients", "cloud-init", "ansible-core", "ansible-lint", "packer", "python3-yaml"),
+    "bookworm": ("lintian", "autopkgtest", "rpm", "rpmlint", "libvirt-clients", "libxml2-utils", "cloud-init", "ansible-core", "ansible-lint", "packer", "python3-yaml"),
     "trixie": ("lintian", "autopkgtest"),
 }
 # The project has no domain and so no address for mail yet.
