@@ -51,7 +51,7 @@ class PackagedImages(Images):
         self.stage = self.store / "stage"
         self.stage.mkdir(exist_ok=True)
         digest = hashlib.sha256()
-        for file in sorted([*self.packages, *HERE.rglob("*.py"), *HERE.parent.glob("vm/*.py"), *HERE.parent.glob("vm/guest/**/*")]):
+        for file in sorted([*self.packages, HERE / "packaged.py", *HERE.parent.glob("vm/*.py"), *HERE.parent.glob("vm/guest/**/*")]):
             if file.is_file():
                 digest.update(file.read_bytes())
         self.version = digest.hexdigest()[:16]
