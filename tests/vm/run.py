@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Boots guests and plays the cases; the last line is the count.
 
-usage: run.py BUILD [WORD...]     only the cases whose name contains one of the words
+usage: run.py [--libvirt] BUILD [WORD...]     only the cases whose name contains one of the words; --libvirt: those whose guest libvirt boots, else the others
 
 A case is a file in cases/: its first words are what it claims; GUEST, POLICY and what else Guest reads say what is
 booted, BY_LIBVIRT that libvirt boots it; play(guest) does it. Where GUEST names several guests the file is as many cases: KEY_FILE for each key. A case that
@@ -35,7 +35,7 @@ def load(path):
     return module
 
 
-def cases():
+def cases(by_libvirt):
     """(name, module) of each case. One about a command that the agent does not have yet is none."""
     table = (HERE.parents[1] / "schema/commands.hpp").read_text()
     for path in sorted((HERE / "cases").glob("*.py")):
@@ -43,7 +43,7 @@ def cases():
         for key, guest in guests.items() if isinstance(guests, dict) else [("", guests)]:
             case = load(path)  # a module of its own for each
             case.GUEST = guest
-            if f'"{getattr(case, "NEEDS", "guest-ping")}"' in table:
+            if by_libvirt == getattr(case, "BY_LIBVIRT", False) and f'"{getattr(case, "NEEDS", "guest-ping")}"' in table:
                 yield f"{key}_{path.stem}".lstrip("_"), case
 
 
@@ -71,11 +71,12 @@ def play(images, name, case):
 
 
 def main():
-    build, words = sys.argv[1], sys.argv[2:]
+    by_libvirt = sys.argv[1:2] == ["--libvirt"]
+    build, *words = sys.argv[1 + by_libvirt:]
     if os.geteuid() != 0:
         print("vm-test: making the guest's disk needs root", file=sys.stderr)
         return 1
-    chosen = [(name, case) for name, case in cases() if not words or any(w in name for w in words)]
+    chosen = [(name, case) for name, case in cases(by_libvirt) if not words or any(w in name for w in words)]
     images = Images(build)
     images.make()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
