@@ -188,7 +188,7 @@ std::size_t draw_count(Draw& draw) {
 }
 
 void draw_setting(Draw& draw, Op& request) {
-    constexpr std::int64_t kSome = 800 * Stage::kNsPerSecond;
+    constexpr std::int64_t kSome = 400 * Stage::kNsPerSecond;
     switch (draw.below(3)) {
         case 0:
             request.mutable_set_time();
@@ -390,8 +390,9 @@ void do_one(Draw& draw, Stage& stage) {
 }
 
 void play(std::span<const std::uint8_t> input) {
-    // So that a rule for an hour can expire, if a host sets the clock forwards.
-    constexpr std::int64_t kWallOffset = -3000;
+    // So that a rule can expire if a host sets the clock forwards, and that it can set it back: set_clock().
+    constexpr std::int64_t kWallOffset = 500;
+    constexpr std::int64_t kWhile = 300;
     Draw draw(input);
     reset_time();
     set_wall_offset(kWallOffset);
@@ -400,6 +401,7 @@ void play(std::span<const std::uint8_t> input) {
                  .goes_on = (terms & 2U) != 0,
                  .has_programs = (terms & 4U) != 0,
                  .has_settings = (terms & 16U) != 0,
+                 .while_s = kWhile,
                  .has_accounts = (terms & 32U) != 0});
     stage.launcher.is_taken_over = (terms & 8U) != 0 && (terms & 52U) != 0;
     for (std::size_t at = 0; at < kMaxOperations && !draw.is_empty() && !stage.is_over(); ++at)

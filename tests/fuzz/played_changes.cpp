@@ -17,7 +17,7 @@ using ipc::SetDone;
 using ipc::SetResult;
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-// The fuzzer itself goes by this clock, and gives up a run that takes 1200 s.
+// The fuzzer itself goes by this clock, and gives up a run that takes 1200 s, or less than nothing.
 constexpr std::int64_t kFarthest = 1000;  // seconds
 
 policy::AccountRequest request_of(const ipc::AccountTemplate& by, const ipc::AccountOrder& order) {
@@ -95,7 +95,7 @@ void set_clock(const ipc::SetOrder& order, const SetDone& done) {
                         done.result(0).how() == SetResult::DONE;
     if (!is_set) return;
     const std::int64_t real = wall_ns() / kNsPerSecond - wall_offset();
-    set_wall_offset(std::clamp(order.time().to_ns() / kNsPerSecond - real, -10 * kFarthest, kFarthest));
+    set_wall_offset(std::clamp(order.time().to_ns() / kNsPerSecond - real, std::int64_t{0}, kFarthest));
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ void add_programs(policy::Rule& rule) {
     narrow.add_host_env("LEVEL");
 }
 
-void add_settings(policy::Policy& policy) {
+void add_settings(policy::Policy& policy, std::int64_t while_s) {
     policy::Rule settings{.id = "settings", .effect = policy::Effect::kAllow};
     for (const Command& row : kCommands)
         if (row.group == Group::kHardware) settings.commands.add(row.id);
@@ -95,15 +95,15 @@ void add_settings(policy::Policy& policy) {
     some.set_min_online(1);
     some.mutable_cpus()->add_span()->set_least(1);
     some.mutable_cpus()->mutable_span(0)->set_most(4);
-    policy::Rule for_an_hour{.id = "for-an-hour", .effect = policy::Effect::kAllow};
-    for_an_hour.commands.add(CommandId::kSetVcpus);
-    for_an_hour.expires = read_clocks().wall + 3600;
-    ipc::SetRule::Processors& fifth = *for_an_hour.sets.emplace_back().mutable_vcpus();
+    policy::Rule for_a_while{.id = "for-a-while", .effect = policy::Effect::kAllow};
+    for_a_while.commands.add(CommandId::kSetVcpus);
+    for_a_while.expires = read_clocks().wall + while_s;
+    ipc::SetRule::Processors& fifth = *for_a_while.sets.emplace_back().mutable_vcpus();
     fifth.set_min_online(1);
     fifth.mutable_cpus()->add_span()->set_least(5);
     fifth.mutable_cpus()->mutable_span(0)->set_most(5);
     policy.rules.push_back(settings);
-    policy.rules.push_back(for_an_hour);
+    policy.rules.push_back(for_a_while);
 }
 
 ipc::AccountTemplate& add_account_rule(policy::Policy& policy, const char* id) {
@@ -157,7 +157,7 @@ policy::Policy make_policy(Stage::Terms terms) {
     }
     if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
-    if (terms.has_settings) add_settings(policy);
+    if (terms.has_settings) add_settings(policy, terms.while_s);
     if (terms.has_accounts) add_accounts(policy);
     policy.digest = std::string(32, 'd');
     return policy;

@@ -20,7 +20,8 @@ public:
         bool goes_on = false;       // the policy has that carried out which cannot be recorded
         bool has_programs = false;  // a rule lets the host start some
         bool has_settings =
-            false;  // a rule lets it set the clock, blocks, and processors 1 to 4; another, processor 5 for an hour
+            false;  // a rule lets it set the clock, blocks, and processors 1 to 4; another, processor 5 for a while
+        std::int64_t while_s = 3600;
         bool has_accounts = false;  // rules are about ann's keys and password, and about everybody's
     };
     /// Starts the broker and its first worker.
