@@ -46,7 +46,9 @@ Status wait_for(FdRef fd, std::int64_t due_ns) {
     return std::unexpected(Error{Errc::kLimit, "the planner takes too long", ETIMEDOUT});
 }
 
-Result<Plan> hear(FdRef child, std::int64_t due_ns) {
+}  // namespace
+
+Result<Plan> hear_plan(FdRef child, std::int64_t due_ns) {
     Plan plan;
     ipc::Frame frame;
     PlanPart part;
@@ -66,8 +68,6 @@ Result<Plan> hear(FdRef child, std::int64_t due_ns) {
     }
     return plan;
 }
-
-}  // namespace
 
 Status add_part(const PlanPart& part, std::vector<Planned>& plan) {
     if (part.places().empty() && !part.last()) return failure(Errc::kInvalid, "planner: an empty part");
@@ -137,7 +137,7 @@ Result<Plan> Planner::plan(const ipc::FreezeSelection& selection, std::span<cons
         tell(theirs, selection);
     }));
     theirs.reset();
-    auto plan = hear(ours, due_ns);
+    auto plan = hear_plan(ours, due_ns);
     ours.reset();
     const Status ended = end_process(plan ? due_ns : now_ns());
     if (plan && !ended) return std::unexpected(ended.error());

@@ -39,6 +39,11 @@ struct Plan {
 /// select.hpp opens and checks each place. Errors: kInvalid, kLimit.
 Status add_part(const PlanPart& part, std::vector<Planned>& plan);
 
+/// All parts, until the last one or `due_ns`.
+///
+/// THREAT: it says part after part, and never that it was the last. Places and bytes are counted. Errors: kLimit, those of add_part().
+Result<Plan> hear_plan(FdRef child, std::int64_t due_ns);
+
 class Planner {
 public:
     /// Opens the list of mounts and /sys. Errors: kSystem.

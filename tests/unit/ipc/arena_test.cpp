@@ -7,6 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
 namespace sallyport::ipc {
 namespace {
 
@@ -32,6 +37,29 @@ TEST(Arena, OfAnotherSizeIsNotMapped) {
         ASSERT_EQ(::ftruncate(fd.get(), size), 0);
         EXPECT_FALSE(Arena::map(std::move(fd))) << size;
     }
+}
+
+TEST(Arena, HasNoExtentThatBeginsOrEndsOutside) {
+    constexpr auto kAll = static_cast<std::uint32_t>(kArenaData);
+    const auto arena = Arena::create();
+    ASSERT_TRUE(arena);
+    for (const auto& [offset, size] : {std::pair{0U, kAll}, {kAll - 1, 1U}, {7U, kAll - 7}}) {
+        const auto extent = arena->extent(offset, size);
+        ASSERT_TRUE(extent) << offset << " " << size;
+        EXPECT_EQ(extent->size(), size);
+        EXPECT_EQ(extent->data() - arena->header().data(), std::ptrdiff_t{kArenaHeader} + offset);
+    }
+    for (const auto& [offset, size] : {std::pair{0U, 0U},
+                                       {kAll, 0U},
+                                       {0U, kAll + 1},
+                                       {1U, kAll},
+                                       {kAll, 1U},
+                                       {kAll - 1, 2U},
+                                       {~0U, 1U},
+                                       {~0U, 2U},
+                                       {1U, ~0U},
+                                       {~0U, ~0U}})
+        EXPECT_FALSE(arena->extent(offset, size)) << offset << " " << size;
 }
 
 }  // namespace
