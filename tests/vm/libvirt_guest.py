@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from channel import Shell
 from guest import Guest
 
-USER = "sallyport"  # ./dev makes it
+USER = "sallyport"  # who is there wherever the agent is tested
 VIRSH_PATIENCE = 120
 BOOT_PATIENCE = 300  # of the reboot, too
 # Namespaces of networks, mounts and processes. A shell is the first of these: it reaps what libvirt has started, without which libvirt waits for a
