@@ -142,8 +142,8 @@ class Bench:
         if os.geteuid() != 0:  # the rule starts them as root
             return rows
         with self.start("theirs") as theirs, self.start("ours", agents.STARTING) as ours:
-            for how, pause in (("to its exit status", PROGRAM_PAUSE_MS), ("in a row", 0)):
-                row = Row(f"guest-exec of /bin/true with output, {how}", "us", 1, False)
+            for how, pause, bar in (("to its exit status", PROGRAM_PAUSE_MS, 1), ("in a row", 0, None)):
+                row = Row(f"guest-exec of /bin/true with output, {how}", "us", bar, False)
                 for number in range(self.options.rounds):
                     sides = [(row.ours, ours), (row.theirs, theirs)]
                     for figures, agent in sides if number % 2 else reversed(sides):

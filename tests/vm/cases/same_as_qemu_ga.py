@@ -107,6 +107,10 @@ def read_file(host, path):
     return text
 
 
+def listed(host):
+    return {one["name"]: (one["enabled"], one["success-response"]) for one in host.get("guest-info")["supported_commands"]}
+
+
 def run_program(host, arguments):
     """How it ended, or why it did not start."""
     (line,) = answer(host, "guest-exec", arguments)
@@ -160,6 +164,7 @@ def play(guest):
     theirs = Host(guest.path("compare"))
     theirs.sync()
     shell.get(STANDIN % (3, 0) + "; mount --bind /root/systemctl /usr/bin/systemctl")
+    assert listed(theirs).items() <= listed(guest.host).items(), set(listed(theirs).items()) - set(listed(guest.host).items())
     differences = []
     for (status, other), (command, arguments) in CONVERSATION:
         shell.get(STANDIN % (status, other))
