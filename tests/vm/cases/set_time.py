@@ -36,6 +36,13 @@ def set_by(guest, step):
         assert -2 <= late <= SLACK, f"{name}: {late} s from what was set"
 
 
+def restart(guest):
+    find = "grep -lE '^([^ ]*/)?sallyport-broker' /proc/[0-9]*/cmdline | cut -d/ -f3"
+    before = guest.shell.get(find)
+    guest.shell.get(f"kill {before}; until p=$({find}) && [ $p != {before} ]; do sleep 0.1; done")
+    guest.host.sync()
+
+
 def play(guest):
     host, shell = guest.host, guest.shell
     set_by(guest, 2 * HOUR)
@@ -61,6 +68,8 @@ def play(guest):
     assert host.error_of("guest-get-load")["class"] == "CommandNotFound", "the rule has expired"
     set_by(guest, -2 * HOUR)
     assert host.error_of("guest-get-load")["class"] == "CommandNotFound", "and comes back"
+    restart(guest)
+    assert host.error_of("guest-get-load")["class"] == "CommandNotFound", "and comes back for the next agent"
     assert host.error_of("guest-set-time", time=host.get("guest-get-time") - 2 * HOUR)["desc"].startswith(NOT_PERMITTED), \
         "steps back add up"
 
