@@ -5,7 +5,7 @@ _sallyport_policy() {
     if ((COMP_CWORD == 1)); then
         listed=$(sallyport-policy --help 2>/dev/null | sed -n '1,/^Subcommands:/d; s/^  \([a-z-]*\) .*/\1/p')
     elif [[ $word == -* ]]; then
-        listed=$(sallyport-policy "$verb" --help 2>/dev/null | grep -o -e '--[a-z-]*' | sort -u)
+        listed=$(sallyport-policy "$verb" --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*' | sort -u)
     else
         return
     fi

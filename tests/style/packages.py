@@ -1,9 +1,13 @@
 """The packages follow what they are made from: one version, one list of what is installed."""
+import os
 import pathlib
 import re
 import subprocess
 
+import elf
+import licences
 import tree
+from licences import sbom
 
 SPEC = pathlib.Path("packaging/sallyport.spec")
 CHANGELOG = pathlib.Path("debian/changelog")
@@ -53,3 +57,37 @@ def check_shell_scripts_of_packages_parse():
     for script in scripts:
         if (result := subprocess.run(["sh", "-n", tree.ROOT / script], capture_output=True, text=True)).returncode:
             yield result.stderr.strip()
+
+
+def check_the_document_of_what_is_linked_has_each_library_with_its_version():
+    made = sbom.document(tree.text(licences.PAGE), version())
+    identifiers = {p["SPDXID"]: p for p in made["packages"]}
+    linked = {r["relatedSpdxElement"] for r in made["relationships"] if r["relationshipType"].endswith("_LINK")}
+    for name in (row[0] for row in licences.rows()):
+        found = [identifier for identifier, p in identifiers.items() if p["name"] == name]
+        if len(found) != 1 or found[0] not in linked:
+            yield f"{name} is there {len(found)} times, linked: {bool(linked & set(found))}"
+        elif identifiers[found[0]]["versionInfo"] == "NOASSERTION":
+            yield f"{name} has no version"
+    if made != sbom.document(tree.text(licences.PAGE), version()):
+        yield "it is another each time"
+
+
+COMPLETE = """
+source packaging/sallyport-policy.bash
+COMP_WORDS=(sallyport-policy "$@"); COMP_CWORD=$#; _sallyport_policy; echo "${COMPREPLY[@]}"
+"""
+
+
+def check_completion_offers_the_verbs_and_options_of_the_help():
+    tool = elf.BUILD / elf.TOOL
+    environment = os.environ | {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
+
+    def offered(*words):
+        return set(subprocess.run(["bash", "-c", COMPLETE, "bash", *words], cwd=tree.ROOT, env=environment, capture_output=True, text=True).stdout.split())
+
+    listed = re.search(r"^Subcommands:\n((?:  .*\n)+)", elf.output(str(tool), "--help"), re.M)[1]
+    yield from sorted(offered("") ^ set(re.findall(r"^  (\S+)", listed, re.M)))
+    for verb in offered(""):
+        options = set(re.findall(r"--[a-z][a-z-]*", elf.output(str(tool), verb, "--help")))
+        yield from (f"{verb}: {option}" for option in offered(verb, "--") ^ options)
