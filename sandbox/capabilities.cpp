@@ -2,6 +2,7 @@
 // Runs in:  broker, files, launcher, compiler; the nursery does this without the library, see namespaces.cpp
 // Relies on: libcap-ng
 #include <cap-ng.h>
+#include <sys/prctl.h>
 
 #include <array>
 
@@ -34,9 +35,17 @@ std::span<const KeptCapability> setter_capabilities() {
     return kKept;
 }
 
+// The systemd unit leaves these where its drop-in says so: by itself it is for policies under which every program is root's, and init is asked.
+static bool is_left(unsigned long capability) {
+    return ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1;
+}
+
 std::vector<KeptCapability> launcher_capabilities(const LauncherNeeds& needs) {
-    std::vector<KeptCapability> kept{{CAP_KILL, "end a program that became another user's, at its deadline"}};
-    if (needs.asks_kernel) kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});
+    std::vector<KeptCapability> kept;
+    if (is_left(CAP_KILL))
+        kept.push_back({CAP_KILL, "end a program that became another user's, at its deadline"});
+    if (needs.asks_kernel && is_left(CAP_SYS_BOOT))
+        kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});
     if (needs.takes_users) kept.push_back({CAP_SETUID, "start a program as the user of its rule"});
     if (needs.takes_users) kept.push_back({CAP_SETGID, "and with that user's groups"});
     if (needs.cuts_network)

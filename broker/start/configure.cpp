@@ -13,6 +13,7 @@
 #include "broker/start/spawn.hpp"
 #include "broker/take_over.hpp"
 #include "ipc/limits.hpp"
+#include "policy/drop_ins.hpp"
 
 namespace sallyport::starter {
 
@@ -72,6 +73,23 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     return options;
 }
 
+bool is_started_by_unit() {
+    return std::getenv(policy::kUnitVariable) != nullptr;
+}
+
+Checked<void> refuse_narrow_unit(const policy::Policy& policy) {
+    if (!is_started_by_unit()) return {};
+    std::string missing;
+    for (const policy::DropIn& one : policy::drop_ins_of(policy))
+        if (std::getenv(one.variable) == nullptr)
+            missing += (missing.empty() ? "" : " ") + std::string(one.path);
+    if (missing.empty()) return {};
+    return complaint(Errc::kInvalid,
+                     "the policy needs these drop-ins of the unit: link them into "
+                     "/etc/systemd/system/sallyport.service.d, then `systemctl daemon-reload`",
+                     missing);
+}
+
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const UniqueFd file = TRY(open_of_admin(options.policy(), 0));
     const UniqueFd users = TRY(open_of_admin("/etc/passwd", 0));
@@ -85,6 +103,7 @@ Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
                                     "3", "--passwd-fd", "5", "--group-fd", "6"},
                       .descriptors = {file, users, groups}}));
     policy::Policy policy = TRY(about(options.policy(), broker::load_policy(compiled, options)));
+    TRY(refuse_narrow_unit(policy));
     return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};
 }
 

@@ -33,4 +33,10 @@ struct ReadPolicy {
 /// Has the sandboxed policy tool compile the policy, and checks the result.
 Checked<ReadPolicy> read_policy(const policy::compiled::Service& options);
 
+/// Whether the systemd unit that we ship has started us.
+bool is_started_by_unit();
+
+/// Where the systemd unit starts the agent: refuses a policy that needs more than the unit gives, and names the missing drop-ins.
+Checked<void> refuse_narrow_unit(const policy::Policy& policy);
+
 }  // namespace sallyport::starter

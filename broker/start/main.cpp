@@ -23,6 +23,7 @@ namespace sallyport::starter {
 namespace {
 
 constexpr int kFailure = 1;
+constexpr int kNotAgain = 78;
 
 int complain(const Complaint& complaint, int to = STDERR_FILENO) {
     ::dprintf(to, "sallyportd: %s\n", text_of(complaint).c_str());
@@ -131,14 +132,21 @@ Status begin_process() {
     return {};
 }
 
+// What only the admin can mend the unit need not try again: RestartPreventExitStatus=. No host has been heard.
+int refuse(const Complaint& complaint) {
+    const bool is_mended_by_time = complaint.error.code != Errc::kInvalid;
+    const int status = complain(complaint);
+    return is_mended_by_time || !is_started_by_unit() ? status : kNotAgain;
+}
+
 int main_of_starter(std::vector<std::string> words) {
     ipc::silence_protobuf();
     if (const auto begun = begin_process(); !begun) return complain(begun.error());
     const auto options = read_options(std::move(words));
-    if (!options) return complain(options.error());
+    if (!options) return refuse(options.error());
     if (options->is_answered()) return 0;
     const auto policy = read_policy(*options);
-    if (!policy) return complain(policy.error());
+    if (!policy) return refuse(policy.error());
     return run(*options, *policy);
 }
 

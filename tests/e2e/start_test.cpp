@@ -329,6 +329,38 @@ const Start kPlaces[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Places, StartFails, testing::ValuesIn(kPlaces), case_name<Start>);
 
+Finished start_under_unit(const Scratch& scratch, const std::vector<std::string>& environment) {
+    scratch.write("policy.toml", "schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\"]\n");
+    scratch.write("qemu-ga.conf", "[general]\nverbose=true\n");
+    return run({.words = {build_root() + "/broker/sallyportd", "-m", "unix-listen", "-p",
+                          scratch.path("host.sock"), "--policy", scratch.path("policy.toml"), "-t",
+                          scratch.path("no-such-state"), "-c", scratch.path("qemu-ga.conf")},
+                .environment = environment,
+                .output = ""});
+}
+
+TEST(NarrowUnit, IsRefusedWithTheDropInsThatThePolicyNeedsAndNotTriedAgain) {
+    const Finished ended = start_under_unit(Scratch(), {"SALLYPORT_UNIT=1", "SALLYPORT_UNIT_NETWORK=1"});
+    EXPECT_EQ(ended.ending, 78) << ended.error;
+    EXPECT_EQ(ended.error.find(
+                  "sallyportd: /usr/share/sallyport/unit/system.conf: the policy needs these drop-ins"),
+              0U)
+        << ended.error;
+}
+
+TEST(NarrowUnit, IsNoneWithThem) {
+    const Finished ended = start_under_unit(
+        Scratch(), {"SALLYPORT_UNIT=1", "SALLYPORT_UNIT_NETWORK=1", "SALLYPORT_UNIT_SYSTEM=1"});
+    EXPECT_EQ(ended.ending, 1) << ended.error;
+    EXPECT_NE(ended.error.find("no-such-state"), std::string::npos) << ended.error;
+}
+
+TEST(NarrowUnit, IsNobodysMatterWithoutTheUnit) {
+    const Finished ended = start_under_unit(Scratch(), {});
+    EXPECT_EQ(ended.ending, 1) << ended.error;
+    EXPECT_NE(ended.error.find("no-such-state"), std::string::npos) << ended.error;
+}
+
 TEST(Start, SecondAgentOnAStateFolderNamesItAndLeavesTheFirstItsSocket) {
     Agent first({});
     ASSERT_TRUE(first.is_serving());

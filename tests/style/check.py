@@ -13,6 +13,7 @@ import licences
 import packages
 import pages
 import rules
+import unit
 import verbs
 
 
@@ -25,7 +26,7 @@ def faults_of(function):
 
 def main():
     checks = [(module.__name__, name, function)
-              for module in (budgets, rules, commands, elf, licences, packages, pages, verbs)
+              for module in (budgets, rules, commands, elf, licences, packages, pages, unit, verbs)
               for name, function in vars(module).items() if name.startswith("check_")]
     print(f"1..{len(checks)}")
     failed = False

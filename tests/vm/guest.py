@@ -1,13 +1,16 @@
 """One guest: QEMU without acceleration by the processor, started, watched and ended."""
+import base64
 import os
 import signal
 import subprocess
 import time
 
 from channel import Host, Shell
+from denials import by_apparmor
 from qmp import Qmp
 
-BOOT_PATIENCE = 180
+BOOT_PATIENCE = 900
+DROP_INS = "/etc/systemd/system/sallyport.service.d"
 DEVICES = ("-device", "virtio-serial-pci",
            "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
            "-device", "virtserialport,chardev=shell,name=org.sallyport.test",
@@ -28,7 +31,7 @@ class Guest:
                  "policy.toml": case.POLICY}
         if hasattr(case, "PREPARE"):
             files["prepare"] = case.PREPARE
-        self.initrd = images.initrd_for(folder, files)
+        self.initrd = images.initrd_for(folder, files, self.is_debian)
 
     def note(self, text):
         """Evidence, shown beside the case's name."""
@@ -49,7 +52,7 @@ class Guest:
         """The kernel's."""
         words = ["console=ttyS0 panic=-1 no_console_suspend"]
         if self.is_debian:
-            words.append("root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1")
+            words.append("root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1 sysctl.kernel.printk_ratelimit=0")
         return " ".join([*words, getattr(self.case, "KERNEL_OPTIONS", "")])
 
     def start_qemu(self):
@@ -63,6 +66,7 @@ class Guest:
         for disk in self.disks:
             words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
         words += DEVICES
+        words += self.incoming()
         if hasattr(self.case, "devices"):
             words += self.case.devices(self)
         with open(self.path("qemu.log"), "ab") as log:
@@ -76,6 +80,14 @@ class Guest:
                 assert self.process.poll() is None and time.monotonic() < deadline, "QEMU does not start"
                 time.sleep(0.05)
         self.host, self.shell = Host(self.path("agent")), Shell(self.path("shell"))
+
+    def incoming(self):
+        """What QEMU is told of a saved guest that it goes on with."""
+        return ()
+
+    def denials(self):
+        """What AppArmor, which Debian has switched on, has refused to the agent."""
+        return by_apparmor(self.console())
 
     def wait_until_off(self, patience=180):
         """QEMU has ended, since the guest has powered itself down."""
@@ -100,6 +112,16 @@ class Guest:
     def audit(self):
         """The agent's records, as text."""
         return self.shell.get("cat /var/lib/sallyport/audit.jsonl")
+
+    def write(self, path, text):
+        self.shell.get(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d > {path}")
+
+    def use_policy(self, text):
+        """As an admin does: the policy, the drop-ins of the unit that it needs, a restart."""
+        self.write("/etc/sallyport/policy.toml", text)
+        self.shell.get(f"mkdir -p {DROP_INS}; rm -f {DROP_INS}/*; for f in $(sallyport-policy unit /etc/sallyport/policy.toml); "
+                       f"do ln -s $f {DROP_INS}; done; systemctl daemon-reload; systemctl restart sallyport", 120)
+        self.host.sync()
 
     def main_process(self):
         """Of the agent under the unit; "0" while there is none."""

@@ -50,6 +50,13 @@ class Qmp:
                     seen = [event["event"] for event in self.events]
                     raise AssertionError(f"no QMP event {name} in {patience} s; there were {seen}")
 
+    def wait_until(self, query, status, patience=300):
+        """Until a query gives that status."""
+        end = time.monotonic() + patience
+        while (said := self.ask(query)).get("status") != status:
+            assert said.get("status") != "failed" and time.monotonic() < end, f"{query}: {said}"
+            time.sleep(0.1)
+
     def has_seen(self, name):
         with self.changed:
             return any(event["event"] == name for event in self.events)

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "policy/decide.hpp"
+#include "policy/drop_ins.hpp"
 #include "policy/tool/analyse/dead.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/confined.hpp"
@@ -146,7 +147,10 @@ std::string summary_of(const Policy& policy, WallTime now) {
     for (const Rule& rule : policy.rules) text += summary_of(rule);
     text += "enabled:" + names_of(enabled) + "\n";
     text += "refused:" + names_of(refused) + "\n";
-    return text;
+    text += "drop-ins of the unit:";
+    const std::vector<DropIn> drop_ins = drop_ins_of(policy);
+    for (const DropIn& one : drop_ins) text += " " + std::filesystem::path(one.path).filename().string();
+    return text + (drop_ins.empty() ? " none\n" : "\n");
 }
 
 std::string warning(const Rule& rule, const std::string& text) {

@@ -211,6 +211,14 @@ Run declare_test(CLI::App& command) {
     return [arguments] { return run_test(*arguments); };
 }
 
+Run declare_unit(CLI::App& command) {
+    const auto path = std::make_shared<std::string>();
+    command.add_option("POLICY", *path, "The policy")->required();
+    command.footer(
+        "Link these into /etc/systemd/system/sallyport.service.d, then `systemctl daemon-reload`.");
+    return [path] { return run_unit(*path); };
+}
+
 Run declare_verify_log(CLI::App& command) {
     const auto files = std::make_shared<std::vector<std::string>>();
     const auto as_json = std::make_shared<bool>(false);
@@ -248,6 +256,7 @@ constexpr std::array kVerbs{
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
     Verb{"simulate", declare_simulate, "Ask the decisions of a log again of another policy"},
     Verb{"test",    declare_test,    "Say whether a policy answers as a file of cases expects, and what these do not try"},
+    Verb{"unit",    declare_unit,    "Print which drop-ins of the systemd unit a policy needs"},
     Verb{"unused",  declare_unused,  "Show what of a policy no request of a log has needed"},
     Verb{"verify-log", declare_verify_log, "Say whether an audit log is as it was written"},
 };

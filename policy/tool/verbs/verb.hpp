@@ -110,6 +110,7 @@ int run_report(const ReportArguments& arguments);
 int run_service(ServiceArguments& arguments);
 int run_simulate(const LogArguments& arguments);
 int run_test(const TestArguments& arguments);
+int run_unit(const std::string& path);
 int run_unused(const LogArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);
 
