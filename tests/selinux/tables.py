@@ -1,7 +1,8 @@
 """What the project's own tables say of each process, read from the sources that hold them."""
+import pathlib
 import re
 
-from linked import ROOT
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def text(path):

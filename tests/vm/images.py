@@ -14,7 +14,7 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # In the guest of Debian: systemd, what the agent links, qemu-ga to compare with.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "libprotobuf-lite32", "libseccomp2", "libcap-ng0", "libmd0",
             "libtomlplusplus3", "libstdc++6", "libmount1", "libudev1", "libmnl0", "iproute2", "dmsetup",
-            "qemu-guest-agent", "kmod", "procps", "socat", "selinux-policy-default", "policycoreutils")
+            "qemu-guest-agent", "kmod", "procps", "socat", "selinux-policy-default", "policycoreutils", "apparmor")
 MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "button", "loop", "vsock_loopback")
 DISK_SIZE = "1200M"
 SWAP_SIZE = 768 << 20
@@ -112,6 +112,8 @@ class Images:
         for file in files:
             archive.file(file, f"modules/{file.name}")
         archive.text("modules/order", "".join(f"{f.name}\n" for f in files))
+        # All that is needed to go over to Debian on the disk: what is large makes each boot late.
+        self.small_initramfs = archive.bytes()
         programs = [p for p in self.stage.rglob("*") if p.is_file() and not p.is_symlink()]
         libraries = set()
         for program in programs:
@@ -153,13 +155,13 @@ class Images:
         # Labels for SELinux, which a guest without it does not look at.
         run("setfiles", "-F", "-r", tree, tree / "etc/selinux/default/contexts/files/file_contexts", tree)
 
-    def initrd_for(self, folder, files):
+    def initrd_for(self, folder, files, is_debian):
         """The initramfs with the case's own files in /case."""
         archive = cpio.Archive()
         for name, text in files.items():
             archive.text(f"case/{name}", text)
         path = pathlib.Path(folder) / "initrd"
-        path.write_bytes(self.initramfs + archive.bytes())
+        path.write_bytes((self.small_initramfs if is_debian else self.initramfs) + archive.bytes())
         return path
 
     def disks_for(self, folder):
