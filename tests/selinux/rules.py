@@ -148,7 +148,7 @@ def check_capabilities_are_those_that_each_lockdown_keeps(policy):
     expected = tables.capabilities()
     expected["sallyport_launcher_t"] -= {"setpcap"}  # its bounding set is left
     # It has what root has, for the while of the start; of that it uses these.
-    expected["sallyport_starter_t"] = {"dac_override", "dac_read_search", "setgid", "setuid"}
+    expected["sallyport_starter_t"] = {"dac_override", "dac_read_search", "setgid", "setuid", "sys_resource"}
     switched = {"sallyport_launcher_t": {"sys_admin": "sallyport_cut_network", "sys_boot": "sallyport_power_by_kernel"},
                 SETTER: {"sys_time": "sallyport_set_clock"}}
     for domain in policy.domains():

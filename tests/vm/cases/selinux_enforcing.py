@@ -1,16 +1,20 @@
 """With SELinux enforcing and no refusal silenced: every process is in its domain, and does what the policy allows without one
 refusal; who takes over the worker is refused by its domain, too, and that is logged."""
 import base64
+import json
 import re
 import time
 
+from denials import by_selinux as denials
+from enforcing import KERNEL_OPTIONS  # noqa: F401
 from run import HERE, load
 
 GUEST = "debian"
+IS_ABOUT_DENIALS = True
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcd"
-KERNEL_OPTIONS = ("security=selinux selinux=1 enforcing=1 log_buf_len=16M audit_backlog_limit=65536 "
-                  "sysctl.kernel.printk_ratelimit=0 loglevel=6")
 POLICY = """schema = 1
+[peers]
+cids = [1]
 [[allow]]
 id = "look"
 commands = ["@inspect"]
@@ -71,16 +75,19 @@ chcon -R -t sallyport_import_t /srv/import
 cp /usr/bin/cat /usr/local/bin/labelled
 chcon -t sallyport_hook_exec_t /usr/local/bin/labelled
 setsebool sallyport_read_exports=1 sallyport_write_imports=1
+mkdir -p -m 700 /run/sallyport /var/lib/sallyport/second
+restorecon -R /run/sallyport /var/lib/sallyport
+modprobe vsock_loopback
 useradd -m -s /bin/sh alice
 restorecon -R /home
 chcon -t sallyport_nursery_exec_t /root/busybox"""
+# A second agent, on a channel that hosts connect to: its options, and how a host connects.
+SECOND = "systemd-run --unit=second --service-type=notify sallyportd --policy /etc/sallyport/policy.toml -t /var/lib/sallyport/second"
+UNIX = ("-m unix-listen -p /run/sallyport/socket", "UNIX-CONNECT:/run/sallyport/socket")
+VSOCK = ("-m vsock-listen -p 4294967295:5123", "VSOCK-CONNECT:1:5123")
 DOMAINS = {"sallyport-broker": "broker", "sallyport-guard": "guard", "sallyport-recorder": "recorder",
            "sallyport-nursery": "worker", "sallyport-worker": "worker", "sallyport-launcher": "launcher",
            "sallyport-inspector": "inspector", "sallyport-files": "files"}
-# Refused on purpose, and kept silent where such refusals are: `systemctl status` would show the unit's log.
-MEANT = "sallyport_program_t systemd_journal_t:dir { read }"
-DENIAL = re.compile(r"audit\((\S+)\): avc:  denied  (\{.*?\}) .*?scontext=\w+:\w+:(\w+):\S+ tcontext=\w+:\w+:(\w+):\S+ "
-                    r"tclass=(\w+)")
 
 # What is tried from the worker's domain, by words of busybox, and a refusal that it must meet with.
 ATTACKS = {
@@ -95,15 +102,6 @@ ATTACKS = {
     "ls /root": "sallyport_worker_t user_home_dir_t:dir",
     "chown 1 /srv/export": "sallyport_worker_t sallyport_export_t:dir",
 }
-
-
-def denials(text):
-    """By whom, of what, and which, for each refusal that concerns the agent but the one that is meant."""
-    found = {}
-    for number, what, source, target, kind in DENIAL.findall(text):
-        if "sallyport_" in source + target:
-            found[number, what, source, target, kind] = f"{source} {target}:{kind} {what}"
-    return sorted(one for one in found.values() if one != MEANT)
 
 
 def check_domains(shell):
@@ -141,13 +139,16 @@ def context_of_program(host, path):
     return base64.b64decode(status["out-data"]).decode().strip("\0\n")
 
 
-def change_accounts(host, shell):
+def change_passwords_and_keys(host, shell):
     password = base64.b64encode(b"a new one").decode()
     assert host.get("guest-set-user-password", username="alice", password=password, crypted=False) == {}
     assert shell.get("getent shadow alice").split(":")[1].startswith("$y$")
     for _ in range(2):
         assert host.get("guest-ssh-add-authorized-keys", username="alice", keys=[KEY]) == {}
     assert host.get("guest-ssh-get-authorized-keys", username="alice") == {"keys": [KEY]}
+
+
+def check_labels_of_accounts(shell):
     assert "ssh_home_t" in shell.get("ls -Z /home/alice/.ssh/authorized_keys")
     assert shell.get("ls -Z /etc/shadow").split(":")[2] == "shadow_t"
 
@@ -164,6 +165,36 @@ def ask_with_switches_off(host, shell):
         found = denials(shell.get("dmesg"))
         assert any(re.search(refused, one) for one in found), f"{name}: {found}"
     return found
+
+
+def serve_on(shell, channel):
+    options, address = channel
+    shell.get(f"{SECOND} {options}", 90)
+    request = json.dumps({"execute": "guest-sync", "arguments": {"id": 7}})
+    answer = shell.get(f"echo '{request}' | timeout 20 socat -t 10 - {address}")
+    assert json.loads(answer) == {"return": 7}, answer
+    shell.get("systemctl stop second")
+
+
+def do_without_other_channels(shell):
+    """The unix socket needs no switch; vsock is refused without; the denials."""
+    before = denials(shell.get("dmesg"))
+    serve_on(shell, UNIX)
+    served = denials(shell.get("dmesg"))
+    assert served == before, [one for one in served if one not in before]
+    _, status = shell.run(f"{SECOND} {VSOCK[0]}", 90)
+    assert status != 0, "served on vsock with the switch off"
+    shell.run("systemctl reset-failed second")
+    refused = [one for one in denials(shell.get("dmesg")) if one not in before]
+    assert any("sallyport_starter_t:vsock_socket" in one for one in refused), refused
+    return refused
+
+
+def freeze_and_trim(host):
+    assert host.get("guest-fsfreeze-freeze") == host.get("guest-fsfreeze-thaw") == 1
+    # Hooks that clean up after the freeze are still running, or not.
+    while "busy" in host.ask("guest-fstrim").get("error", {}).get("desc", ""):
+        time.sleep(1)
 
 
 def set_things(host, shell):
@@ -191,20 +222,19 @@ def play(guest):
     assert "sallyport_channel_t" in shell.get("ls -lZ $(readlink -f /dev/virtio-ports/org.qemu.guest_agent.0)")
     for line in SET_UP.splitlines():
         shell.get(line)
-    off = ask_with_switches_off(host, shell)
-    shell.get("setsebool sallyport_change_accounts=1 sallyport_set_clock=1 sallyport_set_devices=1")
+    off = ask_with_switches_off(host, shell) + do_without_other_channels(shell)
+    shell.get("setsebool sallyport_change_accounts=1 sallyport_set_clock=1 sallyport_set_devices=1 sallyport_other_channels=1")
+    serve_on(shell, VSOCK)
     count = check_domains(shell)
     look(host)
     use_files(host)
     assert context_of_program(host, "/usr/bin/cat") == "system_u:system_r:sallyport_program_t:s0"
     assert context_of_program(host, "/usr/local/bin/labelled") == "system_u:system_r:sallyport_hook_t:s0"
     assert "programs-without-control-group" not in guest.audit()
-    change_accounts(host, shell)
+    change_passwords_and_keys(host, shell)
+    check_labels_of_accounts(shell)
     set_things(host, shell)
-    assert host.get("guest-fsfreeze-freeze") == host.get("guest-fsfreeze-thaw") == 1
-    # Hooks that clean up after the freeze are still running, or not.
-    while "busy" in host.ask("guest-fstrim").get("error", {}).get("desc", ""):
-        time.sleep(1)
+    freeze_and_trim(host)
     for name in ("systemd_unit", "suspend_ram", "freeze_killed", "systemd_killed"):
         load(HERE / f"cases/{name}.py").play(guest)
     check_domains(shell)

@@ -7,7 +7,7 @@ POLICY = """schema = 1
 cids = [1]
 """
 # A second agent, beside the one on the port.
-SECOND = "sallyportd -m vsock-listen -p 4294967295:5123 --policy {} -t /run/second"
+SECOND = "sallyportd -m vsock-listen -p 4294967295:5123 --policy {} -t /var/lib/sallyport/second"
 
 
 def ask(guest):
@@ -16,7 +16,7 @@ def ask(guest):
 
 
 def start(guest, policy):
-    guest.shell.get("mkdir -p -m 700 /run/second; systemctl stop second 2>/dev/null; true")
+    guest.shell.get("mkdir -p -m 700 /var/lib/sallyport/second; systemctl stop second 2>/dev/null; true")
     guest.shell.get(f"systemd-run --unit=second --service-type=notify {SECOND.format(policy)}", 90)
 
 
@@ -25,8 +25,8 @@ def play(guest):
     start(guest, "/etc/sallyport/policy.toml")
     answer = ask(guest)
     assert json.loads(answer) == {"return": 7}, answer
-    guest.shell.get("printf 'schema = 1\\n' > /root/nobody.toml; systemctl stop second")
-    start(guest, "/root/nobody.toml")
+    guest.shell.get("printf 'schema = 1\\n' > /etc/sallyport/nobody.toml; systemctl stop second")
+    start(guest, "/etc/sallyport/nobody.toml")
     assert ask(guest) == "", "a machine that the policy does not name was served"
-    assert "connect-refused" in guest.shell.get("cat /run/second/audit.jsonl")
+    assert "connect-refused" in guest.shell.get("cat /var/lib/sallyport/second/audit.jsonl")
     guest.note("CID 1 is served where it is named, and refused where it is not")

@@ -1,0 +1,96 @@
+"""A guest with SELinux enforcing and no refusal silenced, booted once and saved; each case that wants Debian is played in a copy of it.
+
+What an admin of such a guest does is done before it is saved: switches on. What a case needs besides it says as UNDER_SELINUX, lines for the
+guest's shell; None: it is not played."""
+import pathlib
+import shutil
+import threading
+import types
+
+from denials import by_selinux
+from guest import Guest
+
+KERNEL_OPTIONS = ("security=selinux selinux=1 enforcing=1 log_buf_len=16M audit_backlog_limit=65536 "
+                  "sysctl.kernel.printk_ratelimit=0 loglevel=6")
+# What all cases need together.
+MEMORY, PROCESSORS = 1280, 3
+SWITCHES = ("read_exports", "write_imports", "unconfined_programs", "cut_network", "change_accounts", "set_clock", "set_devices",
+            "other_channels")
+LABELLED = "/usr/local /srv /var/lib /home /etc"
+making = threading.Lock()
+
+
+def saved(images):
+    """The folder with the state of memory and disks."""
+    folder = images.store / f"enforcing-{images.version}"
+    with making:
+        if not (folder / "state").exists():
+            for old in images.store.glob("enforcing-*"):
+                shutil.rmtree(old)
+            new = images.store / "enforcing.new"
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            save(images, new)
+            new.rename(folder)
+    return folder
+
+
+def save(images, folder):
+    case = types.SimpleNamespace(GUEST="debian", POLICY="schema = 1\n", KERNEL_OPTIONS=KERNEL_OPTIONS, MEMORY=MEMORY,
+                                 PROCESSORS=PROCESSORS)
+    guest = Guest(images, str(folder), case)
+    try:
+        guest.power_on()
+        assert guest.shell.get("getenforce") == "Enforcing"
+        guest.shell.get("setsebool " + " ".join(f"sallyport_{one}=1" for one in SWITCHES), 120)
+        guest.host.close()
+        guest.shell.get("systemctl stop sallyport; rm -rf /var/lib/sallyport/*")
+        guest.shell.close()
+        guest.qmp.ask("stop")
+        guest.qmp.ask("migrate", uri=f"exec:cat > {folder}/state")
+        guest.qmp.wait_until("query-migrate", "completed")
+        guest.qmp.ask("quit")
+        guest.process.wait(60)
+    finally:
+        guest.end()
+
+
+class Copy(Guest):
+    """Continues where the saved one stopped; what is powered on after that boots from the copy's disks."""
+
+    def __init__(self, images, folder, case):
+        self.wanted = case
+        case = types.SimpleNamespace(**{name: getattr(case, name) for name in dir(case) if name.isupper()})
+        case.KERNEL_OPTIONS, case.MEMORY, case.PROCESSORS = KERNEL_OPTIONS, MEMORY, PROCESSORS
+        if devices := getattr(self.wanted, "devices", None):
+            case.devices = devices
+        super().__init__(images, folder, case)
+        self.state = None
+        if not devices:
+            kept = saved(images)
+            self.state = kept / "state"
+            for disk in self.disks:
+                shutil.copyfile(kept / pathlib.Path(disk).name, disk)
+
+    def incoming(self):
+        state, self.state = self.state, None
+        return ("-incoming", f"exec:cat {state}") if state else ()
+
+    def power_on(self):
+        is_copy = self.state is not None
+        if not is_copy:
+            super().power_on()
+            self.shell.get("setsebool " + " ".join(f"sallyport_{one}=1" for one in SWITCHES), 120)
+            return
+        self.start_qemu()
+        self.qmp.wait_until("query-status", "running")
+        self.shell.get("true", 120)
+        if hasattr(self.wanted, "PREPARE"):
+            self.write("/run/prepare", self.wanted.PREPARE)
+            self.shell.get(f"sh /run/prepare '' && restorecon -R {LABELLED}", 120)
+        for line in getattr(self.wanted, "UNDER_SELINUX", "").splitlines():
+            self.shell.get(line, 120)
+        self.use_policy(self.wanted.POLICY)
+
+    def denials(self):
+        return by_selinux(self.console())
