@@ -35,14 +35,15 @@ std::span<const KeptCapability> setter_capabilities() {
     return kKept;
 }
 
-// The systemd unit leaves these where its drop-in says so: by itself it is for policies under which every program is root's, and init is asked.
+// The systemd unit leaves it where a drop-in says so.
 static bool is_left(unsigned long capability) {
     return ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1;
 }
 
 std::vector<KeptCapability> launcher_capabilities(const LauncherNeeds& needs) {
     std::vector<KeptCapability> kept;
-    if (is_left(CAP_KILL))
+    // Where every program is root's, root's user is enough.
+    if (needs.takes_users || is_left(CAP_KILL))
         kept.push_back({CAP_KILL, "end a program that became another user's, at its deadline"});
     if (needs.asks_kernel && is_left(CAP_SYS_BOOT))
         kept.push_back({CAP_SYS_BOOT, "reboot(2), where there is no init to ask"});

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +43,17 @@ TEST(LauncherCapabilities, FollowFromTheTable) {
     EXPECT_EQ(bits({.asks_kernel = true}), bit(CAP_KILL) | bit(CAP_SYS_BOOT));
     EXPECT_EQ(bits({.takes_users = true}), bit(CAP_KILL) | bit(CAP_SETUID) | bit(CAP_SETGID));
     EXPECT_EQ(bits({.cuts_network = true}), bit(CAP_KILL) | bit(CAP_SYS_ADMIN));
+}
+
+TEST(LauncherCapabilities, AreLeftOutWhereTheServiceManagerTookThemUnlessAProgramCouldNotBeEnded) {
+    EXPECT_TRUE(in_child([] {
+                    for (const int one : {CAP_KILL, CAP_SYS_BOOT})
+                        if (::prctl(PR_CAPBSET_DROP, one, 0, 0, 0) != 0) return 10;
+                    if (bits({.asks_kernel = true}) != 0) return 20;
+                    return bits({.takes_users = true}) == (bit(CAP_KILL) | bit(CAP_SETUID) | bit(CAP_SETGID))
+                               ? 0
+                               : 30;
+                }).exited());
 }
 
 TEST(LauncherProcess, HoldsWhatItsTableNeedsAndNoMore) {

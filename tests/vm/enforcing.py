@@ -1,4 +1,5 @@
-"""A guest with SELinux enforcing and no refusal silenced, booted once and saved; each case that wants Debian is played in a copy of it.
+"""A guest with SELinux enforcing and no refusal silenced, booted once and saved; each case that wants Debian is played in a copy of it, or,
+if it wants another machine, in one that is booted for it.
 
 What an admin of such a guest does is done before it is saved: switches on. What a case needs besides it says as UNDER_SELINUX, lines for the
 guest's shell; None: it is not played."""
@@ -12,8 +13,8 @@ from guest import Guest
 
 KERNEL_OPTIONS = ("security=selinux selinux=1 enforcing=1 log_buf_len=16M audit_backlog_limit=65536 "
                   "sysctl.kernel.printk_ratelimit=0 loglevel=6")
-# What all cases need together.
-MEMORY, PROCESSORS = 1280, 3
+# What makes a machine another one.
+MACHINE = ("devices", "MEMORY", "PROCESSORS")
 SWITCHES = ("read_exports", "write_imports", "unconfined_programs", "cut_network", "change_accounts", "set_clock", "set_devices",
             "other_channels")
 LABELLED = "/usr/local /srv /var/lib /home /etc"
@@ -36,13 +37,11 @@ def saved(images):
 
 
 def save(images, folder):
-    case = types.SimpleNamespace(GUEST="debian", POLICY="schema = 1\n", KERNEL_OPTIONS=KERNEL_OPTIONS, MEMORY=MEMORY,
-                                 PROCESSORS=PROCESSORS)
+    case = types.SimpleNamespace(GUEST="debian", POLICY="schema = 1\n", KERNEL_OPTIONS=KERNEL_OPTIONS)
     guest = Guest(images, str(folder), case)
     try:
         guest.power_on()
         assert guest.shell.get("getenforce") == "Enforcing"
-        guest.shell.get("setsebool " + " ".join(f"sallyport_{one}=1" for one in SWITCHES), 120)
         guest.host.close()
         guest.shell.get("systemctl stop sallyport; rm -rf /var/lib/sallyport/*")
         guest.shell.close()
@@ -60,31 +59,33 @@ class Copy(Guest):
 
     def __init__(self, images, folder, case):
         self.wanted = case
-        case = types.SimpleNamespace(**{name: getattr(case, name) for name in dir(case) if name.isupper()})
-        case.KERNEL_OPTIONS, case.MEMORY, case.PROCESSORS = KERNEL_OPTIONS, MEMORY, PROCESSORS
-        if devices := getattr(self.wanted, "devices", None):
-            case.devices = devices
-        super().__init__(images, folder, case)
+        kept = {name: getattr(case, name) for name in dir(case) if name.isupper() or name == "devices"}
+        super().__init__(images, folder, types.SimpleNamespace(**kept | {"KERNEL_OPTIONS": KERNEL_OPTIONS, "POLICY": "schema = 1\n"}))
         self.state = None
-        if not devices:
-            kept = saved(images)
-            self.state = kept / "state"
+        self.is_prepared = False
+        if not any(hasattr(case, name) for name in MACHINE):
+            self.state = saved(images) / "state"
             for disk in self.disks:
-                shutil.copyfile(kept / pathlib.Path(disk).name, disk)
+                shutil.copyfile(self.state.parent / pathlib.Path(disk).name, disk)
 
     def incoming(self):
         state, self.state = self.state, None
         return ("-incoming", f"exec:cat {state}") if state else ()
 
     def power_on(self):
-        is_copy = self.state is not None
-        if not is_copy:
+        if self.is_prepared or self.state is None:
             super().power_on()
-            self.shell.get("setsebool " + " ".join(f"sallyport_{one}=1" for one in SWITCHES), 120)
-            return
-        self.start_qemu()
-        self.qmp.wait_until("query-status", "running")
-        self.shell.get("true", 120)
+        else:
+            self.start_qemu()
+            self.qmp.wait_until("query-status", "running")
+            self.shell.get("true", 120)
+        if not self.is_prepared:
+            self.prepare()
+
+    def prepare(self):
+        """What an admin does for the case."""
+        self.is_prepared = True
+        self.shell.get("setsebool " + " ".join(f"sallyport_{one}=1" for one in SWITCHES), 120)
         if hasattr(self.wanted, "PREPARE"):
             self.write("/run/prepare", self.wanted.PREPARE)
             self.shell.get(f"sh /run/prepare '' && restorecon -R {LABELLED}", 120)
