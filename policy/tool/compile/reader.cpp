@@ -5,6 +5,7 @@
 
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/compile/suggest.hpp"
+#include "policy/tool/compile/vocabulary.hpp"
 
 namespace sallyport::policy::compile {
 
@@ -48,6 +49,7 @@ Place place_of(const toml::key& key) {
 
 void Reader::only_keys(const toml::table& table, std::span<const std::string_view> known,
                        std::string_view owner) {
+    if (listener() != nullptr) listener()->keys[std::string(owner)].assign(known.begin(), known.end());
     for (const auto& [key, value] : table) {
         if (std::ranges::find(known, key.str()) != known.end()) continue;
         problem(place_of(key), "unknown key " + quoted(key.str()) + " in " + std::string(owner) +
@@ -108,6 +110,11 @@ std::optional<std::vector<Word>> Reader::words(const toml::table& table, std::st
 
 std::optional<int> Reader::choice(const Word& word, std::string_view key, std::span<const Choice> choices) {
     std::vector<std::string_view> known;
+    if (listener() != nullptr) {
+        auto& words = listener()->words[std::string(key)];
+        words.clear();
+        for (const Choice& each : choices) words.emplace_back(each.word);
+    }
     for (const Choice& each : choices) {
         if (each.word == word.text) return each.value;
         known.push_back(each.word);

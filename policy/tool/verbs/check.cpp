@@ -324,9 +324,11 @@ std::string warnings_of(const Policy& policy, WallTime now) {
 
 }  // namespace
 
-int run_check(const std::string& path) {
-    const auto input = open_input(path);
+int run_check(const CheckArguments& arguments) {
+    if (arguments.as_json || arguments.as_sarif) return report_check(arguments);
+    auto input = open_input(arguments.from_stdin ? "/dev/stdin" : arguments.policy);
     if (!input) return kFailure;
+    const std::string& path = input->name = arguments.policy;
     const auto compiled = compile_apart(*input);
     if (!compiled) return kFailure;
     const auto policy = load(*compiled);

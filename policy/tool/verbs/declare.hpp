@@ -16,6 +16,12 @@ using Run = std::function<int()>;
 /// Declares a verb's options on `command`; the result is run once they are read.
 using Declare = Run (*)(CLI::App& command);
 
+Run declare_apply(CLI::App& command);
+Run declare_completion(CLI::App& command);
 Run declare_import(CLI::App& command);
+Run declare_manual(CLI::App& command);
+Run declare_privileges(CLI::App& command);
+Run declare_schema(CLI::App& command);
+Run declare_status(CLI::App& command);
 
 }  // namespace sallyport::policy::cli

@@ -2,10 +2,69 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "policy/tool/verbs/agent_state.hpp"
 #include "policy/tool/verbs/declare.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
+
+Run declare_apply(CLI::App& command) {
+    const auto arguments = std::make_shared<ApplyArguments>();
+    arguments->target = kPolicyPath;
+    arguments->state_directory = kStateDirectory;
+    arguments->restart = {"/usr/bin/systemctl", "restart", "sallyport.service"};
+    arguments->identity = "policy";
+    arguments->patience = 15;
+    command.add_option("POLICY", arguments->policy, "The policy that is to be in force")->required();
+    command.add_option("--to", arguments->target, "The file that it replaces")->capture_default_str();
+    command.add_option("--statedir", arguments->state_directory, "The agent's state directory")
+        ->capture_default_str();
+    command.add_option("--restart", arguments->restart, "The command that restarts the agent, a word each")
+        ->expected(1, 16);
+    command.add_option("--wait", arguments->patience, "Seconds until the agent must serve")
+        ->check(CLI::Range(1, 600))
+        ->capture_default_str();
+    auto* signers = command.add_option(
+        "--require-signature", arguments->signers,
+        "A file of keys as ssh-keygen -Y verify takes it; only root may be able to change it");
+    command.add_option("--signature", arguments->signature, "The signature; else POLICY.sig")->needs(signers);
+    command.add_option("--identity", arguments->identity, "Whose key must have signed")
+        ->needs(signers)
+        ->capture_default_str();
+    command.add_flag("--widen", arguments->may_widen, "A host may be able to do more than before");
+    command.add_flag("-y,--yes", arguments->is_sure, "Do not ask");
+    command.footer(
+        "Status 0: it is in force. 1: it is not; what was before is. 3: not done, since nobody agreed or "
+        "file "
+        "systems are frozen. 4: not done, since a host could do more.");
+    return [arguments] { return run_apply(*arguments); };
+}
+
+Run declare_privileges(CLI::App& command) {
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_flag("--json", *as_json, "One JSON object a line");
+    return [as_json] { return run_privileges(*as_json); };
+}
+
+Run declare_schema(CLI::App&) {
+    return run_schema;
+}
+
+Run declare_status(CLI::App& command) {
+    const auto arguments = std::make_shared<StatusArguments>();
+    arguments->policy = kPolicyPath;
+    arguments->state_directory = kStateDirectory;
+    command.add_option("--policy", arguments->policy, "The policy on disk")->capture_default_str();
+    command.add_option("--statedir", arguments->state_directory, "The agent's state directory")
+        ->capture_default_str();
+    command.add_option("--serves", arguments->serves,
+                       "Print nothing; status 0 if it serves by the policy with this digest");
+    command.add_flag("--json", arguments->as_json, "One JSON object");
+    command.footer(
+        "Status 0: all is well. 3: it does not run, is frozen, has lost lines, or another policy is on "
+        "disk.");
+    return [arguments] { return run_status(*arguments); };
+}
 
 Run declare_import(CLI::App& command) {
     const auto arguments = std::make_shared<ImportArguments>();

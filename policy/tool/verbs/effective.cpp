@@ -1,26 +1,45 @@
 // effective: the whole policy in one text, with what it includes. digest: what identifies it in the audit log.
 #include "policy/tool/compile/effective.hpp"
 
+#include <toml++/toml.h>
+
+#include <sstream>
+
 #include "policy/tool/compile/compile.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
 
-int run_effective(const std::string& path) {
+namespace {
+
+// The same text as JSON; it is ours, so it can be parsed.
+std::string in_json(const std::string& text) {
+    std::ostringstream json;
+    json << toml::json_formatter{toml::parse(text)};
+    return json.str() + "\n";
+}
+
+}  // namespace
+
+int run_effective(const std::string& path, bool as_json) {
     const auto files = read_confined({path});
     if (!files) return kFailure;
     const Loaded& loaded = files->policies.front();
     const compile::Passwd passwd(files->passwd, files->group);
-    print(compile::effective_text({.policy = loaded.compiled, .nevers = loaded.nevers}, passwd));
+    const std::string text =
+        compile::effective_text({.policy = loaded.compiled, .nevers = loaded.nevers}, passwd);
+    print(as_json ? in_json(text) : text);
     return kSuccess;
 }
 
-int run_digest(const std::string& path) {
+int run_digest(const std::string& path, bool as_json) {
     const auto files = read_confined({path});
     if (!files) return kFailure;
-    print(hexadecimal(files->policies.front().policy.digest) + "\n");
+    const std::string digest = hexadecimal(files->policies.front().policy.digest);
+    print((as_json ? JsonObject().add("digest", digest).text() : digest) + "\n");
     return kSuccess;
 }
 

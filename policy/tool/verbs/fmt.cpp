@@ -2,6 +2,7 @@
 #include "ipc/limits.hpp"
 #include "policy/tool/compile/format.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
@@ -13,7 +14,7 @@ constexpr int kWouldChange = 3;
 
 }  // namespace
 
-int run_fmt(const std::string& path, bool only_check) {
+int run_fmt(const std::string& path, bool only_check, bool as_json) {
     const auto files = read_confined({}, {path});
     if (!files) return kFailure;
     const auto text = read_all(files->others.front(), kMaxPolicySize);
@@ -26,9 +27,16 @@ int run_fmt(const std::string& path, bool only_check) {
         complain(formatted.error());
         return kFailure;
     }
-    if (only_check) return *formatted == *text ? kSuccess : kWouldChange;
-    print(*formatted);
-    return kSuccess;
+    const bool is_so = *formatted == *text;
+    if (as_json) {
+        JsonObject object;
+        object.add("laid_out", is_so);
+        if (!only_check) object.add("text", *formatted);
+        print(object.text() + "\n");
+    } else if (!only_check) {
+        print(*formatted);
+    }
+    return is_so || !only_check ? kSuccess : kWouldChange;
 }
 
 }  // namespace sallyport::policy::cli

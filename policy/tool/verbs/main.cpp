@@ -44,9 +44,17 @@ Run declare_cells(CLI::App& command) {
 }
 
 Run declare_check(CLI::App& command) {
-    const auto path = std::make_shared<std::string>();
-    command.add_option("POLICY", *path, "The policy")->required();
-    return [path] { return run_check(*path); };
+    const auto arguments = std::make_shared<CheckArguments>();
+    arguments->policy = "standard input";
+    auto* policy = command.add_option("POLICY", arguments->policy, "The policy");
+    auto* from_stdin = command.add_flag("--stdin", arguments->from_stdin,
+                                        "Read it from standard input; POLICY is its name in messages");
+    auto* as_json = command.add_flag("--json", arguments->as_json, "One JSON object");
+    command.add_flag("--sarif", arguments->as_sarif, "SARIF 2.1.0, for code review")->excludes(as_json);
+    command.callback([policy, from_stdin] {
+        if (policy->count() + from_stdin->count() == 0) throw CLI::RequiredError("POLICY");
+    });
+    return [arguments] { return run_check(*arguments); };
 }
 
 Run declare_compile(CLI::App& command) {
@@ -85,14 +93,18 @@ Run declare_diff(CLI::App& command) {
 
 Run declare_digest(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
+    const auto as_json = std::make_shared<bool>(false);
     command.add_option("POLICY", *path, "The policy")->required();
-    return [path] { return run_digest(*path); };
+    command.add_flag("--json", *as_json, "One JSON object");
+    return [path, as_json] { return run_digest(*path, *as_json); };
 }
 
 Run declare_effective(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
+    const auto as_json = std::make_shared<bool>(false);
     command.add_option("POLICY", *path, "The policy")->required();
-    return [path] { return run_effective(*path); };
+    command.add_flag("--json", *as_json, "One JSON object");
+    return [path, as_json] { return run_effective(*path, *as_json); };
 }
 
 Run declare_explain(CLI::App& command) {
@@ -118,7 +130,9 @@ Run declare_fmt(CLI::App& command) {
     const auto only_check = std::make_shared<bool>(false);
     command.add_option("POLICY", *path, "The policy")->required();
     command.add_flag("--check", *only_check, "Print nothing; status 3 if it would be laid out otherwise");
-    return [path, only_check] { return run_fmt(*path, *only_check); };
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_flag("--json", *as_json, "One JSON object");
+    return [path, only_check, as_json] { return run_fmt(*path, *only_check, *as_json); };
 }
 
 Run declare_freeze_plan(CLI::App& command) {
@@ -238,11 +252,13 @@ struct Verb {
 // clang-format off
 constexpr std::array kVerbs{
     //   name       declared by      summary
+    Verb{"apply",   declare_apply,   "Put a policy into force, and the old one back if the agent does not serve by it"},
     Verb{"bench",   declare_bench,   "Measure how long a policy's decisions take here"},
     Verb{"can",     declare_can,     "Show what a host can do, of requests of which some is left open"},
     Verb{"cells",   declare_cells,   "Print one request for each cell of a policy: a complete file of cases"},
     Verb{"check",   declare_check,   "Say what is wrong with a policy, or what it allows"},
     Verb{"compile", declare_compile, "Turn a policy into the form that the agent reads"},
+    Verb{"completion", declare_completion, "Print what makes a shell complete the words of this tool"},
     Verb{"diff",    declare_diff,    "Show what a host can do by one policy and not by another"},
     Verb{"digest",  declare_digest,  "Print the digest by which the audit log knows a policy"},
     Verb{"effective", declare_effective, "Print the whole policy as one text, with what it includes"},
@@ -251,10 +267,14 @@ constexpr std::array kVerbs{
     Verb{"freeze-plan", declare_freeze_plan, "Show what a policy would freeze here, in which order, and what not"},
     Verb{"import",  declare_import,  "Turn a qemu-ga's configuration into a policy, and say what is not safe in it"},
     Verb{"learn",   declare_learn,   "Propose the smallest rules that allow what a log has, proved"},
+    Verb{"manual",  declare_manual,  "Print the manual page of a verb, or of all of them together"},
     Verb{"metrics", declare_metrics, "Print what a log says on the whole, for Prometheus"},
+    Verb{"privileges", declare_privileges, "Print what each process of the agent may do, from the tables that are installed"},
     Verb{"report",  declare_report,  "Show what a log says on the whole, in words or as a page"},
+    Verb{"schema",  declare_schema,  "Print a JSON Schema of the policy language, for editors"},
     Verb{"service", declare_service, "Read the command line of sallyportd, for it"},
     Verb{"simulate", declare_simulate, "Ask the decisions of a log again of another policy"},
+    Verb{"status",  declare_status,  "Say how the agent of this machine is: its policy, refusals, whether it is frozen"},
     Verb{"test",    declare_test,    "Say whether a policy answers as a file of cases expects, and what these do not try"},
     Verb{"unit",    declare_unit,    "Print which drop-ins of the systemd unit a policy needs"},
     Verb{"unused",  declare_unused,  "Show what of a policy no request of a log has needed"},

@@ -91,22 +91,56 @@ struct ReportArguments {
     std::string html;
 };
 
+struct CheckArguments {
+    std::string policy;  // its name in messages, if it comes from standard input
+    bool from_stdin = false;
+    bool as_json = false;
+    bool as_sarif = false;
+};
+
+struct StatusArguments {
+    std::string state_directory;
+    std::string policy;
+    std::string
+        serves;  // only whether the agent serves by the policy with this digest, by the status; empty: say everything
+    bool as_json = false;
+};
+
+struct ApplyArguments {
+    std::string policy;
+    std::string target;
+    std::string state_directory;
+    std::vector<std::string> restart;  // the words of the command
+    std::string signers;               // a file of keys; empty: no signature is needed
+    std::string signature;             // empty: beside the policy
+    std::string identity;
+    int patience = 0;  // seconds until the agent must serve
+    bool may_widen = false;
+    bool is_sure = false;
+};
+
 /// Each function returns the exit status.
+int run_apply(const ApplyArguments& arguments);
 int run_bench(const std::string& path);
 int run_can(const CanArguments& arguments);
 int run_cells(const std::string& path, bool as_json);
-int run_check(const std::string& path);
+int run_check(const CheckArguments& arguments);
+/// The same, as JSON or SARIF.
+int report_check(const CheckArguments& arguments);
 int run_compile(const CompileArguments& arguments);
 int run_diff(const DiffArguments& arguments);
-int run_digest(const std::string& path);
-int run_effective(const std::string& path);
+int run_digest(const std::string& path, bool as_json);
+int run_effective(const std::string& path, bool as_json);
 int run_explain(const ExplainArguments& arguments);
-int run_fmt(const std::string& path, bool only_check);
+int run_fmt(const std::string& path, bool only_check, bool as_json);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
 int run_import(const ImportArguments& arguments);
 int run_learn(const LearnArguments& arguments);
 int run_metrics(const LogArguments& arguments);
 int run_report(const ReportArguments& arguments);
+int run_status(const StatusArguments& arguments);
+int run_privileges(bool as_json);
+int run_schema();
 int run_service(ServiceArguments& arguments);
 int run_simulate(const LogArguments& arguments);
 int run_test(const TestArguments& arguments);

@@ -1,0 +1,148 @@
+#include "policy/tool/verbs/agent_state.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+
+#include "policy/tool/verbs/files.hpp"
+
+namespace sallyport::policy::cli {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kMaxLog = std::size_t{64} << 20U;
+constexpr std::size_t kMaxSmall = std::size_t{1} << 20U;
+constexpr int kMaxFiles = 1000;
+
+std::optional<std::string> small_file(const std::string& path) {
+    const auto file = open_to_read(path);
+    if (!file) return std::nullopt;
+    auto text = read_all(*file, kMaxSmall);
+    return text ? std::optional(*std::move(text)) : std::nullopt;
+}
+
+std::string member(const json::object& line, std::string_view name) {
+    const json::value* value = line.if_contains(name);
+    return value != nullptr && value->is_string() ? std::string(value->as_string()) : "";
+}
+
+std::uint64_t count_in(const json::value& value) {
+    return value.is_int64() && value.as_int64() > 0 ? static_cast<std::uint64_t>(value.as_int64()) : 0;
+}
+
+// Takes the lines of a log from the last to the first.
+class Backwards {
+public:
+    Backwards(LogFacts& facts, std::string_view since) : facts_(facts), since_(since) {}
+
+    /// False if nothing earlier matters.
+    bool take(std::string_view text) {
+        boost::system::error_code error;
+        const json::value value = json::parse({text.data(), text.size()}, error);
+        if (error || !value.is_object()) return true;  // cut off by a crash of the machine
+        const json::object& line = value.as_object();
+        if (facts_.policy.empty()) facts_.policy = member(line, "policy");
+        const bool is_recent = member(line, "time") >= since_;
+        if (is_recent) count(line);
+        if (!facts_.start) look_for_start(line);
+        return is_recent || !facts_.start;
+    }
+
+private:
+    void count(const json::object& line) {
+        const std::string verdict = member(line, "verdict");
+        ++facts_.verdicts[verdict];
+        if (verdict == "refuse") ++facts_.refused[member(line, "what")];
+        if (const json::value* lost = line.if_contains("lost")) facts_.lost += count_in(*lost);
+        const json::value* unwritten = line.if_contains("unwritten");
+        if (unwritten == nullptr || !unwritten->is_object()) return;
+        for (const auto& [what, times] : unwritten->as_object())
+            facts_.verdicts["unwritten"] += count_in(times);
+    }
+
+    void look_for_start(const json::object& line) {
+        const std::string what = member(line, "what");
+        if (what == "stop" && !has_lines_) facts_.stop = member(line, "reason");
+        if (what != "log-closed") has_lines_ = true;
+        if (what != "start") return;
+        facts_.start = LogFacts::Start{
+            .time = member(line, "time"), .run = member(line, "run"), .version = {}, .policy_path = {}};
+        const json::value* arguments = line.if_contains("arguments");
+        if (arguments == nullptr || !arguments->is_object()) return;
+        facts_.start->version = member(arguments->as_object(), "version");
+        facts_.start->policy_path = member(arguments->as_object(), "policy");
+    }
+
+    LogFacts& facts_;
+    std::string_view since_;
+    bool has_lines_ = false;  // of the last run
+};
+
+}  // namespace
+
+std::optional<bool> is_running(const std::string& state_directory) {
+    struct stat info{};
+    if (::stat((state_directory + "/audit.lock").c_str(), &info) != 0) return false;
+    const auto locks = small_file("/proc/locks");
+    if (!locks) return std::nullopt;
+    // The number of the device is the file system's own, which is not always what stat() says.
+    const std::string end = ":" + std::to_string(info.st_ino) + " 0 EOF";
+    for (std::size_t at = 0; (at = locks->find(end, at)) != locks->npos; ++at) {
+        const std::size_t begin = locks->rfind('\n', at) + 1;
+        if (locks->substr(begin, at - begin).find(" FLOCK  ADVISORY  WRITE ") != locks->npos) return true;
+    }
+    return false;
+}
+
+std::optional<std::time_t> frozen_since(const std::string& state_directory) {
+    const std::string path = state_directory + "/sallyport.frozen";
+    const auto mark = small_file(path);
+    const auto boot = small_file("/proc/sys/kernel/random/boot_id");
+    struct stat info{};
+    if (!mark || !boot || boot->empty() || *mark != *boot || ::stat(path.c_str(), &info) != 0)
+        return std::nullopt;
+    return info.st_mtime;
+}
+
+std::vector<UniqueFd> open_log(const std::string& state_directory) {
+    std::vector<UniqueFd> files;
+    for (int number = 0; number < kMaxFiles; ++number) {
+        const std::string end = number == 0 ? "" : "." + std::to_string(number);
+        auto file = open_to_read(state_directory + "/audit.jsonl" + end);
+        if (!file) break;
+        files.push_back(*std::move(file));
+    }
+    return files;
+}
+
+LogFacts read_log(const std::vector<UniqueFd>& files, std::string_view since) {
+    LogFacts facts;
+    Backwards reading(facts, since);
+    for (const UniqueFd& file : files) {
+        const auto text = read_all(file, kMaxLog);
+        if (!text) continue;
+        for (std::string_view left = *text; !left.empty();) {
+            if (left.ends_with('\n')) left.remove_suffix(1);
+            const std::size_t begin = left.rfind('\n') + 1;
+            if (!reading.take(left.substr(begin))) return facts;
+            left = left.substr(0, begin);
+        }
+    }
+    return facts;
+}
+
+std::string time_text(std::time_t time) {
+    std::array<char, 32> text{};
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return {text.data(), size};
+}
+
+}  // namespace sallyport::policy::cli

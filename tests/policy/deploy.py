@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+"""apply and status beside a real agent: what is put into force, what is refused, what is taken back, and what status sees of it all.
+
+usage: deploy.py TOOL
+"""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import tap
+from tap import TOOL, tool
+
+AGENT = TOOL.parents[3] / "broker/sallyportd"
+MINIMAL = 'schema = 1\ninclude = ["profile:minimal"]\n'
+LOOK = MINIMAL + '[[allow]]\nid = "look"\ncommands = ["guest-get-time", "guest-get-host-name"]\n'
+LESS = MINIMAL + '[[allow]]\nid = "look"\ncommands = ["guest-get-time"]\n'
+PATIENCE = 30
+
+
+def until(function):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := function():
+            return found
+        time.sleep(0.02)
+    raise RuntimeError("waited for too long")
+
+
+class Guest:
+    """A machine with an agent, or without one."""
+
+    def __init__(self, policy=LOOK, serves=True):
+        self.scratch = tap.scratch()
+        self.folder = pathlib.Path(self.scratch.name)
+        self.policy = self.folder / "policy.toml"
+        self.state = self.folder / "state"
+        self.state.mkdir(mode=0o700)
+        self.write("policy.toml", policy)
+        self.write("qemu-ga.conf", "[general]\nverbose=true\n")
+        start = self.folder / "restart"
+        start.write_text(f"""#!/bin/bash
+cd {self.folder}
+if [[ -e pid ]]; then kill "$(cat pid)" && tail --pid="$(cat pid)" -f /dev/null; fi
+setsid {AGENT} -m unix-listen -p {self.folder}/s -c {self.folder}/qemu-ga.conf --policy {self.policy} -t {self.state} </dev/null >>messages 2>&1 &
+echo $! > pid
+""")
+        start.chmod(0o755)
+        if serves:
+            subprocess.run([start], check=True)
+            try:
+                until(lambda: self.status().returncode == 0)
+            except RuntimeError:
+                self.__exit__()
+                raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if (self.folder / "pid").exists():
+            pid = int((self.folder / "pid").read_text())
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            until(lambda: not pathlib.Path(f"/proc/{pid}").exists() or "Z" in pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2])
+            until(lambda: '"running":true' not in self.status("--json").stdout)
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o600)
+
+    def status(self, *words):
+        return tool("status", "--statedir", self.state, "--policy", self.policy, *words)
+
+    def apply(self, text, *words, answer="y\n"):
+        self.write("new.toml", text)
+        return tool("apply", self.folder / "new.toml", "--to", self.policy, "--statedir", self.state, *words, "--wait", "5",
+                    "--restart", self.folder / "restart", text=answer)
+
+    def ask(self, *lines):
+        with socket.socket(socket.AF_UNIX) as host:
+            host.connect(str(self.folder / "s"))
+            host.sendall("".join(line + "\n" for line in lines).encode())
+            text = b""
+            while text.count(b"\n") < len(lines):
+                text += host.recv(4096)
+            return text.decode().splitlines()
+
+    def freeze_mark(self):
+        """As the guard leaves it while something is frozen."""
+        (self.state / "sallyport.frozen").write_text(pathlib.Path("/proc/sys/kernel/random/boot_id").read_text())
+
+    def faults(self, said, status, *words, text=None):
+        """What is not as expected: the status, what is said, and what is in force."""
+        if said.returncode != status:
+            yield f"status {said.returncode} and not {status}: {said.stdout}{said.stderr}"
+        yield from (f"does not say '{word}': {said.stdout}{said.stderr}" for word in words if word not in said.stdout + said.stderr)
+        if text is not None and self.policy.read_text() != text:
+            yield f"the policy is now: {self.policy.read_text()}"
+        if (self.folder / "policy.toml.new").exists():
+            yield "policy.toml.new was left behind"
+
+
+def check_status_says_how_an_agent_is():
+    with Guest() as guest:
+        guest.ask('{"execute":"guest-file-open","arguments":{"path":"/etc/shadow"}}', '{"execute":"guest-get-host-name"}')
+        until(lambda: "guest-get-host-name" in (guest.state / "audit.jsonl").read_text())
+        said = guest.status()
+        digest = tool("digest", guest.policy).stdout.strip()
+        yield from guest.faults(said, 0, "agent: runs; started 20", f"policy: {digest[:16]}, as in ", "frozen: no\n", "last hour: 1 allowed, 1 refused",
+                                "  refused: guest-file-open 1 times\n", "log: nothing lost\n")
+        facts = json.loads(guest.status("--json").stdout)
+        if (facts["running"], facts["policy_on_disk"], facts["refuse"], facts["frozen"]) != (True, digest, 1, False):
+            yield f"{facts}"
+        guest.write("policy.toml", LESS)
+        yield from guest.faults(guest.status(), 3, "; not what ")
+        guest.write("policy.toml", "schema = 2\n")
+        yield from guest.faults(guest.status(), 3, "cannot be used")
+        guest.write("policy.toml", LOOK)
+        guest.freeze_mark()
+        yield from guest.faults(guest.status(), 3, "frozen: since 20")
+
+
+def check_status_of_an_agent_that_does_not_run():
+    with Guest(serves=False) as guest:
+        yield from guest.faults(guest.status(), 3, "agent: does not run, and has no log\n")
+    with Guest() as guest:
+        subprocess.run(["bash", "-c", f"kill $(cat {guest.folder}/pid)"], check=True)
+        until(lambda: "agent: does not run; last started 20" in guest.status().stdout)
+        yield from guest.faults(guest.status(), 3, "; stopped: told to stop\n")
+
+
+def check_a_narrower_policy_is_put_into_force():
+    with Guest() as guest:
+        yield from guest.faults(guest.apply(LESS), 0, "narrower: guest-get-host-name", "put this in the place of", "in force: ", text=LESS)
+        yield from guest.faults(guest.status(), 0)
+        if (guest.folder / "policy.toml.old").read_text() != LOOK or guest.policy.stat().st_mode & 0o777 != 0o600:
+            yield "the old policy is not kept, or the mode is another"
+        if '"error"' not in guest.ask('{"execute":"guest-get-host-name"}')[0]:
+            yield "the agent goes on by the old one"
+
+
+def check_a_wider_policy_is_put_into_force_only_with_a_word():
+    with Guest(LESS) as guest:
+        yield from guest.faults(guest.apply(LOOK, "--yes"), 4, "wider: guest-get-host-name", "--widen", text=LESS)
+        yield from guest.faults(guest.apply(LOOK, "--yes", "--widen"), 0, "in force: ", text=LOOK)
+
+
+def check_nothing_is_done_if_nobody_agrees_or_something_is_frozen_or_it_is_wrong():
+    with Guest() as guest:
+        for answer in ("n\n", ""):
+            yield from guest.faults(guest.apply(LESS, answer=answer), 3, "not done\n", text=LOOK)
+        yield from guest.faults(guest.apply("schema = 2\n", "--yes", "--widen"), 1, "schema 2 is unknown", text=LOOK)
+        guest.freeze_mark()
+        yield from guest.faults(guest.apply(LESS, "--yes"), 3, "file systems are frozen", text=LOOK)
+        yield from guest.faults(guest.status("--serves", tool("digest", guest.policy).stdout.strip()), 0)
+
+
+def check_the_old_policy_comes_back_if_the_agent_does_not_serve_by_the_new():
+    with Guest() as guest:
+        # A program that somebody else can change: with that the agent does not start.
+        program = guest.folder / "program"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o777)
+        bad = LOOK + f'[[allow]]\nid = "run"\ncommands = ["@exec"]\n[[allow.exec]]\nprogram = "{program}"\nargs = []\nrun_as = "root"\n'
+        yield from guest.faults(guest.apply(bad, "--yes", "--widen"), 1, "the old one is put back", "the agent serves by the old policy\n", text=LOOK)
+        yield from guest.faults(guest.status(), 0)
+
+
+def check_without_an_agent_it_is_only_put_in_place():
+    with Guest(serves=False) as guest:
+        yield from guest.faults(guest.apply(LESS, "--yes"), 0, "no agent runs", text=LESS)
+        (guest.folder / "policy.toml").unlink()
+        yield from guest.faults(guest.apply(LESS, "--yes"), 1, "install one first")
+
+
+def check_a_signature_is_asked_for():
+    with Guest(serves=False) as guest:
+        def keygen(*words):
+            subprocess.run(["ssh-keygen", "-q", *words], cwd=guest.folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        keygen("-t", "ed25519", "-N", "", "-f", "key")
+        guest.write("signers", "policy " + (guest.folder / "key.pub").read_text())
+        words = ["--yes", "--require-signature", guest.folder / "signers"]
+        yield from guest.faults(guest.apply(LESS, *words), 1, "no signature of it", text=LOOK)
+        guest.write("new.toml", LESS)
+        keygen("-Y", "sign", "-f", "key", "-n", "sallyport-policy", "new.toml")
+        yield from guest.faults(guest.apply(LESS + "# more\n", *words), 1, "no signature of it", text=LOOK)
+        yield from guest.faults(guest.apply(LESS, *words, "--identity", "other"), 1, "no signature of it", text=LOOK)
+        (guest.folder / "signers").chmod(0o666)
+        yield from guest.faults(guest.apply(LESS, *words), 1, "no signature of it", text=LOOK)
+        (guest.folder / "signers").chmod(0o600)
+        yield from guest.faults(guest.apply(LESS, *words), 0, text=LESS)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main(globals()))
