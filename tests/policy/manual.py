@@ -67,6 +67,11 @@ def check_every_verb_has_a_page_with_examples():
             yield f"{verb}: no example; they stand in policy/tool/verbs/examples.hpp"
 
 
+def check_every_page_is_installed():
+    listed = set(re.findall(r"'([a-z-]*)'", re.search(r"foreach verb : \[(.*?)\]", (ROOT / "policy/tool/verbs/meson.build").read_text(), re.S)[1]))
+    yield from listed ^ (set(VERBS) - NOT_TYPED | {""})
+
+
 def check_every_example_does_what_its_page_says():
     for verb, page in PAGES.items():
         for line, status in EXAMPLE.findall(page):
