@@ -1,10 +1,8 @@
 """The packages follow what they are made from: one version, one list of what is installed."""
-import os
 import pathlib
 import re
 import subprocess
 
-import elf
 import licences
 import tree
 from licences import sbom
@@ -32,7 +30,6 @@ def check_nothing_else_says_the_version():
     own = {"meson.build", "CHANGELOG.md", str(CHANGELOG), str(SPEC)}
     number = re.escape(version()).replace(r"\-rc", "[~-]rc")
     yield from tree.matches(number, [f for f in tree.files() if str(f) not in own and f.suffix not in (".bin", ".png")], tree.text)
-
 
 
 MACROS = {
@@ -71,23 +68,3 @@ def check_the_document_of_what_is_linked_has_each_library_with_its_version():
             yield f"{name} has no version"
     if made != sbom.document(tree.text(licences.PAGE), version()):
         yield "it is another each time"
-
-
-COMPLETE = """
-source packaging/sallyport-policy.bash
-COMP_WORDS=(sallyport-policy "$@"); COMP_CWORD=$#; _sallyport_policy; echo "${COMPREPLY[@]}"
-"""
-
-
-def check_completion_offers_the_verbs_and_options_of_the_help():
-    tool = elf.BUILD / elf.TOOL
-    environment = os.environ | {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
-
-    def offered(*words):
-        return set(subprocess.run(["bash", "-c", COMPLETE, "bash", *words], cwd=tree.ROOT, env=environment, capture_output=True, text=True).stdout.split())
-
-    listed = re.search(r"^Subcommands:\n((?:  .*\n)+)", elf.output(str(tool), "--help"), re.M)[1]
-    yield from sorted(offered("") ^ set(re.findall(r"^  (\S+)", listed, re.M)))
-    for verb in offered(""):
-        options = set(re.findall(r"--[a-z][a-z-]*", elf.output(str(tool), verb, "--help")))
-        yield from (f"{verb}: {option}" for option in offered(verb, "--") ^ options)

@@ -36,11 +36,17 @@ inline constexpr std::array kExamples{
     Example{"freeze-plan", "sallyport-policy freeze-plan policy.toml", "What would be frozen here, in which order.", 0},
     Example{"import",      "sallyport-policy import qemu-ga.conf > imported.toml", "What a qemu-ga was left to do, as a policy; some of it is not safe.", 3},
     Example{"import",      "sallyport-policy import --strict -a guest-ping,guest-get-time > imported.toml", "The same of a list.", 0},
+    Example{"learn",       "sallyport-policy learn audit.jsonl > learnt.toml", "The smallest rules that allow what the log has.", 0},
     Example{"manual",      "sallyport-policy manual diff | man -l -", "Read the manual page of a verb.", 0},
+    Example{"metrics",     "sallyport-policy metrics audit.jsonl > sallyport.prom", "Numbers for node_exporter's textfile collector.", 0},
     Example{"privileges",  "sallyport-policy privileges", "What each process of the agent may do at the most.", 0},
+    Example{"report",      "sallyport-policy report --html report.html audit.jsonl", "What the log says on the whole, as a page.", 0},
     Example{"schema",      "sallyport-policy schema > policy.schema.json", "For editors: begin a policy with the line #:schema ./policy.schema.json", 0},
+    Example{"simulate",    "sallyport-policy simulate policy.toml audit.jsonl", "What another policy would have answered.", 0},
     Example{"status",      "sallyport-policy status --statedir state --policy policy.toml", "How the agent is; here none runs.", 3},
     Example{"test",        "sallyport-policy test --min 30 policy.toml cases.toml", "Whether the policy answers as the cases expect, and enough of it is tried.", 0},
+    Example{"unit",        "sallyport-policy unit policy.toml", "Which drop-ins of the systemd unit the policy needs.", 0},
+    Example{"unused",      "sallyport-policy unused policy.toml audit.jsonl", "Which rules no request has needed.", 3},
     Example{"verify-log",  "sallyport-policy verify-log audit.jsonl", "Whether the lines are those that were written.", 0},
 };
 // clang-format on
