@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ipc/times.hpp"
+
 namespace sallyport::inspector {
 
 namespace {
@@ -16,9 +18,9 @@ bool lists(const google::protobuf::RepeatedPtrField<std::string>& names, std::st
 }
 
 bool is_about(const ipc::ReplyRule& rule, const Asked& asked) {
-    const bool is_live = !rule.has_expires() || asked.now < rule.expires();
     const auto command = static_cast<std::uint32_t>(asked.command);
-    return is_live && std::ranges::find(rule.commands(), command) != rule.commands().end();
+    return ipc::is_live(rule.live(), asked.now, ipc::Counts::kToAllow) &&
+           std::ranges::find(rule.commands(), command) != rule.commands().end();
 }
 
 }  // namespace

@@ -98,6 +98,11 @@ inline constexpr std::size_t kMaxPolicySize = std::size_t{1} << 20U;  // source 
 inline constexpr std::size_t kMaxCompiledSize = std::size_t{4} << 20U;
 inline constexpr int kCompileDeadlineMs = 10'000;
 inline constexpr std::size_t kMaxRules = 4096;
+inline constexpr std::int64_t kWhenStart =
+    1'735'689'600;  // the year 2025: earlier switches of time zones are left out
+inline constexpr std::int64_t kWhenEnd =
+    2'997'993'600;  // the year 2065: the clocks of time zones are known up to here
+inline constexpr std::size_t kMaxSwitches = 256;  // of one time zone
 
 // The files hand.
 inline constexpr std::int64_t kFileTimeoutNs = 5'000'000'000;  // per order; then its clerk is abandoned

@@ -129,15 +129,15 @@ AccountTemplates account_templates(const Policy& policy) {
     AccountTemplates all;
     for (const Command& row : kCommands) {
         if (row.constraint != Constraint::kUsers) continue;
-        const auto from = allowed_from(policy, row.id);
         for (const Rule& rule : policy.rules) {
-            if (!from || !rule.accounts || !rule.commands.has(row.id)) continue;
+            if (!rule.accounts || !rule.commands.has(row.id)) continue;
+            const auto times = times_of(policy, rule, row.id);
+            if (!times) continue;
             ipc::AccountTemplate& to = *all.Add();
             to = *rule.accounts;
             to.set_command(static_cast<std::uint32_t>(row.id));
             to.set_rule(rule.id);
-            to.set_not_before(*from);
-            if (rule.expires) to.set_expires(*rule.expires);
+            *to.mutable_times() = *times;
         }
     }
     return all;
@@ -146,7 +146,7 @@ AccountTemplates account_templates(const Policy& policy) {
 AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& want, WallTime now) {
     if (by.command() != static_cast<std::uint32_t>(want.command) || !is_about(by, want.user))
         return AccountMiss::kUser;
-    if (now < by.not_before() || (by.has_expires() && now >= by.expires())) return AccountMiss::kTime;
+    if (!ipc::is_time(by.times(), now)) return AccountMiss::kTime;
     if (!is_secret(by, want)) return AccountMiss::kSecret;
     if (want.reset && !by.reset()) return AccountMiss::kReset;
     return are_keys(by, want) ? AccountMiss::kNothing : AccountMiss::kKeys;
@@ -201,8 +201,7 @@ Status check_account_template(const ipc::AccountTemplate& from) {
     if (from.options().size() > kMaxOptions || (!from.options().empty() && !is_word(from.options())))
         return invalid("policy: bad options of keys");
     if (from.max_keys() > kMaxKeys) return invalid("policy: too many keys");
-    const bool has_own =
-        from.command() != 0 || !from.rule().empty() || from.not_before() != 0 || from.has_expires();
+    const bool has_own = from.command() != 0 || !from.rule().empty() || from.has_times();
     return has_own ? invalid("policy: a template with terms of its rule") : Status();
 }
 

@@ -7,11 +7,6 @@ namespace sallyport::policy {
 
 namespace {
 
-/// An expired rule has no effect: it grants nothing and forbids nothing.
-bool is_live(const Rule& rule, WallTime now) {
-    return !rule.expires || now < *rule.expires;
-}
-
 /// A deny rule without files and modes forbids its commands altogether; otherwise it only judges paths and modes.
 bool denies_whole_command(const Rule& rule) {
     return rule.effect == Effect::kDeny && rule.files.empty() && rule.modes.none();
@@ -80,8 +75,20 @@ Decision decide_any_mode(const Policy& policy, WallTime now) {
 
 }  // namespace
 
+bool is_live(const Rule& rule, WallTime now) {
+    const auto counts = rule.effect == Effect::kAllow ? ipc::Counts::kToAllow : ipc::Counts::kToDeny;
+    return (!rule.expires || now < *rule.expires) && (!rule.when || ipc::is_within(*rule.when, now, counts));
+}
+
 Reach reach_of(const Policy& policy) {
-    return reach(policy, [](const Rule& rule) { return rule.effect == Effect::kAllow || !rule.expires; });
+    return reach(policy, [](const Rule& rule) {
+        return rule.effect == Effect::kAllow || (!rule.expires && !rule.when);
+    });
+}
+
+void set_live(const Rule& rule, ipc::LiveTime& to) {
+    if (rule.expires) to.set_expires(*rule.expires);
+    if (rule.when) *to.mutable_when() = *rule.when;
 }
 
 std::vector<std::size_t> freeze_rules(const Policy& policy) {
@@ -97,15 +104,16 @@ std::vector<std::size_t> freeze_rules(const Policy& policy) {
     return rules;
 }
 
-std::optional<WallTime> allowed_from(const Policy& policy, CommandId command) {
-    WallTime from = 0;
+std::optional<ipc::Times> times_of(const Policy& policy, const Rule& rule, CommandId command) {
     if (!policy.narrowed_to.has(command)) return std::nullopt;
-    for (const Rule& rule : policy.rules) {
-        if (!rule.commands.has(command) || !denies_whole_command(rule)) continue;
-        if (!rule.expires) return std::nullopt;
-        from = std::max(from, *rule.expires);
+    ipc::Times times;
+    set_live(rule, *times.mutable_own());
+    for (const Rule& other : policy.rules) {
+        if (!other.commands.has(command) || !denies_whole_command(other)) continue;
+        if (!other.expires && !other.when) return std::nullopt;
+        set_live(other, *times.add_denied());
     }
-    return from;
+    return times;
 }
 
 Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
@@ -136,8 +144,7 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
         if (rule.effect == Effect::kDeny) continue;
         for (std::size_t file = 0; file < rule.files.size(); ++file)
             if (rule.files[file].access.covers(wanted) && path.is_within(rule.files[file].under))
-                grants.push_back(
-                    {.rule = at, .file = file, .terms = {rule.files[file].max_size, rule.expires}});
+                grants.push_back({.rule = at, .file = file, .terms = {rule.files[file].max_size}});
     }
     if (grants.empty()) return {.why = Why::kNoRuleMatches};
     // Directories that contain the same path are nested, so the longest text is the deepest.

@@ -18,6 +18,7 @@
 #include "ipc/inspector.pb.h"
 #include "ipc/launcher.pb.h"
 #include "ipc/limits.hpp"
+#include "ipc/times.hpp"
 #include "policy/guest_path.hpp"
 #include "schema/commands.hpp"
 
@@ -88,6 +89,7 @@ struct Rule {
     std::optional<ipc::FreezeSelection> freeze;
     std::string hooks;  // directory; empty: none
     std::optional<std::int64_t> expires;
+    std::optional<ipc::When> when;
     std::bitset<4> modes;  // by Mode
     Method method = Method::kAny;
     std::optional<ipc::ReplyFilter> reply;         // for the inspector, which carries it out
@@ -136,7 +138,6 @@ enum class Why : std::uint8_t {
 /// What applies to a file as long as it is open.
 struct Terms {
     std::optional<std::uint64_t> max_size;  // of a regular file: nothing is read or written beyond this
-    std::optional<WallTime> expires;
 };
 
 /// A file rule of an allow rule under which a file may be opened, if the inode fits too.
@@ -152,6 +153,12 @@ struct Decision {
     std::vector<Grant> grants;   // file opens only: to be tried in this order
     [[nodiscard]] bool is_allowed() const { return why == Why::kAllowed; }
 };
+
+/// A rule that is not live has no effect: it grants nothing and forbids nothing.
+bool is_live(const Rule& rule, WallTime now);
+
+/// Writes down when it is live.
+void set_live(const Rule& rule, ipc::LiveTime& to);
 
 /// Whether `command` may be used at all now, whatever its arguments (guest-info's `enabled`). For guest-shutdown: in at least one
 /// mode.
@@ -178,12 +185,12 @@ struct Reach {
     std::bitset<4> modes;  // by Mode
 };
 
-/// What may be allowed at any time. It determines what each process holds and receives of the policy. A deny rule that expires
-/// takes nothing away.
+/// What may be allowed at any time. It determines what each process holds and receives of the policy. A deny rule that does not
+/// always count takes nothing away.
 Reach reach_of(const Policy& policy);
 
-/// From when on no deny rule takes the whole command away; nothing if an option does, or a deny rule for ever.
-std::optional<WallTime> allowed_from(const Policy& policy, CommandId command);
+/// When the rule allows the command; nothing if an option takes it away, or a deny rule always.
+std::optional<ipc::Times> times_of(const Policy& policy, const Rule& rule, CommandId command);
 
 /// The numbers of the rules by which file systems may be frozen or trimmed at any time: the guard's rows, in order. If there are
 /// none, the agent needs no guard.

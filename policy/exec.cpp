@@ -116,16 +116,16 @@ bool is_env_name(std::string_view name) {
 
 ExecTemplates exec_templates(const Policy& policy) {
     ExecTemplates all;
-    const auto from = allowed_from(policy, CommandId::kExec);
-    if (!from) return all;
-    for (const Rule& rule : policy.rules)
+    for (const Rule& rule : policy.rules) {
+        const auto times = times_of(policy, rule, CommandId::kExec);
+        if (!times) continue;
         for (const ipc::ExecTemplate& one : rule.exec) {
             ipc::ExecTemplate& to = *all.Add();
             to = one;
             to.set_rule(rule.id);
-            to.set_not_before(*from);
-            if (rule.expires) to.set_expires(*rule.expires);
+            *to.mutable_times() = *times;
         }
+    }
     return all;
 }
 
@@ -151,8 +151,7 @@ ExecMatch match_exec(const ipc::ExecTemplate& by, const ExecRequest& want, WallT
     ExecMatch match;
     const bool is_any = by.program().empty() && !has_nul(want.program);
     if (!is_any && want.program != by.program()) return {.miss = ExecMiss::kProgram, .values = {}};
-    if (now < by.not_before() || (by.has_expires() && now >= by.expires()))
-        return {.miss = ExecMiss::kTime, .values = {}};
+    if (!ipc::is_time(by.times(), now)) return {.miss = ExecMiss::kTime, .values = {}};
     if (!match_args(by, want.args, match.values)) return {.miss = ExecMiss::kArgs, .values = {}};
     if (!match_env(by, want.env)) return {.miss = ExecMiss::kEnv, .values = {}};
     if (want.input && (by.input() == 0 || *want.input > by.input()))
@@ -207,7 +206,7 @@ Status check_template(const ipc::ExecTemplate& from) {
         return invalid("policy: a program of nobody's");
     if (std::ranges::adjacent_find(from.groups(), std::ranges::greater_equal{}) != from.groups().end())
         return invalid("policy: groups not ascending");
-    const bool has_own = !from.rule().empty() || from.not_before() != 0 || from.has_expires();
+    const bool has_own = !from.rule().empty() || from.has_times();
     return has_own ? invalid("policy: a template with terms of its rule") : Status();
 }
 

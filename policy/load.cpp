@@ -159,6 +159,10 @@ Result<Rule> load_rule(const compiled::Rule& from) {
               .effect = is_allow ? Effect::kAllow : Effect::kDeny,
               .commands = *commands};
     if (from.has_expires()) rule.expires = from.expires();
+    if (from.has_when()) {
+        TRY(ipc::check(from.when()));
+        rule.when = from.when();
+    }
     if (from.has_freeze()) rule.freeze = from.freeze();
     rule.hooks = from.hooks();
     for (const compiled::FileRule& each : from.files()) {

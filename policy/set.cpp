@@ -42,8 +42,7 @@ SetMiss miss_of(const SetRule& by, const SetOrder& order, const Clocks& now) {
                           (by.has_vcpus() && order.has_vcpus() && covers(by.vcpus(), order.vcpus())) ||
                           (by.has_blocks() && order.has_blocks() && covers(by.blocks(), order.blocks()));
     if (!is_bound) return SetMiss::kBounds;
-    if (now.latest < by.not_before() || (by.has_expires() && now.latest >= by.expires()))
-        return SetMiss::kTime;
+    if (!ipc::is_time(by.times(), now.latest)) return SetMiss::kTime;
     const bool is_far =
         order.has_time() && order.time().has_to_ns() && !is_step_within(by.time(), order.time().to_ns(), now);
     return is_far ? SetMiss::kStep : SetMiss::kNothing;
@@ -77,13 +76,12 @@ SetRules set_rules(const Policy& policy) {
     SetRules all;
     for (const Rule& rule : policy.rules)
         for (const SetRule& one : rule.sets) {
-            const auto from = allowed_from(policy, command_of(one));
-            if (!from) continue;
+            const auto times = times_of(policy, rule, command_of(one));
+            if (!times) continue;
             SetRule& to = *all.Add();
             to = one;
             to.set_rule(rule.id);
-            to.set_not_before(*from);
-            if (rule.expires) to.set_expires(*rule.expires);
+            *to.mutable_times() = *times;
         }
     return all;
 }
@@ -123,7 +121,7 @@ Status check_set_rule(const SetRule& from) {
         case SetRule::WHAT_NOT_SET:
             return invalid("policy: nothing to be set");
     }
-    const bool has_own = !from.rule().empty() || from.not_before() != 0 || from.has_expires();
+    const bool has_own = !from.rule().empty() || from.has_times();
     return has_own ? invalid("policy: bounds with terms of their rule") : Status();
 }
 

@@ -253,10 +253,12 @@ Status lockdown_recorder(FdRef directory) {
     return install_filter(Process::kRecorder, {});
 }
 
-Status lockdown_compiler() {
+Status lockdown_compiler(FdRef zones) {
     TRY(drop_powers(Process::kCompiler, {}));
-    // Files: none but those that are open.
-    TRY(landlock::restrict_to({}));
+    // Files: none but those that are open, and time zones.
+    std::vector<landlock::Grant> grants;
+    if (zones.get() >= 0) grants.push_back({.fd = zones.get(), .rights = LANDLOCK_ACCESS_FS_READ_FILE});
+    TRY(landlock::restrict_to(grants));
     TRY(prove_root_refused());
     // System calls.
     return install_filter(Process::kCompiler, {});

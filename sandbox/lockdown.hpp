@@ -108,7 +108,8 @@ Status lockdown_inspector_child(const InspectorNeeds& needs, const Filter& filte
 /// Locks the recorder down: it may open, make and rename files below `directory`. All that it has open stays open.
 Status lockdown_recorder(FdRef directory);
 
-/// Locks down the short-lived process that compiles a policy: it may read and write what it has open, and end.
-Status lockdown_compiler();
+/// Locks down the short-lived process that compiles a policy: it may read and write what it has open, and end. It may also read files below
+/// `zones`, the directory of time zones; none if that is not open.
+Status lockdown_compiler(FdRef zones = FdRef(-1));
 
 }  // namespace sallyport::sandbox

@@ -18,6 +18,7 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "its compiled form; messages"},
     SyscallRule{SCMP_SYS(writev),          kAny, kAny,              kA, "messages, by the C++ library's streams"},
     SyscallRule{SCMP_SYS(lseek),           kAny, kAny,              kA, "streams"},
+    SyscallRule{SCMP_SYS(openat),          kReadOnly, kAny,         kA, "time zones; Landlock: nothing else"},
     SyscallRule{SCMP_SYS(newfstatat),      kByDescriptor, kAny,     kA, "streams: size and kind of an open file"},
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,              kA, "the same, by later C libraries"},
     SyscallRule{SCMP_SYS(close),           kAny, kAny,              kA, "streams"},

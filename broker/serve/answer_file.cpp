@@ -85,8 +85,9 @@ OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
     if (at == exchange.session.files.end()) return nullptr;
     exchange.request.record.rule = at->second.rule;
     // An open file ends with the rule that allowed it.
-    if (at->second.expires && exchange.session.clock.now() >= *at->second.expires) {
-        exchange.request.record.arguments.add("ended", "the rule has expired");
+    const policy::Rule& rule = exchange.session.policy.rules[at->second.by];
+    if (!policy::is_live(rule, exchange.session.clock.now())) {
+        exchange.request.record.arguments.add("ended", "the rule has expired, or its hours are over");
         drop_file(exchange.session, handle);
         return nullptr;
     }

@@ -75,7 +75,7 @@ void keep(const Context& context, Slot& slot, ClerkReport& said, const policy::G
                  .atime = opened.atime(),
                  .rule = session.policy.rules[grant.rule].id,
                  .max_size = opened.is_regular() ? grant.terms.max_size : std::nullopt,
-                 .expires = grant.terms.expires,
+                 .by = grant.rule,
                  .writes = mode != ipc::OpenOrder::READ,
                  .appends = mode == ipc::OpenOrder::APPEND || mode == ipc::OpenOrder::EXTEND,
                  .opened_by = slot->request.worker(),

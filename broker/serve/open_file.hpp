@@ -22,7 +22,7 @@ struct OpenFile {
     ipc::OpenedReport::Atime atime = ipc::OpenedReport::ALWAYS;
     std::string_view rule;                  // id of the rule that let it be opened
     std::optional<std::uint64_t> max_size;  // nothing is read or written beyond this
-    std::optional<std::int64_t> expires;    // when its rule does
+    std::size_t by = 0;                     // number of that rule
     bool writes = false;                    // the open mode allows writes
     bool appends = false;
     std::uint64_t opened_by = 0;   // number of the worker

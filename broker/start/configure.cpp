@@ -20,6 +20,7 @@ namespace sallyport::starter {
 namespace {
 
 constexpr const char* kDefaultConfig = "/etc/qemu/qemu-ga.conf";
+constexpr const char* kZones = "/usr/share/zoneinfo";
 
 }  // namespace
 
@@ -97,11 +98,15 @@ Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const bool has_groups = ::access("/etc/group", F_OK) == 0 || errno != ENOENT;
     const UniqueFd groups = has_groups ? TRY(open_of_admin("/etc/group", 0))
                                        : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    // Without time zones UTC is the only one.
+    const bool has_zones = ::access(kZones, F_OK) == 0 || errno != ENOENT;
+    const UniqueFd zones = has_zones ? TRY(open_of_admin(kZones, O_DIRECTORY))
+                                     : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     std::string compiled =
         TRY(run_tool({.input = options.policy(),
                       .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd",
-                                    "3", "--passwd-fd", "5", "--group-fd", "6"},
-                      .descriptors = {file, users, groups}}));
+                                    "3", "--passwd-fd", "5", "--group-fd", "6", "--zones-fd", "7"},
+                      .descriptors = {file, users, groups, zones}}));
     policy::Policy policy = TRY(about(options.policy(), broker::load_policy(compiled, options)));
     TRY(refuse_narrow_unit(policy));
     return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};

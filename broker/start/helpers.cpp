@@ -66,7 +66,7 @@ ipc::ReplyRules reply_rules(const policy::Policy& policy, CommandSet commands) {
         ipc::ReplyRule& row = *rules.add_rules();
         for (const Command& command : kCommands)
             if (shown.has(command.id)) row.add_commands(static_cast<std::uint32_t>(command.id));
-        if (rule.expires) row.set_expires(*rule.expires);
+        policy::set_live(rule, *row.mutable_live());
         if (rule.reply) *row.mutable_filter() = *rule.reply;
     }
     return rules;

@@ -259,7 +259,7 @@ protected:
         one.set_max_runtime_ms(60'000);
         one.set_concurrent(1);
         *table.add_exec() = one;
-        table.mutable_exec(1)->set_expires(1);
+        table.mutable_exec(1)->mutable_times()->mutable_own()->set_expires(1);
         table.set_takes_users(true);
         return table;
     }

@@ -146,7 +146,7 @@ protected:
         add.add_key_types("ssh-ed25519");
         add.set_max_keys(2);
         *table_.add_accounts() = add;
-        table_.mutable_accounts(2)->set_expires(1);
+        table_.mutable_accounts(2)->mutable_times()->mutable_own()->set_expires(1);
         table_.set_takes_users(true);
     }
     static ipc::LauncherRequest order(std::uint32_t by, const std::string& user) {

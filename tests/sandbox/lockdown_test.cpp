@@ -405,10 +405,31 @@ TEST(Compiler, ReadsAllocatesThrowsAndWrites) {
     EXPECT_TRUE(in_child_as_ordinary_user(compile_like).exited());
 }
 
-TEST(Compiler, CannotOpenAFile) {
+TEST(Compiler, OpensNothingButTimeZones) {
+    const Scratch scratch;
+    const UniqueFd zones = scratch.directory("zones");
+    const UniqueFd inside = scratch.directory("zones/Europe");
+    scratch.file("zones/Europe/Berlin", "zone");
+    scratch.file("other", "secret");
+    const auto opens = [&](const char* path, FdRef granted) {
+        const Ended ended = in_child([&] {
+            if (report(lockdown_compiler(granted)) != 0) return 100;
+            return ::openat(zones.get(), path, O_RDONLY | O_CLOEXEC) >= 0 ? 0 : errno;
+        });
+        EXPECT_TRUE(ended.code == CLD_EXITED);
+        return ended.status;
+    };
+    EXPECT_EQ(opens("Europe/Berlin", zones), 0);
+    EXPECT_EQ(opens("Europe", zones), EACCES) << "a directory";
+    EXPECT_EQ(opens("../other", zones), EACCES);
+    EXPECT_EQ(opens("/etc/passwd", zones), EACCES);
+    EXPECT_EQ(opens("Europe/Berlin", FdRef(-1)), EACCES);
+}
+
+TEST(Compiler, CannotOpenAFileForWriting) {
     EXPECT_TRUE(in_child([] {
                     if (report(lockdown_compiler()) != 0) return 100;
-                    return ::open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 ? 101 : 102;
+                    return ::open("/etc/passwd", O_RDWR | O_CLOEXEC) >= 0 ? 101 : 102;
                 }).killed_by_filter());
 }
 

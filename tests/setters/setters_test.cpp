@@ -343,7 +343,8 @@ TEST_F(Setter, IsNotStartedForAStepBeyondTheRule) {
 TEST_F(Setter, IsNotStartedForARuleThatHasExpiredByTheLatestTimeThatWasSeen) {
     ipc::LauncherTable expired = table();
     const std::int64_t now = std::time(nullptr);
-    for (ipc::SetRule& one : *expired.mutable_sets()) one.set_expires(now + 1000);
+    for (ipc::SetRule& one : *expired.mutable_sets())
+        one.mutable_times()->mutable_own()->set_expires(now + 1000);
     expired.set_floor(now + 1000);
     Launcher launcher(expired);
     for (const ipc::SetOrder& order : {clock_to(now_ns()), cpus({{1, false}}), blocks({{0, false}})})

@@ -240,6 +240,7 @@ constexpr std::array kAccountFeatures{
     Feature{"key",     "key_types", kA, split_keys,    meets_keys,    limits_keys,    loosen_keys,    show_keys,    read_key},
     Feature{"count",   "max_keys",  kA, split_count,   meets_count,   limits_count,   loosen_count,   show_count,   read_count},
     Feature{"reset",   "reset",     kA, split_reset,   meets_reset,   limits_reset,   loosen_reset,   show_reset,   read_reset},
+    when_feature(kA),
     time_feature(kA),
 };
 // clang-format on

@@ -54,34 +54,49 @@ private:
         }
         const Feature& row = features_[feature];
         if (row.split == nullptr) return split(feature + 1, alive);
+        const std::size_t next = end_of(feature);
+        const auto rows = features_.subspan(feature, next - feature);
         std::set<std::pair<unsigned, Alive>> seen;
         const Request before = request_;
         const auto visit = [&] {
             Alive left;
-            std::ranges::copy_if(alive, std::back_inserter(left),
-                                 [&](const Clause* clause) { return row.meets(*clause, request_); });
+            std::ranges::copy_if(alive, std::back_inserter(left), [&](const Clause* clause) {
+                return std::ranges::all_of(rows,
+                                           [&](const Feature& one) { return one.meets(*clause, request_); });
+            });
             if (has_stopped_ || !seen.emplace(context_of(request_), left).second) return;
             const Request value = request_;
-            split(feature + 1, left);
+            split(next, left);
             request_ = value;
         };
         if (std::ranges::find(question_.fixed, row.name) != question_.fixed.end())
             visit();
         else
-            row.split(thinned(feature, alive), request_, visit);
+            row.split(thinned(next, alive), request_, visit);
         request_ = before;
     }
 
-    /// Of clauses that differ in their last limit alone, the time, only the one that lasts longest settles anything.
-    [[nodiscard]] Alive thinned(std::size_t feature, const Alive& alive) const {
-        if (feature + 1 != features_.size() || question_.until == Until::kClauses) return alive;
+    /// The first row that is about another value of the request.
+    [[nodiscard]] std::size_t end_of(std::size_t feature) const {
+        std::size_t end = feature + 1;
+        while (end < features_.size() && features_[end].split == features_[feature].split) ++end;
+        return end;
+    }
+
+    /// Of clauses that differ in their last limit alone, when they expire, only the one that lasts longest settles anything.
+    [[nodiscard]] Alive thinned(std::size_t next, const Alive& alive) const {
+        if (next != features_.size() || question_.until == Until::kClauses) return alive;
         const auto lasts = [](const Clause* clause) { return clause->of->expires.value_or(INT64_MAX); };
         std::map<decltype(way_of(*alive.front())), const Clause*> longest;
+        Alive left;
         for (const Clause* clause : alive) {
+            if (clause->of->when) {
+                left.push_back(clause);
+                continue;
+            }
             const auto [entry, is_new] = longest.emplace(way_of(*clause), clause);
             if (!is_new && lasts(clause) > lasts(entry->second)) entry->second = clause;
         }
-        Alive left;
         for (const auto& [way, clause] : longest) left.push_back(clause);
         return left;
     }

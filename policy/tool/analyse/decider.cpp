@@ -197,7 +197,7 @@ Decider::Decider(const Policy& policy)
         ipc::ReplyRule& row = *replies_.add_rules();
         for (const Command& command : kCommands)
             if (rule.commands.has(command.id)) row.add_commands(static_cast<std::uint32_t>(command.id));
-        if (rule.expires) row.set_expires(*rule.expires);
+        set_live(rule, *row.mutable_live());
         if (rule.reply) *row.mutable_filter() = *rule.reply;
     }
 }

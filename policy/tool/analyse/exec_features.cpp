@@ -292,6 +292,7 @@ constexpr std::array kExecFeatures{
     Feature{"arg",     "args",     kE, split_args,    meets_args,    limits_args,    loosen_args,    show_args,    read_arg},
     Feature{"env",     "host_env", kE, split_env,     meets_env,     limits_env,     loosen_env,     show_env,     read_env},
     Feature{"input",   "input",    kE, split_input,   meets_input,   limits_input,   loosen_input,   show_input,   read_input},
+    when_feature(kE),
     time_feature(kE),
 };
 // clang-format on

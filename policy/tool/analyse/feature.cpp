@@ -5,6 +5,9 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <set>
+
+#include "ipc/limits.hpp"
 
 namespace sallyport::policy::analyse {
 
@@ -54,13 +57,58 @@ bool read_shutdown(Request& request, const std::string& word) {
     return true;
 }
 
+constexpr WallTime kWeek = 7 * 86'400;
+constexpr WallTime kThursday = 3 * 86'400;  // 1970 began on one
+
+std::int32_t offset_at(const ipc::When& when, WallTime now) {
+    const auto past = std::ranges::upper_bound(when.switches(), now) - when.switches().begin();
+    return when.offsets(static_cast<int>(past));
+}
+
+/// Those that differ.
+std::vector<const ipc::When*> whens_of(const Alive& alive) {
+    std::vector<const ipc::When*> whens;
+    std::set<std::string> seen;
+    for (const Clause* clause : alive)
+        if (clause->of->when && seen.insert(clause->of->when->SerializeAsString()).second)
+            whens.push_back(&*clause->of->when);
+    return whens;
+}
+
+/// What tells the weeks of two times apart.
+std::vector<std::int64_t> state_at(const Alive& alive, const std::vector<const ipc::When*>& whens,
+                                   WallTime now) {
+    std::vector<std::int64_t> state{now >= kWhenEnd ? 1 : 0};
+    for (const ipc::When* when : whens) state.push_back(offset_at(*when, now));
+    std::int64_t expired = 0;
+    for (const Clause* clause : alive)
+        if (clause->of->expires && *clause->of->expires <= now)
+            expired = std::max(expired, *clause->of->expires);
+    state.push_back(expired);
+    return state;
+}
+
+/// Where hours begin or end from `from` to `end`, within a week in which no clock is set.
+void add_edges(const std::vector<const ipc::When*>& whens, WallTime from, WallTime end,
+               std::set<WallTime>& to) {
+    if (from >= kWhenEnd) return;
+    for (const ipc::When* when : whens) {
+        const WallTime second = (from + offset_at(*when, from) + kThursday) % kWeek;
+        for (const ipc::When::Span& span : when->spans())
+            for (const std::uint32_t edge : {span.from(), span.to()}) {
+                const WallTime at = from + (WallTime{edge} - second + 2 * kWeek) % kWeek;
+                if (at < end) to.insert(at);
+            }
+    }
+}
+
 // clang-format off
 constexpr std::array kShutdownFeatures{
     //      name    key      subject             split           meets           limits           loosen           show           read
     Feature{"mode", "modes", Subject::kShutdown, split_shutdown, meets_shutdown, limits_shutdown, loosen_shutdown, show_shutdown, read_shutdown},
-    time_feature(Subject::kShutdown),
+    when_feature(Subject::kShutdown), time_feature(Subject::kShutdown),
 };
-constexpr std::array kPlainFeatures{time_feature(Subject::kPlain)};
+constexpr std::array kPlainFeatures{when_feature(Subject::kPlain), time_feature(Subject::kPlain)};
 // clang-format on
 
 }  // namespace
@@ -152,15 +200,25 @@ std::optional<WallTime> read_time(const std::string& word) {
     return (sys_days{date} + hours{h} + minutes{min} + seconds{s}).time_since_epoch().count();
 }
 
-// Nothing before the time that the request has already is looked at.
+// Nothing before the time that the request has already is looked at. From one break to the next, where a rule expires or the clocks of
+// a zone are set, what counts is the same in every week.
 void split_time(const Alive& alive, Request& request, const Visit& visit) {
-    std::vector<WallTime> moments{request.time};
+    const std::vector<const ipc::When*> whens = whens_of(alive);
+    std::set<WallTime> breaks{request.time};
     for (const Clause* clause : alive)
-        if (clause->of->expires && *clause->of->expires > request.time)
-            moments.push_back(*clause->of->expires);
-    std::ranges::sort(moments);
-    const auto same = std::ranges::unique(moments);
-    moments.erase(same.begin(), same.end());
+        if (clause->of->expires) breaks.insert(*clause->of->expires);
+    for (const ipc::When* when : whens) breaks.insert(when->switches().begin(), when->switches().end());
+    if (!whens.empty()) breaks.insert(kWhenEnd);
+    breaks.erase(breaks.begin(), breaks.find(request.time));
+    std::set<WallTime> moments;
+    std::set<std::vector<std::int64_t>> seen;
+    for (auto at = breaks.begin(); at != breaks.end(); ++at) {
+        const WallTime end = std::next(at) == breaks.end() ? INT64_MAX : *std::next(at);
+        const bool is_whole = end - *at >= kWeek;
+        if (is_whole && !seen.insert(state_at(alive, whens, *at)).second) continue;
+        moments.insert(*at);
+        add_edges(whens, *at, is_whole ? *at + kWeek : end, moments);
+    }
     for (const WallTime moment : moments) {
         request.time = moment;
         visit();
@@ -169,6 +227,23 @@ void split_time(const Alive& alive, Request& request, const Visit& visit) {
 
 bool meets_time(const Clause& clause, const Request& request) {
     return !clause.of->expires || request.time < *clause.of->expires;
+}
+
+bool meets_when(const Clause& clause, const Request& request) {
+    const auto counts = clause.allows() ? ipc::Counts::kToAllow : ipc::Counts::kToDeny;
+    return !clause.of->when || ipc::is_within(*clause.of->when, request.time, counts);
+}
+
+bool limits_when(const Clause& clause) {
+    return clause.of->when.has_value();
+}
+
+void loosen_when(Rule& rule, std::size_t) {
+    rule.when.reset();
+}
+
+std::string show_nothing(const Request&) {
+    return "";
 }
 
 bool limits_time(const Clause& clause) {

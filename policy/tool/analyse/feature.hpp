@@ -18,7 +18,7 @@ using Alive = std::vector<const Clause*>;
 using Visit = std::function<void()>;
 
 /// `split` gives the feature one value after the other in the request, so that each set of clauses which any value meets is met
-/// by one that was given. It may look at values of the features in the rows before.
+/// by one that was given. It may look at values of the features in the rows before. Neighbours with one `split` are about one value.
 struct Feature {
     std::string_view name;  // in a request that is given by words: "size"
     std::string_view key;   // in a rule: "max_size"
@@ -58,15 +58,23 @@ std::optional<std::uint64_t> read_size(const std::string& word);
 std::string show_time(WallTime time);
 std::optional<WallTime> read_time(const std::string& word);
 
-// The time, which every rule may end at.
+// The time, which every rule may end at, and outside of whose hours it may not count.
 void split_time(const Alive& alive, Request& request, const Visit& visit);
 bool meets_time(const Clause& clause, const Request& request);
 bool limits_time(const Clause& clause);
 void loosen_time(Rule& rule, std::size_t entry);
 std::string show_time_of(const Request& request);
 bool read_time_of(Request& request, const std::string& word);
+bool meets_when(const Clause& clause, const Request& request);
+bool limits_when(const Clause& clause);
+void loosen_when(Rule& rule, std::size_t entry);
+std::string show_nothing(const Request& request);
 
-/// The row that a family ends with.
+/// The rows that a family ends with.
+inline constexpr Feature when_feature(Subject subject) {
+    return {"time",      "when",      subject,      split_time,  meets_when,
+            limits_when, loosen_when, show_nothing, read_time_of};
+}
 inline constexpr Feature time_feature(Subject subject) {
     return {"time",      "expires",   subject,      split_time,  meets_time,
             limits_time, loosen_time, show_time_of, read_time_of};

@@ -353,6 +353,7 @@ constexpr std::array kFileFeatures{
     Feature{"links", "links",       kF, split_names, meets_names, limits_names, loosen_names, show_names, read_names},
     Feature{"setid", "setid",       kF, split_setid, meets_setid, limits_setid, loosen_setid, show_setid, read_setid},
     Feature{"size",  "max_size",    kF, split_size,  meets_size,  limits_size,  loosen_size,  show_size,  read_size_of},
+    when_feature(kF),
     time_feature(kF),
 };
 // clang-format on

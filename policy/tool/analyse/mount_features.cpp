@@ -208,6 +208,7 @@ constexpr std::array kMountFeatures{
     Feature{"type",   "types",   kM, split_type,   meets_type,   limits_type,   loosen_type,   show_type,   read_type},
     Feature{"source", "sources", kM, split_source, meets_source, limits_source, loosen_source, show_source, read_source},
     Feature{"local",  "freeze",  kM, split_local,  meets_local,  limits_local,  loosen_local,  show_local,  read_local},
+    when_feature(kM),
     time_feature(kM),
 };
 // clang-format on

@@ -174,6 +174,7 @@ constexpr std::array kReplyFeatures{
     //      name      key        of  split         meets         limits         loosen         show         read
     Feature{"shows",  "reply",   kR, split_name,   meets_name,   limits_name,   loosen_name,   show_name,   read_name},
     Feature{"member", "without", kR, split_member, meets_member, limits_member, loosen_member, show_member, read_member},
+    when_feature(kR),
     time_feature(kR),
 };
 // clang-format on

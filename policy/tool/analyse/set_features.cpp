@@ -31,8 +31,7 @@ constexpr std::array kUnits{Unit{"h", 3'600'000 * kNsPerMs},
 /// What of the decision is about the bounds: all but when the rule counts.
 bool is_within(const SetRule& by, const Request& request) {
     SetRule always = by;
-    always.clear_expires();
-    always.set_not_before(INT64_MIN);
+    always.clear_times();
     SetRules rules;
     *rules.Add() = std::move(always);
     return decide_set(rules, set_order_of(request), clocks_of(request)).at >= 0;
@@ -168,14 +167,17 @@ constexpr Subject kB = Subject::kBlocks;
 constexpr std::array kClockFeatures{
     //      name      key         of  split          meets      limits          loosen         show          read
     Feature{"step",   "max_step", kC, split_step,    meets_set, limits_step,    loosen_step,   show_step,    read_step},
+    when_feature(kC),
     time_feature(kC),
 };
 constexpr std::array kProcessorFeatures{
     Feature{"cpus",   "cpus",     kP, split_numbers, meets_set, limits_numbers, loosen_cpus,   show_numbers, read_numbers},
+    when_feature(kP),
     time_feature(kP),
 };
 constexpr std::array kBlockFeatures{
     Feature{"blocks", "blocks",   kB, split_numbers, meets_set, limits_numbers, loosen_blocks, show_numbers, read_numbers},
+    when_feature(kB),
     time_feature(kB),
 };
 // clang-format on

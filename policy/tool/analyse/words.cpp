@@ -20,7 +20,8 @@ std::string quoted(const std::string& text) {
 
 std::string names_of(std::span<const Feature> features) {
     std::string names;
-    for (const Feature& feature : features) names.append(names.empty() ? "" : ", ").append(feature.name);
+    for (const Feature& feature : features)
+        if (feature.show != show_nothing) names.append(names.empty() ? "" : ", ").append(feature.name);
     return names;
 }
 

@@ -117,7 +117,8 @@ private:
         result_.set_preview_names(reader.choice(*document, "dialect", kDialects).has_value());
         if (document->contains("peers")) read_peers(reader, passwd_, *document, *result_.mutable_peers());
         if (document->contains("audit")) read_audit(reader, *document, *result_.mutable_audit());
-        RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
+        RuleContext context{
+            .reader = reader, .passwd = passwd_, .zones = source_.zones, .ids = ids_, .to = result_};
         read_rules(context, *document);
         read_nevers(reader, *document);
         finish();
@@ -133,14 +134,16 @@ private:
         Reader reader(problems);
         reader.only_keys(*document, kProfileKeys, "a profile");
         read_schema(reader, *document, result_);
-        RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = result_};
+        RuleContext context{
+            .reader = reader, .passwd = passwd_, .zones = source_.zones, .ids = ids_, .to = result_};
         read_rules(context, *document);
         read_nevers(reader, *document);
         SALLYPORT_CHECK(problems.is_empty());
     }
 
     void read_nevers(Reader& reader, const toml::table& document) {
-        RuleContext context{.reader = reader, .passwd = passwd_, .ids = ids_, .to = never_rules_};
+        RuleContext context{
+            .reader = reader, .passwd = passwd_, .zones = source_.zones, .ids = ids_, .to = never_rules_};
         compile::read_nevers(context, document, nevers_);
     }
 
@@ -159,7 +162,7 @@ private:
             problems_.add({.line = is_own ? line_in(never.where) : 1, .column = 1},
                           "never rule " + quoted(never.id) + " (" + never.where + ") is broken: rule " +
                               quoted(rule.id) + " (" + rule.where + ") allows " +
-                              line_of(breach.request, rule.expires.has_value()));
+                              line_of(breach.request, rule.expires || rule.when));
         }
     }
 

@@ -10,6 +10,7 @@
 
 #include "policy/policy.pb.h"
 #include "policy/tool/analyse/never.hpp"
+#include "policy/tool/compile/zone.hpp"
 
 namespace sallyport::policy::compile {
 
@@ -18,6 +19,7 @@ struct Source {
     std::string_view name;        // shown as the file's name
     std::string_view passwd;      // the text of /etc/passwd
     std::string_view group = {};  // the text of /etc/group
+    ReadZone zones = nullptr;     // without it, UTC is the only time zone
 };
 
 /// What the agent reads, and what was proved of it.

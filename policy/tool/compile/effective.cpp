@@ -222,6 +222,7 @@ std::string rule_text(const compiled::Rule& rule, const Passwd& passwd) {
     if (rule.method() != compiled::Rule::ANY_METHOD)
         text += line("method", toml_string(kMethods[static_cast<std::size_t>(rule.method())]));
     if (rule.has_expires()) text += line("expires", analyse::show_time(rule.expires()));
+    if (rule.has_when()) text += line("when", rule.when().text());
     if (!rule.files().empty()) {
         text += "files = [\n";
         for (const compiled::FileRule& file : rule.files())

@@ -16,6 +16,7 @@
 #include "policy/tool/compile/set_rule.hpp"
 #include "policy/tool/compile/suggest.hpp"
 #include "policy/tool/compile/units.hpp"
+#include "policy/tool/compile/when_rule.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::policy::compile {
@@ -26,9 +27,9 @@ constexpr std::size_t kMaxNevers = 256;
 constexpr std::array<std::string_view, 7> kNeverKeys{"id",    "why",  "commands", "files",
                                                      "modes", "exec", "users"};
 constexpr std::array<std::string_view, 2> kNeverExecKeys{"programs", "run_as"};
-constexpr std::array<std::string_view, 19> kKeys{
-    "id",   "why",   "commands", "files", "modes",   "method",    "freeze",   "reply", "exec",   "expires",
-    "time", "vcpus", "memory",   "users", "crypted", "key_types", "max_keys", "reset", "require"};
+constexpr std::array<std::string_view, 20> kKeys{
+    "id",   "why",   "commands", "files", "modes",   "method",    "freeze",   "reply", "exec",    "expires",
+    "time", "vcpus", "memory",   "users", "crypted", "key_types", "max_keys", "reset", "require", "when"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -190,6 +191,7 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     read_accounts(context.reader, context.passwd, rule, to);
     read_sets(context.reader, rule, to);
     read_expires(context.reader, rule, to);
+    read_when(context.reader, context.zones, rule, to);
 }
 
 struct FoundRule {

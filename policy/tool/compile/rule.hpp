@@ -10,6 +10,7 @@
 #include "policy/tool/analyse/never.hpp"
 #include "policy/tool/compile/passwd.hpp"
 #include "policy/tool/compile/reader.hpp"
+#include "policy/tool/compile/zone.hpp"
 
 namespace sallyport::policy::compile {
 
@@ -20,6 +21,7 @@ using Ids = std::map<std::string, std::string, std::less<>>;
 struct RuleContext {
     Reader& reader;
     const Passwd& passwd;
+    const ReadZone& zones;
     Ids& ids;
     compiled::Compiled& to;
 };

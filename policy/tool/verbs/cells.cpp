@@ -149,8 +149,8 @@ int run_cells(const std::string& path, bool as_json) {
     const Policy& policy = files->policies[0].policy;
     const Decider decider(policy);
     const WallTime now = std::time(nullptr);
-    const auto expires = [](const Rule& rule) { return rule.expires.has_value(); };
-    const bool with_time = std::ranges::any_of(policy.rules, expires);
+    const auto is_timed = [](const Rule& rule) { return rule.expires || rule.when; };
+    const bool with_time = std::ranges::any_of(policy.rules, is_timed);
     std::string text;
     for (const Request& request : analyse::complete_requests(policy, now)) {
         const Outcome outcome = decider.decide(request);

@@ -119,6 +119,7 @@ std::string summary_of(const Rule& rule) {
     std::string text = std::string(rule.effect == Effect::kAllow ? "  allow " : "  deny  ") + rule.id + " (" +
                        rule.where + ")\n";
     text += "        commands:" + names_of(rule.commands) + "\n";
+    if (rule.when) text += "        when: " + compile::printable(rule.when->text()) + "\n";
     for (const FileRule& file : rule.files)
         text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
     if (rule.freeze) text += "        freezes:" + words_of(*rule.freeze) + "\n";
@@ -254,7 +255,7 @@ std::string warn_of_accounts(const Rule& rule, const ipc::AccountTemplate& accou
 
 // Of a host that sets the clock, what it gains by that: a deny rule ends early, and so does a rule that lets somebody look.
 std::string warn_of_clock(const Policy& policy, const Rule& rule, const ipc::SetRule& one) {
-    if (!one.has_time() || !allowed_from(policy, CommandId::kSetTime)) return "";
+    if (!one.has_time() || !times_of(policy, rule, CommandId::kSetTime)) return "";
     std::string text;
     if (one.time().any())
         text += warning(rule,
@@ -310,6 +311,9 @@ std::string warnings_of(const Policy& policy, WallTime now) {
         if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
         if (rule.expires && rule.effect == Effect::kDeny)
             text += warning(rule, "ends when the clock says so, and the host can set the clock forward");
+        if (rule.when && rule.effect == Effect::kDeny)
+            text +=
+                warning(rule, "denies in its hours only, and the host can set the clock forward past them");
         if (rule.effect == Effect::kDeny) continue;
         text += warn_of_following(policy, rule);
         for (const FileRule& file : rule.files) text += warn_of_directory(rule, file);

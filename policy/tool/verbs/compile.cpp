@@ -35,6 +35,7 @@ int run_compile(const CompileArguments& arguments) {
     const CompilerInput input{.policy = UniqueFd(arguments.input_fd),
                               .passwd = UniqueFd(arguments.passwd_fd),
                               .group = UniqueFd(arguments.group_fd),
+                              .zones = UniqueFd(arguments.zones_fd),
                               .name = arguments.name};
     return compile_here(input, UniqueFd(arguments.output_fd));
 }

@@ -20,6 +20,8 @@ namespace {
 
 constexpr const char* kPasswdPath = "/etc/passwd";
 constexpr const char* kGroupPath = "/etc/group";
+constexpr const char* kZones = "/usr/share/zoneinfo";
+constexpr std::size_t kMaxZoneSize = std::size_t{1} << 20U;
 constexpr std::size_t kMaxPasswdSize = std::size_t{16} << 20U;
 
 int fail(std::string_view name, const Error& error) {
@@ -62,19 +64,34 @@ std::optional<CompilerInput> open_input(const std::string& policy_path) {
     return CompilerInput{.policy = *std::move(policy),
                          .passwd = *std::move(passwd),
                          .group = *std::move(group),
+                         .zones = UniqueFd(::open(kZones, O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
                          .name = policy_path};
 }
 
+compile::ReadZone zones_in(const UniqueFd& directory) {
+    const int fd = directory.get();
+    return [fd](const std::string& name) -> std::optional<std::string> {
+        const UniqueFd file(::openat(fd, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+        if (!file.is_open()) return std::nullopt;
+        auto text = read_all(file, kMaxZoneSize);
+        return text ? std::optional(*std::move(text)) : std::nullopt;
+    };
+}
+
 int compile_here(const CompilerInput& input, FdRef output) {
-    if (const auto locked = sandbox::lockdown_compiler(); !locked) return fail("lockdown", locked.error());
+    if (const auto locked = sandbox::lockdown_compiler(input.zones); !locked)
+        return fail("lockdown", locked.error());
     const auto text = read_all(input.policy, kMaxPolicySize);
     if (!text) return fail(input.name, text.error());
     const auto passwd = read_all(input.passwd, kMaxPasswdSize);
     if (!passwd) return fail(kPasswdPath, passwd.error());
     const auto group = read_all(input.group, kMaxPasswdSize);
     if (!group) return fail(kGroupPath, group.error());
-    const auto compiled =
-        compile::compile_policy({.text = *text, .name = input.name, .passwd = *passwd, .group = *group});
+    const auto compiled = compile::compile_policy({.text = *text,
+                                                   .name = input.name,
+                                                   .passwd = *passwd,
+                                                   .group = *group,
+                                                   .zones = zones_in(input.zones)});
     if (!compiled) {
         complain(compiled.error());
         return kFailure;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/unique_fd.hpp"
+#include "policy/tool/compile/zone.hpp"
 
 namespace sallyport::policy::cli {
 
@@ -15,11 +16,15 @@ struct CompilerInput {
     UniqueFd policy;
     UniqueFd passwd;
     UniqueFd group;
+    UniqueFd zones;    // the directory of time zones, if there is one
     std::string name;  // of the policy, in messages
 };
 
 /// Opens a policy by its path, /etc/passwd and /etc/group. If that fails, prints an error and returns nothing.
 std::optional<CompilerInput> open_input(const std::string& policy_path);
+
+/// Reads files below the directory of time zones, also after the lockdown, as far as that grants it.
+compile::ReadZone zones_in(const UniqueFd& directory);
 
 /// Locks this process down, compiles, and writes the compiled form to `output`. Returns the exit status; afterwards the process
 /// can only exit.

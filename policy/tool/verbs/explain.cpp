@@ -33,8 +33,8 @@ constexpr std::uint64_t kMostStepMs = 1000 * 3'600'000U;  // the same
 
 /// The table of a rule in which a feature's key stands.
 std::string_view table_of(const Feature& feature) {
-    if (feature.key == "expires" || feature.key == "modes" || feature.key == "freeze" ||
-        feature.key == "reply")
+    if (feature.key == "expires" || feature.key == "when" || feature.key == "modes" ||
+        feature.key == "freeze" || feature.key == "reply")
         return "";
     switch (feature.subject) {
         case Subject::kFiles:

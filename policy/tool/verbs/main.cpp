@@ -68,7 +68,11 @@ Run declare_compile(CLI::App& command) {
     auto* passwd_fd =
         command.add_option("--passwd-fd", arguments->passwd_fd, "Open descriptor of /etc/passwd");
     auto* group_fd = command.add_option("--group-fd", arguments->group_fd, "Open descriptor of /etc/group");
-    for (auto* option : {input_fd, output_fd, passwd_fd, group_fd}) option->check(CLI::NonNegativeNumber);
+    auto* zones_fd =
+        command.add_option("--zones-fd", arguments->zones_fd, "Open descriptor of /usr/share/zoneinfo");
+    zones_fd->needs(input_fd);
+    for (auto* option : {input_fd, output_fd, passwd_fd, group_fd, zones_fd})
+        option->check(CLI::NonNegativeNumber);
     for (auto* option : {name, output_fd, passwd_fd, group_fd}) {
         input_fd->needs(option);
         option->needs(input_fd);

@@ -32,12 +32,15 @@ std::nullopt_t fail(std::string_view name, const Error& error) {
     return std::nullopt;
 }
 
-std::optional<Loaded> compile(const CompilerInput& input, const Files& files) {
+std::optional<Loaded> compile(const CompilerInput& input, const Files& files, const UniqueFd& zones) {
     auto text = read_all(input.policy, kMaxPolicySize);
     if (!text) return fail(input.name, text.error());
     Loaded loaded{.name = input.name, .text = *std::move(text), .compiled = {}, .nevers = {}, .policy = {}};
-    auto compiled = compile::compile_with_nevers(
-        {.text = loaded.text, .name = input.name, .passwd = files.passwd, .group = files.group});
+    auto compiled = compile::compile_with_nevers({.text = loaded.text,
+                                                  .name = input.name,
+                                                  .passwd = files.passwd,
+                                                  .group = files.group,
+                                                  .zones = zones_in(zones)});
     if (!compiled) {
         complain(compiled.error());
         return std::nullopt;
@@ -66,7 +69,10 @@ std::optional<Files> read_confined(const std::vector<std::string>& policies,
         if (!file) return fail(path, file.error());
         files.others.push_back(*std::move(file));
     }
-    if (const auto locked = sandbox::lockdown_compiler(); !locked) return fail("lockdown", locked.error());
+    const UniqueFd none;
+    const UniqueFd& zones = inputs.empty() ? none : inputs.front().zones;
+    if (const auto locked = sandbox::lockdown_compiler(zones); !locked)
+        return fail("lockdown", locked.error());
     if (inputs.empty()) return files;
     auto passwd = read_all(inputs.front().passwd, kMaxUsersSize);
     auto group = read_all(inputs.front().group, kMaxUsersSize);
@@ -74,7 +80,7 @@ std::optional<Files> read_confined(const std::vector<std::string>& policies,
     files.passwd = *std::move(passwd);
     files.group = *std::move(group);
     for (const CompilerInput& input : inputs) {
-        auto loaded = compile(input, files);
+        auto loaded = compile(input, files, zones);
         if (!loaded) return std::nullopt;
         files.policies.push_back(*std::move(loaded));
     }

@@ -23,6 +23,7 @@ struct CompileArguments {
     int output_fd = -1;
     int passwd_fd = -1;
     int group_fd = -1;
+    int zones_fd = -1;
 };
 
 struct ServiceArguments {

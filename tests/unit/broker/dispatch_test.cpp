@@ -104,7 +104,7 @@ TEST_F(Dispatch, AFileBehindALinkIsKeptUnderTheTermsOfWhereItLies) {
     const OpenFile& file = session_->files.at(handle);
     EXPECT_EQ(file.rule, "other");
     EXPECT_EQ(file.max_size, 4U);
-    EXPECT_EQ(file.expires, kFarOff);
+    EXPECT_EQ(policy_.rules[file.by].expires, kFarOff);
     const auto log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("rule":"other")")) << log[0];

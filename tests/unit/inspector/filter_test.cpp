@@ -55,9 +55,9 @@ TEST(Reply, RuleOfAnotherCommandShowsNothing) {
 
 TEST(Reply, ExpiredRuleShowsNothing) {
     ipc::ReplyRule expired = looking({});
-    expired.set_expires(kNow);
+    expired.mutable_live()->set_expires(kNow);
     EXPECT_FALSE(shows(rules_of({expired}), "root"));
-    expired.set_expires(kNow + 1);
+    expired.mutable_live()->set_expires(kNow + 1);
     EXPECT_TRUE(shows(rules_of({expired}), "root"));
 }
 
@@ -97,7 +97,7 @@ TEST(FilteredReply, HasTheEntriesAndMembersThatARuleShows) {
 
 TEST(FilteredReply, OfAnExpiredRuleIsEmpty) {
     auto rule = looking({});
-    rule.set_expires(kNow);
+    rule.mutable_live()->set_expires(kNow);
     const auto rules = rules_of({rule});
     schema::Inspected reply;
     reply.mutable_get_users()->add_users()->set_user("root");

@@ -267,6 +267,28 @@ TEST(ToolCheck, WarnsOfADenyRuleThatTheHostsClockEnds) {
               "clock forward\n");
 }
 
+TEST(ToolCheck, ShowsHoursAndWarnsOfADenyRuleThatHasSome) {
+    const std::string hours = "{ hours = \"22:00-05:00\", tz = \"UTC\" }";
+    const Outcome outcome =
+        run({"check", "/proc/self/fd/3"},
+            "schema = 1\n[[deny]]\nid = \"d\"\nfiles = [{ under = \"/root\" }]\nwhen = " + hours + "\n");
+    EXPECT_EQ(
+        outcome.errors,
+        "/proc/self/fd/3:2: warning: rule 'd': denies in its hours only, and the host can set the clock "
+        "forward past them\n");
+    EXPECT_NE(outcome.output.find("        when: " + hours + "\n"), std::string::npos) << outcome.output;
+}
+
+TEST(ToolCheck, ReadsATimeZoneOfTheSystemInsideItsSandbox) {
+    const std::string rule =
+        "schema = 1\n[[allow]]\nid = \"a\"\ncommands = [\"guest-get-time\"]\nwhen = { days "
+        "= \"mon\", tz = \"";
+    EXPECT_EQ(run({"check", "/proc/self/fd/3"}, rule + "Europe/Berlin\" }\n").status, 0);
+    EXPECT_EQ(
+        run({"check", "/proc/self/fd/3"}, rule + "Europe/Berlim\" }\n").errors,
+        "/proc/self/fd/3:5:29: error: unknown time zone 'Europe/Berlim'; did you mean 'Europe/Berlin'?\n");
+}
+
 TEST(ToolCheck, WarnsOfWhatAHostGainsThatSetsTheClock) {
     const std::string clock =
         "[[allow]]\nid = \"c\"\ncommands = [\"@hardware\"]\n"

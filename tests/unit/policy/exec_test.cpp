@@ -359,7 +359,7 @@ INSTANTIATE_TEST_SUITE_P(, BrokenTemplate, testing::Values(
     Broken{"WritesRelative",  [](T& it) { it.mutable_confine()->set_no_new_privileges(true); it.mutable_confine()->add_write("a"); }},
     Broken{"WritesWithNew",   [](T& it) { it.mutable_confine()->add_write("/a"); }},
     Broken{"RuleOfItsOwn",    [](T& it) { it.set_rule("y"); }},
-    Broken{"TimesOfItsOwn",   [](T& it) { it.set_expires(5); }}),
+    Broken{"TimesOfItsOwn",   [](T& it) { it.mutable_times()->mutable_own()->set_expires(5); }}),
     [](const auto& one) { return std::string(one.param.name); });
 // clang-format on
 

@@ -57,8 +57,11 @@ std::string disturbed(std::string text, random::Source& source) {
 }
 
 std::string meaning_of(const std::string& text) {
-    auto compiled =
-        compile_policy({.text = text, .name = "p", .passwd = random::kPasswd, .group = random::kGroup});
+    auto compiled = compile_policy({.text = text,
+                                    .name = "p",
+                                    .passwd = random::kPasswd,
+                                    .group = random::kGroup,
+                                    .zones = random::zone_file});
     if (!compiled) return compiled.error();
     compiled->clear_digest();
     for (auto& rule : *compiled->mutable_rules()) rule.clear_where();

@@ -34,6 +34,9 @@ const std::vector<std::string> kKeys{"ssh-ed25519",          "ssh-rsa",         
 const std::vector<std::string> kAccountCommands{"@accounts", "guest-set-user-password",
                                                 "guest-ssh-add-authorized-keys"};
 const std::vector<std::string> kSteps{"1s", "2s", "any"};
+const std::vector<std::string> kDays{"mon-fri", "sat", "tue,thu-sat", "sun-mon"};
+const std::vector<std::string> kHours{"00:00-24:00", "22:00-05:00", "06:00-07:30"};
+const std::vector<std::string> kZones{"UTC", "Europe/Berlin", "America/New_York"};
 const std::vector<std::string> kSpans{"0-3", "2", "2-5,8", "4-7", "any"};
 
 }  // namespace
@@ -53,7 +56,11 @@ std::string Source::some_of(const std::vector<std::string>& words) {
 }
 
 std::string Source::expiry() {
-    return chance(70) ? "" : "expires = " + analyse::show_time(one_of(kMoments)) + "\n";
+    std::string text = chance(70) ? "" : "expires = " + analyse::show_time(one_of(kMoments)) + "\n";
+    if (chance(25))
+        text += "when = { days = \"" + one_of(kDays) + "\", hours = \"" + one_of(kHours) + "\", tz = \"" +
+                one_of(kZones) + "\" }\n";
+    return text;
 }
 
 std::string Source::file_entry(bool is_allow) {
@@ -206,6 +213,7 @@ analyse::Request Source::request() {
                                                        CommandId::kSetMemoryBlocks};
     analyse::Request request{.command = one_of(kCommandsAsked),
                              .time = kFirst + 1000 * static_cast<WallTime>(below(4))};
+    if (chance(40)) request.time += 1800 * static_cast<WallTime>(below(std::size_t{48} * 1000));
     const auto mode = below(analyse::open_modes().size());
     request.file = {
         .path = one_of(kPaths), .mode = mode, .is_new = analyse::open_modes()[mode].may_create && chance(40)};
@@ -238,6 +246,23 @@ analyse::Request Source::request() {
     return request;
 }
 
+std::optional<std::string> zone_file(const std::string& name) {
+    if (name == "Europe/Berlin") return zone_with("CET-1CEST,M3.5.0,M10.5.0/3");
+    if (name == "tzdata.zi")
+        return "# version 1\nZ Europe/Berlin 1 - C\nZ America/New_York -5 - E\nL Europe/Berlin "
+               "Arctic/Longyearbyen\n";
+    if (name == "America/New_York") return zone_with("EST5EDT,M3.2.0,M11.1.0");
+    return std::nullopt;
+}
+
+std::string zone_with(const std::string& footer) {
+    const auto header = [](char types) {
+        return std::string("TZif2") + std::string(15, '\0') + std::string(19, '\0') + types +
+               std::string(4, '\0');
+    };
+    return header(1) + std::string(6, '\0') + header(1) + std::string(6, '\0') + "\n" + footer + "\n";
+}
+
 std::string text_of(const std::vector<std::string>& rules) {
     std::string text = "schema = 1\n";
     for (const std::string& rule : rules) text += rule;
@@ -245,8 +270,8 @@ std::string text_of(const std::vector<std::string>& rules) {
 }
 
 std::optional<Policy> compiled(const std::string& text) {
-    const auto result =
-        compile::compile_policy({.text = text, .name = "random.toml", .passwd = kPasswd, .group = kGroup});
+    const auto result = compile::compile_policy(
+        {.text = text, .name = "random.toml", .passwd = kPasswd, .group = kGroup, .zones = zone_file});
     if (!result) return std::nullopt;
     auto policy = load(result->SerializeAsString());
     if (!policy) return std::nullopt;

@@ -1,6 +1,7 @@
 // Policies and requests at random, out of a universe so small that they meet.
 #pragma once
 
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -56,6 +57,12 @@ private:
 
     std::mt19937 engine_;
 };
+
+/// A file of a time zone: nothing but the rule at its end.
+std::string zone_with(const std::string& footer);
+
+/// Those that there are: Europe/Berlin and America/New_York.
+std::optional<std::string> zone_file(const std::string& name);
 
 /// The whole text.
 std::string text_of(const std::vector<std::string>& rules);

@@ -270,8 +270,8 @@ TEST(SetRulesOfAPolicy, ThatNoCompilerOfOursWritesAreRefused) {
         rule.mutable_time()->set_max_ms(1);
     }));
     EXPECT_TRUE(refused([](auto& rule) { rule.set_rule("x"); }));
-    EXPECT_TRUE(refused([](auto& rule) { rule.set_not_before(1); }));
-    EXPECT_TRUE(refused([](auto& rule) { rule.set_expires(1); }));
+    EXPECT_TRUE(refused([](auto& rule) { rule.mutable_times()->add_denied(); }));
+    EXPECT_TRUE(refused([](auto& rule) { rule.mutable_times()->mutable_own()->set_expires(1); }));
 }
 
 TEST(SetRulesOfAPolicy, GoWithTheirCommandsAndOnlyWithThem) {
