@@ -187,7 +187,8 @@ TEST(When, MistakesAreNamed) {
              Mistake{R"({ days = "mon", tz = "Europe/Berlim" })",
                      "p:5:29: error: unknown time zone 'Europe/Berlim'; did you mean 'Europe/Berlin'?\n"},
              Mistake{R"({ days = "mon", tz = "../../etc/passwd" })",
-                     "p:5:29: error: unknown time zone '../../etc/passwd'\n"},
+                     "p:5:29: error: unknown time zone '../../etc/passwd'; expected 'UTC', 'Europe/Berlin', "
+                     "'America/New_York' or 'Arctic/Longyearbyen'\n"},
              Mistake{R"({ days = "mon" })",
                      "p:5:8: error: 'when' needs 'tz', like \"Europe/Berlin\" or \"UTC\"\n"},
              Mistake{R"({ tz = "UTC" })", "p:5:8: error: 'when' needs 'days' or 'hours'\n"},
