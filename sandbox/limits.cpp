@@ -35,23 +35,38 @@ constexpr std::array kLimits{
 };
 // clang-format on
 
-int forget_code(dl_phdr_info* object, std::size_t, void*) {
+// Code that is mapped, as far as it can be had from its file again.
+struct Code {
+    struct Piece {
+        std::uintptr_t start;
+        std::uintptr_t end;
+    };
+    std::array<Piece, 96> pieces;  // three of each object
+    std::size_t count = 0;
+};
+
+int note_code(dl_phdr_info* object, std::size_t, void* noted) {
+    auto& code = *static_cast<Code*>(noted);
     const auto page = static_cast<std::uintptr_t>(::getpagesize());
     for (const ElfW(Phdr) & segment : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
-        if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-        const std::uintptr_t start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
-        const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-        // Fails for locked pages and those of the kernel, which does no harm: this only makes an idle process small.
-        ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+        const bool is_code = segment.p_type == PT_LOAD && (segment.p_flags & PF_W) == 0;
+        if (!is_code || code.count == code.pieces.size()) continue;
+        const std::uintptr_t start = object->dlpi_addr + segment.p_vaddr;
+        code.pieces[code.count++] = {.start = start & ~(page - 1), .end = start + segment.p_memsz};
     }
     return 0;
 }
 
 }  // namespace
 
+// Nothing is called after the first piece is gone but madvise(): what runs then is mapped again, 64 KiB at once.
 void forget_startup_code() {
-    ::dl_iterate_phdr(forget_code, nullptr);
     ::malloc_trim(0);
+    Code code;
+    ::dl_iterate_phdr(note_code, &code);
+    // Not done where pages are locked or the kernel's own; it is for the idle size only.
+    for (const auto& [start, end] : std::span(code.pieces).first(code.count))
+        ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
 int wait_quietly(std::span<pollfd> wanted, const timespec* most) {

@@ -50,7 +50,7 @@ int Parent::run() {
 bool Parent::wait() const {
     std::vector<pollfd> wanted{readable(broker_)};
     for (const Child& child : children_) wanted.push_back(readable(child.process));
-    return ::ppoll(wanted.data(), wanted.size(), nullptr, nullptr) >= 0 || errno == EINTR;
+    return sandbox::wait_quietly(wanted, nullptr) >= 0 || errno == EINTR;
 }
 
 bool Parent::say(const ipc::FilesReply& reply) {
@@ -104,6 +104,7 @@ int Parent::become_clerk(std::pair<UniqueFd, UniqueFd> sockets) {
     broker_.reset();
     sockets.first.reset();
     if (!hand_.table.enter_process() || !sandbox::lockdown_clerk(hand_.parent, hand_.filter)) return kFailed;
+    sandbox::forget_startup_code();
     return Clerk(std::move(sockets.second), hand_.table, hand_.clock).run();
 }
 
