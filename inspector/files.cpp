@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +14,7 @@ namespace sallyport::inspector {
 namespace {
 
 // For files of /proc: a mount or a route takes some hundred bytes.
+constexpr std::size_t kPart = 65536;
 constexpr std::size_t kMaxFile = std::size_t{64} << 20U;
 
 }  // namespace
@@ -22,13 +22,17 @@ constexpr std::size_t kMaxFile = std::size_t{64} << 20U;
 Result<std::string> read_whole(FdRef file) {
     std::string text;
     if (file.get() < 0) return text;
-    std::array<char, 65536> part;
     for (;;) {
-        const ssize_t got = ::pread(file.get(), part.data(), part.size(), static_cast<off_t>(text.size()));
+        const std::size_t before = text.size();
+        ssize_t got = 0;
+        // Most files are short, and only what is read of the room for more is ever touched.
+        text.resize_and_overwrite(before + kPart, [&](char* bytes, std::size_t) {
+            got = ::pread(file.get(), bytes + before, kPart, static_cast<off_t>(before));
+            return before + static_cast<std::size_t>(got > 0 ? got : 0);
+        });
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return system_error("pread");
         if (got == 0) return text;
-        text.append(part.data(), static_cast<std::size_t>(got));
         if (text.size() > kMaxFile) return failure(Errc::kLimit, "the file is too large");
     }
 }

@@ -1,4 +1,4 @@
-// Runs in:  broker and files (give and take), nursery (takes)
+// Runs in:  broker and files (give and take), nursery and inspector (take)
 #include "ipc/handover.hpp"
 
 #include <sys/socket.h>
@@ -54,7 +54,7 @@ Status give(FdRef socket, std::string_view bytes, std::span<const FdRef> fds) {
     return system_error("sendmsg");
 }
 
-Result<bool> take(FdRef socket, Frame& frame, std::vector<UniqueFd>& fds) {
+Result<bool> take(FdRef socket, Frame& frame, std::vector<UniqueFd>& fds, WhenEmpty when_empty) {
     fds.clear();
     const std::span<char> room = clear(frame);
     iovec part{.iov_base = room.data(), .iov_len = room.size()};
@@ -64,14 +64,15 @@ Result<bool> take(FdRef socket, Frame& frame, std::vector<UniqueFd>& fds) {
     message.msg_iovlen = 1;
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
-    const ssize_t got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const int waiting = when_empty == WhenEmpty::kWait ? 0 : MSG_DONTWAIT;
+    const ssize_t got = ::recvmsg(socket.get(), &message, waiting | MSG_CMSG_CLOEXEC);
     if (got < 0) {
         if (errno == EAGAIN || errno == EINTR) return false;
         if (errno == ECONNRESET) return failure(Errc::kClosed, "take: peer is gone");
         return system_error("recvmsg");
     }
     take_descriptors(message, fds);
-    frame.bytes = std::string_view(room.data(), static_cast<std::size_t>(got));
+    hold(frame, static_cast<std::size_t>(got));
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
         return failure(Errc::kLimit, "take: frame too large");
     if (got == 0) return failure(Errc::kClosed, "take: peer is gone");

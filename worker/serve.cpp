@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -55,7 +56,9 @@ public:
           journal_(serving.arena.header()),
           conversation_({.commands = serving.commands, .ask = ask, .output = output_, .journal = journal_}),
           channel_(serving.channel, kind),
-          buffer_(std::make_unique_for_overwrite<char[]>(kHostReadSize)) {}
+          buffer_(static_cast<char*>(std::malloc(kHostReadSize)), std::free) {
+        SALLYPORT_CHECK(buffer_);
+    }
 
     Exit run() {
         const Owed owed = journal_.take_over();
@@ -170,8 +173,9 @@ private:
     Conversation conversation_;
     HostChannel channel_;
     Framing framing_;
-    std::unique_ptr<char[]> buffer_;  // only as much of it is used as a host sends at once
-    std::size_t unread_ = 0;          // bytes of it that the host has sent and that were not forgotten
+    // Only as much of it is touched as a host sends at once, also when it is freed.
+    std::unique_ptr<char[], void (*)(void*)> buffer_;
+    std::size_t unread_ = 0;  // bytes of it that the host has sent and that were not forgotten
     char last_byte_ = '\n';
     bool watches_output_ = false;
 };

@@ -1,9 +1,6 @@
 // Runs in:  files, in a clerk, after lockdown_clerk()
 #include "broker/files/clerk.hpp"
 
-#include <poll.h>
-
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -60,10 +57,7 @@ int Clerk::run() {
 }
 
 Result<Clerk::Given> Clerk::take() {
-    while (!TRY(ipc::take(broker_, frame_, fds_))) {
-        pollfd wanted{.fd = broker_.get(), .events = POLLIN, .revents = 0};
-        if (::ppoll(&wanted, 1, nullptr, nullptr) < 0 && errno != EINTR) return system_error("ppoll");
-    }
+    while (!TRY(ipc::take(broker_, frame_, fds_, ipc::WhenEmpty::kWait))) continue;
     if (fds_.size() > 1) return broken("an order with several descriptors");
     Given given;
     TRY(ipc::decode(frame_.bytes, given.order, bytes_));

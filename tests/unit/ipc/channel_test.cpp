@@ -3,10 +3,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "ipc/handover.hpp"
 #include "ipc/limits.hpp"
@@ -70,6 +75,50 @@ TEST_F(Channel, LastFramesOfAPeerThatHasNotReadAllComeBeforeItsEnd) {
     EXPECT_EQ(next(), "last");
     EXPECT_EQ(next(), "words");
     EXPECT_EQ(next(), "closed");
+}
+
+// Seen from its kernel: it sleeps in a call. Nobody else of this process does.
+bool sleeps(pid_t thread) {
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t name_end = text.rfind(')');
+    return name_end != text.npos && text.substr(name_end + 2, 1) == "S";
+}
+
+TEST_F(Channel, WhoWaitsGetsTheFrameThatComesLaterAndThenHearsOfTheEnd) {
+    const pid_t waiting = ::gettid();
+    std::thread peer([&] {
+        while (!sleeps(waiting)) std::this_thread::yield();
+        EXPECT_TRUE(send(theirs(), "later", WhenFull::kFail));
+        theirs().reset();
+    });
+    EXPECT_TRUE(receive(ours(), frame_, WhenEmpty::kWait).value_or(false));
+    EXPECT_EQ(frame_.bytes, "later");
+    EXPECT_EQ(receive(ours(), frame_, WhenEmpty::kWait).error().code, Errc::kClosed);
+    peer.join();
+}
+
+TEST_F(Channel, WhoWaitsForDescriptorsGetsThoseThatComeLater) {
+    const pid_t waiting = ::gettid();
+    std::thread peer([&] {
+        while (!sleeps(waiting)) std::this_thread::yield();
+        const std::array gifts{FdRef(0)};
+        EXPECT_TRUE(give(theirs(), "later", gifts));
+    });
+    std::vector<UniqueFd> taken;
+    EXPECT_TRUE(take(ours(), frame_, taken, WhenEmpty::kWait).value_or(false));
+    EXPECT_EQ(taken.size(), 1U);
+    peer.join();
+}
+
+// What was never used is not touched, and so takes no memory.
+TEST_F(Channel, OfAFramesBufferAsMuchIsWipedAsTheLongestFrameHasUsed) {
+    for (const std::size_t size : {std::size_t{5}, std::size_t{4000}, std::size_t{9}}) {
+        ASSERT_TRUE(send(theirs(), std::string(size, 'x'), WhenFull::kFail));
+        ASSERT_EQ(next().size(), size);
+    }
+    EXPECT_EQ(frame_.buffer.get_deleter().used, 4000U);
 }
 
 TEST_F(Channel, SendingToAPeerThatIsGoneSaysSo) {
