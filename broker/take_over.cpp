@@ -114,7 +114,7 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
                            .clock = ExpiryClock(message.floor(), read_clocks()),
                            .files_hand = std::move(files_hand),
                            .arena = {},
-                           .inspector = from.take(Handover::INSPECTOR),
+                           .inspector = Inspector(from.take(Handover::INSPECTOR)),
                            .channel = wire_kind(message.channel()),
                            .files = {},
                            .freezing = {},

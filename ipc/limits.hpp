@@ -87,7 +87,10 @@ inline constexpr std::size_t kInspectedPart = kMaxFrame - 64;        // part of 
 inline constexpr std::size_t kMaxInspectedThings = std::size_t{1}
                                                    << 17U;  // interfaces, disks and their parts
 inline constexpr int kInspectMs = 3000;                     // hosts give up after 5 s
-inline constexpr int kInspectorLateMs = kInspectMs + 1000;  // how long the broker waits for it
+inline constexpr int kInspectPatienceMs =
+    500;  // a file system that takes longer has not answered, whoever is asked then
+inline constexpr int kInspectorChildMs =
+    1000;  // so long a child answers; nothing that took it over is there for those after
 
 // Broker.
 inline constexpr std::size_t kMaxOpenFiles = 512;

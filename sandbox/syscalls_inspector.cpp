@@ -24,7 +24,7 @@ constexpr auto kA = When::kAlways;
 // clang-format off
 constexpr auto kTable = with_common(std::array{
     //          call                        arguments                                     when  reason
-    SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for queries, children and deadlines"},
+    SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for orders, queries and the end of children"},
     SyscallRule{SCMP_SYS(recvfrom),         is_null(4), kAny,                             kA, "queries of the broker; answers of netlink"},
     SyscallRule{SCMP_SYS(sendto),           is_null(4), kAny,                             kA, "replies to the broker; questions to the kernel over netlink, which has no address"},
     SyscallRule{SCMP_SYS(openat),           kReadOnly, kAny,                              kA, "sysfs, udev's database, the time zone; Landlock: nothing else"},
@@ -50,9 +50,9 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(mprotect),         kNotExecutable, kAny,                         kA, "allocator"},
 
     SyscallRule{SCMP_SYS(clone),            is_int(0, CLONE_PIDFD | SIGCHLD), kAny,       When::kForks, "fork a child for queries; no thread, no namespace"},
-    SyscallRule{SCMP_SYS(socketpair),       is_int(0, AF_UNIX), kAny,                     When::kForks, "between it and a child: queries and answers"},
-    SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    When::kForks, "kill a child at its deadline"},
-    SyscallRule{SCMP_SYS(waitid),           kAny, kAny,                                   When::kForks, "how a child ended"},
+    SyscallRule{SCMP_SYS(recvmsg),          kAny, kAny,                                   When::kForks, "orders of the broker, with the socket of a new child"},
+    SyscallRule{SCMP_SYS(pidfd_send_signal), is_int(1, SIGKILL), kAny,                    When::kForks, "kill a child"},
+    SyscallRule{SCMP_SYS(waitid),           kAny, kAny,                                   When::kForks, "that a child has ended"},
     SyscallRule{SCMP_SYS(landlock_create_ruleset), kAny, kAny,                            When::kForks, "a new child restricts itself further"},
     SyscallRule{SCMP_SYS(landlock_add_rule), kAny, kAny,                                  When::kForks, "the same"},
     SyscallRule{SCMP_SYS(landlock_restrict_self), kAny, kAny,                             When::kForks, "the same"},

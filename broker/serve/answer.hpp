@@ -6,11 +6,11 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "broker/serve/request.hpp"
 #include "broker/serve/session.hpp"
 #include "ipc/broker.pb.h"
-#include "ipc/inspector.pb.h"
 #include "ipc/launcher.pb.h"
 
 namespace sallyport::broker {
@@ -70,8 +70,12 @@ std::optional<Violation> hear_chunk_filled(const Context& context, const ipc::Re
 /// Puts parts of a read into the arena as long as the worker need not be waited for.
 void send_parts(const Context& context);
 
-/// Continues the query under way, if the inspector's frame is about it.
-void take_inspected(const Context& context, const ipc::InspectorReply& said);
+/// Continues the query under way by a frame of the inspector's child.
+void take_inspected(const Context& context, std::string_view frame);
+/// The child has closed its socket: another is asked, unless the query may have ended it.
+void hear_inspectors_child_end(const Context& context);
+/// The child said what no honest one says: it is killed, and the query under way fails.
+void lose_inspectors_child(const Context& context);
 /// Ends the query under way, because the inspector missed its deadline.
 void give_up_inspecting(const Context& context);
 

@@ -147,7 +147,7 @@ std::span<const Operation> operations() {
 }
 
 std::optional<Violation> handle_frame(const Context& context, Wire& wire) {
-    auto& [frame, asked, inspected, bytes] = wire;
+    auto& [frame, asked, bytes] = wire;
     if (const auto decoded = ipc::decode(frame.bytes, asked, bytes); !decoded)
         return Violation{decoded.error().what};
     WorkerState& worker = context.session.worker;

@@ -11,7 +11,6 @@
 #include "broker/serve/answer.hpp"
 #include "broker/serve/under_way.hpp"
 #include "ipc/channel.hpp"
-#include "ipc/inspector.pb.h"
 
 namespace sallyport::broker {
 
@@ -41,7 +40,6 @@ std::span<const Operation> operations();
 struct Wire {
     ipc::Frame frame;
     ipc::Request request;
-    ipc::InspectorReply inspected;
     std::string bytes;
 };
 

@@ -134,10 +134,17 @@ void note_gone_host(Loop& loop) {
     loop.alone_frames = 0;
 }
 
-void hear_inspector_reply(Loop& loop) {
-    const auto heard = hear_inspector(loop.service.session.inspector, loop.wire.inspected);
-    if (!heard) return stop(loop, 1, "the inspector is lost", heard.error().sys_errno);
-    if (*heard) take_inspected(context_of(loop), loop.wire.inspected);
+// It says nothing any more, its children do.
+void hear_inspector(Loop& loop) {
+    const auto heard = ipc::receive(loop.service.session.inspector.socket(), loop.wire.frame);
+    if (heard && !*heard) return;
+    stop(loop, 1, "the inspector is lost", heard ? 0 : heard.error().sys_errno);
+}
+
+void hear_inspectors_child(Loop& loop) {
+    const auto heard = ipc::receive(loop.service.session.inspector.child(), loop.wire.frame);
+    if (!heard) return hear_inspectors_child_end(context_of(loop));
+    if (*heard) take_inspected(context_of(loop), loop.wire.frame.bytes);
 }
 
 // The connection is over: of its contents nothing is left.
@@ -189,6 +196,7 @@ std::optional<std::int64_t> next_due(const Loop& loop) {
     std::optional<std::int64_t> first = first_due(loop.service.session);
     const auto consider = [&](std::int64_t due) { first = std::min(due, first.value_or(due)); };
     if (const auto due = loop.service.session.files_hand.first_due()) consider(*due);
+    if (const auto due = loop.service.session.inspector.due_ns()) consider(*due);
     if (loop.stage == Stage::kPause || loop.stage == Stage::kEnding) consider(loop.due_ns);
     if (loop.stage == Stage::kRunning && loop.alone_until_ns) consider(*loop.alone_until_ns);
     return first;
@@ -216,8 +224,10 @@ bool end_late_request(Loop& loop, std::int64_t now) {
     if (session.files_hand.first_due().value_or(now + 1) <= now) return hear_clerks(context_of(loop)), true;
     if (end_late_work(context_of(loop), now)) return true;
     if (end_late_order(context_of(loop), now)) return true;
-    if (!session.worker.query || !is_late(session.worker.query->request, now)) return false;
-    give_up_inspecting(context_of(loop));
+    if (session.worker.query && is_late(session.worker.query->request, now))
+        return give_up_inspecting(context_of(loop)), true;
+    if (session.inspector.due_ns().value_or(now + 1) > now) return false;
+    session.inspector.end_child();
     return true;
 }
 
@@ -284,7 +294,8 @@ auto rows_of(const Loop& loop) {
         PollRow{only_if(stays, service.nursery), hear_nursery_report},
         PollRow{only_if(accepts, service.channel.fd), accept_next},
         PollRow{service.launcher.get(), hear_launcher_report},
-        PollRow{only_if(stays, service.session.inspector), hear_inspector_reply},
+        PollRow{only_if(stays, service.session.inspector.child()), hear_inspectors_child},
+        PollRow{only_if(stays, service.session.inspector.socket()), hear_inspector},
         PollRow{only_if(stays, service.session.files_hand.parent()), hear_files_parent},
         PollRow{only_if(stays, service.audit.recorder()), hear_recorder},
     };

@@ -16,6 +16,7 @@
 #include "broker/guard/mark.hpp"
 #include "broker/serve/accounts.hpp"
 #include "broker/serve/files_hand.hpp"
+#include "broker/serve/inspector.hpp"
 #include "broker/serve/open_file.hpp"
 #include "broker/serve/programs.hpp"
 #include "broker/serve/request.hpp"
@@ -94,8 +95,7 @@ struct Write {
 /// A query to the inspector. The request's deadline is the inspector's.
 struct Query {
     Request request;
-    std::uint64_t number = 0;
-    std::string text;  // the reply so far
+    std::string text = {};  // the reply so far
 };
 
 /// What the launcher has to do for a request. It continues if the worker ends.
@@ -176,9 +176,8 @@ struct Session {
     HandleCounter handles;
     ExpiryClock clock;
     FilesHand files_hand;
-    ipc::Arena arena;    // of the current connection; a device has one for the whole run
-    UniqueFd inspector;  // its socket; closed if the policy needs none
-    std::uint64_t queries = 0;
+    ipc::Arena arena;  // of the current connection; a device has one for the whole run
+    Inspector inspector;
     ipc::Welcome::Channel channel = ipc::Welcome::STREAM;
     std::map<std::int64_t, OpenFile> files;
     std::array<std::optional<FileWork>, kMaxFileWork> file_work;

@@ -75,14 +75,6 @@ Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules) {
     return {};
 }
 
-Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply) {
-    ipc::Frame frame;
-    const auto heard = ipc::hear(inspector, reply, frame);
-    if (heard && *heard && reply.op_case() == ipc::InspectorReply::OP_NOT_SET)
-        return failure(Errc::kInvalid, "inspector: unexpected frame");
-    return heard;
-}
-
 Status wait_readable(FdRef fd, int deadline_ms) {
     pollfd wanted{.fd = fd.get(), .events = POLLIN, .revents = 0};
     const timespec deadline{.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1'000'000L};

@@ -1,6 +1,6 @@
-// The broker's end of the conversations with the nursery, which forks, kills and reaps workers, and with the inspector.
+// The broker's end of the conversation with the nursery, which forks, kills and reaps workers; and what the starter tells the inspector.
 // Runs in:  broker
-// Input:    frames of both, which never hold a byte of the host; they are checked all the same
+// Input:    frames of the nursery, which never hold a byte of the host; they are checked all the same
 #pragma once
 
 #include <cstdint>
@@ -41,10 +41,6 @@ Result<std::optional<ipc::NurseryReply>> hear_nursery(FdRef nursery);
 
 /// Sends the inspector its part of the policy, before it becomes ready. Errors: kClosed (it is gone), kSystem.
 Status tell_inspector(FdRef inspector, const ipc::ReplyRules& rules);
-
-/// Receives one frame of the inspector into `reply`. False if there is none. Errors: kClosed (it is gone), kInvalid (unexpected
-/// frame), kLimit, kSystem.
-Result<bool> hear_inspector(FdRef inspector, ipc::InspectorReply& reply);
 
 /// Waits at most `deadline_ms` until `fd` is readable. Errors: kLimit when the time is over, kSystem.
 Status wait_readable(FdRef fd, int deadline_ms);

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "ipc/handover.hpp"
+#include "ipc/inspected.hpp"
 #include "ipc/limits.hpp"
 #include "schema/commands.hpp"
 
@@ -142,10 +143,18 @@ bool PlayedGuard::come_to_rest() {
 }
 
 void PlayedInspector::take_orders() {
-    while (const auto order = hear_message<ipc::InspectorRequest>()) {
-        promise(order->has_query(), "the inspector is asked");
-        query_ = order->query();
+    std::string scratch;
+    std::vector<UniqueFd> given;
+    while (ipc::take(socket, frame, given).value_or(false)) {
+        ipc::InspectorRequest order;
+        promise(ipc::decode(frame.bytes, order, scratch).has_value(), "the broker's frames are canonical");
+        promise(order.has_begin_child() == (given.size() == 1) &&
+                    order.has_begin_child() != order.has_end_child(),
+                "a child is begun with its socket, and ended");
+        if (order.has_begin_child()) child_ = std::move(given.front());
     }
+    while (child_.is_open() && ipc::receive(child_, frame).value_or(false))
+        promise(ipc::decode(frame.bytes, query_, scratch).has_value(), "a child gets queries");
 }
 
 // Nobody looks into it: a few bytes, or more than a frame holds.
@@ -156,21 +165,19 @@ std::string PlayedInspector::answer(Draw& draw) const {
 }
 
 void PlayedInspector::act(Draw& draw) {
-    ipc::InspectorReply reply;
-    const std::uint64_t query = query_.number() - (draw.rarely(8) ? 1 : 0);
-    if (draw.rarely(4)) {
-        reply.mutable_query_failed()->set_query(query);
-        reply.mutable_query_failed()->set_reason(
-            draw.one_of({ipc::LATE, ipc::CRASHED, ipc::TOO_LARGE, ipc::UNSPECIFIED}));
-        return say(reply);
-    }
-    ipc::ReplyPart& part = *reply.mutable_reply_part();
-    part.set_query(query);
+    if (!child_.is_open()) return;
+    const auto say = [&](ipc::Word word, std::string_view rest) {
+        (void)ipc::send(child_, static_cast<char>(word) + std::string(rest), ipc::WhenFull::kFail);
+    };
+    if (draw.rarely(8)) return child_.reset();
+    if (draw.rarely(4))
+        return say(draw.one_of({ipc::Word::kSystem, ipc::Word::kOutdated, ipc::Word::kTooLarge,
+                                ipc::Word::kNoRoom, ipc::Word::kNoBlocks, ipc::Word{'?'}}),
+                   draw.bytes(5));
     const std::string rest = answer(draw);
     for (std::size_t at = 0; at == 0 || at < rest.size(); at += kInspectedPart) {
-        part.set_data(rest.substr(at, kInspectedPart));
-        part.set_last(at + kInspectedPart >= rest.size() && !draw.rarely(8));
-        say(reply);
+        const bool is_last = at + kInspectedPart >= rest.size() && !draw.rarely(8);
+        say(is_last ? ipc::Word::kLast : ipc::Word::kMore, std::string_view(rest).substr(at, kInspectedPart));
     }
 }
 

@@ -69,6 +69,7 @@ public:
 
 private:
     [[nodiscard]] std::string answer(Draw& draw) const;
+    UniqueFd child_;
     ipc::Query query_;
 };
 

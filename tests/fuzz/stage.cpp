@@ -205,7 +205,7 @@ Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
     promise(audit.has_value(), "the broker's parts can be made");
     service_ = make_service(policy_, guard.connect(), *std::move(audit));
     mark_ = UniqueFd(::openat(state().fd().get(), "sallyport.frozen", O_RDONLY | O_CLOEXEC));
-    service_->session.inspector = inspector.connect();
+    service_->session.inspector = broker::Inspector(inspector.connect());
     service_->session.files_hand = broker::FilesHand(files.connect());
     service_->launcher = launcher.connect();
     service_->nursery = nursery_.connect();

@@ -25,14 +25,13 @@ namespace {
 
 constexpr int kFirstOwn = 3;  // after input, output and messages
 constexpr int kMostDescriptors = 1024;
-constexpr std::uint64_t kNextQueries = 100;
 
 void say(FdRef socket, std::string_view frame) {
     (void)ipc::send(socket, frame, ipc::WhenFull::kWait);
 }
 
-void say(FdRef parent, Word word, std::string_view part) {
-    say(parent, static_cast<char>(word) + std::string(part));
+void say(FdRef broker, Word word, std::string_view part) {
+    say(broker, static_cast<char>(word) + std::string(part));
 }
 
 std::string encoded(const schema::Inspected& reply) {
@@ -60,65 +59,57 @@ bool is_refused(const char* path) {
     return ::open(path, O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES;
 }
 
-// Answers to the queries to come, as if the inspector had said them, wherever that may lead.
-[[noreturn]] void lie_for_ever(std::uint64_t query) {
+// Answers to the queries to come, wherever that may lead.
+[[noreturn]] void lie_for_ever() {
+    const std::string frame = static_cast<char>(Word::kLast) + host_name("liar");
     for (;;)
-        for (std::uint64_t next = query + 1; next < query + kNextQueries; ++next) {
-            ipc::InspectorReply said;
-            said.mutable_reply_part()->set_query(next);
-            said.mutable_reply_part()->set_data(host_name("liar"));
-            said.mutable_reply_part()->set_last(true);
-            std::string frame;
-            ipc::encode(said, frame);
-            for (int fd = kFirstOwn; fd < 32; ++fd) (void)ipc::send(FdRef(fd), frame, ipc::WhenFull::kFail);
-        }
+        for (int fd = kFirstOwn; fd < 32; ++fd) (void)ipc::send(FdRef(fd), frame, ipc::WhenFull::kFail);
 }
 
 // As the filter of the inspector lets it through.
-void fork_liar(std::uint64_t query) {
+void fork_liar() {
     int process = -1;
-    if (::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr) == 0)
-        lie_for_ever(query);
+    if (::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr) == 0) lie_for_ever();
 }
 
-void answer(FdRef parent, const ipc::Query& query) {
+void answer(FdRef broker, const ipc::Query& query) {
     schema::Inspected reply;
     switch (CommandId{static_cast<std::uint8_t>(query.command())}) {
         case CommandId::kGetHostName:
-            return say(parent, Word::kLast, host_name("well"));
+            return say(broker, Word::kLast, host_name("well"));
         case CommandId::kGetOsinfo:  // the same
             reply.mutable_get_osinfo()->set_id("well");
-            return say(parent, Word::kLast, encoded(reply));
+            return say(broker, Word::kLast, encoded(reply));
         case CommandId::kGetTime:  // somebody who outlives it
-            fork_liar(query.number());
+            fork_liar();
             reply.mutable_get_time()->set_nanoseconds(1);
-            return say(parent, Word::kLast, encoded(reply));
+            return say(broker, Word::kLast, encoded(reply));
         case CommandId::kGetTimezone:  // parts without end that do not count
-            for (;;) say(parent, Word::kMore, "");
+            for (;;) say(broker, Word::kMore, "");
         case CommandId::kGetUsers:  // full ones
-            for (;;) say(parent, Word::kMore, std::string(kInspectedPart, 'a'));
+            for (;;) say(broker, Word::kMore, std::string(kInspectedPart, 'a'));
         case CommandId::kGetVcpus:  // no word of its
-            return say(parent, "?");
+            return say(broker, "?");
         case CommandId::kGetCpustats:  // nothing, but as a frame
-            return say(parent, "");
+            return say(broker, "");
         case CommandId::kGetFsinfo:  // a last part that is too large
-            return say(parent, Word::kLast, std::string(kInspectedPart + 1, 'a'));
+            return say(broker, Word::kLast, std::string(kInspectedPart + 1, 'a'));
         case CommandId::kGetLoad:  // an answer more than it was asked for
             reply.mutable_get_load();
-            say(parent, Word::kLast, encoded(reply));
-            return say(parent, Word::kLast, host_name("liar"));
+            say(broker, Word::kLast, encoded(reply));
+            return say(broker, Word::kLast, host_name("liar"));
         case CommandId::kGetDiskstats:  // an honest answer if it has no other socket
-            if (count_sockets() != 1) return say(parent, "?");
+            if (count_sockets() != 1) return say(broker, "?");
             reply.mutable_get_diskstats();
-            return say(parent, Word::kLast, encoded(reply));
+            return say(broker, Word::kLast, encoded(reply));
         case CommandId::kGetMemoryBlocks:  // the same if it can read no file of the guest at large
-            if (!is_refused("/etc/passwd") || !is_refused("/etc/os-release")) return say(parent, "?");
+            if (!is_refused("/etc/passwd") || !is_refused("/etc/os-release")) return say(broker, "?");
             reply.mutable_get_memory_blocks();
-            return say(parent, Word::kLast, encoded(reply));
+            return say(broker, Word::kLast, encoded(reply));
         case CommandId::kNetworkGetInterfaces:  // that another should answer, again and again
-            return say(parent, Word::kOutdated, "");
-        case CommandId::kGetMemoryBlockInfo:  // an errno that is no number
-            return say(parent, Word::kSystem, "1O");
+            return say(broker, Word::kOutdated, "");
+        case CommandId::kGetMemoryBlockInfo:  // an errno that is none
+            return say(broker, Word::kSystem, std::string(ipc::kErrnoSize, '\0'));
         default:
             return;
     }
@@ -126,16 +117,16 @@ void answer(FdRef parent, const ipc::Query& query) {
 
 }  // namespace
 
-int answer_queries(FdRef parent, const Facts&) {
+int answer_queries(FdRef broker, const Facts&) {
     ipc::Frame frame;
     std::string scratch;
     for (;;) {
-        pollfd wanted{.fd = parent.get(), .events = POLLIN, .revents = 0};
+        pollfd wanted{.fd = broker.get(), .events = POLLIN, .revents = 0};
         ::ppoll(&wanted, 1, nullptr, nullptr);
-        const auto got = ipc::receive(parent, frame);
+        const auto got = ipc::receive(broker, frame);
         if (!got) return 0;
-        ipc::InspectorRequest request;
-        if (*got && ipc::decode(frame.bytes, request, scratch)) answer(parent, request.query());
+        ipc::Query query;
+        if (*got && ipc::decode(frame.bytes, query, scratch)) answer(broker, query);
     }
 }
 

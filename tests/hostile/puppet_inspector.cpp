@@ -1,4 +1,4 @@
-// An inspector that has been taken over: confined as the real one is, it answers each query with what an attacker would.
+// An inspector that has been taken over: confined as the real one is, it answers each query itself with what an attacker would.
 // The command that is asked for says which attack.
 #include <poll.h>
 #include <unistd.h>
@@ -7,10 +7,14 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "ipc/broker.pb.h"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/handover.hpp"
+#include "ipc/inspected.hpp"
 #include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
@@ -23,18 +27,12 @@ using namespace sallyport;
 
 const FdRef kControl(3);
 
-void send(std::string_view frame) {
-    (void)ipc::send(kControl, frame, ipc::WhenFull::kWait);
+void send(FdRef socket, std::string_view frame) {
+    (void)ipc::send(socket, frame, ipc::WhenFull::kWait);
 }
 
-void send_part(std::uint64_t query, std::string data, bool last) {
-    ipc::InspectorReply said;
-    said.mutable_reply_part()->set_query(query);
-    said.mutable_reply_part()->set_data(std::move(data));
-    said.mutable_reply_part()->set_last(last);
-    std::string frame;
-    ipc::encode(said, frame);
-    send(frame);
+void send_part(FdRef child, std::string_view data, bool last) {
+    send(child, static_cast<char>(last ? ipc::Word::kLast : ipc::Word::kMore) + std::string(data));
 }
 
 std::string encoded(const google::protobuf::MessageLite& reply) {
@@ -43,26 +41,17 @@ std::string encoded(const google::protobuf::MessageLite& reply) {
     return bytes;
 }
 
-void send_failed(std::uint64_t query, ipc::Reason reason) {
-    ipc::InspectorReply said;
-    said.mutable_query_failed()->set_query(query);
-    said.mutable_query_failed()->set_reason(reason);
-    std::string frame;
-    ipc::encode(said, frame);
-    send(frame);
-}
-
 // In as many parts as it takes.
-void send_all(std::uint64_t query, std::string_view bytes) {
+void send_all(FdRef child, std::string_view bytes) {
     for (; bytes.size() > kInspectedPart; bytes.remove_prefix(kInspectedPart))
-        send_part(query, std::string(bytes.substr(0, kInspectedPart)), false);
-    send_part(query, std::string(bytes), true);
+        send_part(child, bytes.substr(0, kInspectedPart), false);
+    send_part(child, bytes, true);
 }
 
 // A message of field 3, get_vcpus, with as many empty entries as there may be bytes for.
 std::string many_empty_things() {
-    std::string entries;
-    while (entries.size() < kMaxInspected - 16) entries += std::string("\x0a\x00", 2);
+    std::string entries(kMaxInspected - 16, '\0');
+    for (std::size_t at = 0; at < entries.size(); at += 2) entries[at] = '\x0a';
     std::string bytes = "\x1a";
     for (std::size_t left = entries.size(); left > 0; left >>= 7U)
         bytes += static_cast<char>((left & 0x7FU) | (left > 0x7FU ? 0x80U : 0U));
@@ -76,63 +65,62 @@ std::string interface_without_text() {
     return bytes.replace(bytes.find("ether"), 2, "\xc3\x28");
 }
 
-void give_descriptor(std::uint64_t query) {
+void give_descriptor() {
     const std::array fds{FdRef(1)};
-    ipc::InspectorReply said;
-    said.mutable_query_failed()->set_query(query);
-    std::string frame;
-    ipc::encode(said, frame);
-    (void)ipc::give(kControl, frame, fds);
-    send(frame);
+    (void)ipc::give(kControl, "garbage", fds);
 }
 
-void answer(const ipc::Query& asked) {
-    const std::uint64_t query = asked.number();
+struct Sockets {
+    UniqueFd child;
+    UniqueFd earlier;  // of the child before, which the broker has given up
+};
+
+void answer(const Sockets& sockets, const ipc::Query& asked) {
+    const FdRef child(sockets.child);
     schema::Inspected reply;
     ipc::Reply of_the_broker;
     switch (CommandId{static_cast<std::uint8_t>(asked.command())}) {
         case CommandId::kGetTime:  // the reply to something else
             reply.mutable_get_host_name()->set_host_name("liar");
-            return send_part(query, encoded(reply), true);
+            return send_part(child, encoded(reply), true);
         case CommandId::kGetTimezone:  // not a message
-            return send_part(query, "\xff\xff\xff", true);
+            return send_part(child, "\xff\xff\xff", true);
         case CommandId::kGetOsinfo:  // a field that no schema has
             reply.mutable_get_osinfo();
-            return send_part(query, encoded(reply) + "\xfa\x7f\x01x", true);
+            return send_part(child, encoded(reply) + "\xfa\x7f\x01x", true);
         case CommandId::kGetLoad:  // a welcome with every command
             of_the_broker.mutable_welcome()->add_enabled(1);
-            return send_part(query, encoded(of_the_broker), true);
+            return send_part(child, encoded(of_the_broker), true);
         case CommandId::kGetCpustats:  // a part of the arena
             of_the_broker.mutable_data()->set_size(4096);
-            return send_part(query, encoded(of_the_broker), true);
+            return send_part(child, encoded(of_the_broker), true);
         case CommandId::kGetMemoryBlocks:  // an error where none belongs
             of_the_broker.mutable_error()->set_reason(ipc::DISABLED);
             of_the_broker.mutable_error()->set_denial("forged");
-            return send_part(query, encoded(of_the_broker), true);
-        case CommandId::kGetMemoryBlockInfo:  // an error that is the policy's alone
-            return send_failed(query, ipc::DISABLED);
+            return send_part(child, encoded(of_the_broker), true);
+        case CommandId::kGetMemoryBlockInfo:  // an errno that is none
+            return send(child, static_cast<char>(ipc::Word::kSystem) + std::string("\xff\xff\xff\xff"));
         case CommandId::kNetworkGetInterfaces:  // text that is none
-            return send_part(query, interface_without_text(), true);
+            return send_part(child, interface_without_text(), true);
         case CommandId::kGetVcpus:  // small to say and large to tell
-            return send_all(query, many_empty_things());
+            return send_all(child, many_empty_things());
         case CommandId::kGetUsers:  // without end
             for (std::size_t sent = 0; sent <= kMaxInspected; sent += kInspectedPart)
-                send_part(query, std::string(kInspectedPart, 'a'), false);
+                send_part(child, std::string(kInspectedPart, 'a'), false);
             return;
-        case CommandId::kGetDisks:  // about other queries
-            send_part(query + 1, "early", true);
-            send_part(query - 1, "late", true);
+        case CommandId::kGetDisks:  // for the child before it, too
+            send_part(sockets.earlier, "late", true);
             reply.mutable_get_disks();
-            return send_part(query, encoded(reply), true);
+            return send_part(child, encoded(reply), true);
         case CommandId::kGetHostName:
             reply.mutable_get_host_name()->set_host_name("well");
-            return send_part(query, encoded(reply), true);
+            return send_part(child, encoded(reply), true);
         case CommandId::kGetFsinfo:  // no answer at all
             return;
         case CommandId::kGetDiskstats:  // not a frame of its
-            return send("garbage");
+            return send(kControl, "garbage");
         case CommandId::kNetworkGetRoute:  // a descriptor
-            return give_descriptor(query);
+            return give_descriptor();
         default:
             return;
     }
@@ -153,15 +141,24 @@ int main(int, char** argv) {
     ready.mutable_inspector_ready();
     std::string frame;
     ipc::encode(ready, frame);
-    send(frame);
+    send(kControl, frame);
     ipc::Frame got;
+    Sockets sockets;
+    std::vector<UniqueFd> given;
     for (;;) {
-        pollfd wanted{.fd = kControl.get(), .events = POLLIN, .revents = 0};
-        ::ppoll(&wanted, 1, nullptr, nullptr);
-        const auto received = ipc::receive(kControl, got);
-        if (!received) return 0;
-        ipc::InspectorRequest request;
-        if (*received && ipc::decode(got.bytes, request, frame) && request.has_query())
-            answer(request.query());
+        std::array wanted{pollfd{.fd = kControl.get(), .events = POLLIN, .revents = 0},
+                          pollfd{.fd = sockets.child.get(), .events = POLLIN, .revents = 0}};
+        ::ppoll(wanted.data(), wanted.size(), nullptr, nullptr);
+        const auto ordered = ipc::take(kControl, got, given);
+        if (!ordered) return 0;
+        if (*ordered && !given.empty()) {
+            if (sockets.child.is_open()) sockets.earlier = std::move(sockets.child);
+            sockets.child = std::move(given.front());
+        }
+        if (!sockets.child.is_open()) continue;
+        const auto received = ipc::receive(sockets.child, got);
+        ipc::Query query;
+        if (!received) sockets.earlier = std::move(sockets.child);
+        if (received.value_or(false) && ipc::decode(got.bytes, query, frame)) answer(sockets, query);
     }
 }

@@ -155,34 +155,95 @@ TEST_F(Dispatch, RequestsOfTwoWorkersDoNotMix) {
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("session":1)") && has(log[0], "launch-ended")) << log[0];
     EXPECT_EQ(phase_of(*session_), Phase::kInspecting) << "its own request goes on";
-    ipc::InspectorReply late;
-    late.mutable_query_failed()->set_query(session_->queries);
-    late.mutable_query_failed()->set_reason(ipc::CRASHED);
-    take_inspected(context(), late);
-    EXPECT_EQ(reply().error().reason(), ipc::CRASHED);
+    child_says(ipc::Word::kTooLarge);
+    EXPECT_EQ(reply().error().reason(), ipc::TOO_LARGE);
     log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("session":2)") && has(log[0], "guest-get-time")) << log[0];
 }
 
-TEST_F(Dispatch, WhatTheInspectorSaysAboutAnEarlierQueryIsNotBelieved) {
+TEST_F(Dispatch, AChildThatIsStillAtWorkForAnEarlierWorkerIsNotAskedAgain) {
     ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    const std::uint64_t earlier = inspectors_order().begin_child().number();
+    const UniqueFd earlier_end = std::move(childs_end_);
     replace_worker();
-    const std::uint64_t earlier = session_->queries;
+    EXPECT_EQ(inspectors_order().op_case(), ipc::InspectorRequest::OP_NOT_SET) << "it may still be late";
     ASSERT_FALSE(ask_about(CommandId::kGetTime));
     EXPECT_EQ(lines().size(), 1U) << "of the first, whose worker ended";
-    ipc::InspectorReply said;
-    said.mutable_query_failed()->set_query(earlier);
-    said.mutable_query_failed()->set_reason(ipc::CRASHED);
-    take_inspected(context(), said);
-    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    const ipc::InspectorRequest end = inspectors_order();
+    EXPECT_EQ(end.end_child().number(), earlier);
+    EXPECT_FALSE(end.end_child().is_late());
+    EXPECT_EQ(inspectors_order().begin_child().number(), earlier + 1);
+    EXPECT_EQ(ipc::send(earlier_end, "l", ipc::WhenFull::kFail).error().code, Errc::kClosed)
+        << "nobody hears what it says";
     EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
+}
+
+TEST_F(Dispatch, AReplyForAWorkerThatHasEndedReachesNobody) {
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    replace_worker();
+    lines();
+    child_says(ipc::Word::kLast, "late");
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    EXPECT_TRUE(lines().empty());
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    child_says(ipc::Word::kLast, "own");
+    EXPECT_EQ(reply().relayed().inspected(), "own");
+}
+
+TEST_F(Dispatch, OneChildAnswersQueryAfterQuery) {
+    for (int at = 0; at < 3; ++at) {
+        ASSERT_FALSE(ask_about(CommandId::kGetTime));
+        EXPECT_EQ(inspectors_order().has_begin_child(), at == 0);
+        child_says(ipc::Word::kLast, "now");
+        EXPECT_EQ(reply().relayed().inspected(), "now");
+    }
+}
+
+// It is born a second before; no clock is moved here, so that the time is asked for.
+TEST_F(Dispatch, AChildIsDueASecondAfterItsBirthAndAQueryThreeAfterItWasAsked) {
+    const std::int64_t before = boottime_ns();
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    const std::int64_t asked = session_->inspector.due_ns().value_or(0);
+    EXPECT_GE(asked, before + std::int64_t{kInspectMs} * 1'000'000);
+    child_says(ipc::Word::kLast, "now");
+    const std::int64_t lives = session_->inspector.due_ns().value_or(0);
+    EXPECT_GE(lives, before + std::int64_t{kInspectorChildMs} * 1'000'000);
+    EXPECT_LT(lives, asked);
+    session_->inspector.end_child();
+    EXPECT_EQ(session_->inspector.due_ns(), std::nullopt);
+}
+
+// The child was asked about something before, so that what it has read may be old.
+TEST_F(Dispatch, ANewChildAnswersInsteadOfAnOldOneThatMayHaveReadWhatWasReplaced) {
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    child_says(ipc::Word::kLast, "now");
+    ASSERT_TRUE(reply().has_relayed());
+    ASSERT_FALSE(ask_about(CommandId::kGetOsinfo));
+    child_says(ipc::Word::kOutdated);
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    EXPECT_EQ(query().command(), static_cast<std::uint32_t>(CommandId::kGetOsinfo));
+    child_says(ipc::Word::kOutdated);
+    EXPECT_EQ(reply().error().reason(), ipc::CRASHED) << "one that was just born has no excuse";
+}
+
+TEST_F(Dispatch, AChildThatEndsIsPassedOverOnlyIfTheQueryCannotHaveEndedIt) {
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    hear_inspectors_child_end(context());
+    EXPECT_EQ(reply().error().reason(), ipc::CRASHED);
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    child_says(ipc::Word::kLast, "now");
+    ASSERT_TRUE(reply().has_relayed());
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    hear_inspectors_child_end(context());
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    hear_inspectors_child_end(context());
+    EXPECT_EQ(reply().error().reason(), ipc::CRASHED);
 }
 
 TEST_F(Dispatch, TheInspectorIsAskedWithTheTimeByWhichRulesExpire) {
     ASSERT_FALSE(ask_about(CommandId::kGetUsers));
     const ipc::Query asked = query();
-    EXPECT_EQ(asked.number(), session_->queries);
     EXPECT_EQ(asked.command(), static_cast<std::uint32_t>(CommandId::kGetUsers));
     EXPECT_EQ(asked.now(), session_->clock.now());
 }
@@ -193,14 +254,12 @@ TEST_F(Dispatch, AQueryOfACommandThatTheInspectorDoesNotAnswerIsAViolation) {
         EXPECT_TRUE(ask_about(row.id)) << row.name;
     }
     EXPECT_TRUE(ask_about(CommandId{kCommands.size()}));
-    EXPECT_EQ(query().number(), 0U);
+    EXPECT_EQ(inspectors_order().op_case(), ipc::InspectorRequest::OP_NOT_SET);
 }
 
 TEST_F(Dispatch, WhatTheInspectorSaysIsCountedAndPassedOnUnread) {
     ASSERT_FALSE(ask_about(CommandId::kGetTime));
-    inspector_says(session_->queries, "\xFFno ", false);
-    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
-    inspector_says(session_->queries, "message", true);
+    child_says(ipc::Word::kLast, "\xFFno message");
     const Reply told = reply();
     EXPECT_EQ(told.relayed().command(), static_cast<std::uint32_t>(CommandId::kGetTime));
     EXPECT_EQ(told.relayed().inspected(), "\xFFno message");
@@ -214,7 +273,7 @@ TEST_F(Dispatch, WhatTheInspectorSaysIsCountedAndPassedOnUnread) {
 TEST_F(Dispatch, WhatDoesNotFitAFrameGoesThroughTheArena) {
     ASSERT_FALSE(ask_about(CommandId::kGetUsers));
     const std::string part(kInspectedPart, 'a');
-    for (int at = 0; at < 5; ++at) inspector_says(session_->queries, part, at == 4);
+    for (int at = 0; at < 5; ++at) child_says(at == 4 ? ipc::Word::kLast : ipc::Word::kMore, part);
     const Reply first = reply();
     ASSERT_TRUE(first.has_more());
     EXPECT_EQ(first.data().size(), kChunk);
@@ -228,32 +287,57 @@ TEST_F(Dispatch, WhatDoesNotFitAFrameGoesThroughTheArena) {
 TEST_F(Dispatch, WhatTheInspectorSaysBeyondTheBoundIsRefused) {
     ASSERT_FALSE(ask_about(CommandId::kGetUsers));
     const std::string part(kInspectedPart, 'a');
-    for (std::size_t said = 0; said <= kMaxInspected; said += part.size())
-        inspector_says(session_->queries, part, false);
+    for (std::size_t said = 0; said <= kMaxInspected; said += part.size()) child_says(ipc::Word::kMore, part);
     EXPECT_EQ(reply().error().reason(), ipc::TOO_LARGE);
     EXPECT_EQ(phase_of(*session_), Phase::kIdle);
 }
 
-TEST_F(Dispatch, AFailureThatIsNotTheInspectorsToTellIsOneOfItself) {
-    const std::pair<ipc::Reason, ipc::Reason> kTold[]{
-        {ipc::LATE, ipc::LATE},         {ipc::TOO_LARGE, ipc::TOO_LARGE}, {ipc::SYSTEM, ipc::SYSTEM},
-        {ipc::CRASHED, ipc::CRASHED},   {ipc::NO_BLOCKS, ipc::NO_BLOCKS}, {ipc::DISABLED, ipc::CRASHED},
-        {ipc::REFUSED, ipc::CRASHED},   {ipc::UNSPECIFIED, ipc::CRASHED}, {ipc::FROZEN, ipc::CRASHED},
-        {ipc::Reason(99), ipc::CRASHED}};
-    for (const auto& [said, told] : kTold) {
+std::string errno_of(std::int32_t number) {
+    std::string bytes(ipc::kErrnoSize, '\0');
+    std::memcpy(bytes.data(), &number, sizeof number);
+    return bytes;
+}
+
+TEST_F(Dispatch, AFailureThatIsNotAChildsToTellIsOneOfItself) {
+    using ipc::Word;
+    const struct {
+        Word word;
+        std::string rest;
+        ipc::Reason told;
+        std::int32_t sys_errno;
+    } kTold[]{{Word::kTooLarge, "", ipc::TOO_LARGE, 0},
+              {Word::kNoBlocks, "", ipc::NO_BLOCKS, 0},
+              {Word::kNoRoom, "", ipc::LATE, 0},
+              {Word::kSystem, errno_of(5), ipc::SYSTEM, 5},
+              {Word::kSystem, errno_of(0), ipc::CRASHED, 0},
+              {Word::kSystem, errno_of(-5), ipc::CRASHED, 0},
+              {Word::kSystem, errno_of(4096), ipc::CRASHED, 0},
+              {Word::kSystem, "5", ipc::CRASHED, 0},
+              {Word::kMore, "a part that is not full", ipc::CRASHED, 0},
+              {Word::kLast, std::string(kInspectedPart + 1, 'a'), ipc::CRASHED, 0},
+              {Word::kOutdated, "", ipc::CRASHED, 0},
+              {Word{'?'}, "", ipc::CRASHED, 0}};
+    for (const auto& [word, rest, told, sys_errno] : kTold) {
+        session_->inspector.end_child();
         ASSERT_FALSE(ask_about(CommandId::kGetTime));
-        ipc::InspectorReply failed;
-        failed.mutable_query_failed()->set_query(session_->queries);
-        failed.mutable_query_failed()->set_reason(said);
-        failed.mutable_query_failed()->set_sys_errno(5);
-        take_inspected(context(), failed);
+        child_says(word, rest);
         const Reply answer = reply();
-        EXPECT_EQ(answer.error().reason(), told) << said;
+        EXPECT_EQ(answer.error().reason(), told) << static_cast<char>(word);
         EXPECT_EQ(answer.error().denial(), "");
-        const bool is_the_guests = told == ipc::SYSTEM || told == ipc::NO_BLOCKS;
-        EXPECT_EQ(answer.error().sys_errno(), is_the_guests ? 5 : 0) << said;
+        EXPECT_EQ(answer.error().sys_errno(), sys_errno) << static_cast<char>(word);
+        EXPECT_EQ(session_->inspector.child().get() < 0, told == ipc::CRASHED || told == ipc::LATE)
+            << "a child that lies is killed: " << static_cast<char>(word);
     }
     for (const std::string& line : lines()) EXPECT_TRUE(has(line, R"("verdict":"fail")")) << line;
+}
+
+TEST_F(Dispatch, AChildThatSpeaksWithoutBeingAskedIsKilledAndNothingOfItReachesAWorker) {
+    ASSERT_FALSE(ask_about(CommandId::kGetTime));
+    child_says(ipc::Word::kLast, "now");
+    ASSERT_TRUE(reply().has_relayed());
+    child_says(ipc::Word::kLast, "again");
+    EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
+    EXPECT_LT(session_->inspector.child().get(), 0);
 }
 
 }  // namespace

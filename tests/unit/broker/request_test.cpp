@@ -150,7 +150,7 @@ TEST_F(UnderWay, AQueryHasADeadlineUntilItIsOver) {
     ASSERT_FALSE(ask_about(CommandId::kGetTime));
     EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
     const std::int64_t due = first_due(*session_).value_or(0);
-    EXPECT_GE(due, before + std::int64_t{kInspectorLateMs} * 1'000'000);
+    EXPECT_GE(due, before + std::int64_t{kInspectMs} * 1'000'000);
     EXPECT_FALSE(is_late(session_->worker.query->request, due - 1));
     EXPECT_TRUE(is_late(session_->worker.query->request, due));
     give_up_inspecting(context());

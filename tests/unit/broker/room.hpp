@@ -17,6 +17,9 @@
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/guard.pb.h"
+#include "ipc/handover.hpp"
+#include "ipc/inspected.hpp"
+#include "ipc/inspector.pb.h"
 #include "ipc/limits.hpp"
 #include "scratch.hpp"
 
@@ -99,18 +102,28 @@ protected:
         hear(guards_end_, order);
         return order;
     }
-    /// The inspector's next query; empty if there is none.
-    ipc::Query query() {
-        ipc::InspectorRequest asked;
-        hear(inspectors_end_, asked);
-        return asked.query();
+    /// The inspector's next order; empty if there is none. It takes the socket of a new child.
+    ipc::InspectorRequest inspectors_order() {
+        ipc::InspectorRequest order;
+        ipc::Frame frame;
+        std::vector<UniqueFd> given;
+        std::string scratch;
+        const auto got = ipc::take(inspectors_end_, frame, given);
+        if (!got || !*got) return order;
+        EXPECT_TRUE(ipc::decode(frame.bytes, order, scratch));
+        EXPECT_EQ(given.size(), order.has_begin_child() ? 1U : 0U);
+        if (!given.empty()) childs_end_ = std::move(given.front());
+        return order;
     }
-    void inspector_says(std::uint64_t query, std::string_view data, bool last) {
-        ipc::InspectorReply said;
-        said.mutable_reply_part()->set_query(query);
-        said.mutable_reply_part()->set_data(std::string(data));
-        said.mutable_reply_part()->set_last(last);
-        take_inspected(context(), said);
+    /// The next query of the inspector's child; empty if there is none.
+    ipc::Query query() {
+        while (inspectors_order().op_case() != ipc::InspectorRequest::OP_NOT_SET) continue;
+        ipc::Query asked;
+        hear(childs_end_, asked);
+        return asked;
+    }
+    void child_says(ipc::Word word, std::string_view data = {}) {
+        take_inspected(context(), static_cast<char>(word) + std::string(data));
     }
     void guard_says(const ipc::GuardReply& report) {
         std::string bytes;
@@ -133,7 +146,7 @@ protected:
     std::uint64_t position_ = 0;
     std::optional<Audit> audit_;
     std::unique_ptr<Session> session_;
-    UniqueFd recorder_, worker_, workers_end_, guards_end_, inspectors_end_;
+    UniqueFd recorder_, worker_, workers_end_, guards_end_, inspectors_end_, childs_end_;
     ipc::Reply welcome_;
 
 private:
@@ -175,7 +188,7 @@ private:
                                                      .handles = HandleCounter(UniqueFd(), kFirstHandle),
                                                      .clock = ExpiryClock(0, read_clocks()),
                                                      .arena = *std::move(arena),
-                                                     .inspector = connect(inspectors_end_),
+                                                     .inspector = Inspector(connect(inspectors_end_)),
                                                      .files = {},
                                                      .freezing = {},
                                                      .worker = {},

@@ -52,9 +52,9 @@ TEST_F(Rules, MayBeNone) {
 }
 
 TEST_F(Rules, AreNotTakenFromAnotherFrame) {
-    ipc::InspectorRequest query;
-    query.mutable_query()->set_number(1);
-    send(query);
+    ipc::InspectorRequest order;
+    order.mutable_end_child()->set_number(1);
+    send(order);
     EXPECT_FALSE(take_rules(inspector_));
     send_part("garbage", true);
     EXPECT_FALSE(take_rules(inspector_));
