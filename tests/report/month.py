@@ -68,27 +68,30 @@ def attempts(log, at, day):
         at += datetime.timedelta(seconds=3)
         log.write(at, "refuse", "guest-file-open", arguments={"path": path, "mode": "r"}, reason="no allow rule covers this path and mode")
     log.write(at, "refuse", "guest-file-open", arguments={"path": "/srv/export/keys/id_ed25519", "mode": "r"}, rule="never-keys", reason="a deny rule matches")
-    log.write(at, "refuse", "guest-exec", arguments={"path": "/bin/sh", "arg": "-c <b>id</b>", "args": 2}, reason="the command is not allowed", **({"unwritten": {"guest-exec": 240}} if day == 12 else {}))
+    log.write(at, "refuse", "guest-exec", arguments={"path": "/bin/sh", "arg": "-c <b>id</b>", "args": 2}, reason="the command is not allowed", **({"unwritten": {"guest-exec": 240}} if day == 13 else {}))
     log.write(at, "fail", "guest-file-open", arguments={"path": "/srv/export/missing", "mode": "r"}, rule="export", reason="open", errno=2)
     if day == 19:
         log.write(at, "violation", "violation", reason="a frame that no honest worker sends", lost=3)
 
 
+def day_of(log, day):
+    midnight = START + datetime.timedelta(days=day)
+    night(log, midnight + datetime.timedelta(hours=2, minutes=5), day)
+    for minute in range(4 * 60, 24 * 60, 15):
+        at = midnight + datetime.timedelta(minutes=minute, seconds=random.randint(0, 500))
+        for poll in POLLS:
+            log.write(at, "allow", poll, rule="look", duration_us=random.randint(20, 900))
+    if day % 6 in (1, 4):
+        attempts(log, midnight + datetime.timedelta(hours=23, minutes=30), day)
+
+
 def main():
     random.seed(20261101)
-    days = int(sys.argv[2]) if len(sys.argv) > 2 else 30
     with open(sys.argv[1], "w") as file:
         log = Log(file)
         log.write(START, "note", "start", arguments={"version": "0.1.0", "policy": "/etc/sallyport/policy.toml"})
-        for day in range(days):
-            midnight = START + datetime.timedelta(days=day)
-            night(log, midnight + datetime.timedelta(hours=2, minutes=5), day)
-            for minute in range(4 * 60, 24 * 60, 10 if 8 <= day % 7 else 15):
-                at = midnight + datetime.timedelta(minutes=minute, seconds=random.randint(0, 500))
-                for poll in POLLS:
-                    log.write(at, "allow", poll, rule="look", duration_us=random.randint(20, 900))
-            if day % 6 in (1, 4):
-                attempts(log, midnight + datetime.timedelta(hours=23, minutes=30), day)
+        for day in range(int(sys.argv[2]) if len(sys.argv) > 2 else 30):
+            day_of(log, day)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,10 @@ Part part_of(const Clause& clause, const Feature* feature) {
 std::vector<const Feature*> missed_of(const Clause& clause, const Request& request,
                                       std::span<const Feature> features) {
     std::vector<const Feature*> missed;
-    for (const Feature& feature : features) {
-        if (feature.split == nullptr || feature.meets(clause, request)) continue;
+    for (std::size_t at = 0; at < features.size(); ++at) {
+        const Feature& feature = features[at];
+        const bool takes_all = (clause.limits >> at & 1U) == 0;
+        if (takes_all || feature.split == nullptr || feature.meets(clause, request)) continue;
         missed.push_back(&feature);
         if (missed.size() == 2) break;
     }

@@ -14,6 +14,7 @@ using analyse::Subject;
 
 constexpr std::size_t kMany = 8;  // files of one directory, or lines of one program
 constexpr std::size_t kMostPaths = 4096;
+constexpr std::size_t kDeepest = 64;    // directories in one another
 constexpr std::size_t kMostWords = 64;  // in one place
 constexpr std::size_t kMostPrograms = 256;
 constexpr std::size_t kMostUsers = 1024;
@@ -120,8 +121,7 @@ bool take_subject(RuleUse& use, const analyse::Request& request, std::size_t ent
             const auto path = GuestPath::parse(request.file.path, "/");
             const Access wanted = analyse::open_modes()[request.file.mode].wanted;
             const int access = (wanted.read ? Paths::kRead : 0) | (wanted.write ? Paths::kWrite : 0);
-            if (path) use.files[entry].add(std::string(path->text()), static_cast<std::uint8_t>(access));
-            return path.has_value();
+            return path && use.files[entry].add(std::string(path->text()), static_cast<std::uint8_t>(access));
         }
         case Subject::kShutdown:
             use.modes.set(static_cast<std::size_t>(request.shutdown));
@@ -148,39 +148,45 @@ bool take_subject(RuleUse& use, const analyse::Request& request, std::size_t ent
 
 }  // namespace
 
-void Paths::add(const std::string& path, std::uint8_t access) {
-    if (const auto found = containing(directories_, path); found != directories_.end()) {
-        found->second |= access;
-        return;
-    }
+bool Paths::add(const std::string& path, std::uint8_t access) {
+    const auto found = containing(directories_, path);
+    if (found != directories_.end() && (access & ~found->second) == 0) return true;
+    if (!files_.contains(path) && files_.size() + directories_.size() >= kMostPaths && !make_room())
+        return false;
     files_[path] |= access;
-    for (std::size_t most = kMany; files_.size() > kMostPaths && most > 0; --most) group(most);
+    return true;
+}
+
+// By half at least, so that it is seldom done.
+bool Paths::make_room() {
+    const auto count = [&] { return files_.size() + directories_.size(); };
+    if (is_full_) return false;
+    for (std::size_t most = kMany; count() > kMostPaths / 2 && most > 0; --most) group(most);
+    // Each time what is left moves one directory up.
+    for (std::size_t level = 0; count() > kMostPaths / 2 && level < kDeepest; ++level) group(0);
+    is_full_ = count() > kMostPaths / 2;
+    return !is_full_;
 }
 
 void Paths::group(std::size_t more_than) {
     std::map<std::string, std::pair<std::size_t, std::uint8_t>> parents;
-    const auto count = [&](const auto& of) {
-        for (const auto& [path, access] : of) {
+    for (const auto* const of : {&files_, &directories_})
+        for (const auto& [path, access] : *of) {
             auto& parent = parents[directory_of(path)];
             ++parent.first;
             parent.second |= access;
         }
-    };
-    count(files_);
-    count(directories_);
     for (const auto& [parent, seen] : parents)
         if (seen.first > more_than && parent != "/") directories_[parent] |= seen.second;
-    for (auto at = directories_.begin(); at != directories_.end();) {
-        const auto above = containing(directories_, directory_of(at->first));
-        if (above == directories_.end() || above == at) {
-            ++at;
-            continue;
-        }
-        above->second |= at->second;
-        at = directories_.erase(at);
-    }
-    std::erase_if(files_,
-                  [&](const auto& one) { return containing(directories_, one.first) != directories_.end(); });
+    // What a directory above has with the same access need not be said again.
+    std::erase_if(directories_, [&](const auto& one) {
+        const auto above = containing(directories_, directory_of(one.first));
+        return above != directories_.end() && (one.second & ~above->second) == 0;
+    });
+    std::erase_if(files_, [&](const auto& one) {
+        const auto above = containing(directories_, one.first);
+        return above != directories_.end() && (one.second & ~above->second) == 0;
+    });
 }
 
 void Paths::group() {
@@ -192,7 +198,7 @@ void Paths::group() {
 
 std::map<std::string, std::uint8_t> Paths::all() const {
     std::map<std::string, std::uint8_t> both = files_;
-    both.insert(directories_.begin(), directories_.end());
+    for (const auto& [path, access] : directories_) both[path] |= access;
     return both;
 }
 
@@ -231,15 +237,20 @@ bool Words::place(ipc::ExecWord& to) const {
     return true;
 }
 
-bool Learnt::take(const Answer& answer, WallTime time) {
+bool Learnt::take(const Answer& answer, const analyse::Request& request) {
     // What is always answered needs no rule.
-    if (answer.outcome.rule == kNoRule) return true;
-    RuleUse& use = rules_[answer.outcome.rule];
+    if (answer.rule == kNoRule) return true;
+    RuleUse& use = rules_[answer.rule];
+    use.commands.add(request.command);
+    return take_subject(use, request, answer.entry);
+}
+
+void Learnt::count(const Answer& answer, WallTime time) {
+    if (answer.rule == kNoRule) return;
+    RuleUse& use = rules_[answer.rule];
     ++use.count;
     use.first = use.first == 0 ? time : std::min(use.first, time);
     use.last = std::max(use.last, time);
-    use.commands.add(answer.request.command);
-    return take_subject(use, answer.request, answer.outcome.entry);
 }
 
 }  // namespace sallyport::policy::log

@@ -24,7 +24,8 @@ namespace sallyport::policy::log {
 class Paths {
 public:
     enum : std::uint8_t { kRead = 1, kWrite = 2 };
-    void add(const std::string& path, std::uint8_t access);
+    /// False if there are too many to be kept, even in groups.
+    bool add(const std::string& path, std::uint8_t access);
     /// Replaces files that are many in one directory by the directory. What lies in "/" itself stays as it is.
     void group();
     /// Files and directories with the access that was seen.
@@ -32,6 +33,8 @@ public:
 
 private:
     void group(std::size_t more_than);
+    bool make_room();
+    bool is_full_ = false;  // nothing that is here can be grouped any more
     std::map<std::string, std::uint8_t> files_;
     std::map<std::string, std::uint8_t> directories_;
 };
@@ -90,8 +93,10 @@ struct RuleUse {
 
 class Learnt {
 public:
-    /// A request that the policy allows. False if it is one too many of its kind, and was not kept.
-    bool take(const Answer& answer, WallTime time);
+    /// A request that the policy allows, and that was not taken before. False if it is one too many of its kind, and was not kept.
+    bool take(const Answer& answer, const analyse::Request& request);
+    /// Each time that there is one.
+    void count(const Answer& answer, WallTime time);
     /// What is left of `from`, whose rules have the places by which requests were decided.
     [[nodiscard]] compiled::Compiled narrowed(const compiled::Compiled& from);
     [[nodiscard]] const std::map<std::size_t, RuleUse>& rules() const { return rules_; }

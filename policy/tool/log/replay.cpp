@@ -39,8 +39,8 @@ Policy as_a_log_shows_it(const Policy& policy) {
     return shown;
 }
 
-Replay::Replay(const Policy& policy)
-    : policy_(as_a_log_shows_it(policy)), decider_(policy_), turning_(policy_) {
+Replay::Replay(const Policy& policy, Parts parts)
+    : policy_(as_a_log_shows_it(policy)), wants_parts_(parts), decider_(policy_), turning_(policy_) {
     for (const Rule& rule : policy.rules)
         if (rule.expires) ends_.push_back(*rule.expires);
     std::ranges::sort(ends_);
@@ -55,12 +55,14 @@ WallTime Replay::time_like(WallTime time) const {
 
 const Answer& Replay::ask(const Record& record) {
     const auto command = command_of(record);
+    was_new_ = false;
     if (!command) return nothing_;
     const WallTime time = time_like(seconds_of(record.time).value_or(0));
     key_.assign(record.what).append(" ").append(std::to_string(time));
     key_.append(record.is_shortened ? "?" : " ").append(deciding_arguments(*command, record));
     const auto found = known_.find(key_);
     if (found != known_.end()) return found->second;
+    was_new_ = true;
     if (known_.size() >= kMostKnown) known_.clear();
     return known_.emplace(key_, answer(record, time)).first->second;
 }
@@ -71,10 +73,13 @@ Answer Replay::answer(const Record& record, WallTime time) {
     if (!asked) return answer;
     answer.is_decided = true;
     answer.is_exact = asked->is_exact;
-    answer.request = std::move(asked->request);
-    answer.request.time = time;
-    answer.outcome = decider_.decide(answer.request);
-    answer.parts = turning_.of(answer.request, answer.outcome);
+    request_ = std::move(asked->request);
+    request_.time = time;
+    const analyse::Outcome outcome = decider_.decide(request_);
+    answer.why = outcome.why;
+    answer.rule = outcome.rule;
+    answer.entry = outcome.entry;
+    if (wants_parts_ == Parts::kYes) answer.parts = turning_.of(request_, outcome);
     return answer;
 }
 

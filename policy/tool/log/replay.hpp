@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,9 +18,12 @@ namespace sallyport::policy::log {
 struct Answer {
     bool is_decided = false;  // false: the record is about nothing that a policy decides
     bool is_exact = false;    // the log has all of the request
-    analyse::Request request;
-    analyse::Outcome outcome;
-    std::vector<std::size_t> parts;  // places in Replay::parts() that the request turns on
+    Why why = Why::kNoRuleMatches;
+    std::size_t rule = kNoRule;
+    std::size_t entry = 0;
+    std::vector<std::size_t>
+        parts;  // places in Replay::parts() that the request turns on, if they are wanted
+    [[nodiscard]] bool is_allowed() const { return why == Why::kAllowed; }
 };
 
 /// The policy without what a log does not show: which file was found, what of a reply was shown, what was frozen. So of a record
@@ -28,10 +32,15 @@ Policy as_a_log_shows_it(const Policy& policy);
 
 class Replay {
 public:
-    explicit Replay(const Policy& policy);
+    enum class Parts : std::uint8_t { kNo, kYes };
+    explicit Replay(const Policy& policy, Parts parts = Parts::kNo);
 
     /// Valid until the next call. A request that was asked before is not decided again: logs repeat themselves.
     const Answer& ask(const Record& record);
+    /// Whether the last one was not known.
+    [[nodiscard]] bool was_new() const { return was_new_; }
+    /// The request that was decided last, which is that of the last record if that was not known.
+    [[nodiscard]] const analyse::Request& request() const { return request_; }
 
     /// Rules have the same places as in the policy that it was made of.
     [[nodiscard]] const std::vector<analyse::Part>& parts() const { return turning_.parts(); }
@@ -41,6 +50,9 @@ private:
     Answer answer(const Record& record, WallTime time);
 
     Policy policy_;
+    Parts wants_parts_;
+    bool was_new_ = false;
+    analyse::Request request_;
     analyse::Decider decider_;
     analyse::Turning turning_;
     std::vector<WallTime> ends_;  // when rules expire, ascending

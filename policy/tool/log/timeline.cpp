@@ -12,8 +12,8 @@ constexpr std::size_t kMostBuckets = 4096;
 constexpr std::uint64_t kRare = 100;  // one line in so many may be left out
 
 // Widths that people count time by, in seconds. Each divides the next.
-constexpr std::array<WallTime, 15> kWidths{1,    2,     10,    30,    60,    300,    900,       1800,
-                                           3600, 10800, 21600, 43200, 86400, 604800, 31'449'600};
+constexpr std::array<WallTime, 14> kWidths{1,    2,    10,    30,    60,    300,   900,
+                                           1800, 3600, 10800, 21600, 43200, 86400, 604800};
 
 /// The next one; beyond the last each is the double of the one before.
 WallTime wider_than(WallTime width) {

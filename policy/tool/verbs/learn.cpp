@@ -59,7 +59,9 @@ public:
             const WallTime time = log::seconds_of(record.time).value_or(0);
             counts_.first = counts_.first == 0 ? time : std::min(counts_.first, time);
             counts_.last = std::max(counts_.last, time);
-            ++(learnt_.take(*answer, time) ? counts_.learnt : counts_.too_many);
+            ++counts_.learnt;
+            learnt_.count(*answer, time);
+            if (replay_.was_new() && !learnt_.take(*answer, replay_.request())) ++counts_.too_many;
         });
         return tell_reading(reading);
     }
@@ -92,12 +94,14 @@ public:
         log::Replay again(proposed_);
         bool holds = true;
         open_.logs.read([&](const log::Record& record, const log::Place&) {
-            const log::Answer* const answer = holds ? wish_in(record) : nullptr;
-            if (answer == nullptr || again.ask(record).outcome.is_allowed()) return;
+            // What the proposal allows, the policy allows, too.
+            if (!holds || again.ask(record).is_allowed() || wish_in(record) == nullptr) return;
             holds = false;
-            complain("not proved: it would refuse " +
-                     compile::printable(line_of(answer->request, false), 1024) + "\n");
+            complain("not proved: it would refuse " + words_of(record) + "\n");
         });
+        if (!holds && counts_.too_many != 0)
+            complain("there are more kinds of requests than are kept: " + std::to_string(counts_.too_many) +
+                     " too many\n");
         return holds;
     }
 
@@ -152,19 +156,25 @@ private:
         const log::Answer& answer = replay_.ask(record);
         if (!answer.is_decided) return nullptr;
         if (record.verdict == "refuse" && !arguments_.has_refused)
-            return leave_out(counts_.refused_then, answer);
-        if (!answer.is_exact) return leave_out(counts_.inexact, answer);
-        if (!answer.outcome.is_allowed()) return leave_out(counts_.refused_by_policy, answer);
+            return leave_out(counts_.refused_then, record);
+        if (!answer.is_exact) return leave_out(counts_.inexact, record);
+        if (!answer.is_allowed()) return leave_out(counts_.refused_by_policy, record);
         return &answer;
     }
 
-    const log::Answer* leave_out(std::uint64_t& count, const log::Answer& answer) {
+    const log::Answer* leave_out(std::uint64_t& count, const log::Record& record) {
         if (!text_.empty()) return nullptr;
         ++count;
-        const std::string line = compile::printable(line_of(answer.request, false), 512);
+        if (counts_.not_learnt.size() >= kMostExamples) return nullptr;
+        const std::string line = words_of(record);
         const bool is_known = std::ranges::find(counts_.not_learnt, line) != counts_.not_learnt.end();
-        if (counts_.not_learnt.size() < kMostExamples && !is_known) counts_.not_learnt.push_back(line);
+        if (!is_known) counts_.not_learnt.push_back(line);
         return nullptr;
+    }
+
+    static std::string words_of(const log::Record& record) {
+        const auto asked = log::asked_of(record);
+        return asked ? compile::printable(line_of(asked->request, false), 512) : std::string(record.what);
     }
 
     /// Of files that nobody has said more of: those that the language takes by itself.

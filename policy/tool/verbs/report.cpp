@@ -260,12 +260,22 @@ int fail(const std::string& name, const Error& error) {
 class Needs {
 public:
     explicit Needs(const Policy* policy) : policy_(policy) {
-        if (policy != nullptr) replay_.emplace(*policy);
-        if (replay_) is_used_.resize(replay_->parts().size());
+        if (policy == nullptr) return;
+        replay_.emplace(*policy);
+        is_used_.resize(replay_->parts().size());
+        of_rule_.resize(policy->rules.size());
+        for (std::size_t at = 0; at < is_used_.size(); ++at)
+            of_rule_[replay_->parts()[at].rule].push_back(at);
     }
     void take(const log::Record& record) {
         if (!replay_) return;
-        for (const std::size_t part : replay_->ask(record).parts) is_used_[part] = true;
+        const log::Answer& answer = replay_->ask(record);
+        if (answer.rule == kNoRule) return;
+        for (const std::size_t at : of_rule_[answer.rule]) {
+            const analyse::Part& part = replay_->parts()[at];
+            const bool has_entry = part.subject != analyse::Subject::kPlain && answer.is_allowed();
+            if (!has_entry || part.entry == answer.entry) is_used_[at] = true;
+        }
     }
     [[nodiscard]] std::vector<std::string> unused() const {
         std::vector<std::string> names;
@@ -279,6 +289,7 @@ private:
     const Policy* policy_;
     std::optional<log::Replay> replay_;
     std::vector<bool> is_used_;
+    std::vector<std::vector<std::size_t>> of_rule_;  // the places of its parts
 };
 
 }  // namespace

@@ -237,7 +237,7 @@ std::string denial_text(const Facts& facts, const log::Denial& one) {
                        grouped(one.seen.all()) + " ×, last " + html(time_text(one.seen.last)) +
                        "</span></h3>\n";
     if (!one.arguments.empty())
-        text += "<p><code>" + html(words_of_log(one.arguments), 1024) + "</code></p>\n";
+        text += "<p><code>" + html(words_of_log(one.arguments), 400) + "</code></p>\n";
     text += "<p class=\"soft small\">" + html(log::unescaped(one.reason)) +
             (one.rule.empty() ? "" : ", rule " + html(one.rule)) + "</p>\n";
     if (!line.empty()) text += "<code class=\"command\">" + html(line, 8192) + "</code>\n";

@@ -51,7 +51,7 @@ public:
             return;
         }
         ++asked;
-        if (was_refused != answer.outcome.is_allowed()) return;
+        if (was_refused != answer.is_allowed()) return;
         note(record, answer, was_refused);
     }
 
@@ -69,7 +69,7 @@ private:
         Group group{.is_wider = is_wider,
                     .command = std::string(record.what),
                     .then = rule.empty() ? log::unescaped(record.reason) : "rule " + compile::quoted(rule),
-                    .now = reason_of(policy_, answer.outcome.why, answer.outcome.rule)};
+                    .now = reason_of(policy_, answer.why, answer.rule)};
         const std::tuple key{!is_wider, group.command, group.then, group.now};
         auto found = groups.find(key);
         if (found == groups.end()) {
@@ -79,7 +79,8 @@ private:
         Group& known = found->second;
         known.seen.add(log::verdict_of(record.verdict), log::seconds_of(record.time).value_or(0));
         if (known.examples.size() >= kMostExamples) return;
-        const std::string line = line_of(answer.request, false);
+        const auto request = log::asked_of(record);
+        const std::string line = request ? line_of(request->request, false) : std::string();
         if (std::ranges::find(known.examples, line) == known.examples.end()) known.examples.push_back(line);
     }
 

@@ -26,7 +26,8 @@ struct Use {
 
 class Usage {
 public:
-    explicit Usage(const Policy& policy) : policy_(policy), replay_(policy), uses_(replay_.parts().size()) {}
+    explicit Usage(const Policy& policy)
+        : policy_(policy), replay_(policy, log::Replay::Parts::kYes), uses_(replay_.parts().size()) {}
 
     void take(const log::Record& record) {
         const WallTime time = log::seconds_of(record.time).value_or(0);

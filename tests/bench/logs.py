@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""How fast the verbs that read audit logs read them: lines a second of processor time, and peak memory. Run by hand, on a quiet machine.
+
+usage: logs.py BUILD [LINES]
+"""
+import datetime
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "report"))
+import month  # noqa: E402
+
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+LINES = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+TOOL = str(BUILD / "policy/tool/verbs/sallyport-policy")
+POLICY = str(pathlib.Path(month.__file__).with_name("policy.toml"))
+BAR = 300_000
+MOST_MIB = 64
+
+
+def usual(log):
+    """Days as month.py has them, one after the other."""
+    day = 0
+    while log.sequence < LINES:
+        month.day_of(log, day)
+        day += 1
+
+
+def distinct(log):
+    """No line like another: nothing that was decided once helps."""
+    for number in range(LINES):
+        log.write(month.START + datetime.timedelta(seconds=number), "allow", "guest-file-open",
+                  arguments={"path": f"/srv/export/{number % 977}/{number}.csv", "mode": "r", "handle": number}, rule="export")
+
+
+def measure(words):
+    """Processor seconds and peak MiB."""
+    child = os.fork()
+    if child == 0:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.execv(TOOL, [TOOL, *words])
+    _, status, used = os.wait4(child, 0)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)
+
+
+def main():
+    folder = BUILD / "bench-logs"
+    folder.mkdir(exist_ok=True)
+    failed = False
+    for make in (usual, distinct):
+        path = folder / f"{make.__name__}.jsonl"
+        with open(path, "w") as file:
+            log = month.Log(file)
+            make(log)
+        print(f"{make.__name__}: {log.sequence} lines, {path.stat().st_size / 1e6:.0f} MB")
+        for verb, words in (("verify-log", []), ("simulate", [POLICY]), ("unused", [POLICY]), ("learn", ["--policy", POLICY]),
+                            ("metrics", []), ("report", ["--policy", POLICY])):
+            seconds, mib, status = measure([verb, *words, str(path)])
+            speed = log.sequence / seconds
+            # learn reads twice, and is held to the same.
+            is_good = speed >= BAR and mib <= MOST_MIB and status in (0, 3)
+            failed |= not is_good
+            print(f"  {verb:<12}{speed:>12,.0f} lines/s{mib:>8.1f} MiB  {'ok' if is_good else f'BELOW BAR (status {status})'}")
+        path.unlink()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
