@@ -51,10 +51,10 @@ std::string line_of(const Request& request, bool with_time) {
 
 std::expected<void, std::string> read_word(Request& request, const Word& word) {
     const auto features = features_of(subject_of(request.command));
-    const std::string command(command_row(request.command).name);
     const auto feature = std::ranges::find(features, word.first, &Feature::name);
     if (feature == features.end())
-        return std::unexpected(command + " has no '" + word.first + "'; it has " + names_of(features));
+        return std::unexpected(std::string(command_row(request.command).name) + " has no '" + word.first +
+                               "'; it has " + names_of(features));
     if (!feature->read(request, word.second))
         return std::unexpected("'" + word.second + "' is no value of '" + word.first + "'");
     return {};

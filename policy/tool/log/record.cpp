@@ -148,6 +148,7 @@ bool read_record(std::string_view line, Record& record) {
 
 std::vector<Member> members_of(std::string_view object) {
     std::vector<Member> members;
+    members.reserve(4);
     Cursor(object).object([&](const Member& member) { members.push_back(member); }, 0);
     return members;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 namespace sallyport::policy::log {
 
@@ -9,7 +10,7 @@ namespace {
 
 using analyse::Subject;
 
-constexpr std::size_t kMostKnown = 16384;
+constexpr std::size_t kMostKnown = 8192;
 constexpr WallTime kSomeTime = 1'767'225'600;
 
 // Features of requests that no log shows.
@@ -40,7 +41,11 @@ Policy as_a_log_shows_it(const Policy& policy) {
 }
 
 Replay::Replay(const Policy& policy, Parts parts)
-    : policy_(as_a_log_shows_it(policy)), wants_parts_(parts), decider_(policy_), turning_(policy_) {
+    : policy_(as_a_log_shows_it(policy)),
+      wants_parts_(parts),
+      decider_(policy_),
+      turning_(policy_),
+      known_(kMostKnown) {
     for (const Rule& rule : policy.rules)
         if (rule.expires) ends_.push_back(*rule.expires);
     std::ranges::sort(ends_);
@@ -48,7 +53,6 @@ Replay::Replay(const Policy& policy, Parts parts)
 
 // Between two ends of rules every time is like the other. Whatever else comes to depend on the time must come in here.
 WallTime Replay::time_like(WallTime time) const {
-    if (ends_.empty()) return kSomeTime;
     const auto next = std::ranges::upper_bound(ends_, time);
     return next == ends_.begin() ? *next - 1 : *std::prev(next);
 }
@@ -57,20 +61,23 @@ const Answer& Replay::ask(const Record& record) {
     const auto command = command_of(record);
     was_new_ = false;
     if (!command) return nothing_;
-    const WallTime time = time_like(seconds_of(record.time).value_or(0));
-    key_.assign(record.what).append(" ").append(std::to_string(time));
+    const WallTime time = ends_.empty() ? kSomeTime : time_like(seconds_of(record.time).value_or(0));
+    key_.assign(record.what);
+    if (!ends_.empty()) key_.append(" ").append(std::to_string(time));
     key_.append(record.is_shortened ? "?" : " ").append(deciding_arguments(*command, record));
-    const auto found = known_.find(key_);
-    if (found != known_.end()) return found->second;
+    Known& known = known_[std::hash<std::string>()(key_) % known_.size()];
+    if (known.key == key_) return known.answer;
     was_new_ = true;
-    if (known_.size() >= kMostKnown) known_.clear();
-    return known_.emplace(key_, answer(record, time)).first->second;
+    known.key = key_;
+    decide(record, time, known.answer);
+    return known.answer;
 }
 
-Answer Replay::answer(const Record& record, WallTime time) {
-    Answer answer;
+void Replay::decide(const Record& record, WallTime time, Answer& answer) {
+    answer.is_decided = false;
+    answer.parts.clear();
     auto asked = asked_of(record);
-    if (!asked) return answer;
+    if (!asked) return;
     answer.is_decided = true;
     answer.is_exact = asked->is_exact;
     request_ = std::move(asked->request);
@@ -80,7 +87,6 @@ Answer Replay::answer(const Record& record, WallTime time) {
     answer.rule = outcome.rule;
     answer.entry = outcome.entry;
     if (wants_parts_ == Parts::kYes) answer.parts = turning_.of(request_, outcome);
-    return answer;
 }
 
 }  // namespace sallyport::policy::log

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "policy/tool/analyse/coverage.hpp"
@@ -47,7 +46,7 @@ public:
 
 private:
     [[nodiscard]] WallTime time_like(WallTime time) const;
-    Answer answer(const Record& record, WallTime time);
+    void decide(const Record& record, WallTime time, Answer& answer);
 
     Policy policy_;
     Parts wants_parts_;
@@ -56,7 +55,12 @@ private:
     analyse::Decider decider_;
     analyse::Turning turning_;
     std::vector<WallTime> ends_;  // when rules expire, ascending
-    std::unordered_map<std::string, Answer> known_;
+    /// A request that was decided, and how. Each has one place; another one that has the same drives it out.
+    struct Known {
+        std::string key;
+        Answer answer;
+    };
+    std::vector<Known> known_;
     Answer nothing_;
     std::string key_;
 };
