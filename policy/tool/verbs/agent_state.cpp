@@ -137,7 +137,7 @@ LogFacts read_log(const std::vector<UniqueFd>& files, std::string_view since) {
     return facts;
 }
 
-std::string time_text(std::time_t time) {
+std::string timestamp(std::time_t time) {
     std::array<char, 32> text{};
     std::tm parts{};
     ::gmtime_r(&time, &parts);

@@ -46,6 +46,6 @@ struct LogFacts {
 LogFacts read_log(const std::vector<UniqueFd>& files, std::string_view since);
 
 /// As the log writes a time, to the second.
-std::string time_text(std::time_t time);
+std::string timestamp(std::time_t time);
 
 }  // namespace sallyport::policy::cli

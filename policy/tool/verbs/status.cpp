@@ -74,7 +74,7 @@ std::string policy_line(const Seen& seen, const std::string& path) {
 
 std::string frozen_line(const Seen& seen) {
     if (!seen.frozen) return "frozen: no\n";
-    return "frozen: since " + time_text(*seen.frozen) + ", for " +
+    return "frozen: since " + timestamp(*seen.frozen) + ", for " +
            std::to_string(std::max<std::time_t>(0, seen.now - *seen.frozen)) + " s\n";
 }
 
@@ -105,7 +105,7 @@ std::string in_json(const Seen& seen) {
     object.add("policy", seen.log.policy)
         .add("policy_on_disk", seen.on_disk)
         .add("is_on_disk", seen.is_on_disk());
-    if (seen.frozen) object.add("frozen_since", time_text(*seen.frozen));
+    if (seen.frozen) object.add("frozen_since", timestamp(*seen.frozen));
     object.add("frozen", seen.frozen.has_value());
     for (const char* verdict : {"allow", "refuse", "failed", "violation", "unwritten"})
         object.add(verdict, seen.count(verdict));
@@ -122,7 +122,7 @@ int run_status(const StatusArguments& arguments) {
               .now = std::time(nullptr)};
     const std::vector<UniqueFd> files = open_log(arguments.state_directory);
     // Before the lockdown, since the C library first looks for a time zone.
-    const std::string since = time_text(seen.now - kHour);
+    const std::string since = timestamp(seen.now - kHour);
     if (const auto locked = sandbox::lockdown_compiler(); !locked) {
         complain(describe("lockdown", locked.error()));
         return kFailure;
