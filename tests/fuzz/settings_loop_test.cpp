@@ -166,6 +166,10 @@ TEST_F(BrokerLoopWithSettings, EndsIfTheLauncherGivesMoreResultsThanThereAreThin
     ask_cpus({1});
     expect_stop(done(hear_order().number(), {SetResult::DONE, SetResult::DONE}));
 }
+TEST_F(BrokerLoopWithSettings, EndsIfTheLauncherGivesMoreResultsThanThereAreThingsAndSaysItWasLate) {
+    ask_cpus({1});
+    expect_stop(done(hear_order().number(), {SetResult::DONE, SetResult::DONE}, SetDone::LATE));
+}
 TEST_F(BrokerLoopWithSettings, EndsIfTheLauncherGoesOnBehindAProcessorThatFailed) {
     ask_cpus({1, 2});
     expect_stop(done(hear_order().number(), {SetResult::CPU_WRITE, SetResult::DONE}));

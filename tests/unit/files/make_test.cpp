@@ -31,6 +31,13 @@ TEST_F(Made, ANewFileHasExactlyTheBitsOfTheRuleWhateverTheUmask) {
     EXPECT_EQ(fs::status(path("in/new")).permissions(), fs::perms(0640));
 }
 
+TEST_F(Made, ANewFileHasTheBitsOfARuleThatLetsFilesBeMade) {
+    allow("in", {.read = true, .write = true}).create_mode = 0666;
+    allow("in", kAll).create_mode = 0640;
+    EXPECT_EQ(open("in/new", "w"), "opened");
+    EXPECT_EQ(fs::status(path("in/new")).permissions(), fs::perms(0640));
+}
+
 TEST_F(Made, ANewFileBelowASetGroupIdDirectoryIsOfTheAgentsGroup) {
     allow("in", kAll).create_mode = 0660;
     ASSERT_EQ(::chown(path("in").c_str(), 0, kSomebody), 0);
