@@ -51,5 +51,6 @@ int main(int argc, char** argv) {
     const sandbox::InspectorNeeds needs = inspector::needs_of(*commands);
     const auto filter = sandbox::filter_of_inspector_children(needs);
     if (!filter || !sandbox::lockdown_inspector(*uid, *gid, needs)) return kFailed;
+    sandbox::forget_startup_code();
     return inspector::serve(UniqueFd(kControl), {sources, *rules, *commands}, *filter);
 }

@@ -70,6 +70,7 @@ public:
     Nursery(char* title, const std::function<int()>& be_worker) : title_(title), be_worker_(be_worker) {}
 
     int run() {
+        sandbox::forget_startup_code();
         for (;;) {
             if (is_worn_ && children_.empty()) execute_again();
             wait();
