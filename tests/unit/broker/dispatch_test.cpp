@@ -174,8 +174,7 @@ TEST_F(Dispatch, AChildThatIsStillAtWorkForAnEarlierWorkerIsNotAskedAgain) {
     EXPECT_EQ(end.end_child().number(), earlier);
     EXPECT_FALSE(end.end_child().is_late());
     EXPECT_EQ(inspectors_order().begin_child().number(), earlier + 1);
-    EXPECT_EQ(ipc::send(earlier_end, "l", ipc::WhenFull::kFail).error().code, Errc::kClosed)
-        << "nobody hears what it says";
+    EXPECT_FALSE(ipc::send(earlier_end, "l", ipc::WhenFull::kFail)) << "nobody hears what it says";
     EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
 }
 
