@@ -53,8 +53,6 @@ class Guest:
         words = ["console=ttyS0 panic=-1 no_console_suspend"]
         if self.is_debian:
             words.append("root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1 sysctl.kernel.printk_ratelimit=0")
-            # On a busy machine a port appears late.
-            words.append("systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600")
         return " ".join([*words, getattr(self.case, "KERNEL_OPTIONS", "")])
 
     def start_qemu(self):
