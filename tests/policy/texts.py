@@ -38,6 +38,7 @@ vcpus = { min_online = 1, cpus = "0-3,7" }
 memory = { blocks = "any" }
 reply = { interfaces = ["eth*"], without = ["serial"] }
 expires = 2030-01-31T00:00:00Z
+when = { days = "mon-fri,sun", hours = "22:00-05:00", tz = "UTC" }
 [[allow.exec]]
 program = "/bin/a"
 args = ["b", { one_of = ["c"] }, { int = [1, 5] }, { under = "/srv" }, { name = 64 }]

@@ -27,6 +27,7 @@ time = { max_step = "1s" }
 vcpus = { min_online = 1, cpus = "any" }
 memory = { blocks = "any" }
 reply = { without = ["serial"] }
+when = { days = "mon", tz = "UTC" }
 
 [[deny]]
 id = "no"
