@@ -113,7 +113,9 @@ def by_z3(before, after):
 
 def by_diff(folder):
     said = json.loads(tool("diff", "--json", folder / "before.toml", folder / "after.toml").stdout)
-    return {one["direction"] for one in said["differences"] if "before" in one and one["before"]["allowed"] != one["after"]["allowed"]}, said
+    asked = {"guest-file-open", *agreement.LOOK}
+    return {one["direction"] for one in said["differences"]
+            if "before" in one and one["before"]["allowed"] != one["after"]["allowed"] and asked & {*one["commands"].split(), one["request"].split()[0]}}, said
 
 
 def with_fewer_rules(text):
