@@ -59,8 +59,21 @@ setsid {AGENT} -m unix-listen -p {folder}/s --policy /etc/sallyport/policy.toml 
 echo $! > pid
 # As systemd, which waits until the agent says that it is ready.
 digest=$({TOOL} digest /etc/sallyport/policy.toml)
-for ((left = 200; left > 0; --left)); do {TOOL} status --serves "$digest" && exit 0; done
+for ((left = 200; left > 0; --left)); do {TOOL} status --serves "$digest" && exec {sys.executable} {folder}/bin/host; done
 exit 1
+""")
+    # What the host of the page's machine does, each time that an agent has begun to serve.
+    (folder / "bin/host").write_text(f"""import json, socket
+with socket.socket(socket.AF_UNIX) as host:
+    host.connect("{folder}/s")
+    lines = host.makefile()
+    def ask(command, **arguments):
+        host.sendall((json.dumps({{"execute": command, "arguments": arguments}}) + "\\n").encode())
+        return json.loads(lines.readline()).get("return")
+    ask("guest-get-osinfo")
+    ask("guest-get-diskstats")
+    handle = ask("guest-file-open", path="/srv/export/report.csv")
+    ask("guest-file-close", handle=handle)
 """)
     for name in ("sudo", "systemctl"):
         (folder / "bin" / name).chmod(0o755)
@@ -76,7 +89,7 @@ def script(folder):
         name = top.replace("/", "-")
         yield f"mkdir -p {folder}/up{name} {folder}/work{name}; mount -t overlay overlay -o lowerdir={top},upperdir={folder}/up{name},workdir={folder}/work{name} {top}"
     yield from (f"mkdir -p {target}; mount --bind {folder}/{name} {target}" for name, target in mounts.items())
-    yield "mount -t tmpfs tmpfs /srv; mkdir -m 0755 /srv/export"
+    yield "mount -t tmpfs tmpfs /srv; mkdir -m 0755 /srv/export; touch /srv/export/report.csv"
     yield f"mount --bind {folder}/bin/systemctl /usr/bin/systemctl"
     yield f"cd {folder}/home; export PATH={folder}/bin:$PATH; set +e"
     for line, _ in typed():
