@@ -144,6 +144,14 @@ TEST(When, DiffFindsTheHourInWhichTwoPoliciesDiffer) {
     EXPECT_EQ(analyse::differences(before, other, from).size(), 2U);
 }
 
+// The two windows are the same in summer and differ in winter. Half an hour before the clocks are set, what is left of this winter has no
+// Monday, but the next one has.
+TEST(When, DiffFindsADifferenceThatTheRestOfASeasonDoesNotShow) {
+    const Policy berlin = with(kAllow + when("mon", "08:00-09:00"));
+    const Policy utc = with(kAllow + when("mon", "06:00-07:00", "UTC"));
+    EXPECT_EQ(analyse::differences(berlin, utc, *read_time("2026-03-29T00:30:00Z")).size(), 2U);
+}
+
 TEST(When, ExplainNamesTheHours) {
     const Policy policy = with(kAllow + when("mon", "08:00-09:00", "UTC"));
     const auto explained = analyse::explain(
