@@ -311,7 +311,6 @@ TEST(Tables, SubjectsAreAllProcessesThatHaveATable) {
     EXPECT_EQ(processes.size(), static_cast<std::size_t>(Process::kSetter) + 1);
 }
 
-// The compiler opens time zones for reading, and nothing else: its rows have no other flags, and Landlock no other place.
 TEST(Tables, BrokerNurseryAndWorkerOpenNone) {
     EXPECT_EQ(
         those_with({SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at, SYS_open_tree}),

@@ -81,7 +81,7 @@ std::string frozen_line(const Seen& seen) {
 std::string hour_lines(const Seen& seen) {
     std::string text = "last hour: " + std::to_string(seen.count("allow")) + " allowed, " +
                        std::to_string(seen.count("refuse")) + " refused, " +
-                       std::to_string(seen.count("failed")) + " failed, " +
+                       std::to_string(seen.count("fail")) + " failed, " +
                        std::to_string(seen.count("violation")) + " violations";
     if (const auto unwritten = seen.count("unwritten"); unwritten != 0)
         text += ", " + std::to_string(unwritten) + " only counted";
@@ -107,7 +107,7 @@ std::string in_json(const Seen& seen) {
         .add("is_on_disk", seen.is_on_disk());
     if (seen.frozen) object.add("frozen_since", timestamp(*seen.frozen));
     object.add("frozen", seen.frozen.has_value());
-    for (const char* verdict : {"allow", "refuse", "failed", "violation", "unwritten"})
+    for (const char* verdict : {"allow", "refuse", "fail", "violation", "unwritten"})
         object.add(verdict, seen.count(verdict));
     return object.add_value("refused_commands", refused.text()).add("lost", seen.log.lost).text() + "\n";
 }
