@@ -98,10 +98,9 @@ Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     const bool has_groups = ::access("/etc/group", F_OK) == 0 || errno != ENOENT;
     const UniqueFd groups = has_groups ? TRY(open_of_admin("/etc/group", 0))
                                        : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    // Without time zones UTC is the only one.
-    const bool has_zones = ::access(kZones, F_OK) == 0 || errno != ENOENT;
-    const UniqueFd zones = has_zones ? TRY(open_of_admin(kZones, O_DIRECTORY))
-                                     : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    // Where time zones are missing, or others can change them, UTC is the only one: a policy that names another is refused.
+    auto found = open_of_admin(kZones, O_DIRECTORY);
+    const UniqueFd zones = found ? *std::move(found) : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     std::string compiled =
         TRY(run_tool({.input = options.policy(),
                       .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd",

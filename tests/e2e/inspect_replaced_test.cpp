@@ -34,7 +34,7 @@ protected:
             mkdir /mnt/store
             cp -a /usr/share/zoneinfo /mnt/store/zoneinfo
             mount --bind /mnt/etc /etc
-            mount -t tmpfs -o mode=755 none /usr/share/zoneinfo
+            mount -t tmpfs none /usr/share/zoneinfo
             mount -t tmpfs none /run)");
         write_login("/mnt/login", "ada");
     }

@@ -113,7 +113,7 @@ std::optional<Zone> read_zone(Reader& reader, const ReadZone& zones, const toml:
     }
     std::string hint = did_you_mean(*name, known);
     if (known.size() == 1 && is_zone_name(*name))
-        hint = "; this system has no /usr/share/zoneinfo/" + std::string(*name);
+        hint = "; there is no /usr/share/zoneinfo/" + std::string(*name) + " that only root can change";
     reader.problem(place_of(*when.get("tz")),
                    file ? quoted(*name) + " is no time zone: its file cannot be understood"
                         : "unknown time zone " + quoted(*name) + hint);
