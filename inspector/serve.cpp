@@ -27,7 +27,7 @@ constexpr int kOver = 0;
 constexpr int kFailed = 1;
 // A child that waits for a dead device does not end when it is killed.
 constexpr std::size_t kMostChildren = 8;
-// So long a new one waits for the end of those that were killed, when there are too many.
+// How long a new child waits for the end of killed ones, when there are too many.
 constexpr timespec kMoment{.tv_sec = 0, .tv_nsec = 100'000'000};
 
 struct Child {
@@ -79,7 +79,7 @@ private:
         return true;
     }
 
-    // Nothing to go on with: the broker is gone, or we are a child that has ended.
+    // Returns the exit status when the broker is gone, or when this process is a child that has ended.
     std::optional<int> take_order() {
         const auto got = ipc::take(control_, frame_, given_);
         if (!got) return got.error().code == Errc::kClosed ? kOver : kFailed;
@@ -98,7 +98,7 @@ private:
         ::syscall(SYS_pidfd_send_signal, child.process.get(), SIGKILL, nullptr, 0);
     }
 
-    // A child that cannot be begun closes its socket, which the broker sees.
+    // If no child can be forked, its socket closes, which the broker sees.
     std::optional<int> begin(std::uint64_t number) {
         const UniqueFd socket = std::move(given_.front());
         given_.clear();
@@ -108,9 +108,9 @@ private:
             (void)ipc::send(socket, {&word, 1}, ipc::WhenFull::kFail);
             return std::nullopt;
         }
-        // Who cannot be killed still waits; another would wait as well.
+        // A child that cannot be killed still waits for a device, and another would wait for it, too.
         if (children_.empty()) facts_.sources.hung.forget_old(HungDevices::Clock::now());
-        // By the raw call: the filter lets through these flags and nothing else.
+        // The raw call: the filter lets through these flags only.
         int process = -1;
         const long pid = ::syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &process, nullptr, nullptr);
         if (pid == 0) return become_child() ? answer_queries(socket, facts_) : kFailed;
@@ -118,7 +118,7 @@ private:
         return std::nullopt;
     }
 
-    // Whether there is room for a new child, or is soon: one that was killed may not have ended yet.
+    // Whether there is room for a new child, now or in a moment: a killed one may not have ended yet.
     bool has_room() {
         if (children_.size() < kMostChildren) return true;
         std::vector<pollfd> ends = ends_of_children();
@@ -126,8 +126,8 @@ private:
         return bury_ended() && children_.size() < kMostChildren;
     }
 
-    // Nothing of the parent and of other children is left to it. What has to be opened wherever it lies is opened, and the
-    // way there closed, before anything is read that a user of the guest chose.
+    // The child keeps nothing of the parent and of other children. It opens what may lie anywhere, and then closes the way there, before it
+    // reads anything that a user of the guest chose.
     bool become_child() {
         facts_.sources.hung.look_at(0);
         children_.clear();
@@ -138,7 +138,7 @@ private:
 
     UniqueFd control_;
     const Facts& facts_;
-    const sandbox::Filter& filter_;  // of children
+    const sandbox::Filter& filter_;  // for children
     std::vector<Child> children_;
     ipc::Frame frame_;
     std::vector<UniqueFd> given_;

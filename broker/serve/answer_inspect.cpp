@@ -2,7 +2,7 @@
 // Runs in:  broker, after lockdown()
 // Input:    canonical requests without arguments; bytes from the child, which may have been taken over by a name that a guest
 // user chose
-// INVARIANT: nobody here looks into these bytes, but for the first of a frame and an errno. They reach the worker under the number
+// INVARIANT: only the first byte of a frame and an errno are looked at here. They reach the worker under the number
 // and the command of its own request. The worker believes nothing in them (worker/inspected.hpp).
 #include <cstring>
 
@@ -44,7 +44,7 @@ ipc::Query query_of(const Session& session, const Request& request) {
     return query;
 }
 
-// The child has no reply, and says so.
+// Ends the query without a reply. The child is free again, if there still is one.
 void fail_query(const Context& context, const Refusal& refusal) {
     context.session.inspector.set_free();
     // The worker that asked may have ended.
@@ -65,7 +65,7 @@ void take_part(const Context& context, std::string_view part, bool is_last) {
     if (is_last) pass_on(context);
 }
 
-// THREAT: an errno that is none.
+// THREAT: the child sends a number that is no errno.
 void take_errno(const Context& context, std::string_view bytes) {
     constexpr std::int32_t kMostErrno = 4095;
     std::int32_t sys_errno = 0;
@@ -74,7 +74,7 @@ void take_errno(const Context& context, std::string_view bytes) {
     fail_query(context, {.reason = ipc::SYSTEM, .sys_errno = sys_errno, .why = "the guest cannot say"});
 }
 
-// What the query is about was replaced since the child was born, or the child ended: another is to answer.
+// The query's subject was replaced since the child was born, or the child has ended: another child must answer.
 void ask_another(const Context& context) {
     Session& session = context.session;
     session.inspector.end_child();

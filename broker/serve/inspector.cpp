@@ -22,7 +22,7 @@ Status Inspector::ask(const ipc::Query& query) {
     const bool was_there = child_.is_open();
     if (!was_there) TRY(begin_child());
     const auto told = tell_child(query);
-    // It has just ended, which was no query's fault.
+    // The child has just ended, which no query has caused.
     if (told || !was_there || told.error().code != Errc::kClosed) return told;
     end_child();
     TRY(begin_child());
@@ -68,7 +68,7 @@ void Inspector::end_child() {
     order.mutable_end_child()->set_is_late(is_at_work_ &&
                                            boottime_ns() - asked_ns_ >= kInspectPatienceMs * kNsPerMs);
     ipc::encode(order, bytes_);
-    // Who does not take this is stopped, or gone. Before it begins another child it kills this one.
+    // An inspector that does not take this is stopped, or gone. It kills this child before it begins another.
     (void)ipc::send(socket_, bytes_, ipc::WhenFull::kFail);
     child_.reset();
     is_at_work_ = false;

@@ -19,26 +19,26 @@ namespace sallyport::broker {
 
 class Inspector {
 public:
-    /// There is none: the policy needs none.
+    /// No inspector: the policy needs none.
     Inspector() = default;
     explicit Inspector(UniqueFd socket) : socket_(std::move(socket)) {}
 
     [[nodiscard]] FdRef socket() const { return socket_; }
-    /// The child's socket. Closed: there is none.
+    /// The child's socket; not open if there is no child.
     [[nodiscard]] FdRef child() const { return child_; }
 
     /// Asks the child, or a new one if it is at work, has lived long enough or has ended. Errors: kSystem, kClosed, kLimit.
     Status ask(const ipc::Query& query);
     [[nodiscard]] bool is_at_work() const { return is_at_work_; }
-    /// The child has said `size` more bytes of its reply. False if that is more than a reply may have.
+    /// Counts `size` more bytes of the reply. False if that is more than a reply may have.
     [[nodiscard]] bool counts(std::size_t size);
-    /// Whether the child was asked before, and has said nothing about what it is asked now: then another may answer.
+    /// Whether another child may answer: this one was asked before, and has said nothing about the present query.
     [[nodiscard]] bool may_pass_over() const { return is_at_work_ && queries_ > 1 && said_ == 0; }
     /// The query is answered.
     void set_free();
     /// Has the child killed, if there is one.
     void end_child();
-    /// When that is due.
+    /// When the child must be killed.
     [[nodiscard]] std::optional<std::int64_t> due_ns() const;
 
 private:

@@ -19,5 +19,6 @@ BROKEN = {
         ("mrpix -> &sallyport-worker", "mrpx -> sallyport-worker", "sallyport-nursery: "),
     "what_hosts_reach_is_for_the_files_hand_and_the_broker":
         (GUARD, GUARD + "  /** r,\n", "sallyport-guard: ['/** r']"),
+    "what_all_share_is_code_and_nobodys_secret": ("  network unix,\n", "  network unix,\n  /etc/shadow r,\n", "/etc/shadow"),
     "nobody_but_the_launcher_may_signal_whom_it_likes": (WORKER, WORKER + "  signal (send),\n", "sallyport-worker: signal (send)"),
 }

@@ -2,6 +2,7 @@
 import pathlib
 import re
 
+SHARED = "shared"
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "apparmor"
 
 
@@ -33,7 +34,13 @@ class Profile:
 
 class Profiles(dict):
     def __init__(self, text):
-        self.shared = Profile("", "", (SOURCES / "abstractions/sallyport").read_text())
         for name, attached, flags, body in re.findall(
                 r"^profile (\S+)(?: (/\S+))?(?: flags=\((\S+)\))? \{\n(.*?)^\}", text, re.M | re.S):
             self[name] = Profile(attached, flags, body)
+        self.shared = self.pop(SHARED)
+
+
+def read():
+    """The text of the profiles, and what they share as if it were one more."""
+    shared = (SOURCES / "abstractions/sallyport").read_text()
+    return f"{(SOURCES / 'sallyport').read_text()}\nprofile {SHARED} {{\n{shared}}}\n"

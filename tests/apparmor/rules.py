@@ -89,3 +89,14 @@ def check_nobody_but_the_launcher_may_signal_whom_it_likes(profiles):
         for rule in profile.of("signal") + profile.of("ptrace"):
             if "peer=" not in rule and name != "sallyport-launcher":
                 yield f"{name}: {rule}"
+
+
+def check_what_all_share_is_code_and_nobodys_secret(profiles):
+    shared = profiles.shared
+    expected = {"/etc/ld.so.cache": "r", "/{usr/,}lib{,32,64}/**": "mr", "/{dev/,}null": "rw", "@{PROC}/sys/kernel/cap_last_cap": "r",
+                "@{PROC}/@{pid}/status": "r"}
+    if (has := {path: access for path, (access, _) in shared.files().items()}) != expected:
+        yield f"shared: {sorted(has.items() ^ expected.items())}"
+    others = [rule for rule in shared.rules if rule.split()[0] not in ("abi", "signal", "ptrace") and rule[0] not in "/@" and rule != "network unix"]
+    yield from (f"shared: {rule}" for rule in others)
+    yield from (f"shared: {rule}" for rule in shared.of("signal") + shared.of("ptrace") if "(receive)" not in rule and "(readby)" not in rule)

@@ -111,7 +111,6 @@ TEST_F(Accounts, PasswordOfTheNamedUserIsSet) {
 TEST_F(Accounts, OthersAndNobodyGetTheSameReplyAndKeepTheirPasswords) {
     serve();
     const std::string before = read_file("/etc/shadow");
-    std::vector<std::string> replies;
     for (const char* user : {"bob", "nosuchuser", "root"}) {
         const std::string reply = desc_of(ask(set_password(user, "secret")));
         EXPECT_TRUE(reply.starts_with(
@@ -361,6 +360,9 @@ TEST_F(Accounts, WhoWorksOnKeysIsTheUserAndNothingElse) {
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
         EXPECT_EQ(status_field(child, set), "0000000000000000");
     EXPECT_EQ(status_field(child, "NoNewPrivs"), "1");
+    struct stat memory{};
+    ASSERT_EQ(::stat(("/proc/" + std::to_string(child) + "/mem").c_str(), &memory), 0);
+    EXPECT_EQ(memory.st_uid, 0U) << "not dumpable: the user may not look into it";
     // 0 to 2, its report, the home directory.
     EXPECT_LE(count_descriptors(child), 5U);
     EXPECT_EQ(desc_of(host_->line(milliseconds(20'000))), "the guest did not answer in time");

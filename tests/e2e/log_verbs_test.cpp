@@ -1,13 +1,10 @@
 // The verbs that read logs, on logs that an agent has written: what it decided then is what they say of it now, and what is learnt
 // from a conversation serves that conversation.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-
-#include <array>
-#include <cstdio>
 
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
+#include "tests/support/run_tool.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -42,23 +39,9 @@ AgentOptions options(const std::string& text) {
             }};
 }
 
-struct Said {
-    int status = -1;
-    std::string text;
-};
-
 /// The tool, with words of a shell's line.
 Said tool(const Agent& agent, const std::string& words) {
-    const std::string line = "cd " + agent.scratch().path() + " && " + build_root() +
-                             "/policy/tool/verbs/sallyport-policy " + words + " 2>&1";
-    Said said;
-    FILE* output = ::popen(line.c_str(), "r");
-    std::array<char, 4096> buffer{};
-    while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), output))
-        said.text.append(buffer.data(), got);
-    const int status = ::pclose(output);
-    said.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return said;
+    return run_tool(build_root() + "/policy/tool/verbs/sallyport-policy", agent.scratch().path(), words);
 }
 
 std::string open_request(const Agent& agent, const std::string& name, const std::string& mode) {

@@ -127,6 +127,17 @@ def check_status_says_how_an_agent_is():
         yield from guest.faults(guest.status(), 3, "frozen: since 20")
 
 
+def check_status_counts_the_last_hour_by_verdict():
+    with Guest(serves=False) as guest:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+        verdicts = ["allow", "allow", "allow", "fail", "fail", "violation"]
+        guest.write("state/audit.jsonl", "".join(f'{{"time":"{now}","verdict":"{one}","what":"guest-ping"}}\n' for one in verdicts))
+        yield from guest.faults(guest.status(), 3, "last hour: 3 allowed, 0 refused, 2 failed, 1 violations")
+        facts = json.loads(guest.status("--json").stdout)
+        if any(facts[one] != verdicts.count(one) for one in verdicts):
+            yield f"{facts}"
+
+
 def check_status_of_an_agent_that_does_not_run():
     with Guest(serves=False) as guest:
         yield from guest.faults(guest.status(), 3, "agent: does not run, and has no log\n")
@@ -160,6 +171,19 @@ def check_nothing_is_done_if_nobody_agrees_or_something_is_frozen_or_it_is_wrong
         guest.freeze_mark()
         yield from guest.faults(guest.apply(LESS, "--yes"), 3, "file systems are frozen", text=LOOK)
         yield from guest.faults(guest.status("--serves", tool("digest", guest.policy).stdout.strip()), 0)
+
+
+def check_what_is_frozen_while_the_question_waits_counts():
+    with Guest() as guest:
+        guest.write("new.toml", LESS)
+        words = [TOOL, "apply", guest.folder / "new.toml", "--to", guest.policy, "--statedir", guest.state, "--restart", guest.folder / "restart"]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as apply:
+            said = ""
+            while "[y/N]" not in said:
+                said += apply.stdout.read(1) or "[y/N] was not asked"
+            guest.freeze_mark()
+            out, error = apply.communicate("y\n", PATIENCE)
+        yield from guest.faults(subprocess.CompletedProcess(words, apply.returncode, said + out, error), 3, "file systems are frozen", text=LOOK)
 
 
 def check_the_old_policy_comes_back_if_the_agent_does_not_serve_by_the_new():

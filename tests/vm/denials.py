@@ -19,6 +19,18 @@ def by_selinux(text):
     return sorted(one for one in found.values() if one != MEANT)
 
 
+def attack(guest, enter, attacks, denials):
+    """Plays somebody who has taken over the worker: busybox, begun by `enter`, with each of the words. None of them may succeed, and what is refused must
+    be among the new `denials`. How many there are."""
+    before = denials(guest.shell.get("dmesg"))
+    for words, refused in attacks.items():
+        _, status = guest.shell.run(f"{enter} /root/busybox {words}")
+        assert status != 0, f"{enter} lets it {words}"
+        new = [one for one in denials(guest.shell.get("dmesg")) if one not in before]
+        assert any(re.search(refused, one) for one in new), f"{words}: not among the denials: {new}"
+    return len(new)
+
+
 def by_apparmor(text):
     """The same: operation, profile, name and what was asked for."""
     found = {(number, PASSING.sub("", words).strip()) for number, words in APPARMOR.findall(text) if "sallyport" in words}

@@ -121,12 +121,10 @@ std::optional<int> compare(const ApplyArguments& arguments, const Candidate& can
                      : "not done: the policy in force cannot be compared; --widen says that this is meant\n");
         return kWider;
     }
-    if (frozen_since(arguments.state_directory)) {
-        complain("not done: file systems are frozen\n");
-        return kNotDone;
-    }
-    if (arguments.is_sure || agrees(arguments.target)) return std::nullopt;
-    complain("not done\n");
+    if (!arguments.is_sure && !agrees(arguments.target)) return complain("not done\n"), kNotDone;
+    // After the question, which may have waited for long.
+    if (!frozen_since(arguments.state_directory)) return std::nullopt;
+    complain("not done: file systems are frozen\n");
     return kNotDone;
 }
 

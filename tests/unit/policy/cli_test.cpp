@@ -125,8 +125,15 @@ bool refuses_without_landlock(const std::vector<std::string>& words) {
 
 TEST(Compiler, ReadsNoPolicyWhereItCannotConfineItself) {
     EXPECT_TRUE(refuses_without_landlock(kCompile));
-    for (const char* verb : {"check", "freeze-plan"})
+    for (const char* verb : {"check", "freeze-plan", "effective", "fmt", "cells"})
         EXPECT_TRUE(refuses_without_landlock({verb, "/proc/self/fd/3"})) << verb;
+}
+
+TEST(Compiler, ReadsNoLogWhereItCannotConfineItself) {
+    for (const char* verb : {"report", "learn", "metrics", "verify-log"})
+        EXPECT_TRUE(refuses_without_landlock({verb, "/proc/self/fd/3"})) << verb;
+    EXPECT_TRUE(refuses_without_landlock(
+        {"status", "--statedir", "/proc/self/fdinfo", "--policy", "/proc/self/fd/3"}));
 }
 
 TEST(ToolCheck, SummaryNamesRulesAndCommands) {

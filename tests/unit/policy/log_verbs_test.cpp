@@ -1,32 +1,26 @@
 // The verbs that read audit logs, as an admin types them: what they print, and their statuses.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
 #include <boost/json.hpp>
-#include <cstdio>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
 
 #include "tests/support/audit.hpp"
+#include "tests/support/run_tool.hpp"
 #include "tests/support/scratch.hpp"
 
 namespace sallyport::policy {
 namespace {
+
+using test::Said;
 
 /// The path of the tool under test, from the command line.
 std::string& tool() {
     static std::string path;
     return path;
 }
-
-struct Said {
-    int status = -1;
-    std::string text;  // on both outputs
-    [[nodiscard]] bool has(std::string_view part) const { return text.find(part) != text.npos; }
-};
 
 const std::string kPolicy =
     "schema = 1\n[[allow]]\nid = \"look\"\ncommands = [\"@inspect\"]\n"
@@ -36,17 +30,7 @@ const std::string kPolicy =
 
 class LogVerbs : public testing::Test {
 protected:
-    Said run(const std::string& words) {
-        const std::string line = "cd " + scratch_.path() + " && " + tool() + " " + words + " 2>&1";
-        Said said;
-        FILE* output = ::popen(line.c_str(), "r");
-        std::array<char, 4096> buffer{};
-        while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), output))
-            said.text.append(buffer.data(), got);
-        const int status = ::pclose(output);
-        said.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-        return said;
-    }
+    Said run(const std::string& words) { return test::run_tool(tool(), scratch_.path(), words); }
     void write(const std::string& name, const std::string& text) { scratch_.write(name, text); }
 
     /// A line of the log; `rest` begins with the verdict's text. Each is a minute after the one before.

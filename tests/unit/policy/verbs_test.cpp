@@ -1,15 +1,15 @@
 // The verbs that stand on the analysis, as an admin types them: what they print, and their statuses.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <string>
 
+#include "tests/support/run_tool.hpp"
 #include "tests/support/scratch.hpp"
 
 namespace sallyport::policy {
 namespace {
+
+using test::Said;
 
 /// The path of the tool under test, from the command line.
 std::string& tool() {
@@ -17,28 +17,14 @@ std::string& tool() {
     return path;
 }
 
-struct Said {
-    int status = -1;
-    std::string text;  // on both outputs
-    [[nodiscard]] bool has(std::string_view part) const { return text.find(part) != text.npos; }
-};
-
 const std::string kExport =
     "schema = 1\n[[allow]]\nid = \"export\"\ncommands = [\"@file\"]\n"
     "files = [{ under = \"/srv/export\", access = [\"read\"], max_size = \"1MiB\" }]\n";
 
 class Verbs : public testing::Test {
 protected:
-    /// Runs the tool in the scratch directory by a shell's line.
     Said run(const std::string& words) {
-        const std::string line = "cd " + scratch_.path() + " && " + tool() + " " + words + " 2>&1";
-        Said said;
-        FILE* output = ::popen(line.c_str(), "r");
-        std::array<char, 4096> buffer{};
-        while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), output))
-            said.text.append(buffer.data(), got);
-        const int status = ::pclose(output);
-        said.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        Said said = test::run_tool(tool(), scratch_.path(), words);
         EXPECT_FALSE(said.has("\033")) << "colour is for terminals: " << said.text;
         return said;
     }

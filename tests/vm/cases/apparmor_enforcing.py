@@ -2,7 +2,7 @@
 over the worker is refused by its profile, too, and that is logged."""
 import re
 
-from denials import by_apparmor
+from denials import attack, by_apparmor
 from run import HERE, load
 
 WITH_SELINUX = load(HERE / "cases/selinux_enforcing.py")  # what is done is the same
@@ -57,16 +57,6 @@ def check_profiles(shell):
     return len(listed)
 
 
-def attack(guest):
-    before = by_apparmor(guest.shell.get("dmesg"))
-    for words, refused in ATTACKS.items():
-        _, status = guest.shell.run(f"aa-exec -p sallyport-worker -- /root/busybox {words}")
-        assert status != 0, f"the worker's profile lets it {words}"
-        new = [one for one in by_apparmor(guest.shell.get("dmesg")) if one not in before]
-        assert any(re.search(refused, one) for one in new), f"{words}: not among the denials: {new}"
-    return len(new)
-
-
 def play(guest):
     shell, host = guest.shell, guest.host
     assert shell.get("cat /sys/module/apparmor/parameters/enabled") == "Y"
@@ -94,4 +84,4 @@ def play(guest):
     refused = guest.denials()
     guest.note(f"enforcing, {count} processes in their profiles, {len(refused)} denials")
     assert not refused, "\n".join(refused)
-    guest.note(f"{attack(guest)} denials of an attack from the worker's profile")
+    guest.note(f"{attack(guest, 'aa-exec -p sallyport-worker --', ATTACKS, by_apparmor)} denials of an attack from the worker's profile")

@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from denials import by_selinux as denials
+from denials import attack, by_selinux as denials
 from enforcing import KERNEL_OPTIONS  # noqa: F401
 from run import HERE, load
 
@@ -206,17 +206,6 @@ def set_things(host, shell):
         assert shell.get("cat /sys/devices/system/cpu/online").strip() == seen
 
 
-def attack(guest):
-    """What is done in the worker's domain without the rest of its sandbox; the refusals of SELinux."""
-    before = denials(guest.shell.get("dmesg"))
-    for words, refused in ATTACKS.items():
-        _, status = guest.shell.run(f"runcon system_u:system_r:sallyport_worker_t:s0 /root/busybox {words}")
-        assert status != 0, f"the worker's domain lets it {words}"
-        new = [one for one in denials(guest.shell.get("dmesg")) if one not in before]
-        assert any(re.search(refused, one) for one in new), f"{words}: not among the denials: {new}"
-    return len(new)
-
-
 def play(guest):
     shell, host = guest.shell, guest.host
     assert shell.get("getenforce") == "Enforcing"
@@ -245,7 +234,7 @@ def play(guest):
     refused = [one for one in denials(shell.get("dmesg")) if one not in off]
     guest.note(f"enforcing, {count} processes in their domains, {len(refused)} denials")
     assert not refused, "\n".join(refused)
-    guest.note(f"{attack(guest)} denials of an attack from the worker's domain")
+    guest.note(f"{attack(guest, 'runcon system_u:system_r:sallyport_worker_t:s0', ATTACKS, denials)} denials of an attack from the worker's domain")
     load(HERE / "cases/powerdown.py").play(guest)
     late = [one for one in denials(guest.console()) if not one.startswith("sallyport_worker_t") and one not in off]
     assert not late, "\n".join(late)
