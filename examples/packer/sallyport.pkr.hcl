@@ -39,6 +39,8 @@ build {
       "sudo apt-get install -y --no-install-recommends /tmp/packages/sallyport_*.deb /tmp/packages/sallyport-policy_*.deb",
       "sallyport-policy check /tmp/policy.toml",
       "sudo install -o root -g root -m 0644 /tmp/policy.toml /etc/sallyport/policy.toml",
+      "sudo mkdir -p /etc/systemd/system/sallyport.service.d",
+      "sallyport-policy unit /etc/sallyport/policy.toml | xargs -r sudo ln -sft /etc/systemd/system/sallyport.service.d",
       "rm -r /tmp/packages /tmp/policy.toml",
     ]
   }

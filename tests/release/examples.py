@@ -15,12 +15,17 @@ import yaml
 PROXMOX_AGENT = {"enabled": r"[01]", "freeze-fs-on-backup": r"[01]", "fstrim_cloned_disks": r"[01]", "type": r"virtio|isa"}
 BUTANE_KEYS = {"variant", "version", "storage", "systemd"}
 BUTANE_FILE_KEYS = {"path", "mode", "user", "group", "contents"}
+BUTANE_LINK_KEYS = {"path", "target"}
 BUTANE_UNIT_KEYS = {"name", "enabled", "mask", "contents"}
+DROP_INS = "/etc/systemd/system/sallyport.service.d"
+# How a script links what the policy needs.
+LINKING = re.compile(r"sallyport-policy unit /etc/sallyport/policy\.toml \| xargs -r (sudo )?ln -sft " + DROP_INS)
 
 
 def tool(*words, folder=None):
     result = subprocess.run([str(w) for w in words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert result.returncode == 0, f"{' '.join(map(str, words))}: {result.stdout}"
+    return result.stdout
 
 
 def check_policy(text):
@@ -40,12 +45,17 @@ def cloud_init(folder):
     written = yaml.safe_load(file.read_text())["write_files"]
     assert [f["path"] for f in written] == ["/etc/sallyport/policy.toml"], written
     check_policy(written[0]["content"])
+    assert LINKING.search(file.read_text()), "the unit is not given what the policy needs"
 
 
 def ansible(folder):
     place = folder / "ansible"
     tool("ansible-playbook", "-i", "inventory.ini", "--syntax-check", "site.yml", folder=place)
     tool("ansible-lint", "--offline", "site.yml", "roles", folder=place)
+    tasks = yaml.safe_load((place / "roles/sallyport/tasks/main.yml").read_text())
+    asked = next(t["register"] for t in tasks if t.get("ansible.builtin.command", "").startswith("sallyport-policy unit "))
+    linked = next(t for t in tasks if t.get("loop") == "{{ " + asked + ".stdout.split() }}")
+    assert linked["ansible.builtin.file"]["state"] == "link" and linked["ansible.builtin.file"]["dest"].startswith(DROP_INS), linked
 
 
 def butane(folder):
@@ -54,12 +64,17 @@ def butane(folder):
     for file in written["storage"]["files"]:
         assert set(file) <= BUTANE_FILE_KEYS, file
         assert (folder / file["contents"]["local"]).exists(), file
+    needed = tool("sallyport-policy", "unit", folder / "policy.toml").split()
+    links = written["storage"]["links"]
+    assert all(set(link) == BUTANE_LINK_KEYS for link in links), links
+    assert {link["path"]: link["target"] for link in links} == {f"{DROP_INS}/{pathlib.Path(n).name}": n for n in needed}, links
     for unit in written["systemd"]["units"]:
         assert set(unit) <= BUTANE_UNIT_KEYS, unit
 
 
 def packer(folder):
     tool("packer", "validate", "-syntax-only", "sallyport.pkr.hcl", folder=folder / "packer")
+    assert LINKING.search((folder / "packer/sallyport.pkr.hcl").read_text()), "the unit is not given what the policy needs"
 
 
 def libvirt(folder):
