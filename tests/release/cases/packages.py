@@ -5,18 +5,23 @@ import time
 GUEST = "debian"
 MEMORY = 1024
 POLICY = ""  # the one of the package
-# What an admin adds to the default policy.
+# What an admin adds to the default policy, and the drop-ins that it needs.
 ADMIN_ADDS = r'printf "\n[[allow]]\nid = \"snapshots\"\ncommands = [\"@freeze\"]\nfreeze = { max_frozen = \"10m\" }\n" >> /etc/sallyport/policy.toml'
+DROP_INS = "/etc/systemd/system/sallyport.service.d"
+LINK_DROP_INS = f"mkdir -p {DROP_INS} && sallyport-policy unit /etc/sallyport/policy.toml | xargs -r ln -sft {DROP_INS} && systemctl daemon-reload"
 # A second file system: while the first is frozen, dpkg waits like everyone who writes.
 MAKE_SRV = "truncate -s 32M /root/srv.img; mkfs.ext4 -q /root/srv.img; mkdir -p /srv; mount -o loop /root/srv.img /srv"
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox::User=root"
 # Without the module for SELinux, which takes a minute each time.
 AGENT = "/packages/%d/sallyport*_amd64.deb"
 PATIENCE = 600  # without acceleration
+# What the shipped policy lets a host do: the profile lifecycle.
+LIFECYCLE = {"guest-sync-delimited", "guest-sync", "guest-ping", "guest-info", "guest-fsfreeze-status", "guest-fsfreeze-thaw", "guest-shutdown"}
+QEMU_GA = "/usr/sbin/qemu-ga"
 # But what is the test's own, and the copies that account tools keep of their files.
 LEFT_BEHIND = ("find / -xdev \\( -path /packages -o -path /proc -o -path /var/log/journal \\) -prune -o -iname '*sallyport*' -print; "
                "grep -rIl sallyport /etc | grep -v -e '-$' -e test-shell; getent passwd sallyport; getent group sallyport; "
-               "systemctl list-unit-files --no-legend 'sallyport*'; pgrep -l sallyport")
+               "systemctl list-unit-files --no-legend 'sallyport*'; pgrep -l sallyport; ls -d /etc/alternatives/qemu-ga* /var/lib/dpkg/alternatives/qemu-ga")
 
 
 def version(guest):
@@ -32,26 +37,75 @@ def state_of(guest, package):
     return guest.shell.run(f"dpkg-query -W -f '${{db:Status-Status}}' {package}")[0].strip()
 
 
+def check_name_is_theirs(guest):
+    said = guest.shell.get(f"[ -f {QEMU_GA} ] && [ ! -L {QEMU_GA} ] && dpkg -S {QEMU_GA} && qemu-ga --version && ! ls /etc/alternatives/qemu-ga")
+    assert "qemu-guest-agent: " in said and "QEMU Guest Agent " in said, said
+
+
+def check_name_is_ours(guest):
+    """Scripts that call qemu-ga get sallyportd, which takes its options; it is no second agent beside the one that serves."""
+    shell = guest.shell
+    assert shell.get(f"readlink -f {QEMU_GA}") == "/usr/sbin/sallyportd"
+    assert shell.get("qemu-ga --version").startswith("Sallyport Guest Agent "), "--version"
+    assert "--block-rpcs=" in shell.get("qemu-ga --help")
+    assert "path=/dev/virtio-ports/org.qemu.guest_agent.0" in shell.get("qemu-ga --dump-conf")
+    before = guest.main_process()
+    said, status = shell.run("qemu-ga --daemonize 2>&1")
+    assert status == 1 and guest.main_process() == before, (status, said)
+    guest.host.sync()
+    return said
+
+
 def theirs_and_ours(guest):
     """apt exchanges the two in one step, and what the default policy says is what the host can do."""
     theirs = version(guest)
     assert state_of(guest, "qemu-guest-agent") == "installed"
+    check_name_is_theirs(guest)
     said = apt(guest, "install /packages/0/sallyport*.deb")
-    assert "sallyport-policy check /etc/sallyport/policy.toml" in said, said
+    for words in ("sallyport-policy check /etc/sallyport/policy.toml", 'include = ["profile:minimal"]', 'include = ["profile:compat"]'):
+        assert words in said, said
     ours = version(guest)
+    guest.note("a second one: " + check_name_is_ours(guest).splitlines()[-1])
     assert ours != theirs and state_of(guest, "qemu-guest-agent") == "config-files", (ours, theirs)
     checked = guest.shell.get("sallyport-policy check /etc/sallyport/policy.toml")
     by_policy = next(line for line in checked.splitlines() if line.startswith("enabled: ")).split()[1:]
     enabled = {c["name"] for c in guest.host.get("guest-info")["supported_commands"] if c["enabled"]}
-    assert enabled == set(by_policy), enabled ^ set(by_policy)
+    assert enabled == set(by_policy) == LIFECYCLE, (enabled, by_policy)
     assert guest.host.get("guest-ping") == {}
     guest.host.error_of("guest-file-open", path="/etc/passwd")
     guest.note(f"{theirs} became {ours} with {len(enabled)} commands")
 
 
+def reboot(guest):
+    """What the shipped policy allows works under the unit as it is shipped; the agent is there again by the port alone."""
+    booted = guest.boot_id()
+    guest.host.error_of("guest-shutdown", mode="halt")
+    guest.host.send("guest-shutdown", mode="reboot")
+    guest.qmp.wait_for("RESET", PATIENCE)
+    guest.host.sync(PATIENCE)
+    assert guest.boot_id() != booted
+    assert guest.shell.get(f"ls {DROP_INS} 2> /dev/null || true") == ""
+
+
+def only_if_confidential(guest):
+    """With the drop-in for confidential guests systemd accepts the unit, and in this guest, which is none, does not start the agent."""
+    shell = guest.shell
+    shell.get(f"mkdir {DROP_INS}; ln -s /usr/share/sallyport/unit/confidential.conf {DROP_INS}; systemctl daemon-reload")
+    assert shell.get("systemd-analyze verify sallyport.service 2>&1") == ""
+    shell.get("systemctl restart sallyport")
+    assert shell.get("systemctl show sallyport -p ActiveState,ConditionResult --value").split() == ["inactive", "no"]
+    # Since systemd 254, of which the condition is.
+    said, _ = shell.run("systemd-detect-virt --cvm 2>&1")
+    assert (said == "none") == (int(shell.get("systemctl --version").split()[1]) >= 254), said
+    shell.get(f"rm -r {DROP_INS}; systemctl daemon-reload; systemctl start sallyport")
+    guest.host.sync(PATIENCE)
+    guest.note(f"systemd-detect-virt --cvm: {said}")
+
+
 def upgrade(guest):
     """The admin's policy stays, and the new agent reads it."""
     guest.shell.get(ADMIN_ADDS)
+    guest.shell.get(LINK_DROP_INS)
     before = guest.main_process()
     apt(guest, "install /packages/1/sallyport*.deb")
     guest.wait_for_next_agent(before)
@@ -103,21 +157,26 @@ def back_and_forth(guest):
     install_theirs(guest)
     assert state_of(guest, "sallyport") == "config-files"
     assert version(guest).startswith(("7.", "10."))
+    check_name_is_theirs(guest)
     apt(guest, f"install {AGENT % 3}")
     guest.host.sync(PATIENCE)
+    # What is left of the other goes, and takes no name with it.
+    apt(guest, "purge qemu-guest-agent")
+    check_name_is_ours(guest)
     assert guest.host.get("guest-fsfreeze-freeze-list", mountpoints=["/srv"]) == 1
 
 
 def remove_while_something_is_frozen(guest):
     """Nobody is left who could thaw later, so it is done before."""
     apt(guest, "remove sallyport")
+    guest.shell.get(f"[ ! -e {QEMU_GA} ] && [ ! -L {QEMU_GA} ]")
     guest.shell.get("timeout 30 sh -c 'echo written > /srv/after-removal'")
     guest.host.send("guest-ping")
     assert guest.host.is_silent(5)
 
 
 def purge(guest):
-    guest.shell.get("umount /srv; rm /root/srv.img")
+    guest.shell.get("umount /srv; rm /root/srv.img; rm -r " + DROP_INS)
     apt(guest, "purge sallyport sallyport-policy sallyport-selinux")
     left, _ = guest.shell.run(LEFT_BEHIND, PATIENCE)
     assert not left.strip(), left
@@ -126,7 +185,7 @@ def purge(guest):
 
 
 def play(guest):
-    for step in (theirs_and_ours, upgrade, upgrade_while_something_is_frozen, upgrade_while_everything_is_frozen, back_and_forth,
+    for step in (theirs_and_ours, reboot, only_if_confidential, upgrade, upgrade_while_something_is_frozen, upgrade_while_everything_is_frozen, back_and_forth,
                  remove_while_something_is_frozen, purge):
         started = time.monotonic()
         step(guest)
