@@ -8,7 +8,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vm"))
 
-from images import Images, run  # noqa: E402
+from images import KERNEL_PACKAGE, Images, run  # noqa: E402
 
 # Besides what our packages depend on, which is in the guest so that no network is needed.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "procps", "e2fsprogs", "init-system-helpers", "qemu-guest-agent")
@@ -56,6 +56,28 @@ class PackagedImages(Images):
                 digest.update(file.read_bytes())
         self.version = digest.hexdigest()[:16]
 
+    def fetch_kernel(self):
+        """The one of that Debian, whose modules may be compressed."""
+        tree = self.store / "kernel"
+        if not tree.exists():
+            self.fetch_debian()
+            folder = self.store / "kernel.new"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            self.do_in(self.debian, f"cd /tmp && apt-get -q update && apt-get -o APT::Sandbox::User=root download "
+                                    f"$(apt-cache depends {KERNEL_PACKAGE} | sed -n 's/.*Depends: linux-image-/linux-image-/p')")
+            package = next((self.debian / "tmp").glob("linux-image-*.deb"))
+            run("dpkg-deb", "-x", package, folder)
+            package.unlink()
+            run("find", folder, "-name", "*.ko.xz", "-exec", "xz", "-d", "{}", "+")
+            folder.rename(tree)
+        super().fetch_kernel()
+
+    @staticmethod
+    def do_in(tree, command):
+        shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
+        return run("chroot", tree, "sh", "-ec", command)
+
     def wanted(self):
         return self.suite, sorted({*PACKAGES, *dependencies(self.packages)})
 
@@ -68,6 +90,5 @@ class PackagedImages(Images):
                 repack(package, version, folder / str(number))
         # Debian's own, to go back to.
         (folder / "qemu").mkdir()
-        shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
-        run("chroot", tree, "sh", "-c", "cd /packages/qemu && apt-get update && apt-get -o APT::Sandbox::User=root download qemu-guest-agent && apt-get clean")
+        self.do_in(tree, "cd /packages/qemu && apt-get update && apt-get -o APT::Sandbox::User=root download qemu-guest-agent && apt-get clean")
         run("chmod", "-R", "a+rX", folder)
