@@ -77,7 +77,9 @@ class Copy(Guest):
             super().power_on()
         else:
             self.start_qemu()
-            self.qmp.wait_until("query-status", "running")
+            # As it was saved.
+            self.qmp.wait_until("query-status", "paused")
+            self.qmp.ask("cont")
             self.shell.get("true", 120)
         if not self.is_prepared:
             self.prepare()
