@@ -11,7 +11,7 @@ sys.path.insert(0, str(HERE.parent / "vm"))
 from images import KERNEL_PACKAGE, Images, run  # noqa: E402
 
 # Besides what our packages depend on, which is in the guest so that no network is needed.
-PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "procps", "e2fsprogs", "init-system-helpers", "qemu-guest-agent")
+PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "procps", "e2fsprogs", "init-system-helpers", "apparmor", "qemu-guest-agent")
 UPGRADES = 3
 
 
