@@ -43,7 +43,10 @@ private:
         UniqueFd process;
         std::int64_t due_ns = 0;
         bool is_told = false;  // its end. What still comes is nobody's
+        bool is_done = false;  // it has said what became of all, and sets nothing more
     };
+    /// Whether an earlier setter has to end before.
+    [[nodiscard]] bool is_held_up(const ipc::SetOrder& order) const;
     Status start(const ipc::SetTask& task);
     static bool take_results(Setter& setter);
 

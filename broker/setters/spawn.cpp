@@ -82,7 +82,7 @@ Result<std::optional<SetDone>> Setters::hear(const SetOrder& order) {
         done.set_end(SetDone::EXPIRED);
     } else if (items_of(order) == 0) {
         done.set_end(SetDone::WHOLE);
-    } else if (setters_.size() >= kMaxSetters) {
+    } else if (is_held_up(order)) {
         done.set_end(SetDone::BUSY);
     } else {
         *task.mutable_order() = order;
@@ -94,6 +94,13 @@ Result<std::optional<SetDone>> Setters::hear(const SetOrder& order) {
         done.set_sys_errno(started.error().sys_errno);
     }
     return std::optional(std::move(done));
+}
+
+// THREAT: two setters that count the processors at the same moment both find one to spare. So one at a time counts them: also one
+// that was late, and hangs in the kernel, may still take its processor away.
+bool Setters::is_held_up(const SetOrder& order) const {
+    const auto counts = [](const Setter& one) { return one.order.has_vcpus() && !one.is_done; };
+    return setters_.size() >= kMaxSetters || (order.has_vcpus() && std::ranges::any_of(setters_, counts));
 }
 
 Status Setters::start(const ipc::SetTask& task) {
@@ -150,9 +157,8 @@ std::vector<SetDone> Setters::look(const std::vector<pollfd>& ready) {
         const bool is_late = boottime_ns() >= one.due_ns;
         if (!one.is_told && (is_over(one.order, one.done) || !is_there || is_late)) {
             one.is_told = true;
-            one.done.set_end(is_over(one.order, one.done) ? SetDone::WHOLE
-                             : is_there                   ? SetDone::LATE
-                                                          : SetDone::LOST);
+            one.is_done = is_over(one.order, one.done);
+            one.done.set_end(one.is_done ? SetDone::WHOLE : is_there ? SetDone::LATE : SetDone::LOST);
             ended.push_back(std::move(one.done));
             // Also one that is done has nothing more to do.
             ::syscall(SYS_pidfd_send_signal, one.process.get(), SIGKILL, nullptr, 0);

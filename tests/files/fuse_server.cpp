@@ -86,7 +86,8 @@ private:
     void answer_read(const fuse_in_header& header, std::string_view rest) {
         fuse_read_in in{};
         std::memcpy(&in, rest.data(), sizeof in);
-        const std::string_view part = in.offset < kContents.size() ? kContents.substr(in.offset) : "";
+        const std::string_view part =
+            in.offset < kContents.size() ? kContents.substr(in.offset, in.size) : "";
         say(header, 0, part.data(), part.size());
     }
     void answer(const fuse_in_header& header, std::string_view rest) {
