@@ -131,14 +131,15 @@ void Recorder::keep() {
     const bool is_wanted = words.sync_wanted > words.synced && taken >= words.sync_wanted;
     const std::int64_t now = now_ns();
     if (!is_dirty || dirty_since_ == 0) dirty_since_ = is_dirty ? now : 0;
-    if (is_dirty && !is_held() && (is_wanted || now - dirty_since_ >= kSyncNs)) {
+    const std::int64_t left_ns = dirty_since_ + kSyncNs - now;
+    if (is_dirty && !is_held() && (is_wanted || left_ns <= 0)) {
         dirty_since_ = 0;
         if (log_.sync()) words.synced = taken;
         if (is_wanted) wake(broker_);
         return;
     }
     std::array wanted{pollfd{.fd = peer_.get(), .events = POLLIN, .revents = 0}};
-    wait(wanted, is_dirty ? kSyncNs : kForever);
+    wait(wanted, !is_dirty ? kForever : left_ns > 0 ? left_ns : kSyncNs);
 }
 
 void Recorder::become_writer() {
