@@ -29,11 +29,12 @@ ClockReading read_clocks() {
 }
 
 ExpiryClock::ExpiryClock(std::int64_t floor, ClockReading start)
-    : start_(std::max(floor, start.wall)), start_ns_(start.boottime_ns), latest_(start_) {}
+    : start_(std::max(floor, start.wall)), start_ns_(start.boottime_ns), latest_(start_), wall_(start.wall) {}
 
 void ExpiryClock::look(ClockReading reading) {
     const std::int64_t passed = (reading.boottime_ns - start_ns_) / kNsPerSecond;
     latest_ = std::max({latest_, reading.wall, start_ + passed});
+    wall_ = reading.wall;
 }
 
 }  // namespace sallyport

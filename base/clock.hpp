@@ -1,4 +1,4 @@
-// The time since boot, and the time by which rules expire. The host can set the guest's wall clock: at boot, and whenever the
+// The time since boot, and the times by which rules count. The host can set the guest's wall clock: at boot, and whenever the
 // guest asks it for the time.
 // Runs in:  broker, files, launcher, setter
 #pragma once
@@ -21,8 +21,17 @@ struct ClockReading {
 
 ClockReading read_clocks();
 
+/// A moment by the two times that rules go by, in seconds since 1970. They differ where the clock was set back.
+struct Moment {
+    /// Where no clock was set back, one number says it.
+    Moment(std::int64_t both) : latest(both), wall(both) {}
+    Moment(std::int64_t latest_seen, std::int64_t by_the_clock) : latest(latest_seen), wall(by_the_clock) {}
+    std::int64_t latest;  // the latest time that was ever seen
+    std::int64_t wall;    // what the clock says
+};
+
 /// THREAT: a clock that is set back revives a rule that has expired.
-/// INVARIANT: this time never runs backwards. It is never earlier than the latest time that any agent with this state directory
+/// INVARIANT: the latest time never runs backwards. It is never earlier than the latest that any agent with this state directory
 /// has seen, nor than the start plus what CLOCK_BOOTTIME says has passed.
 /// A clock that is set forward is believed: rules end early, deny rules included.
 class ExpiryClock {
@@ -31,13 +40,14 @@ public:
     ExpiryClock(std::int64_t floor, ClockReading start);
 
     void look(ClockReading reading);
-    /// Seconds since 1970, as of the last look().
-    [[nodiscard]] std::int64_t now() const { return latest_; }
+    /// As of the last look().
+    [[nodiscard]] Moment now() const { return {latest_, wall_}; }
 
 private:
     std::int64_t start_;  // at start_ns_
     std::int64_t start_ns_;
     std::int64_t latest_;
+    std::int64_t wall_;
 };
 
 }  // namespace sallyport

@@ -104,10 +104,10 @@ void record_start(Service& service, const Handover& from) {
     note_state(from, service.audit);
     note_bounds(from.program_bounds(), service.audit);
     const ClockReading clocks = read_clocks();
-    if (service.session.clock.now() <= clocks.wall) return;
+    if (service.session.clock.now().latest <= clocks.wall) return;
     Record behind;
     behind.what = "clock-behind";
-    behind.arguments.add("seen", service.session.clock.now());
+    behind.arguments.add("seen", service.session.clock.now().latest);
     behind.reason = "the clock was later before; rules expire by the latest time that was seen";
     service.audit.write(behind);
 }

@@ -51,7 +51,7 @@ bool answer_query(FdRef broker, const Facts& facts, const ipc::Query& query, boo
     schema::Inspected reply;
     if (const auto done = answer(facts.sources, *command, reply); !done)
         return say_failed(broker, done.error());
-    filter_reply({facts.rules, *command, query.now()}, reply);
+    filter_reply({facts.rules, *command, {query.latest(), query.wall()}}, reply);
     return send_reply(broker, reply);
 }
 

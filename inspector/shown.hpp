@@ -5,9 +5,9 @@
 #pragma once
 
 #include <bitset>
-#include <cstdint>
 #include <string_view>
 
+#include "base/clock.hpp"
 #include "ipc/inspector.pb.h"
 #include "schema/commands.hpp"
 
@@ -20,7 +20,7 @@ using Members = std::bitset<ipc::ReplyFilter::Member_MAX + 1>;
 struct Asked {
     const ipc::ReplyRules& rules;
     CommandId command;
-    std::int64_t now;  // seconds since 1970
+    Moment now;
 };
 
 /// The names of one kind that a filter lists.

@@ -17,9 +17,7 @@ std::unexpected<Error> invalid(const char* what) {
     return failure(Errc::kInvalid, what);
 }
 
-}  // namespace
-
-bool is_within(const When& when, std::int64_t now, Counts counts) {
+bool lies_in(const When& when, std::int64_t now, Counts counts) {
     if (now < 0 || now >= kWhenEnd) return counts == Counts::kToDeny;
     const auto past = std::ranges::upper_bound(when.switches(), now) - when.switches().begin();
     const std::int64_t local = now + when.offsets(static_cast<int>(past));
@@ -29,12 +27,20 @@ bool is_within(const When& when, std::int64_t now, Counts counts) {
     });
 }
 
-bool is_live(const LiveTime& rule, std::int64_t now, Counts counts) {
-    return (!rule.has_expires() || now < rule.expires()) &&
+}  // namespace
+
+bool is_within(const When& when, Moment now, Counts counts) {
+    const bool by_latest = lies_in(when, now.latest, counts);
+    const bool by_wall = lies_in(when, now.wall, counts);
+    return counts == Counts::kToAllow ? by_latest && by_wall : by_latest || by_wall;
+}
+
+bool is_live(const LiveTime& rule, Moment now, Counts counts) {
+    return (!rule.has_expires() || now.latest < rule.expires()) &&
            (!rule.has_when() || is_within(rule.when(), now, counts));
 }
 
-bool is_time(const Times& times, std::int64_t now) {
+bool is_time(const Times& times, Moment now) {
     return is_live(times.own(), now, Counts::kToAllow) &&
            std::ranges::none_of(times.denied(),
                                 [now](const LiveTime& rule) { return is_live(rule, now, Counts::kToDeny); });

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "ipc/times.pb.h"
 
@@ -14,13 +15,18 @@ namespace sallyport::ipc {
 /// What a rule does while it counts. It says which way is the safe one where the table knows no more.
 enum class Counts : std::uint8_t { kToAllow, kToDeny };
 
-/// `now`: seconds since 1970, UTC. From kWhenEnd on the zone's clocks are not known: then no rule with hours allows, and each denies.
-bool is_within(const When& when, std::int64_t now, Counts counts);
+/// Whether the hours are now. From kWhenEnd on the zone's clocks are not known: then no rule with hours allows, and each denies.
+///
+/// THREAT: a host sets the clock into the hours of a rule that allows, or out of those of one that denies, and back. So what allows
+/// has to lie in its hours by the clock and by the latest time ever seen; what denies, by one of them. A clock that is wrong changes what is
+/// allowed only while it is wrong.
+bool is_within(const When& when, Moment now, Counts counts);
 
-bool is_live(const LiveTime& rule, std::int64_t now, Counts counts);
+/// Rules expire by the latest time ever seen.
+bool is_live(const LiveTime& rule, Moment now, Counts counts);
 
 /// Whether what a rule allows is allowed now: it counts, and no deny rule does.
-bool is_time(const Times& times, std::int64_t now);
+bool is_time(const Times& times, Moment now);
 
 /// Errors: kInvalid.
 Status check(const When& when);

@@ -143,7 +143,7 @@ AccountTemplates account_templates(const Policy& policy) {
     return all;
 }
 
-AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& want, WallTime now) {
+AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& want, Moment now) {
     if (by.command() != static_cast<std::uint32_t>(want.command) || !is_about(by, want.user))
         return AccountMiss::kUser;
     if (!ipc::is_time(by.times(), now)) return AccountMiss::kTime;
@@ -152,7 +152,7 @@ AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& 
     return are_keys(by, want) ? AccountMiss::kNothing : AccountMiss::kKeys;
 }
 
-AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, WallTime now) {
+AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, Moment now) {
     AccountDecision decision;
     const bool is_root = is_named_root(templates, want.user);
     for (int at = 0; at < templates.size(); ++at) {

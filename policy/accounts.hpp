@@ -39,7 +39,7 @@ AccountTemplates account_templates(const Policy& policy);
 /// THREAT: a name or a secret means more to chpasswd than to the rule: a line end begins another user's line, and a colon another field.
 /// A key means more to sshd than to the rule: options that let it do more, or another type. What a rule says of keys is compared with the
 /// bytes themselves, in one form.
-AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& want, WallTime now);
+AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& want, Moment now);
 
 struct AccountDecision {
     int at = -1;                            // the template; -1: none
@@ -47,7 +47,7 @@ struct AccountDecision {
 };
 /// Of the templates that cover the request the one that accepts the most keys, if any are added; of several such one that names the
 /// user, so that the order of rules does not matter. One for any user does not cover a name that another one names and that is root's.
-AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, WallTime now);
+AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, Moment now);
 
 /// The base64 of a key of that type, as far as it follows from the type.
 std::string key_blob_start(std::string_view type);

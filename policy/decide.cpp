@@ -63,7 +63,7 @@ Reach reach(const Policy& policy, const auto& counts) {
     return allowed;
 }
 
-Decision decide_any_mode(const Policy& policy, WallTime now) {
+Decision decide_any_mode(const Policy& policy, Moment now) {
     Decision decision{.why = Why::kNoRuleMatches};
     for (const Mode mode : {Mode::kHalt, Mode::kPowerdown, Mode::kReboot}) {
         const Decision one = decide_shutdown(policy, mode, now);
@@ -75,9 +75,10 @@ Decision decide_any_mode(const Policy& policy, WallTime now) {
 
 }  // namespace
 
-bool is_live(const Rule& rule, WallTime now) {
+bool is_live(const Rule& rule, Moment now) {
     const auto counts = rule.effect == Effect::kAllow ? ipc::Counts::kToAllow : ipc::Counts::kToDeny;
-    return (!rule.expires || now < *rule.expires) && (!rule.when || ipc::is_within(*rule.when, now, counts));
+    return (!rule.expires || now.latest < *rule.expires) &&
+           (!rule.when || ipc::is_within(*rule.when, now, counts));
 }
 
 Reach reach_of(const Policy& policy) {
@@ -116,7 +117,7 @@ std::optional<ipc::Times> times_of(const Policy& policy, const Rule& rule, Comma
     return times;
 }
 
-Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
+Decision decide_command(const Policy& policy, CommandId command, Moment now) {
     if (!policy.narrowed_to.has(command)) return {.why = Why::kNarrowed};
     if (command == CommandId::kShutdown) return decide_any_mode(policy, now);
     const bool is_floor = floor_commands().has(command);
@@ -132,7 +133,7 @@ Decision decide_command(const Policy& policy, CommandId command, WallTime now) {
     return {.why = Why::kNoRuleMatches};
 }
 
-Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now) {
+Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, Moment now) {
     if (!policy.narrowed_to.has(CommandId::kFileOpen)) return {.why = Why::kNarrowed};
     // An empty access would be covered by every allow rule and overlap with no deny rule; no open mode has one.
     if (wanted == Access{}) return {.why = Why::kNoRuleMatches};
@@ -162,7 +163,7 @@ bool accepts_file(const FileRule& rule, const FoundFile& file) {
     return !is_regular || !rule.max_size || file.size <= *rule.max_size;
 }
 
-std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now) {
+std::vector<Grant> denials(const Policy& policy, Access wanted, Moment now) {
     std::vector<Grant> found;
     for (std::size_t at = 0; at < policy.rules.size(); ++at) {
         const Rule& rule = policy.rules[at];
@@ -174,7 +175,7 @@ std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now) {
     return found;
 }
 
-bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted, WallTime now) {
+bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted, Moment now) {
     const auto leads = [&](const FileRule& file) {
         const auto under = GuestPath::parse(file.under, "/");
         return file.access.covers(wanted) && under && under->is_within(path.text());
@@ -185,7 +186,7 @@ bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted
     });
 }
 
-Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now) {
+Decision decide_shutdown(const Policy& policy, Mode mode, Moment now) {
     if (!policy.narrowed_to.has(CommandId::kShutdown)) return {.why = Why::kNarrowed};
     std::size_t allowing = kNoRule;
     for (std::size_t at = 0; at < policy.rules.size(); ++at) {
@@ -198,7 +199,7 @@ Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now) {
     return {.why = allowing == kNoRule ? Why::kNoRuleMatches : Why::kAllowed, .rule = allowing};
 }
 
-CommandSet enabled_commands(const Policy& policy, WallTime now) {
+CommandSet enabled_commands(const Policy& policy, Moment now) {
     CommandSet allowed = reach(policy, [now](const Rule& rule) { return is_live(rule, now); }).commands;
     allowed |= floor_commands();
     allowed &= policy.narrowed_to;

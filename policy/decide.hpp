@@ -155,29 +155,29 @@ struct Decision {
 };
 
 /// A rule that is not live has no effect: it grants nothing and forbids nothing.
-bool is_live(const Rule& rule, WallTime now);
+bool is_live(const Rule& rule, Moment now);
 
 /// Writes down when it is live.
 void set_live(const Rule& rule, ipc::LiveTime& to);
 
 /// Whether `command` may be used at all now, whatever its arguments (guest-info's `enabled`). For guest-shutdown: in at least one
 /// mode.
-Decision decide_command(const Policy& policy, CommandId command, WallTime now);
+Decision decide_command(const Policy& policy, CommandId command, Moment now);
 
 /// Whether `path` may be opened for `wanted`. Grants: of all matching allow rules, deepest directory first.
-Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wanted, Moment now);
 
 /// Whether a file that exists may be opened by that entry of an allow rule. Names, set-id bits and size count of regular files only.
 bool accepts_file(const FileRule& rule, const FoundFile& file);
 
 /// The file rules of deny rules that now forbid to open files for `wanted`, wherever those are.
-std::vector<Grant> denials(const Policy& policy, Access wanted, WallTime now);
+std::vector<Grant> denials(const Policy& policy, Access wanted, Moment now);
 
 /// Whether `path` is on the way to a directory below which something may be opened for `wanted`.
-bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted, WallTime now);
+bool leads_to_allowed(const Policy& policy, const GuestPath& path, Access wanted, Moment now);
 
 /// Whether guest-shutdown may be carried out in that mode.
-Decision decide_shutdown(const Policy& policy, Mode mode, WallTime now);
+Decision decide_shutdown(const Policy& policy, Mode mode, Moment now);
 
 /// Commands, and modes of guest-shutdown. guest-shutdown is included only if it has a mode.
 struct Reach {
@@ -197,6 +197,6 @@ std::optional<ipc::Times> times_of(const Policy& policy, const Rule& rule, Comma
 std::vector<std::size_t> freeze_rules(const Policy& policy);
 
 /// The commands that decide_command() allows.
-CommandSet enabled_commands(const Policy& policy, WallTime now);
+CommandSet enabled_commands(const Policy& policy, Moment now);
 
 }  // namespace sallyport::policy

@@ -147,7 +147,7 @@ bool accepts(const ipc::ExecWord& place, std::string_view word) {
     return false;
 }
 
-ExecMatch match_exec(const ipc::ExecTemplate& by, const ExecRequest& want, WallTime now) {
+ExecMatch match_exec(const ipc::ExecTemplate& by, const ExecRequest& want, Moment now) {
     ExecMatch match;
     const bool is_any = by.program().empty() && !has_nul(want.program);
     if (!is_any && want.program != by.program()) return {.miss = ExecMiss::kProgram, .values = {}};
@@ -160,7 +160,7 @@ ExecMatch match_exec(const ipc::ExecTemplate& by, const ExecRequest& want, WallT
     return match;
 }
 
-ExecDecision decide_exec(const ExecTemplates& templates, const ExecRequest& want, WallTime now) {
+ExecDecision decide_exec(const ExecTemplates& templates, const ExecRequest& want, Moment now) {
     ExecDecision decision;
     for (int at = 0; at < templates.size(); ++at) {
         ExecMatch match = match_exec(templates[at], want, now);

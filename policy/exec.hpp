@@ -44,7 +44,7 @@ ExecTemplates exec_templates(const Policy& policy);
 ///
 /// THREAT: a word means more to the program than to the rule. Each word is compared as a whole, none contains a NUL, and a place
 /// accepts no word that begins with '-' unless the rule itself says so.
-ExecMatch match_exec(const ipc::ExecTemplate& by, const ExecRequest& want, WallTime now);
+ExecMatch match_exec(const ipc::ExecTemplate& by, const ExecRequest& want, Moment now);
 
 struct ExecDecision {
     int at = -1;                         // index of the template; -1: none
@@ -52,7 +52,7 @@ struct ExecDecision {
     ExecWords values;
 };
 /// The first template that covers the request. The compiler makes sure that there is at most one.
-ExecDecision decide_exec(const ExecTemplates& templates, const ExecRequest& want, WallTime now);
+ExecDecision decide_exec(const ExecTemplates& templates, const ExecRequest& want, Moment now);
 
 /// Whether the place accepts the word.
 bool accepts(const ipc::ExecWord& place, std::string_view word);

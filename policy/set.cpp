@@ -42,7 +42,7 @@ SetMiss miss_of(const SetRule& by, const SetOrder& order, const Clocks& now) {
                           (by.has_vcpus() && order.has_vcpus() && covers(by.vcpus(), order.vcpus())) ||
                           (by.has_blocks() && order.has_blocks() && covers(by.blocks(), order.blocks()));
     if (!is_bound) return SetMiss::kBounds;
-    if (!ipc::is_time(by.times(), now.latest)) return SetMiss::kTime;
+    if (!ipc::is_time(by.times(), {now.latest, now.wall_ns / kNsPerSecond})) return SetMiss::kTime;
     const bool is_far =
         order.has_time() && order.time().has_to_ns() && !is_step_within(by.time(), order.time().to_ns(), now);
     return is_far ? SetMiss::kStep : SetMiss::kNothing;

@@ -16,7 +16,7 @@ using SetRules = google::protobuf::RepeatedPtrField<ipc::SetRule>;
 /// What the clocks say when it is decided.
 struct Clocks {
     WallTime latest = 0;       // the time by which rules expire; no host sets it back
-    std::int64_t wall_ns = 0;  // since 1970: the clock that is to be set
+    std::int64_t wall_ns = 0;  // since 1970: the clock
 };
 
 /// How far a rule came, in the order in which it is looked at.

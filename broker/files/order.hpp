@@ -47,7 +47,7 @@ struct Order {
     const policy::GuestPath& path;
     const OpenMode& mode;
     std::span<const policy::Grant> grants;  // to be tried in this order; at least one
-    policy::WallTime now = 0;
+    Moment now = 0;
     bool names_directory = false;  // the host's path ended in a slash
 };
 

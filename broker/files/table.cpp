@@ -164,7 +164,7 @@ bool Table::is_own(const policy::GuestPath& path) const {
     return std::ranges::any_of(own_, [&](const Own& one) { return path.is_within(one.path); });
 }
 
-Forbidden Table::forbidden(policy::Access wanted, policy::WallTime now) const {
+Forbidden Table::forbidden(policy::Access wanted, Moment now) const {
     std::vector<Forbidden::Thing> things;
     for (const Own& one : own_)
         things.push_back({.path = &one.path, .links = Links::kFollowed, .at_start = one.at_start});

@@ -21,7 +21,7 @@ namespace sallyport::files {
 struct Scope {
     const policy::Policy* policy = nullptr;
     policy::Access wanted = {};
-    policy::WallTime now = 0;
+    Moment now = 0;
     FdRef proc_self_fd = FdRef(-1);
 };
 
@@ -94,7 +94,7 @@ public:
     [[nodiscard]] bool is_own(const policy::GuestPath& path) const;
 
     /// Everything that must not be on the way to a file opened for `wanted`. Each call looks it up anew.
-    [[nodiscard]] Forbidden forbidden(policy::Access wanted, policy::WallTime now) const;
+    [[nodiscard]] Forbidden forbidden(policy::Access wanted, Moment now) const;
 
     /// The deny rules whose paths could not be looked at when the table was built.
     [[nodiscard]] const std::vector<policy::Grant>& unseen() const { return unseen_; }

@@ -36,7 +36,7 @@ ipc::LauncherReply not_started(std::uint64_t number, int error) {
 
 // Returns the order with all words that it stands for, or nothing if its rule has expired since the broker decided.
 Result<std::optional<ipc::ExecOrder>> filled_in(const ipc::ExecTemplate& by, const ipc::ExecOrder& order,
-                                                std::int64_t now) {
+                                                Moment now) {
     const bool is_any = by.program().empty();
     if (!is_any && !order.program().empty()) return unfit("a program that is not the template's");
     const auto args = policy::fill_in(by, ExecWords(order.values().begin(), order.values().end()));

@@ -64,7 +64,7 @@ Answer answer_file_open(Exchange& exchange) {
         const int sys_errno = want.path().empty() ? ENOENT : is_long ? ENAMETOOLONG : EINVAL;
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = sys_errno, .why = path.error().what};
     }
-    const policy::WallTime now = session.clock.now();
+    const Moment now = session.clock.now();
     auto decision = policy::decide_file_open(session.policy, *path, files::to_open_mode(*mode)->wanted, now);
     exchange.request.record.rule = rule_id(session.policy, decision);
     if (decision.why == policy::Why::kDenied) return refused("a deny rule matches");

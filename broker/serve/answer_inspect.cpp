@@ -40,7 +40,8 @@ void pass_on(const Context& context) {
 ipc::Query query_of(const Session& session, const Request& request) {
     ipc::Query query;
     query.set_command(static_cast<std::uint32_t>(*request.command()));
-    query.set_now(session.clock.now());
+    query.set_latest(session.clock.now().latest);
+    query.set_wall(session.clock.now().wall);
     return query;
 }
 

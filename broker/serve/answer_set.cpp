@@ -204,13 +204,17 @@ void conclude(const Context& context, Setting setting, const SetDone& said, std:
     request.complete(context, std::move(reply));
 }
 
+policy::Clocks clocks_of(const Session& session) {
+    return {.latest = session.clock.now().latest, .wall_ns = wall_ns()};
+}
+
 }  // namespace
 
 Answer answer_set_time(Exchange& exchange) {
     const schema::SetTime& want = exchange.asked.set_time();
     if (want.has_time() && (want.time() < 0 || want.time() >= kSettableEndNs))
         return Violation{"set-time: a time that no honest worker sends"};
-    const policy::Clocks now{.latest = exchange.session.clock.now(), .wall_ns = wall_ns()};
+    const policy::Clocks now = clocks_of(exchange.session);
     SetOrder order;
     order.mutable_time();
     if (want.has_time()) {
@@ -235,7 +239,7 @@ Answer answer_set_vcpus(Exchange& exchange) {
         add_item(text, std::to_string(one.logical_id()), one.online());
     }
     write_down(exchange.request.record.arguments, text, want.vcpus_size());
-    return have_set(exchange, std::move(order), {.latest = exchange.session.clock.now()});
+    return have_set(exchange, std::move(order), clocks_of(exchange.session));
 }
 
 Answer answer_set_memory_blocks(Exchange& exchange) {
@@ -252,7 +256,7 @@ Answer answer_set_memory_blocks(Exchange& exchange) {
         add_item(text, std::to_string(one.phys_index()), one.online());
     }
     write_down(exchange.request.record.arguments, text, want.mem_blks_size());
-    return have_set(exchange, std::move(order), {.latest = exchange.session.clock.now()});
+    return have_set(exchange, std::move(order), clocks_of(exchange.session));
 }
 
 std::optional<ipc::LauncherRequest> next_set_order(Session& session) {

@@ -94,7 +94,7 @@ void serve_next(Loop& loop) {
 void look_at_clock(Loop& loop) {
     ExpiryClock& clock = loop.service.session.clock;
     clock.look(read_clocks());
-    const int fault = loop.service.audit.keep_time(clock.now());
+    const int fault = loop.service.audit.keep_time(clock.now().latest);
     if (fault == 0) return;
     Record record;
     record.what = "clock-not-kept";

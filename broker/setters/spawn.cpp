@@ -72,7 +72,7 @@ Result<std::optional<SetDone>> Setters::hear(const SetOrder& order) {
     if (order.number() <= last_ || !is_time || static_cast<std::size_t>(items_of(order)) > kMaxSetItems)
         return unfit("a number again, or numbers that are none");
     last_ = order.number();
-    const policy::Clocks now{.latest = clock_.now(), .wall_ns = wall_ns()};
+    const policy::Clocks now{.latest = clock_.now().latest, .wall_ns = wall_ns()};
     const auto decision = policy::decide_set(table_.sets(), order, now);
     if (decision.miss == SetMiss::kBounds) return unfit("what no rule lets be set");
     SetDone done;

@@ -146,7 +146,7 @@ Checked<policy::WallTime> use_state(const policy::Policy& policy, const Service&
     outfit.add(Handover::RING, std::move(ring).release());
     if (guard.socket.is_open()) TRY(about(options.statedir(), open_mark(guard.is_frozen, state, outfit)));
     outfit.add(Handover::GUARD, std::move(guard.socket));
-    return ExpiryClock(kept_time.floor, read_clocks()).now();
+    return ExpiryClock(kept_time.floor, read_clocks()).now().latest;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "tests/e2e/guest.hpp"
+#include "tests/support/hours.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -143,6 +144,19 @@ TEST_F(Looking, RuleThatExpiresWhileTheAgentRunsShowsNothingFromThenOn) {
     const std::size_t first = look_list(host, "guest-network-get-interfaces").size();
     EXPECT_TRUE(first > 2 || std::time(nullptr) >= expires);
     EXPECT_TRUE(eventually([&] { return look_list(host, "guest-network-get-interfaces").size() == 2; }));
+}
+
+TEST_F(Looking, RuleOutsideItsHoursShowsNothing) {
+    const std::time_t now = std::time(nullptr);
+    const std::string more =
+        "[[allow]]\nid = \"more\"\ncommands = [\"guest-network-get-interfaces\"]\nwhen = ";
+    for (const auto& [when, interfaces] :
+         {std::pair(when_from(now, -7200, 7200), 3U), std::pair(when_from(now, 7200, 14'400), 2U)}) {
+        Agent agent({.policy = rule(R"(interfaces = ["v0"])") + more + when +
+                               "\nreply = { interfaces = [\"lo\"] }\n"});
+        HostClient host = agent.connect();
+        EXPECT_EQ(look_list(host, "guest-network-get-interfaces").size(), interfaces) << when;
+    }
 }
 
 TEST_F(Looking, EachQueryIsOneRecord) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "policy/policy.pb.h"
 #include "schema/commands.hpp"
 #include "tests/support/agent.hpp"
+#include "tests/support/hours.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/refused_filter.hpp"
 #include "tests/support/scratch.hpp"
@@ -89,12 +91,13 @@ compiled::Rule rule(const std::string& id, compiled::Rule::Effect effect) {
 
 class CompromisedBroker : public testing::Test {
 protected:
-    CompromisedBroker() {
+    explicit CompromisedBroker(std::int64_t ahead_s = 0) : ahead_s_(ahead_s) {
         scratch_.write("read/file", "contents");
         scratch_.write("read/keys/key", "secret");
         scratch_.write("work/file", "contents");
         scratch_.write("outside/file", "secret");
         scratch_.write("own/file", "secret");
+        for (const char* name : {"always/file", "now/file", "later/file"}) scratch_.write(name, "contents");
         scratch_.make_folder("state", 0700);
         fs::create_symlink(scratch_.path("outside/file"), scratch_.path("read/link"));
         ::mkfifo(scratch_.path("read/fifo").c_str(), 0644);
@@ -133,7 +136,9 @@ protected:
         denies.add_files()->set_under(scratch_.path("read/keys"));
         *policy.add_rules() = reads;
         *policy.add_rules() = denies;
+        add_hours(policy);
         ipc::FilesSetup setup;
+        if (ahead_s_ != 0) setup.set_floor(std::time(nullptr) + ahead_s_);
         ipc::encode(policy, *setup.mutable_policy());
         setup.add_own(scratch_.path("own"));
         for (const compiled::Rule& rule : policy.rules())
@@ -145,6 +150,24 @@ protected:
         std::string bytes;
         ipc::encode(setup, bytes);
         return bytes;
+    }
+    // Rules that count now and in some hours; and one that denies in some hours.
+    void add_hours(compiled::Compiled& policy) const {
+        const auto read = [&](const std::string& name) -> compiled::Rule& {
+            compiled::Rule& one = *policy.add_rules();
+            one = rule(name, compiled::Rule::ALLOW);
+            one.add_files()->set_under(scratch_.path(name));
+            one.mutable_files(0)->add_access(compiled::FileRule::READ);
+            return one;
+        };
+        const std::int64_t now = std::time(nullptr);
+        *read("now").mutable_when() = hours_from(now, -kHour, kHour);
+        *read("later").mutable_when() = hours_from(now, kAhead - kHour, kAhead + kHour);
+        read("always");
+        compiled::Rule& denied = *policy.add_rules();
+        denied = rule("denied-later", compiled::Rule::DENY);
+        denied.add_files()->set_under(scratch_.path("always"));
+        *denied.mutable_when() = hours_from(now, kAhead - kHour, kAhead + kHour);
     }
     void start() {
         auto pair = ipc::socket_pair();
@@ -208,6 +231,9 @@ protected:
     }
     [[nodiscard]] std::string path(const std::string& name) const { return scratch_.path(name); }
 
+    static constexpr std::int64_t kHour = 3600;
+    static constexpr std::int64_t kAhead = 10 * kHour;
+    std::int64_t ahead_s_;  // of the clock, the latest time that an earlier agent has seen
     Scratch scratch_;
     std::optional<Child> hand_;
     Peer parent_;
@@ -242,6 +268,24 @@ TEST_F(CompromisedBroker, GetsNothingThatThePolicyDoesNotAllow) {
     expect_refused(path("own/file"));
     expect_refused("/etc/shadow");
     expect_refused("/");
+}
+
+TEST_F(CompromisedBroker, GetsNothingOutsideTheHoursOfARule) {
+    EXPECT_TRUE(opened(path("now/file"), Mode::READ).is_open());
+    EXPECT_TRUE(opened(path("always/file"), Mode::READ).is_open());
+    expect_refused(path("later/file"));
+}
+
+class CompromisedBrokerBesideAClockThatWasSetBack : public CompromisedBroker {
+protected:
+    CompromisedBrokerBesideAClockThatWasSetBack() : CompromisedBroker(kAhead) {}
+};
+
+TEST_F(CompromisedBrokerBesideAClockThatWasSetBack, GetsNothingThatIsInItsHoursByOneTimeAlone) {
+    expect_refused(path("now/file"));
+    expect_refused(path("later/file"));
+    expect_refused(path("always/file"));
+    EXPECT_TRUE(opened(path("read/file"), Mode::READ).is_open());
 }
 
 TEST_F(CompromisedBroker, GetsNoFileOfAProcess) {
@@ -354,6 +398,18 @@ TEST_F(WithArena, CannotHaveAClerkReadOrWriteAnythingButAFile) {
     for (const int fd : {null.get(), reads.get(), writes.get()}) {
         give_arena();
         clerk_.say(move(fd == reads.get(), 0, 8), {fd});
+        expect_clerk_ends();
+    }
+}
+
+// What waits when it is read or closed is no file that the hand gives away.
+TEST_F(WithArena, CannotHaveAClerkReadAFileOfAFileSystemThatTheHandDoesNotKnow) {
+    for (const char* name : {"/proc/version", "/sys/kernel/notes"}) {
+        const UniqueFd file(::open(name, O_RDONLY | O_CLOEXEC));
+        struct stat what{};
+        ASSERT_TRUE(::fstat(file.get(), &what) == 0 && S_ISREG(what.st_mode)) << name;
+        give_arena();
+        clerk_.say(move(true, 0, 8), {file.get()});
         expect_clerk_ends();
     }
 }

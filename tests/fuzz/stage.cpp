@@ -14,6 +14,7 @@
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
 #include "tests/fuzz/played_time.hpp"
+#include "tests/support/hours.hpp"
 
 namespace sallyport::sandbox {
 
@@ -106,6 +107,21 @@ void add_settings(policy::Policy& policy, std::int64_t while_s) {
     policy.rules.push_back(for_a_while);
 }
 
+void add_hours(policy::Policy& policy) {
+    constexpr std::int64_t kHour = 3600;
+    const std::int64_t now = read_clocks().wall;
+    policy.rules[0].when = test::hours_from(now, -kHour, kHour);
+    policy::Rule& elsewhere = policy.rules.emplace_back(policy.rules[0]);
+    elsewhere.id = "elsewhere";
+    elsewhere.files[0].under = "/elsewhere";
+    elsewhere.when.reset();
+    policy::Rule& later = policy.rules.emplace_back();
+    later.id = "later";
+    later.effect = policy::Effect::kAllow;
+    later.commands.add(CommandId::kGetLoad);
+    later.when = test::hours_from(now, 5 * kHour, 7 * kHour);
+}
+
 ipc::AccountTemplate& add_account_rule(policy::Policy& policy, const char* id) {
     policy::Rule& rule = policy.rules.emplace_back();
     rule.id = id;
@@ -158,6 +174,7 @@ policy::Policy make_policy(Stage::Terms terms) {
     if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
     if (terms.has_settings) add_settings(policy, terms.while_s);
+    if (terms.has_hours) add_hours(policy);
     if (terms.has_accounts) add_accounts(policy);
     policy.digest = std::string(32, 'd');
     return policy;

@@ -11,6 +11,7 @@
 #include "ipc/limits.hpp"
 #include "tests/e2e/guest.hpp"
 #include "tests/setters/asked_launcher.hpp"
+#include "tests/support/hours.hpp"
 #include "tests/support/no_landlock.hpp"
 #include "tests/support/scratch.hpp"
 
@@ -190,6 +191,22 @@ TEST_F(Setter, IsNotStartedForARuleThatHasExpiredByTheLatestTimeThatWasSeen) {
     for (const ipc::SetOrder& order : {clock_to(now_ns()), cpus({{1, false}}), blocks({{0, false}})})
         EXPECT_EQ(launcher.ask(order).end(), SetDone::EXPIRED);
     EXPECT_EQ(devices_->processor(1).front(), '1');
+}
+
+TEST_F(Setter, IsNotStartedOutsideTheHoursOfItsRule) {
+    constexpr std::int64_t kHour = 3600;
+    const std::int64_t now = std::time(nullptr);
+    const auto at = [&](std::int64_t from_h, std::int64_t to_h, std::int64_t floor) {
+        ipc::LauncherTable timed = table();
+        *timed.mutable_sets(1)->mutable_times()->mutable_own()->mutable_when() =
+            hours_from(now, from_h * kHour, to_h * kHour);
+        timed.set_floor(floor);
+        return timed;
+    };
+    for (const auto& closed : {at(2, 4, 0), at(2, 4, now + 3 * kHour), at(-1, 1, now + 3 * kHour)})
+        EXPECT_EQ(Launcher(closed).ask(cpus({{1, false}})).end(), SetDone::EXPIRED);
+    EXPECT_EQ(devices_->processor(1).front(), '1');
+    EXPECT_EQ(hows(Launcher(at(-1, 1, 0)).ask(cpus({{1, false}}))), Hows{SetResult::DONE});
 }
 
 TEST_F(Setter, DoesNotSetTheClockFurtherBackThanTheLatestTimeLets) {

@@ -13,31 +13,41 @@ constexpr policy::WallTime kNoon = 1'800'000'000;
 
 TEST(ExpiryClock, RunsWithTheWallClockWhereNobodySetsThat) {
     ExpiryClock clock(0, {.wall = kNoon, .boottime_ns = 50 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon);
+    EXPECT_EQ(clock.now().latest, kNoon);
     clock.look({.wall = kNoon + 10, .boottime_ns = 60 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon + 10);
+    EXPECT_EQ(clock.now().latest, kNoon + 10);
 }
 
 TEST(ExpiryClock, SetForwardAndBackStaysForward) {
     ExpiryClock clock(0, {.wall = kNoon, .boottime_ns = 0});
     clock.look({.wall = kNoon + 86'400, .boottime_ns = kSecond});
     clock.look({.wall = kNoon + 2, .boottime_ns = 2 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon + 86'400);
+    EXPECT_EQ(clock.now().latest, kNoon + 86'400);
     clock.look({.wall = 0, .boottime_ns = 3 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon + 86'400);
+    EXPECT_EQ(clock.now().latest, kNoon + 86'400);
+}
+
+TEST(ExpiryClock, SaysBesideTheLatestTimeWhatTheClockSays) {
+    ExpiryClock clock(kNoon + 50, {.wall = kNoon, .boottime_ns = 0});
+    EXPECT_EQ(clock.now().wall, kNoon);
+    EXPECT_EQ(clock.now().latest, kNoon + 50);
+    clock.look({.wall = kNoon + 86'400, .boottime_ns = kSecond});
+    EXPECT_EQ(clock.now().wall, kNoon + 86'400);
+    clock.look({.wall = kNoon + 2, .boottime_ns = 2 * kSecond});
+    EXPECT_EQ(clock.now().wall, kNoon + 2);
 }
 
 TEST(ExpiryClock, SetBackGoesOnByTheOtherClock) {
     ExpiryClock clock(0, {.wall = kNoon, .boottime_ns = 7 * kSecond});
     clock.look({.wall = kNoon - 86'400, .boottime_ns = 107 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon + 100);
+    EXPECT_EQ(clock.now().latest, kNoon + 100);
 }
 
 TEST(ExpiryClock, BeginsAtTheFloorAndGoesOnFromThere) {
     ExpiryClock clock(kNoon, {.wall = 1'000, .boottime_ns = 5 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon);
+    EXPECT_EQ(clock.now().latest, kNoon);
     clock.look({.wall = 1'060, .boottime_ns = 65 * kSecond});
-    EXPECT_EQ(clock.now(), kNoon + 60);
+    EXPECT_EQ(clock.now().latest, kNoon + 60);
 }
 
 TEST(ExpiryClock, RuleThatHasExpiredStaysSo) {
@@ -55,7 +65,8 @@ TEST(ExpiryClock, RuleThatHasExpiredStaysSo) {
     EXPECT_FALSE(allows(clock));
     clock.look({.wall = kNoon, .boottime_ns = 2 * kSecond});
     EXPECT_FALSE(allows(clock));
-    EXPECT_FALSE(allows(ExpiryClock(clock.now(), {.wall = kNoon, .boottime_ns = 0}))) << "after a restart";
+    EXPECT_FALSE(allows(ExpiryClock(clock.now().latest, {.wall = kNoon, .boottime_ns = 0})))
+        << "after a restart";
 }
 
 }  // namespace

@@ -244,7 +244,8 @@ TEST_F(Dispatch, TheInspectorIsAskedWithTheTimeByWhichRulesExpire) {
     ASSERT_FALSE(ask_about(CommandId::kGetUsers));
     const ipc::Query asked = query();
     EXPECT_EQ(asked.command(), static_cast<std::uint32_t>(CommandId::kGetUsers));
-    EXPECT_EQ(asked.now(), session_->clock.now());
+    EXPECT_EQ(asked.latest(), session_->clock.now().latest);
+    EXPECT_EQ(asked.wall(), session_->clock.now().wall);
 }
 
 TEST_F(Dispatch, AQueryOfACommandThatTheInspectorDoesNotAnswerIsAViolation) {

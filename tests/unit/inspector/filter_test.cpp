@@ -5,6 +5,8 @@
 #include <initializer_list>
 #include <string>
 
+#include "tests/support/hours.hpp"
+
 namespace sallyport::inspector {
 namespace {
 
@@ -59,6 +61,19 @@ TEST(Reply, ExpiredRuleShowsNothing) {
     EXPECT_FALSE(shows(rules_of({expired}), "root"));
     expired.mutable_live()->set_expires(kNow + 1);
     EXPECT_TRUE(shows(rules_of({expired}), "root"));
+}
+
+TEST(Reply, RuleOutsideItsHoursShowsNothing) {
+    ipc::ReplyRule rule = looking({});
+    *rule.mutable_live()->mutable_when() = test::hours_from(kNow, -60, 60);
+    const auto rules = rules_of({rule});
+    const auto is_shown = [&](Moment now) {
+        return shown({rules, CommandId::kGetUsers, now}, &Is::users, "root").is_shown;
+    };
+    EXPECT_TRUE(is_shown(kNow));
+    EXPECT_FALSE(is_shown(kNow + 60));
+    EXPECT_FALSE(is_shown({kNow + 60, kNow})) << "by the latest time that was seen";
+    EXPECT_FALSE(is_shown({kNow, kNow + 60})) << "by the clock";
 }
 
 TEST(Reply, MemberIsLeftOutOnlyIfEveryRuleLeavesItOut) {

@@ -5,7 +5,9 @@
 #include <iterator>
 
 #include "ipc/limits.hpp"
+#include "policy/accounts.hpp"
 #include "policy/exec.hpp"
+#include "policy/set.hpp"
 #include "policy/tool/analyse/decider.hpp"
 #include "policy/tool/analyse/diff.hpp"
 #include "policy/tool/analyse/explain.hpp"
@@ -99,6 +101,40 @@ TEST(When, ADenialCountsInItsHoursOnly) {
     EXPECT_FALSE(enabled_commands(policy, *read_time("2026-01-05T08:00:00Z")).has(CommandId::kGetTime));
 }
 
+bool is_allowed(const Policy& policy, const std::string& latest, const std::string& wall) {
+    const Moment now(*read_time(latest), *read_time(wall));
+    const bool is_enabled = enabled_commands(policy, now).has(CommandId::kGetTime);
+    EXPECT_EQ(is_enabled, decide_command(policy, CommandId::kGetTime, now).is_allowed());
+    return is_enabled;
+}
+
+// Whoever sets the clock into a window and back, or back into one, gains nothing that lasts.
+TEST(When, WhatAllowsLiesInItsHoursByTheClockAndByTheLatestTimeEverSeen) {
+    const Policy policy = with(kAllow + when("mon-sun", "22:00-05:00", "UTC"));
+    const std::string noon = "2026-01-05T12:00:00Z";
+    const std::string night = "2026-01-05T23:00:00Z";
+    EXPECT_TRUE(is_allowed(policy, night, night));
+    EXPECT_FALSE(is_allowed(policy, night, noon)) << "set into the window, and back";
+    EXPECT_FALSE(is_allowed(policy, "2026-01-06T12:00:00Z", night)) << "set back into it";
+    EXPECT_TRUE(is_allowed(policy, "2026-01-06T02:00:00Z", night));
+}
+
+TEST(When, WhatDeniesDoesSoInItsHoursByTheClockOrByTheLatestTimeEverSeen) {
+    const Policy policy = with(kAllow + kDeny + when("mon-sun", "08:00-17:00", "UTC"));
+    const std::string noon = "2026-01-05T12:00:00Z";
+    const std::string night = "2026-01-05T23:00:00Z";
+    EXPECT_FALSE(is_allowed(policy, night, noon)) << "set beyond the hours, and back";
+    EXPECT_FALSE(is_allowed(policy, noon, "2026-01-05T07:00:00Z")) << "set back before them";
+    EXPECT_TRUE(is_allowed(policy, night, night));
+    EXPECT_TRUE(is_allowed(policy, night, "2026-01-05T07:00:00Z"));
+}
+
+TEST(When, ExpiryIsByTheLatestTimeEverSeenAlone) {
+    const Policy policy = with(kAllow + "expires = 2026-01-05T12:00:00Z\n");
+    EXPECT_FALSE(is_allowed(policy, "2026-01-05T12:00:00Z", "2026-01-05T11:00:00Z"));
+    EXPECT_TRUE(is_allowed(policy, "2026-01-05T11:59:59Z", "2026-01-05T13:00:00Z"));
+}
+
 TEST(When, BeyondTheTableNothingIsAllowedAndAllIsDenied) {
     const std::string always = when("mon-sun", "00:00-24:00");
     EXPECT_TRUE(is_allowed(with(kAllow + always), "2064-12-31T23:59:59Z"));
@@ -125,6 +161,36 @@ TEST(When, TheLauncherDecidesByTheSameHours) {
     EXPECT_EQ(misses("2026-01-10T12:00:00Z"), ExecMiss::kNothing);
     EXPECT_EQ(misses("2026-01-11T10:30:00Z"), ExecMiss::kTime) << "the denial";
     EXPECT_EQ(misses("2026-01-11T11:00:00Z"), ExecMiss::kNothing);
+}
+
+TEST(When, WhatIsSetAndWhoseKeysAreChangedGoesByBothTimes) {
+    const std::string hours = when("sat-sun", "00:00-24:00", "UTC");
+    const SetRules rules =
+        set_rules(with("[[allow]]\nid = \"s\"\ncommands = [\"guest-set-vcpus\"]\n"
+                       "vcpus = { min_online = 1, cpus = \"any\" }\n" +
+                       hours));
+    const AccountTemplates templates = account_templates(with(
+        "[[allow]]\nid = \"u\"\ncommands = [\"guest-set-user-password\"]\nusers = [\"root\"]\n" + hours));
+    ASSERT_EQ(rules.size(), 1);
+    ASSERT_EQ(templates.size(), 1);
+    ipc::SetOrder order;
+    order.mutable_vcpus();
+    const std::int64_t friday = *read_time("2026-01-09T12:00:00Z");
+    const std::int64_t saturday = *read_time("2026-01-10T12:00:00Z");
+    const auto misses = [&](std::int64_t latest, std::int64_t wall) {
+        const SetMiss miss =
+            decide_set(rules, order, {.latest = latest, .wall_ns = wall * 1'000'000'000}).miss;
+        return std::pair(miss,
+                         match_account(templates[0], {.command = CommandId::kSetUserPassword, .user = "root"},
+                                       {latest, wall}));
+    };
+    const std::pair closed(SetMiss::kTime, AccountMiss::kTime);
+    EXPECT_EQ(misses(friday, friday), closed);
+    EXPECT_EQ(misses(saturday, friday), closed);
+    EXPECT_EQ(misses(saturday + 2 * 86'400, saturday), closed);
+    const auto open = misses(saturday, saturday);
+    EXPECT_EQ(open.first, SetMiss::kNothing);
+    EXPECT_NE(open.second, AccountMiss::kTime);
 }
 
 TEST(When, DiffFindsTheHourInWhichTwoPoliciesDiffer) {
