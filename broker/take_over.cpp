@@ -132,6 +132,7 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
     service.session.programs.templates = policy::exec_templates(policy);
     service.session.accounts.templates = policy::account_templates(policy);
     service.session.settings.rules = policy::set_rules(policy);
+    service.session.dry_run = dry_run_of(policy);
     return service;
 }
 

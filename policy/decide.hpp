@@ -108,7 +108,8 @@ struct AuditTerms {
 
 struct Policy {
     std::vector<Rule> rules;
-    std::string digest;  // SHA-256 of the text, 32 bytes
+    std::vector<Rule> dry_runs;  // rules that decide nothing: see with_dry_runs()
+    std::string digest;          // SHA-256 of the text, 32 bytes
     bool preview_names = false;
     std::vector<std::uint32_t> peer_uids;
     std::vector<std::uint32_t> peer_cids;
@@ -198,5 +199,9 @@ std::vector<std::size_t> freeze_rules(const Policy& policy);
 
 /// The commands that decide_command() allows.
 CommandSet enabled_commands(const Policy& policy, Moment now);
+
+/// The policy as it would be if its dry runs counted, behind the other rules. By this nothing is carried out and no process holds
+/// anything: it is asked only for what to record.
+Policy with_dry_runs(const Policy& policy);
 
 }  // namespace sallyport::policy

@@ -183,9 +183,28 @@ Result<Rule> load_rule(const compiled::Rule& from) {
     return rule;
 }
 
-Status load_rules(const compiled::Compiled& from, Policy& policy) {
+// What rules have in common, those that decide and those that only dry-run.
+struct Taken {
     std::unordered_set<std::string_view> ids;
     std::size_t entries = 0;  // a rule without files also counts
+};
+
+using Rules = google::protobuf::RepeatedPtrField<compiled::Rule>;
+
+Status load_dry_runs(const Rules& from, Taken& taken, Policy& policy) {
+    for (const compiled::Rule& each : from) {
+        taken.entries += std::max<std::size_t>(1, static_cast<std::size_t>(each.files().size()));
+        if (taken.entries > kMaxRules) return failure(Errc::kLimit, "policy: too many rules");
+        if (!taken.ids.insert(each.id()).second) return invalid("policy: rule id used twice");
+        if (!each.has_expires()) return invalid("policy: a dry run without an end");
+        policy.dry_runs.push_back(TRY(load_rule(each)));
+    }
+    return {};
+}
+
+Status load_rules(const compiled::Compiled& from, Policy& policy) {
+    Taken taken;
+    auto& [ids, entries] = taken;
     policy.rules.reserve(static_cast<std::size_t>(from.rules().size()));
     for (const compiled::Rule& each : from.rules()) {
         entries += std::max<std::size_t>(1, static_cast<std::size_t>(each.files().size()));
@@ -201,7 +220,7 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
             return invalid("policy: rules with different 'hooks'; a policy has one directory of them");
         policy.rules.push_back(*std::move(rule));
     }
-    return {};
+    return load_dry_runs(from.dry_runs(), taken, policy);
 }
 
 // The launcher gets all templates in one frame.

@@ -70,6 +70,8 @@ Commands::Commands() {
 void Commands::welcome(const ipc::Welcome& welcome) {
     for (const std::uint32_t number : welcome.enabled())
         if (const auto id = command_from_number(number)) enabled_.add(*id);
+    for (const std::uint32_t number : welcome.tried())
+        if (const auto id = command_from_number(number)) tried_.add(*id);
     dialect_ = welcome.preview_names() ? Dialect::kPreview : Dialect::kCurrent;
     set_frozen(welcome.frozen(), welcome.stuck());
 }

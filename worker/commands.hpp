@@ -29,6 +29,8 @@ public:
     void set_frozen(bool is_frozen, bool is_stuck);
 
     [[nodiscard]] bool is_enabled(CommandId id) const { return enabled_.has(id); }
+    /// Whether the broker wants to be asked for it although it is not enabled.
+    [[nodiscard]] bool is_tried(CommandId id) const { return tried_.has(id); }
     [[nodiscard]] Dialect dialect() const { return dialect_; }
     /// The member of ipc.Request for the command's arguments; null if the worker answers the command, or if it is read-only.
     [[nodiscard]] const google::protobuf::FieldDescriptor* request_field(CommandId id) const {
@@ -71,6 +73,7 @@ private:
     Fields inspected_fields_{};
     const google::protobuf::FieldDescriptor* bulk_field_;
     CommandSet enabled_;
+    CommandSet tried_;
     Dialect dialect_ = Dialect::kCurrent;
     // Reused messages.
     schema::Sync sync_;

@@ -100,6 +100,11 @@ void forget_offline(ipc::Request& request) {
         for (auto& one : *request.mutable_set_memory_blocks()->mutable_mem_blks()) one.clear_can_offline();
 }
 
+void ask_in_vain(CommandId id, Pending& pending) {
+    pending.fate = Fate::kAsk;
+    pending.request.mutable_command_disabled()->set_command(static_cast<std::uint32_t>(id));
+}
+
 std::optional<HostError> take_command(JsonDocument& document, const Members& members, Commands& commands,
                                       Pending& pending) {
     const std::string_view name = members.command->text();
@@ -107,9 +112,8 @@ std::optional<HostError> take_command(JsonDocument& document, const Members& mem
     if (!id) return command_not_found(name);
     pending.command = *id;
     pending.is_sync = command_row(*id).group == Group::kSync;
-    if (!commands.is_enabled(*id)) {
-        pending.fate = Fate::kAsk;
-        pending.request.mutable_command_disabled()->set_command(static_cast<std::uint32_t>(*id));
+    if (!commands.is_enabled(*id) && !commands.is_tried(*id)) {
+        ask_in_vain(*id, pending);
         return {};
     }
     if (commands.inspected_field(*id) != nullptr) {
@@ -152,7 +156,14 @@ std::optional<HostError> take_value(JsonDocument& document, Commands& commands, 
     if (const auto id = root.member("id")) append_value(pending.id, *id);
     Members members;
     if (auto refused = take_members(root, members)) return refused;
-    return take_command(document, members, commands, pending);
+    auto refused = take_command(document, members, commands, pending);
+    // A command that is only tried looks to the host like every other that is disabled, whatever its arguments.
+    const auto id = find_command(members.command->text());
+    if (!refused || !id || !commands.is_tried(*id)) return refused;
+    forget_secret(pending.request);
+    pending.request.Clear();
+    ask_in_vain(*id, pending);
+    return {};
 }
 
 }  // namespace

@@ -95,32 +95,61 @@ AccountRequest request_of(CommandId command, const std::string& user, const Item
     return want;
 }
 
+AccountRequest request_of(const schema::SetUserPassword& asked) {
+    return {.command = CommandId::kSetUserPassword,
+            .user = asked.username(),
+            .secret = asked.password(),
+            .crypted = asked.crypted()};
+}
+
+AccountRequest request_of(const schema::SshGetAuthorizedKeys& asked) {
+    return request_of(CommandId::kSshGetAuthorizedKeys, asked.username(), {});
+}
+
+AccountRequest request_of(const schema::SshAddAuthorizedKeys& asked) {
+    AccountRequest want = request_of(CommandId::kSshAddAuthorizedKeys, asked.username(), asked.keys().item());
+    want.reset = asked.reset();
+    return want;
+}
+
+AccountRequest request_of(const schema::SshRemoveAuthorizedKeys& asked) {
+    return request_of(CommandId::kSshRemoveAuthorizedKeys, asked.username(), asked.keys().item());
+}
+
+AccountRequest request_of(const ipc::Request& asked) {
+    if (asked.has_set_user_password()) return request_of(asked.set_user_password());
+    if (asked.has_ssh_get_authorized_keys()) return request_of(asked.ssh_get_authorized_keys());
+    if (asked.has_ssh_add_authorized_keys()) return request_of(asked.ssh_add_authorized_keys());
+    return request_of(asked.ssh_remove_authorized_keys());
+}
+
 }  // namespace
 
+void describe_account(const Exchange& exchange, JsonLine& arguments) {
+    write_down(request_of(exchange.asked), arguments);
+}
+
+Ruling judge_account(const Judging& by, const Exchange& exchange) {
+    const auto decision =
+        policy::decide_account(by.accounts, request_of(exchange.asked), exchange.session.clock.now());
+    if (decision.at < 0) return {};
+    return {.is_allowed = true, .rule = by.accounts[decision.at].rule()};
+}
+
 Answer answer_set_user_password(Exchange& exchange) {
-    const schema::SetUserPassword& asked = exchange.asked.set_user_password();
-    return answer(exchange, {.command = CommandId::kSetUserPassword,
-                             .user = asked.username(),
-                             .secret = asked.password(),
-                             .crypted = asked.crypted()});
+    return answer(exchange, request_of(exchange.asked.set_user_password()));
 }
 
 Answer answer_ssh_get_authorized_keys(Exchange& exchange) {
-    const auto& asked = exchange.asked.ssh_get_authorized_keys();
-    return answer(exchange, request_of(CommandId::kSshGetAuthorizedKeys, asked.username(), {}));
+    return answer(exchange, request_of(exchange.asked.ssh_get_authorized_keys()));
 }
 
 Answer answer_ssh_add_authorized_keys(Exchange& exchange) {
-    const auto& asked = exchange.asked.ssh_add_authorized_keys();
-    AccountRequest want = request_of(CommandId::kSshAddAuthorizedKeys, asked.username(), asked.keys().item());
-    want.reset = asked.reset();
-    return answer(exchange, want);
+    return answer(exchange, request_of(exchange.asked.ssh_add_authorized_keys()));
 }
 
 Answer answer_ssh_remove_authorized_keys(Exchange& exchange) {
-    const auto& asked = exchange.asked.ssh_remove_authorized_keys();
-    return answer(exchange,
-                  request_of(CommandId::kSshRemoveAuthorizedKeys, asked.username(), asked.keys().item()));
+    return answer(exchange, request_of(exchange.asked.ssh_remove_authorized_keys()));
 }
 
 }  // namespace sallyport::broker

@@ -116,6 +116,18 @@ std::string order_of(const schema::Exec& want, const policy::ExecDecision& decis
 
 }  // namespace
 
+void describe_exec(const Exchange& exchange, JsonLine& arguments) {
+    if (const auto want = exec_of(exchange)) write_down(*want, arguments);
+}
+
+Ruling judge_exec(const Judging& by, const Exchange& exchange) {
+    const auto want = exec_of(exchange);
+    if (!want) return {};
+    const auto decision = policy::decide_exec(by.programs, request_of(*want), exchange.session.clock.now());
+    if (decision.at < 0) return {};
+    return {.is_allowed = true, .rule = by.programs[decision.at].rule()};
+}
+
 // INVARIANT: the request is in the audit log before anything is started; the loop tells the launcher after that.
 Answer answer_exec(Exchange& exchange) {
     Session& session = exchange.session;

@@ -40,6 +40,10 @@ std::optional<ipc::OpenOrder::Mode> parse_mode(std::string_view raw) {
     return std::nullopt;
 }
 
+std::string_view mode_of(const schema::FileOpen& want) {
+    return want.has_mode() ? std::string_view(want.mode()) : "r";
+}
+
 Refusal refused(const char* why) {
     return {.reason = ipc::REFUSED, .why = why};
 }
@@ -49,14 +53,28 @@ Refusal failed(const Error& error) {
 
 }  // namespace
 
+// A longer path is only judged as text, never opened, so it need not be logged in full.
+void describe_file_open(const Exchange& exchange, JsonLine& arguments) {
+    const schema::FileOpen& want = exchange.asked.file_open();
+    arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
+    arguments.add("mode", mode_of(want).substr(0, kMaxOpenMode));
+}
+
+Ruling judge_file_open(const Judging& by, const Exchange& exchange) {
+    const schema::FileOpen& want = exchange.asked.file_open();
+    const auto mode = parse_mode(mode_of(want));
+    const auto path = policy::GuestPath::parse(want.path(), exchange.session.start_directory);
+    if (!mode || !path) return {};
+    const auto decision = policy::decide_file_open(by.policy, *path, files::to_open_mode(*mode)->wanted,
+                                                   exchange.session.clock.now());
+    return {.is_allowed = decision.is_allowed(), .rule = rule_id(by.policy, decision)};
+}
+
 Answer answer_file_open(Exchange& exchange) {
     Session& session = exchange.session;
     const schema::FileOpen& want = exchange.asked.file_open();
-    const std::string_view raw_mode = want.has_mode() ? std::string_view(want.mode()) : "r";
-    // A longer path is only judged as text, never opened, so it need not be logged in full.
-    exchange.request.record.arguments.add("path", std::string_view(want.path()).substr(0, kMaxPath));
-    exchange.request.record.arguments.add("mode", raw_mode.substr(0, kMaxOpenMode));
-    const auto mode = parse_mode(raw_mode);
+    describe_file_open(exchange, exchange.request.record.arguments);
+    const auto mode = parse_mode(mode_of(want));
     if (!mode) return Refusal{.reason = ipc::BAD_MODE, .why = "not an open mode"};
     const auto path = policy::GuestPath::parse(want.path(), session.start_directory);
     if (!path) {

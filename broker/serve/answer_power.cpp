@@ -60,13 +60,26 @@ Refusal refusal_of(const ipc::Outcome& outcome) {
     }
 }
 
+std::string_view mode_of(const schema::Shutdown& want) {
+    return want.has_mode() ? std::string_view(want.mode()) : "powerdown";
+}
+
 }  // namespace
 
+void describe_shutdown(const Exchange& exchange, JsonLine& arguments) {
+    arguments.add("mode", mode_of(exchange.asked.shutdown()).substr(0, kMaxOpenMode));
+}
+
+Ruling judge_shutdown(const Judging& by, const Exchange& exchange) {
+    const auto* const row = std::ranges::find(kModes, mode_of(exchange.asked.shutdown()), &ModeRow::name);
+    if (row == kModes.end()) return {};
+    const auto decision = policy::decide_shutdown(by.policy, row->mode, exchange.session.clock.now());
+    return {.is_allowed = decision.is_allowed(), .rule = rule_id(by.policy, decision)};
+}
+
 Answer answer_shutdown(Exchange& exchange) {
-    const schema::Shutdown& want = exchange.asked.shutdown();
-    const std::string_view raw = want.has_mode() ? std::string_view(want.mode()) : "powerdown";
-    exchange.request.record.arguments.add("mode", raw.substr(0, kMaxOpenMode));
-    const auto* const row = std::ranges::find(kModes, raw, &ModeRow::name);
+    describe_shutdown(exchange, exchange.request.record.arguments);
+    const auto* const row = std::ranges::find(kModes, mode_of(exchange.asked.shutdown()), &ModeRow::name);
     if (row == kModes.end()) return Refusal{.reason = ipc::BAD_MODE, .why = "not a mode"};
     const Session& session = exchange.session;
     const auto decision = policy::decide_shutdown(session.policy, row->mode, session.clock.now());

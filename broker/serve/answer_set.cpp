@@ -56,11 +56,6 @@ void add_item(std::string& text, const std::string& number, bool is_online) {
         text.append(text.empty() ? "" : " ").append(number).append(is_online ? "=online" : "=offline");
 }
 
-void write_down(JsonLine& arguments, const std::string& text, int count) {
-    arguments.add("set", std::string_view(text).substr(0, kItemsShown));
-    arguments.add("count", std::int64_t{count});
-}
-
 int items_of(const SetOrder& order) {
     if (order.has_vcpus()) return order.vcpus().item_size();
     return order.has_blocks() ? order.blocks().item_size() : 1;
@@ -204,59 +199,99 @@ void conclude(const Context& context, Setting setting, const SetDone& said, std:
     request.complete(context, std::move(reply));
 }
 
-policy::Clocks clocks_of(const Session& session) {
-    return {.latest = session.clock.now().latest, .wall_ns = wall_ns()};
+SetOrder order_of(const schema::SetTime& want) {
+    SetOrder order;
+    order.mutable_time();
+    if (want.has_time()) order.mutable_time()->set_to_ns(want.time());
+    return order;
+}
+
+SetOrder order_of(const schema::SetVcpus& want) {
+    SetOrder order;
+    order.mutable_vcpus();
+    for (const auto& one : want.vcpus()) {
+        ipc::SetOrder::Processor& item = *order.mutable_vcpus()->add_item();
+        item.set_id(one.logical_id());
+        item.set_online(one.online());
+    }
+    return order;
+}
+
+SetOrder order_of(const schema::SetMemoryBlocks& want) {
+    SetOrder order;
+    order.mutable_blocks();
+    for (const auto& one : want.mem_blks()) {
+        ipc::SetOrder::Block& item = *order.mutable_blocks()->add_item();
+        item.set_index(one.phys_index());
+        item.set_online(one.online());
+    }
+    return order;
+}
+
+SetOrder order_of(const ipc::Request& asked) {
+    if (asked.has_set_time()) return order_of(asked.set_time());
+    return asked.has_set_vcpus() ? order_of(asked.set_vcpus()) : order_of(asked.set_memory_blocks());
+}
+
+void write_down(JsonLine& arguments, const SetOrder& order, const policy::Clocks& now) {
+    if (order.has_time() && order.time().has_to_ns()) {
+        arguments.add("time", order.time().to_ns());
+        arguments.add("step_ms", (order.time().to_ns() - now.wall_ns) / kNsPerMs);
+    }
+    if (order.has_time()) return;
+    std::string text;
+    for (const auto& one : order.vcpus().item()) add_item(text, std::to_string(one.id()), one.online());
+    for (const auto& one : order.blocks().item()) add_item(text, std::to_string(one.index()), one.online());
+    arguments.add("set", std::string_view(text).substr(0, kItemsShown));
+    arguments.add("count", std::int64_t{items_of(order)});
+}
+
+policy::Clocks clocks_of(const Exchange& exchange) {
+    return {.latest = exchange.session.clock.now().latest, .wall_ns = wall_ns()};
+}
+
+bool is_settable(const schema::SetTime& want) {
+    return !want.has_time() || (want.time() >= 0 && want.time() < kSettableEndNs);
+}
+
+Answer have_set(Exchange& exchange, SetOrder order) {
+    const policy::Clocks now = clocks_of(exchange);
+    write_down(exchange.request.record.arguments, order, now);
+    return have_set(exchange, std::move(order), now);
 }
 
 }  // namespace
 
+void describe_set(const Exchange& exchange, JsonLine& arguments) {
+    write_down(arguments, order_of(exchange.asked), clocks_of(exchange));
+}
+
+Ruling judge_set(const Judging& by, const Exchange& exchange) {
+    const ipc::Request& asked = exchange.asked;
+    if (asked.has_set_time() && !is_settable(asked.set_time())) return {};
+    const auto decision = policy::decide_set(by.settings, order_of(asked), clocks_of(exchange));
+    if (decision.at < 0) return {};
+    return {.is_allowed = true, .rule = by.settings[decision.at].rule()};
+}
+
 Answer answer_set_time(Exchange& exchange) {
     const schema::SetTime& want = exchange.asked.set_time();
-    if (want.has_time() && (want.time() < 0 || want.time() >= kSettableEndNs))
-        return Violation{"set-time: a time that no honest worker sends"};
-    const policy::Clocks now = clocks_of(exchange.session);
-    SetOrder order;
-    order.mutable_time();
-    if (want.has_time()) {
-        order.mutable_time()->set_to_ns(want.time());
-        exchange.request.record.arguments.add("time", want.time());
-        exchange.request.record.arguments.add("step_ms", (want.time() - now.wall_ns) / kNsPerMs);
-    }
-    return have_set(exchange, std::move(order), now);
+    if (!is_settable(want)) return Violation{"set-time: a time that no honest worker sends"};
+    return have_set(exchange, order_of(want));
 }
 
 Answer answer_set_vcpus(Exchange& exchange) {
     const schema::SetVcpus& want = exchange.asked.set_vcpus();
     if (static_cast<std::size_t>(want.vcpus_size()) > kMaxSetItems)
         return Violation{"set-vcpus: more than an honest worker passes on"};
-    SetOrder order;
-    order.mutable_vcpus();
-    std::string text;
-    for (const auto& one : want.vcpus()) {
-        ipc::SetOrder::Processor& item = *order.mutable_vcpus()->add_item();
-        item.set_id(one.logical_id());
-        item.set_online(one.online());
-        add_item(text, std::to_string(one.logical_id()), one.online());
-    }
-    write_down(exchange.request.record.arguments, text, want.vcpus_size());
-    return have_set(exchange, std::move(order), clocks_of(exchange.session));
+    return have_set(exchange, order_of(want));
 }
 
 Answer answer_set_memory_blocks(Exchange& exchange) {
     const schema::SetMemoryBlocks& want = exchange.asked.set_memory_blocks();
     if (static_cast<std::size_t>(want.mem_blks_size()) > kMaxSetItems)
         return Violation{"set-memory-blocks: more than an honest worker passes on"};
-    SetOrder order;
-    order.mutable_blocks();
-    std::string text;
-    for (const auto& one : want.mem_blks()) {
-        ipc::SetOrder::Block& item = *order.mutable_blocks()->add_item();
-        item.set_index(one.phys_index());
-        item.set_online(one.online());
-        add_item(text, std::to_string(one.phys_index()), one.online());
-    }
-    write_down(exchange.request.record.arguments, text, want.mem_blks_size());
-    return have_set(exchange, std::move(order), clocks_of(exchange.session));
+    return have_set(exchange, order_of(want));
 }
 
 std::optional<ipc::LauncherRequest> next_set_order(Session& session) {

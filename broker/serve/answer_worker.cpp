@@ -13,6 +13,12 @@ std::optional<Violation> hear_hello(const Context& context, const ipc::Request& 
     ipc::Welcome& welcome = *reply.mutable_welcome();
     for (const Command& row : kCommands)
         if (session.worker.enabled.has(row.id)) welcome.add_enabled(static_cast<std::uint32_t>(row.id));
+    if (session.dry_run) {
+        CommandSet tried = policy::enabled_commands(session.dry_run->policy, session.clock.now());
+        tried -= session.worker.enabled;
+        for (const Command& row : kCommands)
+            if (tried.has(row.id)) welcome.add_tried(static_cast<std::uint32_t>(row.id));
+    }
     welcome.set_channel(session.channel);
     welcome.set_preview_names(session.policy.preview_names);
     welcome.set_frozen(session.freezing.is_frozen);

@@ -179,6 +179,10 @@ std::string Audit::compose(const Record& record, std::int64_t now_ns, Length len
     else if (!record.arguments.is_empty())
         line.add("arguments", record.arguments);
     if (!record.rule.empty()) line.add("rule", record.rule);
+    if (record.would != Would::kSame) {
+        line.add("would", record.would == Would::kAllow ? "allow" : "refuse");
+        line.add("would_rule", record.would_rule);
+    }
     if (!record.reason.empty()) line.add("reason", record.reason);
     if (record.sys_errno != 0) line.add("errno", record.sys_errno);
     if (record.bytes) line.add("bytes", static_cast<std::int64_t>(*record.bytes));

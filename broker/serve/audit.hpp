@@ -44,13 +44,18 @@ enum class Verdict : std::uint8_t {
     kNote,       // not a request: start, stop, a worker's end
 };
 
+/// What the rules that dry-run would have made of a request.
+enum class Would : std::uint8_t { kSame, kAllow, kRefuse };
+
 struct Record {
     Verdict verdict = Verdict::kNote;
     std::string_view what;      // command or event
     std::uint64_t session = 0;  // worker number
     JsonLine arguments;
-    std::string_view rule;    // id of the rule that decided, if one did
-    std::string_view reason;  // a literal
+    std::string_view rule;  // id of the rule that decided, if one did
+    Would would = Would::kSame;
+    std::string_view would_rule;  // id of the rule by which it would
+    std::string_view reason;      // a literal
     int sys_errno = 0;
     std::optional<std::uint64_t> bytes;
     std::int64_t started_ns = 0;  // CLOCK_BOOTTIME when the request came; 0: no duration

@@ -116,6 +116,7 @@ Answer decide_and_answer(AnswerRequest answer, Exchange& exchange) {
         const Command& row = command_row(*request.command());
         const auto decision = policy::decide_command(session.policy, row.id, session.clock.now());
         request.record.rule = rule_id(session.policy, decision);
+        note_dry_run(exchange, decision.is_allowed());
         if (!decision.is_allowed())
             return Refusal{.reason = ipc::DISABLED, .why = "the command is not allowed"};
         if (session.freezing.holds_commands() && row.while_frozen == WhileFrozen::kNo)

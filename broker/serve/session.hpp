@@ -15,6 +15,7 @@
 #include "base/unique_fd.hpp"
 #include "broker/guard/mark.hpp"
 #include "broker/serve/accounts.hpp"
+#include "broker/serve/dry_run.hpp"
 #include "broker/serve/files_hand.hpp"
 #include "broker/serve/inspector.hpp"
 #include "broker/serve/open_file.hpp"
@@ -187,6 +188,7 @@ struct Session {
     Programs programs;
     Accounts accounts;
     Settings settings;
+    std::optional<DryRun> dry_run = {};  // nothing: no rule dry-runs
 };
 
 /// The id of the rule that decided; empty if none did.

@@ -11,8 +11,9 @@ QUESTIONS = {
     # the check of what the compiler wrote; of two account rules that accept as much the same one counts in any order (10); hours of the week, by tables
     # that the compiler made (105). ipc/: a ring that lets a log line outlive whoever is killed, frames that can bring no descriptor. The broker talks to
     # the inspector's child itself, and has it begun and ended (250); the inspector became shorter by as much. base/: trusted paths, the clock by which
-    # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90).
-    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 9270),
+    # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90). Of each kind of request, what the rules that
+    # dry-run would make of it, and its arguments where nobody else writes them down (300).
+    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 9570),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
     # that look at rules' paths at the start (560); what denied names have named in earlier runs (150).
     "What opens, reads and writes files?": (("broker/files",), 2655),

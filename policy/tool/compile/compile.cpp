@@ -147,9 +147,12 @@ private:
         compile::read_nevers(context, document, nevers_);
     }
 
-    // Each is proved, or has a request that breaks it.
-    void prove(const Policy& policy) {
+    // Each is proved, or has a request that breaks it. Allow rules that dry-run count, since they are meant to be enforced one day;
+    // deny rules that do prove nothing.
+    void prove(Policy policy) {
         if (nevers_.empty()) return;
+        for (Rule& rule : policy.dry_runs)
+            if (rule.effect == Effect::kAllow) policy.rules.push_back(std::move(rule));
         never_rules_.set_schema(1);
         never_rules_.set_digest(std::string(SHA256_DIGEST_LENGTH, '\0'));
         const auto rules = load(never_rules_.SerializeAsString());
@@ -180,9 +183,9 @@ private:
         if (result_.ByteSizeLong() > kMaxCompiledSize)
             return problems_.add(
                 {}, "the compiled policy is longer than " + std::to_string(kMaxCompiledSize) + " bytes");
-        const auto loaded = load(result_.SerializeAsString());
+        auto loaded = load(result_.SerializeAsString());
         if (!loaded) return problems_.add({}, loaded.error().what);
-        prove(*loaded);
+        prove(*std::move(loaded));
     }
 
     const Source& source_;

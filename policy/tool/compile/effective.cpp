@@ -213,10 +213,11 @@ std::string set_text(const ipc::SetRule& one) {
     return line("vcpus", table.add("cpus", spans_text(one.vcpus().cpus())).text());
 }
 
-std::string rule_text(const compiled::Rule& rule, const Passwd& passwd) {
+std::string rule_text(const compiled::Rule& rule, const Passwd& passwd, bool is_enforced = true) {
     const bool is_allow = rule.effect() == compiled::Rule::ALLOW;
     std::string text = "\n# " + printable(rule.where()) + "\n" + (is_allow ? "[[allow]]\n" : "[[deny]]\n");
     text += line("id", toml_string(rule.id()));
+    if (!is_enforced) text += line("enforce", "false");
     text += line("commands", commands_text(rule.commands()));
     if (!rule.modes().empty()) text += line("modes", words(rule.modes(), kModes));
     if (rule.method() != compiled::Rule::ANY_METHOD)
@@ -304,6 +305,7 @@ std::string effective_text(const Compilation& compilation, const Passwd& passwd)
     if (policy.has_peers()) text += line("peers", peers.text());
     if (policy.has_audit()) text += line("audit", audit_text(policy.audit()));
     for (const compiled::Rule& rule : policy.rules()) text += rule_text(rule, passwd);
+    for (const compiled::Rule& rule : policy.dry_runs()) text += rule_text(rule, passwd, false);
     for (const analyse::Never& never : compilation.nevers) text += never_text(never);
     return text;
 }

@@ -7,6 +7,7 @@
 #include "policy/check_rule.hpp"
 #include "policy/decide.hpp"
 #include "policy/tool/compile/account_rule.hpp"
+#include "policy/tool/compile/enforce.hpp"
 #include "policy/tool/compile/exec_rule.hpp"
 #include "policy/tool/compile/file_rule.hpp"
 #include "policy/tool/compile/freeze_rule.hpp"
@@ -27,9 +28,10 @@ constexpr std::size_t kMaxNevers = 256;
 constexpr std::array<std::string_view, 7> kNeverKeys{"id",    "why",  "commands", "files",
                                                      "modes", "exec", "users"};
 constexpr std::array<std::string_view, 2> kNeverExecKeys{"programs", "run_as"};
-constexpr std::array<std::string_view, 20> kKeys{
-    "id",   "why",   "commands", "files", "modes",   "method",    "freeze",   "reply", "exec",    "expires",
-    "time", "vcpus", "memory",   "users", "crypted", "key_types", "max_keys", "reset", "require", "when"};
+constexpr std::array<std::string_view, 21> kKeys{
+    "enforce", "id",      "why",       "commands", "files", "modes",   "method",
+    "freeze",  "reply",   "exec",      "expires",  "time",  "vcpus",   "memory",
+    "users",   "crypted", "key_types", "max_keys", "reset", "require", "when"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -225,7 +227,8 @@ void read_rules(RuleContext& context, const toml::table& document) {
     std::ranges::stable_sort(found, {}, [](const FoundRule& rule) { return place_of(*rule.table).line; });
     std::size_t entries = 0;
     for (const FoundRule& each : found) {
-        compiled::Rule& to = *context.to.add_rules();
+        const bool is_enforced = read_enforce(context.reader, *each.table);
+        compiled::Rule& to = is_enforced ? *context.to.add_rules() : *context.to.add_dry_runs();
         to.set_effect(each.effect);
         read_rule(context, *each.table, to);
         const auto files = static_cast<std::size_t>(to.files().size());

@@ -31,6 +31,7 @@ when = { days = "mon", tz = "UTC" }
 
 [[deny]]
 id = "no"
+enforce = true
 files = [{ under = "/srv" }]
 
 [[never]]

@@ -111,10 +111,15 @@ struct Named {
     std::string_view name;
     Text to;
 };
-constexpr std::array kTexts{Named{"time", &Record::time},       Named{"run", &Record::run},
-                            Named{"verdict", &Record::verdict}, Named{"what", &Record::what},
-                            Named{"rule", &Record::rule},       Named{"reason", &Record::reason},
-                            Named{"policy", &Record::policy},   Named{"would", &Record::would}};
+constexpr std::array kTexts{Named{"time", &Record::time},
+                            Named{"run", &Record::run},
+                            Named{"verdict", &Record::verdict},
+                            Named{"what", &Record::what},
+                            Named{"rule", &Record::rule},
+                            Named{"reason", &Record::reason},
+                            Named{"policy", &Record::policy},
+                            Named{"would", &Record::would},
+                            Named{"would_rule", &Record::would_rule}};
 
 void take_member(Record& record, const Member& member) {
     if (member.is_text) {

@@ -26,9 +26,10 @@ struct Record {
     std::string_view rule;
     std::string_view reason;
     std::string_view policy;
-    std::string_view would;      // the verdict of a rule that is only tried
-    std::string_view arguments;  // an object; empty if there are none
-    std::string_view unwritten;  // the same
+    std::string_view would;       // the verdict if the rules that dry-run counted, where it is another
+    std::string_view would_rule;  // the rule by which
+    std::string_view arguments;   // an object; empty if there are none
+    std::string_view unwritten;   // the same
     std::uint64_t seq = 0;
     std::uint64_t boottime_us = 0;
     std::uint64_t lost = 0;

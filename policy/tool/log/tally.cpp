@@ -99,8 +99,7 @@ void Tally::take(const Record& record, const Place& place, bool counts) {
     }
     if (record.what == "start") ++starts;
     if (record.bytes > 0) bytes += static_cast<std::uint64_t>(record.bytes);
-    if (record.would == "refuse")
-        if (std::uint64_t* count = find_or_add(would, record.rule, kMostRules)) ++*count;
+    if (!record.would.empty()) take_dry_run(record, time);
     if (verdict == kRefuse || verdict == kViolation) take_refusal(record, place, time);
     take_freeze(record, time);
     take_loss(record);
@@ -178,6 +177,13 @@ void Tally::take_freeze(const Record& record, WallTime time) {
                !record.arguments.empty()) {
         end_freeze(record, "the host");
     }
+}
+
+void Tally::take_dry_run(const Record& record, WallTime time) {
+    Tried* const rule = find_or_add(tried, record.would_rule, kMostRules);
+    if (rule == nullptr) return;
+    ++(record.would == "allow" ? rule->allowed : rule->refused);
+    rule->last = std::max(rule->last, time);
 }
 
 void Tally::take_loss(const Record& record) {

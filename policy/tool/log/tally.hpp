@@ -75,6 +75,13 @@ struct Freeze {
     std::uint64_t begin_us = 0;
 };
 
+/// What a rule that dry-runs would have changed.
+struct Tried {
+    std::uint64_t allowed = 0;  // of what was refused
+    std::uint64_t refused = 0;  // of what was allowed
+    WallTime last = 0;
+};
+
 /// The state of one chain.
 struct ChainState {
     std::size_t chain = 0;
@@ -113,9 +120,8 @@ public:
     std::map<std::string, Seen, std::less<>> policies;  // by the digest's beginning
     std::string last_policy;
     std::uint64_t starts = 0;
-    std::uint64_t bytes = 0;  // read and written
-    std::map<std::string, std::uint64_t, std::less<>>
-        would;  // by rule: what a rule that is only tried would have refused
+    std::uint64_t bytes = 0;                          // read and written
+    std::map<std::string, Tried, std::less<>> tried;  // by rule: what dry runs would have changed
     WallTime first = 0;
     WallTime last = 0;
     std::vector<ChainState> chains;
@@ -127,6 +133,7 @@ private:
     void end_freeze(const Record& record, std::string by);
     void keep(Freeze freeze);
     void take_loss(const Record& record);
+    void take_dry_run(const Record& record, WallTime time);
 
     Chain chain_;
     std::optional<Freeze> open_;

@@ -59,6 +59,9 @@ private:
         const std::string verdict = member(line, "verdict");
         ++facts_.verdicts[verdict];
         if (verdict == "refuse") ++facts_.refused[member(line, "what")];
+        const std::string would = member(line, "would");
+        if (!would.empty())
+            ++(would == "allow" ? facts_.would_allow : facts_.would_refuse)[member(line, "would_rule")];
         if (const json::value* lost = line.if_contains("lost")) facts_.lost += count_in(*lost);
         const json::value* unwritten = line.if_contains("unwritten");
         if (unwritten == nullptr || !unwritten->is_object()) return;

@@ -38,7 +38,9 @@ struct LogFacts {
     std::string policy;          // digest of the last line, as it is shown
     std::map<std::string, std::uint64_t>
         verdicts;  // of the lines since then, and those that were counted only
-    std::map<std::string, std::uint64_t> refused;  // by command
+    std::map<std::string, std::uint64_t> refused;       // by command
+    std::map<std::string, std::uint64_t> would_refuse;  // by rule that dry-runs: what was allowed
+    std::map<std::string, std::uint64_t> would_allow;   // the same: what was refused
     std::uint64_t lost = 0;
 };
 

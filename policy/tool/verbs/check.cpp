@@ -13,6 +13,7 @@
 #include "policy/decide.hpp"
 #include "policy/drop_ins.hpp"
 #include "policy/tool/analyse/dead.hpp"
+#include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -146,6 +147,10 @@ std::string summary_of(const Policy& policy, WallTime now) {
     std::string text = "digest: sha256 " + hexadecimal(policy.digest) + "\n";
     text += "rules: " + std::to_string(policy.rules.size()) + "\n";
     for (const Rule& rule : policy.rules) text += summary_of(rule);
+    if (!policy.dry_runs.empty())
+        text += "dry runs, which decide nothing: " + std::to_string(policy.dry_runs.size()) + "\n";
+    for (const Rule& rule : policy.dry_runs)
+        text += summary_of(rule) + "        dry run: until " + analyse::show_time(*rule.expires) + "\n";
     text += "enabled:" + names_of(enabled) + "\n";
     text += "refused:" + names_of(refused) + "\n";
     text += "drop-ins of the unit:";
@@ -307,6 +312,8 @@ std::string warn_of_dead(const Policy& policy, WallTime now) {
 
 std::string warnings_of(const Policy& policy, WallTime now) {
     std::string text = warn_of_dead(policy, now);
+    for (const Rule& rule : policy.dry_runs)
+        if (*rule.expires <= now) text += warning(rule, "its dry run is over, and it has no effect");
     for (const Rule& rule : policy.rules) {
         if (rule.expires && *rule.expires <= now) text += warning(rule, "has expired and has no effect");
         if (rule.expires && rule.effect == Effect::kDeny)

@@ -9,6 +9,7 @@
 #include "policy/tool/compile/effective.hpp"
 #include "policy/tool/compile/locate.hpp"
 #include "policy/tool/compile/problems.hpp"
+#include "policy/tool/verbs/dry_runs.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/policies.hpp"
@@ -163,6 +164,8 @@ public:
         verdict(explanation.outcome);
         near_misses(explanation.near);
         if (!explanation.outcome.is_allowed()) change(explanation);
+        if (const std::string tried = in_words(trial_of(policy_, request_)); !tried.empty())
+            text_ += "with the dry runs it " + tried;
         return std::move(text_);
     }
 
@@ -251,6 +254,8 @@ std::string in_json(const Policy& policy, const Request& request, const Explanat
     object.add("reason", reason_of(policy, outcome.why, outcome.rule));
     if (outcome.rule != kNoRule)
         object.add("rule", policy.rules[outcome.rule].id).add("where", policy.rules[outcome.rule].where);
+    if (const auto trial = trial_of(policy, request))
+        object.add("would", trial->is_allowed ? "allow" : "refuse").add("would_rule", trial->rule);
     std::vector<std::string> near;
     for (const Miss& miss : explanation.near) near.push_back(in_json(miss));
     object.add_value("near", json_list(near));

@@ -155,7 +155,8 @@ private:
         if (!arguments_.log.takes(record.time)) return nullptr;
         const log::Answer& answer = replay_.ask(record);
         if (!answer.is_decided) return nullptr;
-        if (record.verdict == "refuse" && !arguments_.has_refused)
+        // What a dry run would have allowed the admin himself has thought of.
+        if (record.verdict == "refuse" && record.would != "allow" && !arguments_.has_refused)
             return leave_out(counts_.refused_then, record);
         if (!answer.is_exact) return leave_out(counts_.inexact, record);
         if (!answer.is_allowed()) return leave_out(counts_.refused_by_policy, record);

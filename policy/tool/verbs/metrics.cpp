@@ -101,6 +101,15 @@ Metric unwritten_of(const Tally& tally) {
     return metric;
 }
 
+Metric dry_runs_of(const Tally& tally) {
+    Metric metric("dry_run_total", "counter", "Requests that a rule that dry-runs would decide otherwise.");
+    for (const auto& [id, tried] : tally.tried) {
+        if (tried.allowed != 0) metric.add({"rule", plain(id), "would", "allow"}, tried.allowed);
+        if (tried.refused != 0) metric.add({"rule", plain(id), "would", "refuse"}, tried.refused);
+    }
+    return metric;
+}
+
 Metric one(std::string_view name, const char* type, const char* help, const std::string& value) {
     Metric metric(name, type, help);
     metric.add({}, value);
@@ -112,6 +121,7 @@ std::vector<Metric> metrics_of(const Tally& tally, const log::Reading& reading) 
     for (const log::ChainState& chain : tally.chains) breaks += chain.breaks;
     const auto number = [](std::uint64_t value) { return std::to_string(value); };
     std::vector<Metric> all{requests_of(tally), events_of(tally), unwritten_of(tally)};
+    if (!tally.tried.empty()) all.push_back(dry_runs_of(tally));
     all.push_back(
         one("lost_records_total", "counter", "Records for which there was no room.", number(tally.lost)));
     all.push_back(one("frozen", "gauge", "Logs at whose end file systems are frozen.", number(tally.frozen)));

@@ -8,6 +8,7 @@
 #include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/log/replay.hpp"
+#include "policy/tool/verbs/dry_runs.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/logs.hpp"
@@ -137,6 +138,7 @@ std::string in_words(const Facts& facts) {
     for (const log::ChainState& chain : tally.chains) text += state_text(facts, chain) + "\n";
     text += course_text(facts) + table("command", commands_of(tally)) + table("rule", rules_of(tally)) +
             denials_text(facts) + freezes_text(facts);
+    if (const std::string tried = dry_runs_in_words(tally); !tried.empty()) text += "\ndry runs\n" + tried;
     if (!facts.policy.empty()) {
         text += facts.unused.empty() ? "\nnever needed: nothing\n" : "\nnever needed\n";
         for (const std::string& part : facts.unused) text += "  " + part + "\n";
@@ -226,6 +228,7 @@ std::string in_json(const Facts& facts) {
                .add("freezes", tally.freeze_count)
                .add("longest_freeze_us", tally.longest_us)
                .add_value("freeze_list", freezes_json(facts))
+               .add_value("dry_runs", dry_runs_in_json(tally))
                .add_value("never_needed", json_strings(facts.unused))
                .add("lost", tally.lost)
                .add_value("unwritten", unwritten.text())

@@ -296,6 +296,15 @@ std::string unused(const Facts& facts) {
     return section("unused", "Never needed", text + "</ul>\n");
 }
 
+std::string dry_runs(const Facts& facts) {
+    if (facts.tally.tried.empty()) return {};
+    std::string text = "<ul>\n";
+    for (const auto& [id, tried] : facts.tally.tried)
+        text += "<li>" + html(id) + " would have refused " + grouped(tried.refused) + " and allowed " +
+                grouped(tried.allowed) + ", last " + html(time_text(tried.last)) + "</li>\n";
+    return section("dry-runs", "Dry runs", text + "</ul>\n");
+}
+
 std::string losses(const Facts& facts) {
     const log::Tally& tally = facts.tally;
     std::string text = tally.lost == 0
@@ -335,7 +344,7 @@ std::string page_of(const Facts& facts) {
             "</header>\n";
     text += course(facts) + section("commands", "Commands", rows(commands_of(tally))) +
             section("rules", "Rules that decided", rows(rules_of(tally))) + denials(facts) + freezes(facts) +
-            unused(facts) + losses(facts) + chains(facts);
+            dry_runs(facts) + unused(facts) + losses(facts) + chains(facts);
     text += "<footer class=\"soft small\"><p>By sallyport-policy report, of " +
             std::to_string(facts.logs.sources().size()) + " files with " + grouped(facts.reading.lines) +
             " lines. This page has no script and loads nothing.</p></footer>\n";

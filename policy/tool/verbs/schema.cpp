@@ -75,6 +75,7 @@ constexpr std::array kValues{
     Value{"reply",             R"({"$ref":"#/definitions/reply"})"},
     Value{"exec",              R"({"$ref":"#/definitions/exec-of-a-never-rule"})", "a never rule"},
     Value{"exec",              R"({"type":"array","minItems":1,"items":{"$ref":"#/definitions/an-exec-table"}})"},
+    Value{"enforce",           kFlag},
     Value{"expires",           R"({"type":"string","format":"date-time"})"},
     Value{"when",              R"({"$ref":"#/definitions/when"})"},
     Value{"days",              R"({"type":"string","pattern":"^(mon|tue|wed|thu|fri|sat|sun)([-,](mon|tue|wed|thu|fri|sat|sun))*$"})"},

@@ -70,6 +70,9 @@ private:
                     .command = std::string(record.what),
                     .then = rule.empty() ? log::unescaped(record.reason) : "rule " + compile::quoted(rule),
                     .now = reason_of(policy_, answer.why, answer.rule)};
+        if (!record.would.empty())
+            group.then += "; would " + std::string(record.would == "allow" ? "allow" : "refuse") +
+                          " by the dry run of " + compile::quoted(log::unescaped(record.would_rule));
         const std::tuple key{!is_wider, group.command, group.then, group.now};
         auto found = groups.find(key);
         if (found == groups.end()) {

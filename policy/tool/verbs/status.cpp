@@ -88,9 +88,19 @@ std::string hour_lines(const Seen& seen) {
     text += "\n";
     for (const auto& [what, times] : seen.log.refused)
         text += "  refused: " + compile::printable(what) + " " + std::to_string(times) + " times\n";
+    for (const auto& [rule, times] : seen.log.would_refuse)
+        text += "  dry run: " + compile::quoted(rule) + " would have refused " + std::to_string(times) + "\n";
+    for (const auto& [rule, times] : seen.log.would_allow)
+        text += "  dry run: " + compile::quoted(rule) + " would have allowed " + std::to_string(times) + "\n";
     const std::string lost = std::to_string(seen.log.lost);
     return text +
            (seen.log.lost == 0 ? "log: nothing lost\n" : "log: " + lost + " lines lost in the last hour\n");
+}
+
+std::string counts_in_json(const std::map<std::string, std::uint64_t>& counts) {
+    JsonObject object;
+    for (const auto& [name, count] : counts) object.add(name, count);
+    return object.text();
 }
 
 std::string in_json(const Seen& seen) {
@@ -109,6 +119,8 @@ std::string in_json(const Seen& seen) {
     object.add("frozen", seen.frozen.has_value());
     for (const char* verdict : {"allow", "refuse", "fail", "violation", "unwritten"})
         object.add(verdict, seen.count(verdict));
+    object.add_value("would_refuse", counts_in_json(seen.log.would_refuse))
+        .add_value("would_allow", counts_in_json(seen.log.would_allow));
     return object.add_value("refused_commands", refused.text()).add("lost", seen.log.lost).text() + "\n";
 }
 

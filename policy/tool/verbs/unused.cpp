@@ -7,6 +7,7 @@
 #include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/log/replay.hpp"
+#include "policy/tool/verbs/dry_runs.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/logs.hpp"
@@ -111,12 +112,19 @@ private:
 int run_unused(const LogArguments& arguments) {
     auto open = open_logs(arguments.logs, {arguments.policy});
     if (!open) return kFailure;
-    Usage usage(open->files.policies[0].policy);
-    const auto reading = open->logs.read([&](const log::Record& record, const log::Place&) {
-        if (arguments.takes(record.time)) usage.take(record);
+    const Policy& policy = open->files.policies[0].policy;
+    Usage usage(policy);
+    log::Tally tally;
+    const auto reading = open->logs.read([&](const log::Record& record, const log::Place& place) {
+        if (!arguments.takes(record.time)) return;
+        usage.take(record);
+        if (!record.would.empty()) tally.take(record, place);
     });
     if (!tell_reading(reading)) return kFailure;
-    print(arguments.as_json ? usage.in_json() : usage.in_words());
+    const std::string idle = idle_dry_runs(policy, tally);
+    print(arguments.as_json
+              ? usage.in_json()
+              : usage.in_words() + (idle.empty() ? "" : "dry runs that would have changed nothing\n" + idle));
     return usage.unused().empty() ? kSuccess : kSomeUnused;
 }
 

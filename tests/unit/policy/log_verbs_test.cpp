@@ -1,7 +1,9 @@
 // The verbs that read audit logs, as an admin types them: what they print, and their statuses.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <boost/json.hpp>
+#include <ctime>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -308,6 +310,112 @@ TEST_F(LogVerbs, ExplainReadsAPathWithTheBytesThatItHad) {
     keep();
     const Said said = run("explain p.toml --denial 1f3a5b7c-1 --log log");
     EXPECT_EQ(said.status, 0) << said.text;
+}
+
+const std::string kTried =
+    kPolicy +
+    "[[deny]]\nid = \"no-keys\"\nfiles = [{ under = \"/srv/export/keys\" }]\nenforce = false\n"
+    "expires = 2099-01-01T00:00:00Z\n"
+    "[[allow]]\nid = \"halt\"\ncommands = [\"guest-shutdown\"]\nmodes = [\"halt\"]\nenforce = "
+    "false\nexpires = 2099-01-01T00:00:00Z\n";
+
+class DryRuns : public LogVerbs {
+protected:
+    void SetUp() override {
+        write("p.toml", kTried);
+        open("allow", "/srv/export/keys/a", kBy + ",\"would\":\"refuse\",\"would_rule\":\"no-keys\"");
+        open("allow", "/srv/export/b", kBy);
+        add("refuse", "guest-shutdown",
+            ",\"arguments\":{\"mode\":\"halt\"},\"would\":\"allow\",\"would_rule\":\"halt\",\"reason\":\"the "
+            "command is not allowed\"");
+        keep();
+    }
+};
+
+TEST_F(DryRuns, ReportAndMetricsCountThemByRule) {
+    const Said words = run("report log");
+    EXPECT_TRUE(
+        words.has("dry runs\n  'halt' would have refused 0 and allowed 1, last 2026-11-01T00:03:00Z\n"
+                  "  'no-keys' would have refused 1 and allowed 0, last 2026-11-01T00:01:00Z\n"))
+        << words.text;
+    EXPECT_TRUE(run("report --html page log; cat page").has("no-keys would have refused 1 and allowed 0"));
+    EXPECT_TRUE(
+        run("report --json log")
+            .has(R"({"rule":"halt","would_refuse":0,"would_allow":1,"last":"2026-11-01T00:03:00Z"})"));
+    const Said metrics = run("metrics log");
+    EXPECT_TRUE(
+        metrics.has("sallyport_dry_run_total{rule=\"halt\",would=\"allow\"} 1\n"
+                    "sallyport_dry_run_total{rule=\"no-keys\",would=\"refuse\"} 1\n"))
+        << metrics.text;
+}
+
+TEST_F(DryRuns, UnusedNamesThoseThatWouldHaveChangedNothing) {
+    const std::string idle = "dry runs that would have changed nothing\n  'idle' (p.toml:";
+    EXPECT_FALSE(run("unused p.toml log").has("dry runs that would have changed nothing"));
+    write("p.toml",
+          kTried +
+              "[[deny]]\nid = \"idle\"\ncommands = [\"guest-get-load\"]\nenforce = false\nexpires = "
+              "2099-01-01T00:00:00Z\n");
+    EXPECT_TRUE(run("unused p.toml log").has(idle)) << run("unused p.toml log").text;
+}
+
+TEST_F(DryRuns, LearnTakesWhatOneWouldHaveAllowedForAllowedOnceTheRuleIsEnforced) {
+    std::string enforced = kTried;
+    enforced.replace(enforced.rfind("enforce = false\n"), 16, "");
+    write("e.toml", enforced);
+    const Said learnt = run("learn --policy e.toml log");
+    EXPECT_EQ(learnt.status, 0);
+    EXPECT_TRUE(learnt.has("guest-shutdown")) << learnt.text;
+    const Said before = run("learn --policy p.toml log");
+    EXPECT_EQ(before.status, 0);
+    EXPECT_TRUE(before.has("enforce = false")) << "what dry-runs goes on: " << before.text;
+}
+
+TEST_F(DryRuns, SimulateShowsThemBesideWhatWasDecided) {
+    std::string enforced = kTried;
+    enforced.replace(enforced.find("enforce = false\n"), 16, "");
+    write("e.toml", enforced);
+    const Said said = run("simulate e.toml log");
+    EXPECT_EQ(said.status, 3);
+    EXPECT_TRUE(said.has("then: rule 'export'; would refuse by the dry run of 'no-keys'")) << said.text;
+}
+
+TEST_F(DryRuns, CheckListsThemWithTheirEndAndExplainSaysWhatTheyWouldChange) {
+    const Said check = run("check p.toml");
+    EXPECT_EQ(check.status, 0);
+    EXPECT_TRUE(check.has("rules: 3\n") &&
+                check.has("dry runs, which decide nothing: 2\n  deny  no-keys (p.toml:"))
+        << check.text;
+    EXPECT_TRUE(check.has("        dry run: until 2099-01-01T00:00:00Z\n")) << check.text;
+    const Said refused = run("explain p.toml guest-file-open path=/srv/export/keys/a owner=1000");
+    EXPECT_EQ(refused.status, 0);
+    EXPECT_TRUE(refused.has("with the dry runs it would be refused by 'no-keys' (p.toml:")) << refused.text;
+    EXPECT_TRUE(refused.has("which dry-runs until 2099-01-01T00:00:00Z\n"));
+    EXPECT_TRUE(
+        run("explain --json p.toml guest-shutdown mode=halt").has(R"("would":"allow","would_rule":"halt")"));
+    EXPECT_FALSE(run("explain p.toml guest-shutdown mode=reboot").has("dry runs"));
+    std::string expired = kTried;
+    while (expired.contains("2099")) expired.replace(expired.find("2099"), 4, "2009");
+    write("p.toml", expired);
+    EXPECT_TRUE(
+        run("check p.toml").has("warning: rule 'no-keys': its dry run is over, and it has no effect"));
+    EXPECT_FALSE(run("explain p.toml guest-shutdown mode=halt").has("dry runs"));
+}
+
+TEST_F(DryRuns, StatusSaysWhatTheyWouldHaveChangedInTheLastHour) {
+    scratch_.make_folder("state");
+    const std::time_t moment = std::time(nullptr);
+    std::array<char, 40> now{};
+    std::strftime(now.data(), now.size(), "%Y-%m-%dT%H:%M:%S.000000Z", std::gmtime(&moment));
+    write("state/audit.jsonl",
+          std::string("{\"time\":\"") + now.data() +
+              "\",\"verdict\":\"allow\",\"what\":\"guest-ping\",\"would\":\"refuse\",\"would_rule\":"
+              "\"no-keys\",\"policy\":\"abcd\"}\n"
+              "{\"time\":\"2026-01-01T00:00:00.000000Z\",\"verdict\":\"allow\",\"would\":\"refuse\",\"would_"
+              "rule\":\"old\"}\n");
+    const Said said = run("status --statedir state --policy p.toml");
+    EXPECT_TRUE(said.has("  dry run: 'no-keys' would have refused 1\n")) << said.text;
+    EXPECT_FALSE(said.has("'old'")) << said.text;
 }
 
 }  // namespace
