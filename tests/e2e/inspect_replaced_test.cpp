@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <memory>
 
@@ -220,6 +221,23 @@ const Replacement kReplacements[] = {
 };
 // clang-format on
 INSTANTIATE_TEST_SUITE_P(, OneChild, testing::ValuesIn(kReplacements), case_name<Replacement>);
+
+// Whether it was changed once more would not show.
+TEST_F(ReplacedFiles, WhatWasChangedInTheLastTwoSecondsAChildTellsOnce) {
+    const pid_t inspector = inspector_of(*agent_);
+    for (int round = 0; round < 20; ++round) {
+        std::vector<pid_t> first;
+        ASSERT_TRUE(eventually([&] {
+            const std::time_t began = std::time(nullptr);
+            shell("echo NAME=young > /etc/os-release");
+            EXPECT_EQ(name(), "young");
+            first = children_of(inspector);
+            return std::time(nullptr) - began < 2;
+        }));
+        EXPECT_EQ(name(), "young");
+        ASSERT_NE(children_of(inspector), first) << round;
+    }
+}
 
 // Each takes a new child as long as the files are young; those that were killed for it are waited for.
 TEST_F(ReplacedFiles, ManyRequestsInARowAreAllAnswered) {

@@ -12,8 +12,8 @@
 #include "ipc/codec.hpp"
 #include "ipc/launcher.pb.h"
 #include "tests/support/launcher_alone.hpp"
-#include "tests/support/no_landlock.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/refused_call.hpp"
 #include "tests/support/scratch.hpp"
 
 namespace sallyport::test {
@@ -310,6 +310,18 @@ TEST_F(ProgramOrders, StartNothingUnderASupervisorThatCannotConfineItself) {
         ipc::LauncherReply reply;
         ASSERT_TRUE(launcher.hear(reply));
         EXPECT_EQ(reply.exec_gone(), number) << reply.op_case();
+    }
+    EXPECT_EQ(safe_.calls(), "");
+}
+
+TEST_F(ProgramOrders, StartNothingWhereTheProgramsUserCannotBeTaken) {
+    for (const int call : {SYS_setgroups, SYS_setresgid, SYS_setresuid}) {
+        Launcher launcher(table_, [call] { refuse_call(call); });
+        ASSERT_TRUE(launcher.is_ready());
+        launcher.tell(part(order(1, {"go", "3"})));
+        ipc::LauncherReply reply;
+        ASSERT_TRUE(launcher.hear(reply) && reply.has_exec_started()) << reply.op_case();
+        EXPECT_EQ(reply.exec_started().sys_errno(), ENOSYS) << call;
     }
     EXPECT_EQ(safe_.calls(), "");
 }

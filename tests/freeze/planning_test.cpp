@@ -6,6 +6,7 @@
 #include <sys/user.h>
 
 #include <array>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <utility>
@@ -175,6 +176,45 @@ TEST_F(PlannerThat, HangsIsKilledAndTheNextIsStarted) {
     expect_unplanned(reply.trimmed().error(), ETIMEDOUT);
     EXPECT_FALSE(is_running(planner_));
     expect_that_it_goes_on();
+}
+
+// It is held where a process stops for the last time: so it has not ended, whoever kills it.
+TEST_F(PlannerThat, CannotBeKilledIsTheOnlyOneUntilItHasEnded) {
+    give(trim(), [](pid_t planner) { trace(PTRACE_SETOPTIONS, planner, 0, PTRACE_O_TRACEEXIT); });
+    ipc::GuardReply reply = guard_.hear();
+    EXPECT_TRUE(reply.trimmed().last());
+    expect_unplanned(reply.trimmed().error(), ETIMEDOUT);
+    for (const auto& order : {trim(), list(), freeze(false)}) {
+        guard_.say(order);
+        reply = guard_.hear();
+        EXPECT_EQ(children_of(guard_.pid()), std::vector{planner_});
+        if (reply.has_trimmed()) expect_unplanned(reply.trimmed().error(), EBUSY);
+        EXPECT_EQ(reply.listed().mounts_size(), 0);
+        if (reply.has_freeze_failed()) expect_unplanned(reply.freeze_failed().error(), EBUSY);
+        EXPECT_FALSE(reply.has_frozen());
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(planner_, &status, __WALL), planner_);
+    EXPECT_EQ(status >> 8, SIGTRAP | PTRACE_EVENT_EXIT << 8);
+    trace(PTRACE_DETACH, planner_, 0, 0);
+    EXPECT_TRUE(eventually([&] { return !is_running(planner_); }));
+    expect_that_it_goes_on();
+}
+
+// The time that passes while the machine is suspended counts.
+TEST(AFreeze, EndsByAClockThatGoesOnDuringASuspend) {
+    const auto systems = make_systems(1);
+    const GuardAlone guard;
+    EXPECT_EQ(guard.freeze(guard.list("/mnt/fs0")), 1U);
+    std::vector<std::string> clocks;
+    for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(guard.pid()) + "/fdinfo")) {
+        const std::string info = read_file(entry.path());
+        if (info.find("\nit_value: (") == info.npos || info.find("\nit_value: (0, 0)") != info.npos) continue;
+        const std::size_t at = info.find("clockid: ");
+        clocks.push_back(info.substr(at, info.find('\n', at) - at));
+    }
+    EXPECT_EQ(clocks, std::vector<std::string>{"clockid: " + std::to_string(CLOCK_BOOTTIME)});
+    guard.thaw();
 }
 
 TEST(AFreeze, WritesEverythingOutBeforeTheFirstFileSystemIsFrozen) {

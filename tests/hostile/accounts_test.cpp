@@ -1,12 +1,15 @@
 // A worker that was taken over asks for passwords and keys, and a broker that was taken over orders them: nobody's are touched but those that a
 // rule names, and as it says.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <tuple>
 
 #include "tests/hostile/taken_over.hpp"
 #include "tests/support/launcher_alone.hpp"
-#include "tests/support/no_landlock.hpp"
+#include "tests/support/refused_call.hpp"
 #include "tests/support/users.hpp"
 
 namespace sallyport::test {
@@ -147,6 +150,10 @@ protected:
         add.set_max_keys(2);
         *table_.add_accounts() = add;
         table_.mutable_accounts(2)->mutable_times()->mutable_own()->set_expires(1);
+        ipc::AccountTemplate& any = *table_.add_accounts();
+        any = password;
+        any.clear_accounts();
+        any.set_any_user(true);
         table_.set_takes_users(true);
     }
     static ipc::LauncherRequest order(std::uint32_t by, const std::string& user) {
@@ -206,6 +213,71 @@ TEST_F(AccountOrders, ChangeNoKeysWhereAnErrandCannotConfineItself) {
     EXPECT_FALSE(std::filesystem::exists("/home/alice/.ssh"));
 }
 
+// What the kernel refuses here is what makes the errand the user, or who asks the database nobody.
+TEST_F(AccountOrders, ChangeNothingWhereAnErrandCannotTakeTheUsersIds) {
+    for (const int call : {SYS_setgroups, SYS_setresgid, SYS_setresuid}) {
+        Launcher launcher(table_, [call] { refuse_call(call); });
+        ASSERT_TRUE(launcher.is_ready());
+        launcher.tell(add("alice", {kKey}));
+        ipc::LauncherReply reply;
+        ASSERT_TRUE(launcher.hear(reply) && reply.has_account_done());
+        EXPECT_EQ(reply.account_done().kind(), ipc::AccountDone::NOT_STARTED) << call;
+        EXPECT_EQ(reply.account_done().status(), ENOSYS);
+        EXPECT_FALSE(std::filesystem::exists("/home/alice/.ssh"));
+        auto asked = password("alice", "$6$a");
+        asked.mutable_account()->set_number(6);
+        asked.mutable_account()->set_template_(3);
+        launcher.tell(asked);
+        ASSERT_TRUE(launcher.hear(reply) && reply.has_account_done());
+        EXPECT_EQ(reply.account_done().kind(), ipc::AccountDone::NO_USER) << call;
+    }
+}
+
+// The list of users, which waits for whoever opens it.
+class HungPasswd {
+public:
+    HungPasswd() {
+        run_script("rm -f /home/.pipe; mkfifo -m 0644 /home/.pipe; mount --bind /home/.pipe /etc/passwd");
+    }
+    HungPasswd(const HungPasswd&) = delete;
+    HungPasswd& operator=(const HungPasswd&) = delete;
+    ~HungPasswd() { run_script("umount /etc/passwd"); }
+    static void let_go() { const UniqueFd end(::open("/etc/passwd", O_WRONLY | O_NONBLOCK | O_CLOEXEC)); }
+};
+
+TEST_F(AccountOrders, HaveTheDatabaseAskedByNobodyWithoutTheSecret) {
+    Launcher launcher(table_);
+    ASSERT_TRUE(launcher.is_ready());
+    const HungPasswd passwd;
+    auto asked = password("alice", "$6$a");
+    asked.mutable_account()->set_template_(3);
+    launcher.tell(asked);
+    const std::string nobody = "65534\t65534\t65534\t65534";
+    pid_t errand = -1;
+    pid_t asking = -1;
+    EXPECT_TRUE(eventually([&] {
+        for (const pid_t child : children_of(launcher.child().pid()))
+            for (const pid_t own : children_of(child)) std::tie(errand, asking) = std::pair(child, own);
+        return asking > 0 && status_field(asking, "Uid") == nobody;
+    }));
+    const auto count = [](pid_t process, std::string_view kind) {
+        return std::ranges::count_if(list_descriptors(process),
+                                     [&](const std::string& one) { return one.starts_with(kind); });
+    };
+    ASSERT_GT(asking, 0);
+    EXPECT_EQ(status_field(asking, "Gid"), nobody);
+    EXPECT_EQ(status_field(asking, "Groups").find_first_not_of(" "), std::string::npos);
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
+        EXPECT_EQ(status_field(asking, set), "0000000000000000") << set;
+    EXPECT_EQ(count(errand, "pipe:"), 1) << "the secret";
+    EXPECT_EQ(count(asking, "pipe:"), 0);
+    EXPECT_EQ(count(asking, "socket:"), 1) << "by which it says what it has found";
+    HungPasswd::let_go();
+    ipc::LauncherReply reply;
+    ASSERT_TRUE(launcher.hear(reply) && reply.has_account_done());
+    EXPECT_EQ(reply.account_done().kind(), ipc::AccountDone::NO_USER) << "a pipe names none";
+}
+
 TEST_F(AccountOrders, ThatTheTableDoesNotCoverEndIt) {
     for (const char* user : {"bob", "root", "", "alice\nroot", "alice:x"}) {
         expect_end(password(user, "$6$a"));
@@ -229,7 +301,7 @@ TEST_F(AccountOrders, ThatTheTableDoesNotCoverEndIt) {
     expect_end(other);
     expect_end(order(1, "alice"));
     other = password("alice", "$6$a");
-    for (const std::uint32_t by : {1U, 3U, 0xFFFFFFFFU}) {
+    for (const std::uint32_t by : {1U, 4U, 0xFFFFFFFFU}) {
         other.mutable_account()->set_template_(by);
         expect_end(other);
     }

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <map>
 
 #include "ipc/limits.hpp"
 #include "tests/hostile/taken_over.hpp"
@@ -147,6 +148,64 @@ TEST_F(ExecOfATakenOverWorker, BulkWithAStatusEndsIt) {
 TEST_F(ExecOfATakenOverWorker, WordThatIsNotUtf8EndsIt) {
     puppet_.send(exec(1, {"\xff"}));
     expect_violation();
+}
+
+class WordsInTheArena : public TakenOver {
+protected:
+    WordsInTheArena()
+        : TakenOver(R"(schema = 1
+[[allow]]
+id = "work"
+commands = ["@file"]
+files = [{ under = "$D/work", access = ["read"] }]
+[[allow]]
+id = "touch"
+commands = ["guest-exec"]
+[[allow.exec]]
+program = "/usr/bin/touch"
+args = ["--", { under = "$D/work" }]
+run_as = "root"
+host_env = ["A"]
+concurrent = 4
+)") {}
+    // The one file that was made; it is removed again.
+    std::string take_made() {
+        std::string made;
+        for (const char* name : {"work/a", "work/b"})
+            if (std::filesystem::remove(path(name))) made += path(name) + " ";
+        return made;
+    }
+    static constexpr std::size_t kRounds = 30;
+};
+
+// One byte of them changes all the time between two requests that a rule covers. What is started is what the log says, and words
+// that are in order are no violation.
+TEST_F(WordsInTheArena, AreCopiedBeforeTheyAreRead) {
+    const std::string message = wire::bytes(1, "/usr/bin/touch") + strings(2, {"--", path("work/a")}) +
+                                strings(3, {"A=" + std::string(60'000, 'x')});
+    for (std::size_t at = 0; at < message.size(); at += 30'000)
+        puppet_.write_arena(static_cast<std::uint32_t>(at), message.substr(at, 30'000));
+    const auto changing = static_cast<std::uint32_t>(message.find("work/a") + 5);
+    std::vector<std::string> made;
+    while (made.size() < kRounds) {
+        puppet_.send(wire::seq(made.size() + 1) +
+                     wire::bytes(2, wire::bulk(message.size(), 0, message.size())) + wire::bytes(52, ""));
+        puppet_.flip_arena(changing, 1'000'000, "ba");
+        ASSERT_GT(puppet_.hear().exec().pid(), 0) << made.size();
+        ASSERT_TRUE(
+            eventually([&] { return agent_.count_audit("what", "program-ended") == made.size() + 1; }));
+        made.push_back("-- " + take_made());
+    }
+    std::map<std::int64_t, std::string> told;
+    for (const auto& line : agent_.audit()) {
+        EXPECT_NE(line.at("verdict").as_string(), "violation");
+        if (line.at("what").as_string() != "guest-exec") continue;
+        const auto& arguments = line.at("arguments").as_object();
+        told[arguments.at("pid").as_int64()] = std::string(arguments.at("arg").as_string()) + " ";
+    }
+    std::vector<std::string> all;
+    for (const auto& [pid, words] : told) all.push_back(words);
+    EXPECT_EQ(all, made);
 }
 
 class ProgramsOfATakenOverWorker : public TakenOver {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -28,7 +29,10 @@ struct Step {
     const char* name;
     int call;
     std::int64_t option;  // the first argument, or -1 for any
+    unsigned at = 0;      // or this one
 };
+
+constexpr std::int64_t kNoPrograms = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 void PrintTo(const Step& step, std::ostream* out) {
     *out << step.name;
@@ -36,24 +40,30 @@ void PrintTo(const Step& step, std::ostream* out) {
 
 class FailedStep : public ::testing::TestWithParam<Step> {};
 
-INSTANTIATE_TEST_SUITE_P(, FailedStep,
-                         ::testing::Values(Step{"LockedMemory", SCMP_SYS(mlockall), -1},
-                                           Step{"EndsWithItsParent", SCMP_SYS(prctl), PR_SET_PDEATHSIG},
-                                           Step{"Limits", SCMP_SYS(prlimit64), -1},
-                                           Step{"Capabilities", SCMP_SYS(capset), -1},
-                                           Step{"NoNewPrivileges", SCMP_SYS(prctl), PR_SET_NO_NEW_PRIVS},
-                                           Step{"NotDumpable", SCMP_SYS(prctl), PR_SET_DUMPABLE},
-                                           Step{"LandlockRules", SCMP_SYS(landlock_create_ruleset), -1},
-                                           Step{"Landlock", SCMP_SYS(landlock_restrict_self), -1},
-                                           Step{"Filter", SCMP_SYS(seccomp), -1}),
-                         [](const auto& step) { return std::string(step.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    , FailedStep,
+    ::testing::Values(Step{"LockedMemory", SCMP_SYS(mlockall), -1},
+                      Step{"EndsWithItsParent", SCMP_SYS(prctl), PR_SET_PDEATHSIG},
+                      Step{"Limits", SCMP_SYS(prlimit64), -1}, Step{"Capabilities", SCMP_SYS(capset), -1},
+                      Step{"NoNewPrivileges", SCMP_SYS(prctl), PR_SET_NO_NEW_PRIVS},
+                      Step{"NotDumpable", SCMP_SYS(prctl), PR_SET_DUMPABLE},
+                      Step{"Group", SCMP_SYS(setresgid), -1}, Step{"User", SCMP_SYS(setresuid), -1},
+                      Step{"MountsOfItsOwn", SCMP_SYS(mount), MS_REC | MS_PRIVATE, 3},
+                      Step{"NewRoot", SCMP_SYS(mount), kNoPrograms, 3},
+                      Step{"WayToTheRoot", SCMP_SYS(chdir), -1}, Step{"Root", SCMP_SYS(pivot_root), -1},
+                      Step{"OldRoot", SCMP_SYS(umount2), -1},
+                      Step{"ReadOnlyRoot", SCMP_SYS(mount), MS_REMOUNT | MS_RDONLY | kNoPrograms, 3},
+                      Step{"LandlockRules", SCMP_SYS(landlock_create_ruleset), -1},
+                      Step{"Landlock", SCMP_SYS(landlock_restrict_self), -1},
+                      Step{"Filter", SCMP_SYS(seccomp), -1}),
+    [](const auto& step) { return std::string(step.param.name); });
 
 // Makes the kernel answer ENOSYS to the call of a step.
 bool make_fail(const Step& step) {
     const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW),
                                                                    seccomp_release);
     const scmp_arg_cmp option{
-        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = static_cast<scmp_datum_t>(step.option), .datum_b = 0};
+        .arg = step.at, .op = SCMP_CMP_EQ, .datum_a = static_cast<scmp_datum_t>(step.option), .datum_b = 0};
     return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), step.call, step.option < 0 ? 0 : 1,
                                   &option) == 0 &&
            seccomp_load(filter.get()) == 0;
@@ -90,6 +100,10 @@ TEST_P(FailedStep, EndsTheLockdown) {
                                     "LandlockRules", "Landlock",     "Filter"};
     auto mortal = all;
     mortal.insert("EndsWithItsParent");
+    auto unprivileged = mortal;
+    unprivileged.insert({"Group", "User"});
+    auto rootless = unprivileged;
+    rootless.insert({"MountsOfItsOwn", "NewRoot", "WayToTheRoot", "Root", "OldRoot", "ReadOnlyRoot"});
     auto guards = all;
     // Of an ordinary user nothing is locked.
     if (::geteuid() == 0) guards.insert("LockedMemory");
@@ -98,7 +112,7 @@ TEST_P(FailedStep, EndsTheLockdown) {
     const std::vector<Lockdown> lockdowns{
         {"broker", all, [] { return lockdown_broker({}); }},
         {"compiler", all, [] { return lockdown_compiler(); }},
-        {"nursery", mortal, [&] { return lockdown_nursery(::geteuid(), ::getegid(), executable, {}); },
+        {"nursery", rootless, [&] { return lockdown_nursery(::geteuid(), ::getegid(), executable, {}); },
          begin_as_nursery},
         {"worker",
          {"Limits", "NotDumpable", "LandlockRules", "Landlock", "Filter"},
@@ -120,7 +134,7 @@ TEST_P(FailedStep, EndsTheLockdown) {
          [&] { return confine_program(std::array{state.get()}); }},
         {"setter", all, [] { return lockdown_setter({.sets_clock = true}); }},
         {"recorder", all, [&] { return lockdown_recorder(state); }},
-        {"inspector", mortal, [] { return lockdown_inspector(::geteuid(), ::getegid(), {}); },
+        {"inspector", unprivileged, [] { return lockdown_inspector(::geteuid(), ::getegid(), {}); },
          begin_as_nursery},
         {"inspector's child",
          {"LandlockRules", "Landlock", "Filter"},

@@ -12,7 +12,7 @@
 #include "tests/e2e/guest.hpp"
 #include "tests/setters/asked_launcher.hpp"
 #include "tests/support/hours.hpp"
-#include "tests/support/no_landlock.hpp"
+#include "tests/support/refused_call.hpp"
 #include "tests/support/scratch.hpp"
 
 namespace sallyport::test {

@@ -170,7 +170,7 @@ TEST(When, WhatIsSetAndWhoseKeysAreChangedGoesByBothTimes) {
                        "vcpus = { min_online = 1, cpus = \"any\" }\n" +
                        hours));
     const AccountTemplates templates = account_templates(with(
-        "[[allow]]\nid = \"u\"\ncommands = [\"guest-set-user-password\"]\nusers = [\"root\"]\n" + hours));
+        "[[allow]]\nid = \"u\"\ncommands = [\"guest-set-user-password\"]\nusers = \"any\"\n" + hours));
     ASSERT_EQ(rules.size(), 1);
     ASSERT_EQ(templates.size(), 1);
     ipc::SetOrder order;
@@ -181,7 +181,7 @@ TEST(When, WhatIsSetAndWhoseKeysAreChangedGoesByBothTimes) {
         const SetMiss miss =
             decide_set(rules, order, {.latest = latest, .wall_ns = wall * 1'000'000'000}).miss;
         return std::pair(miss,
-                         match_account(templates[0], {.command = CommandId::kSetUserPassword, .user = "root"},
+                         match_account(templates[0], {.command = CommandId::kSetUserPassword, .user = "ann"},
                                        {latest, wall}));
     };
     const std::pair closed(SetMiss::kTime, AccountMiss::kTime);
