@@ -8,6 +8,7 @@ import sys
 
 from packaged import HERE, PackagedImages
 
+from guest import Guest
 from run import load, play
 
 
@@ -18,7 +19,7 @@ def main():
     found = [p for p in pathlib.Path(packages).glob("sallyport*.deb") if "-dbgsym_" not in p.name]
     images = PackagedImages(store, found, suite)
     images.make()
-    results = [play(images, case.stem, load(case)) for case in sorted((HERE / "cases").glob("*.py"))]
+    results = [play(images, case.stem, load(case), Guest) for case in sorted((HERE / "cases").glob("*.py"))]
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if results and all(results) else 1
 
