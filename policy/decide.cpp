@@ -18,11 +18,10 @@ bool is_about(const FileRule& denied, Access wanted) {
 }
 
 bool denies(const FileRule& file, const GuestPath& path, Access wanted) {
-    return is_about(file, wanted) && path.is_within(file.under);
+    return path.is_within(file.under) && is_about(file, wanted);
 }
 
 bool denies_open(const Rule& rule, const GuestPath& path, Access wanted) {
-    if (rule.effect != Effect::kDeny) return false;
     return rule.files.empty() ||
            std::ranges::any_of(rule.files, [&](const FileRule& file) { return denies(file, path, wanted); });
 }
@@ -75,7 +74,7 @@ Decision decide_any_mode(const Policy& policy, Moment now) {
 
 }  // namespace
 
-bool is_live(const Rule& rule, Moment now) {
+bool is_in_time(const Rule& rule, Moment now) {
     const auto counts = rule.effect == Effect::kAllow ? ipc::Counts::kToAllow : ipc::Counts::kToDeny;
     return (!rule.expires || now.latest < *rule.expires) &&
            (!rule.when || ipc::is_within(*rule.when, now, counts));
@@ -122,11 +121,15 @@ Decision decide_command(const Policy& policy, CommandId command, Moment now) {
     if (command == CommandId::kShutdown) return decide_any_mode(policy, now);
     const bool is_floor = floor_commands().has(command);
     std::size_t allowing = kNoRule;
-    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
-        const Rule& rule = policy.rules[at];
+    std::size_t next = 0;
+    for (const Rule& rule : policy.rules) {
+        const std::size_t at = next++;
         if (!rule.commands.has(command) || !is_live(rule, now)) continue;
-        if (denies_whole_command(rule) && !is_floor) return {.why = Why::kDenied, .rule = at};
-        if (rule.effect == Effect::kAllow && allowing == kNoRule) allowing = at;
+        if (rule.effect == Effect::kAllow) {
+            allowing = std::min(allowing, at);
+        } else if (denies_whole_command(rule) && !is_floor) {
+            return {.why = Why::kDenied, .rule = at};
+        }
     }
     // INVARIANT: no rule can take the floor away, and the floor needs no rule.
     if (allowing != kNoRule || is_floor) return {.why = Why::kAllowed, .rule = allowing};
@@ -138,14 +141,20 @@ Decision decide_file_open(const Policy& policy, const GuestPath& path, Access wa
     // An empty access would be covered by every allow rule and overlap with no deny rule; no open mode has one.
     if (wanted == Access{}) return {.why = Why::kNoRuleMatches};
     std::vector<Grant> grants;
-    for (std::size_t at = 0; at < policy.rules.size(); ++at) {
-        const Rule& rule = policy.rules[at];
+    // Of each entry the path is compared first: few are about it.
+    std::size_t next = 0;
+    for (const Rule& rule : policy.rules) {
+        const std::size_t at = next++;
         if (!rule.commands.has(CommandId::kFileOpen) || !is_live(rule, now)) continue;
-        if (denies_open(rule, path, wanted)) return {.why = Why::kDenied, .rule = at};
-        if (rule.effect == Effect::kDeny) continue;
-        for (std::size_t file = 0; file < rule.files.size(); ++file)
-            if (rule.files[file].access.covers(wanted) && path.is_within(rule.files[file].under))
-                grants.push_back({.rule = at, .file = file, .terms = {rule.files[file].max_size}});
+        const bool is_deny = rule.effect == Effect::kDeny;
+        if (is_deny && denies_open(rule, path, wanted)) return {.why = Why::kDenied, .rule = at};
+        if (is_deny) continue;
+        std::size_t place = 0;
+        for (const FileRule& file : rule.files) {
+            if (path.is_within(file.under) && file.access.covers(wanted))
+                grants.push_back({.rule = at, .file = place, .terms = {file.max_size}});
+            ++place;
+        }
     }
     if (grants.empty()) return {.why = Why::kNoRuleMatches};
     // Directories that contain the same path are nested, so the longest text is the deepest.

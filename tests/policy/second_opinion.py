@@ -198,7 +198,7 @@ def allows(policy, command):
 
 
 def by_z3(before, after):
-    """The directions in which there is a request, each with one."""
+    """The directions in which there is a request, each with one; nothing if z3 gives up."""
     found = {}
     for direction, wide, narrow in (("wider", after, before), ("narrower", before, after)):
         for command in ASKED:
@@ -207,7 +207,7 @@ def by_z3(before, after):
             solver.add(*possible(command), allows(wide, command), z3.Not(allows(narrow, command)))
             answer = solver.check()
             if answer == z3.unknown:
-                raise RuntimeError(f"z3 does not know about {command}: {solver.reason_unknown()}")
+                return None
             if answer == z3.sat:
                 found[direction] = f"{command}: {solver.model()}"
                 break
@@ -236,6 +236,7 @@ def with_fewer_rules(text):
 def check_z3_and_diff_see_the_same():
     draws.draw.seed(SEED)
     seen = {}
+    given_up = 0
     with tap.scratch() as name:
         folder = pathlib.Path(name)
         for _ in range(COUNT):
@@ -249,11 +250,15 @@ def check_z3_and_diff_see_the_same():
             z3_says = by_z3(policies["before"], policies["after"])
             ours, said = by_diff(folder)
             seen[tuple(sorted(ours))] = seen.get(tuple(sorted(ours)), 0) + 1
-            if set(z3_says) != ours:
+            if z3_says is None:
+                given_up += 1
+            elif set(z3_says) != ours:
                 yield f"seed {SEED}: z3: {z3_says}; diff: {json.dumps(said)[:1500]}"
                 yield (folder / "before.toml").read_text() + "-- after:\n" + (folder / "after.toml").read_text()
                 return
-    print(f"# {COUNT} pairs, seed {SEED}: {seen}")
+    print(f"# {COUNT} pairs, seed {SEED}: {seen}; of {given_up} z3 has no opinion")
+    if given_up > COUNT // 20:
+        yield f"z3 has no opinion of {given_up}"
 
 
 if __name__ == "__main__":
