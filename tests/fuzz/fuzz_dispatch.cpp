@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "ipc/limits.hpp"
+#include "tests/fuzz/hours.hpp"
 #include "tests/fuzz/played_time.hpp"
 #include "tests/fuzz/stage.hpp"
 
@@ -348,6 +349,22 @@ void act_as_launcher(Draw& draw, Stage& stage) {
     stage.settle();
 }
 
+void act_as_inspector(Draw& draw, Stage& stage) {
+    if (stage.inspector.is_taken_over && draw.rarely(2))
+        stage.inspector.lie(draw);
+    else
+        stage.inspector.act(draw);
+    stage.settle();
+}
+
+// The wall clock is set, or time passes for all clocks.
+void let_time_pass(Draw& draw, Stage& stage) {
+    if (!stage.has_hours()) return stage.pass_time();
+    if (draw.rarely(2)) return stage.pass_time(draw.one_of({1, 5, 20, 59}) * Stage::kNsPerSecond);
+    move_clock(draw.byte());
+    stage.settle();
+}
+
 void do_one(Draw& draw, Stage& stage) {
     switch (draw.below(22)) {
         default:
@@ -365,15 +382,16 @@ void do_one(Draw& draw, Stage& stage) {
         case 12:
             return act_as_launcher(draw, stage);
         case 13:
-            stage.inspector.act(draw);
-            return stage.settle();
+            return act_as_inspector(draw, stage);
         case 14:
             return stage.end_worker(draw.rarely(2));
         case 15:
-            return stage.pass_time();
+            return let_time_pass(draw, stage);
         case 16:
             return stage.files.fail_next(draw.one_of({EIO, ENOSPC, EACCES, ELOOP, EINTR}));
         case 17:
+            if (stage.has_hours() && draw.rarely(2)) return let_time_pass(draw, stage);
+            if (stage.inspector.is_taken_over && draw.rarely(2)) return act_as_inspector(draw, stage);
             return stage.mute();
         case 18:
             if (draw.rarely(4)) return flood(draw, stage);
@@ -397,12 +415,16 @@ void play(std::span<const std::uint8_t> input) {
     reset_time();
     set_wall_offset(kWallOffset);
     const std::uint8_t terms = draw.byte();
+    std::optional<std::int64_t> hours_shift;
+    if ((terms & 128U) != 0) hours_shift = std::int64_t{draw.byte()} - 200;
     Stage stage({.has_hooks = (terms & 1U) != 0,
                  .goes_on = (terms & 2U) != 0,
                  .has_programs = (terms & 4U) != 0,
                  .has_settings = (terms & 16U) != 0,
                  .while_s = kWhile,
-                 .has_accounts = (terms & 32U) != 0});
+                 .has_accounts = (terms & 32U) != 0,
+                 .hours_shift = hours_shift});
+    stage.inspector.is_taken_over = (terms & 64U) != 0;
     stage.launcher.is_taken_over = (terms & 8U) != 0 && (terms & 52U) != 0;
     for (std::size_t at = 0; at < kMaxOperations && !draw.is_empty() && !stage.is_over(); ++at)
         do_one(draw, stage);

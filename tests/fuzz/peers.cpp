@@ -2,13 +2,18 @@
 #include "tests/fuzz/peers.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
+#include <utility>
 
 #include "ipc/handover.hpp"
 #include "ipc/inspected.hpp"
 #include "ipc/limits.hpp"
 #include "schema/commands.hpp"
+#include "tests/fuzz/hours.hpp"
 
 namespace sallyport::fuzz {
 
@@ -151,10 +156,18 @@ void PlayedInspector::take_orders() {
         promise(order.has_begin_child() == (given.size() == 1) &&
                     order.has_begin_child() != order.has_end_child(),
                 "a child is begun with its socket, and ended");
-        if (order.has_begin_child()) child_ = std::move(given.front());
+        if (!order.has_begin_child()) continue;
+        former_ = std::move(child_);
+        child_ = std::move(given.front());
     }
-    while (child_.is_open() && ipc::receive(child_, frame).value_or(false))
+    while (child_.is_open() && ipc::receive(child_, frame).value_or(false)) {
+        const std::int64_t before = query_.now();
         promise(ipc::decode(frame.bytes, query_, scratch).has_value(), "a child gets queries");
+        promise(query_.now() >= before, "the time by which rules expire never runs backwards");
+        promise(
+            std::exchange(may_be_repeated_, false) || may_be_asked(static_cast<CommandId>(query_.command())),
+            "nothing is asked outside the hours of its rule");
+    }
 }
 
 // Nobody looks into it: a few bytes, or more than a frame holds.
@@ -164,21 +177,92 @@ std::string PlayedInspector::answer(Draw& draw) const {
     return std::string(is_long ? 2 * kMaxFrame : 8, 'a');
 }
 
+void PlayedInspector::say(ipc::Word word, std::string_view rest) const {
+    (void)ipc::send(child_, static_cast<char>(word) + std::string(rest), ipc::WhenFull::kFail);
+}
+
+// All parts, or all but the last.
+void PlayedInspector::say_parts(std::string_view rest, bool ends) const {
+    for (std::size_t at = 0; at == 0 || at < rest.size(); at += kInspectedPart) {
+        const bool is_last = at + kInspectedPart >= rest.size() && ends;
+        say(is_last ? ipc::Word::kLast : ipc::Word::kMore, rest.substr(at, kInspectedPart));
+    }
+}
+
+// Any frame that the kernel takes: also an empty one, one that is too long, and one with a descriptor.
+void PlayedInspector::say_raw(std::string_view bytes, bool with_descriptor) const {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    iovec part{.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (with_descriptor) {
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr& header = *CMSG_FIRSTHDR(&message);
+        header.cmsg_level = SOL_SOCKET;
+        header.cmsg_type = SCM_RIGHTS;
+        header.cmsg_len = CMSG_LEN(sizeof(int));
+        const int given = child_.get();
+        std::memcpy(CMSG_DATA(&header), &given, sizeof given);
+    }
+    (void)::sendmsg(child_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void PlayedInspector::lie(Draw& draw) {
+    if (!child_.is_open()) return;
+    may_be_repeated_ = true;
+    const std::string more(1, static_cast<char>(ipc::Word::kMore));
+    const std::string last(1, static_cast<char>(ipc::Word::kLast));
+    switch (draw.below(10)) {
+        case 0:
+            return say_raw(draw.bytes(64), draw.rarely(2));
+        case 1:
+            return say_raw({}, draw.rarely(2));
+        case 2:
+            return say_raw(
+                (draw.rarely(2) ? more : last) +
+                    std::string(draw.one_of({kInspectedPart - 1, kInspectedPart, kInspectedPart + 1,
+                                             kMaxFrame - 1, kMaxFrame, std::size_t{0}}),
+                                'l'),
+                draw.rarely(4));
+        case 3:
+            // Answers twice, or for who asks next.
+            say_parts(answer(draw), true);
+            return say_parts(answer(draw), !draw.rarely(2));
+        case 4:
+            return say_parts(std::string(draw.one_of({1U, 10U}) * kInspectedPart, 'l'), false);
+        case 5:
+            // More than a reply may have, in the parts of an honest one; the socket takes what it takes.
+            return say_parts(std::string(draw.one_of({kMaxInspected, kMaxInspected + 1}), 'l'), true);
+        case 6:
+            if (former_.is_open()) (void)ipc::send(former_, last + "former", ipc::WhenFull::kFail);
+            return draw.rarely(2) ? former_.reset() : void();
+        case 7:
+            (void)::shutdown(child_.get(), draw.one_of({SHUT_WR, SHUT_RD, SHUT_RDWR}));
+            return;
+        case 8:
+            say_parts(answer(draw), !draw.rarely(4));
+            return child_.reset();
+        default:
+            return say(draw.one_of({ipc::Word::kSystem, ipc::Word::kOutdated, ipc::Word::kNoRoom}),
+                       draw.bytes(5));
+    }
+}
+
 void PlayedInspector::act(Draw& draw) {
     if (!child_.is_open()) return;
-    const auto say = [&](ipc::Word word, std::string_view rest) {
-        (void)ipc::send(child_, static_cast<char>(word) + std::string(rest), ipc::WhenFull::kFail);
-    };
-    if (draw.rarely(8)) return child_.reset();
-    if (draw.rarely(4))
+    if (draw.rarely(8)) {
+        may_be_repeated_ = true;
+        return child_.reset();
+    }
+    if (draw.rarely(4)) {
+        may_be_repeated_ = true;
         return say(draw.one_of({ipc::Word::kSystem, ipc::Word::kOutdated, ipc::Word::kTooLarge,
                                 ipc::Word::kNoRoom, ipc::Word::kNoBlocks, ipc::Word{'?'}}),
                    draw.bytes(5));
-    const std::string rest = answer(draw);
-    for (std::size_t at = 0; at == 0 || at < rest.size(); at += kInspectedPart) {
-        const bool is_last = at + kInspectedPart >= rest.size() && !draw.rarely(8);
-        say(is_last ? ipc::Word::kLast : ipc::Word::kMore, std::string_view(rest).substr(at, kInspectedPart));
     }
+    say_parts(answer(draw), !draw.rarely(8));
 }
 
 ipc::Ring PlayedRecorder::make_ring() {

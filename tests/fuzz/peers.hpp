@@ -7,6 +7,7 @@
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/guard.pb.h"
+#include "ipc/inspected.hpp"
 #include "ipc/inspector.pb.h"
 #include "ipc/nursery.pb.h"
 #include "ipc/ring.hpp"
@@ -61,16 +62,26 @@ private:
     bool is_thawing_ = false;  // a thaw was ordered that takes long
 };
 
-/// The inspector may have been taken over: it says what it likes.
+/// The child of the inspector may have been taken over: it says what it likes, whether it was asked or not.
 class PlayedInspector : public Peer {
 public:
+    /// THE PROMISES: a child is asked within the hours of the command's rule, and the broker's time never runs backwards.
     void take_orders();
     void act(Draw& draw);
+    /// What no honest child does: parts of any size, of two answers, before it is asked, with a descriptor; a frame that is
+    /// too long, or empty; half a close; a word of the child before.
+    void lie(Draw& draw);
+    bool is_taken_over = false;
 
 private:
     [[nodiscard]] std::string answer(Draw& draw) const;
+    void say(ipc::Word word, std::string_view rest) const;
+    void say_parts(std::string_view rest, bool ends) const;
+    void say_raw(std::string_view bytes, bool with_descriptor) const;
     UniqueFd child_;
+    UniqueFd former_;  // the child before, which was to be killed and lives on
     ipc::Query query_;
+    bool may_be_repeated_ = false;  // what comes next may be the query before, for another child
 };
 
 /// The recorder takes lines out of the ring, unless it is held or its disk hangs.

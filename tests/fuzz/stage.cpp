@@ -13,6 +13,7 @@
 
 #include "ipc/limits.hpp"
 #include "sandbox/lockdown.hpp"
+#include "tests/fuzz/hours.hpp"
 #include "tests/fuzz/played_time.hpp"
 #include "tests/support/hours.hpp"
 
@@ -176,6 +177,8 @@ policy::Policy make_policy(Stage::Terms terms) {
     if (terms.has_settings) add_settings(policy, terms.while_s);
     if (terms.has_hours) add_hours(policy);
     if (terms.has_accounts) add_accounts(policy);
+    forget_hours();
+    if (terms.hours_shift) add_hours(policy, *terms.hours_shift);
     policy.digest = std::string(32, 'd');
     return policy;
 }
@@ -215,6 +218,7 @@ std::unique_ptr<broker::Service> make_service(const policy::Policy& policy, Uniq
 }  // namespace
 
 Stage::Stage(Terms terms) : policy_(make_policy(terms)) {
+    has_hours_ = terms.hours_shift.has_value();
     handles().clear();
     programs().clear();
     state().empty();

@@ -25,6 +25,7 @@ public:
         bool has_hours =
             false;  // files below /work for an hour before and after the start; the load, five to seven hours later
         bool has_accounts = false;  // rules are about ann's keys and password, and about everybody's
+        std::optional<std::int64_t> hours_shift;  // rules have hours: add_hours()
     };
     /// Starts the broker and its first worker.
     explicit Stage(Terms terms);
@@ -60,6 +61,7 @@ public:
     [[nodiscard]] bool has_programs() const { return !launcher.templates.empty(); }
     [[nodiscard]] bool has_settings() const { return !launcher.rules.empty(); }
     [[nodiscard]] bool has_accounts() const { return !launcher.accounts.empty(); }
+    [[nodiscard]] bool has_hours() const { return has_hours_; }
     /// Lets the broker hear what its peers have said.
     void settle();
     /// The part of the arena's data that the worker fills.
@@ -95,6 +97,7 @@ private:
     std::optional<ipc::Arena> arena_;  // as the worker has it
     Book book_;
     bool is_muted_ = false;
+    bool has_hours_ = false;
 };
 
 /// Open descriptors of this process.
