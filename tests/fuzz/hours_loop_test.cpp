@@ -9,7 +9,7 @@ namespace {
 
 class BrokerLoopWithHours : public testing::Test {
 protected:
-    BrokerLoopWithHours() : stage_({.has_hours = true}) { stage_.greet(); }
+    BrokerLoopWithHours() : stage_({.has_work_hours = true}) { stage_.greet(); }
     ~BrokerLoopWithHours() override { set_wall_offset(0); }
 
     std::uint64_t ask(ipc::Request request) {

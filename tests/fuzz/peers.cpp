@@ -161,9 +161,9 @@ void PlayedInspector::take_orders() {
         child_ = std::move(given.front());
     }
     while (child_.is_open() && ipc::receive(child_, frame).value_or(false)) {
-        const std::int64_t before = query_.now();
+        const std::int64_t before = query_.latest();
         promise(ipc::decode(frame.bytes, query_, scratch).has_value(), "a child gets queries");
-        promise(query_.now() >= before, "the time by which rules expire never runs backwards");
+        promise(query_.latest() >= before, "the time by which rules expire never runs backwards");
         promise(
             std::exchange(may_be_repeated_, false) || may_be_asked(static_cast<CommandId>(query_.command())),
             "nothing is asked outside the hours of its rule");

@@ -108,7 +108,7 @@ void add_settings(policy::Policy& policy, std::int64_t while_s) {
     policy.rules.push_back(for_a_while);
 }
 
-void add_hours(policy::Policy& policy) {
+void add_work_hours(policy::Policy& policy) {
     constexpr std::int64_t kHour = 3600;
     const std::int64_t now = read_clocks().wall;
     policy.rules[0].when = test::hours_from(now, -kHour, kHour);
@@ -175,7 +175,7 @@ policy::Policy make_policy(Stage::Terms terms) {
     if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
     if (terms.has_settings) add_settings(policy, terms.while_s);
-    if (terms.has_hours) add_hours(policy);
+    if (terms.has_work_hours) add_work_hours(policy);
     if (terms.has_accounts) add_accounts(policy);
     forget_hours();
     if (terms.hours_shift) add_hours(policy, *terms.hours_shift);

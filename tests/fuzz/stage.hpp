@@ -22,7 +22,7 @@ public:
         bool has_settings =
             false;  // a rule lets it set the clock, blocks, and processors 1 to 4; another, processor 5 for a while
         std::int64_t while_s = 3600;
-        bool has_hours =
+        bool has_work_hours =
             false;  // files below /work for an hour before and after the start; the load, five to seven hours later
         bool has_accounts = false;  // rules are about ann's keys and password, and about everybody's
         std::optional<std::int64_t> hours_shift;  // rules have hours: add_hours()
