@@ -121,5 +121,44 @@ TEST(AFreezeThatIsDoneAfterTheOrderToThaw, IsThawedByWhoeverFroze) {
     EXPECT_TRUE(all_are_writable(systems));
 }
 
+// A disk that hangs holds up whoever asks it for something: a child, never the guard, which has the deadline.
+TEST(AGuardThatHasAChild, MakesNoCallThatADiskCanBlock) {
+    const auto systems = make_systems(2);
+    const GuardAlone guard;
+    const std::uint32_t number = guard.list("/mnt/fs0");
+    Followed followed(guard);
+    ipc::GuardRequest request;
+    request.mutable_freeze()->set_chosen_only(true);
+    request.mutable_freeze()->set_freeze(1);
+    request.mutable_freeze()->add_chosen(number);
+    guard.say(request);
+    ipc::GuardRequest thaw;
+    thaw.mutable_thaw()->set_freeze(1);
+    std::set<long> calls;
+    bool is_begun = false;
+    bool is_told = false;
+    for (bool has_thawed = false; !has_thawed;) {
+        const Followed::Call call = followed.next();
+        if (call.process != guard.pid()) {
+            is_begun = is_begun || call.number == SYS_syncfs;
+            has_thawed = call.number == SYS_ioctl && call.second == FITHAW;
+            if (!is_told && call.number == SYS_ioctl && call.second == FIFREEZE) {
+                guard.say(thaw);
+                is_told = true;
+            }
+        } else if (is_begun && call.begins) {
+            calls.insert(call.number);
+        }
+        Followed::go_on(call.process);
+    }
+    EXPECT_TRUE(calls.contains(SYS_ppoll));
+    const std::set<long> harmless{SYS_ppoll,      SYS_sendto,          SYS_recvfrom, SYS_shutdown,
+                                  SYS_close,      SYS_timerfd_settime, SYS_clone,    SYS_clone3,
+                                  SYS_pidfd_open, SYS_wait4,           SYS_waitid,   SYS_munmap,
+                                  SYS_read,       SYS_getpid,          SYS_exit,     SYS_socketpair};
+    for (const long call : calls) EXPECT_TRUE(harmless.contains(call)) << call;
+    EXPECT_TRUE(all_are_writable(systems));
+}
+
 }  // namespace
 }  // namespace sallyport::test

@@ -89,6 +89,13 @@ struct Lockdown {
     std::function<bool()> begin = [] { return true; };
 };
 
+using Steps = std::set<std::string>;
+
+Steps with(Steps some, const Steps& others) {
+    some.insert(others.begin(), others.end());
+    return some;
+}
+
 TEST_P(FailedStep, EndsTheLockdown) {
     const Scratch scratch;
     const UniqueFd state = scratch.directory("state");
@@ -96,17 +103,14 @@ TEST_P(FailedStep, EndsTheLockdown) {
     const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
     const UniqueFd executable(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
     const std::string step = GetParam().name;
-    const std::set<std::string> all{"Limits",        "Capabilities", "NoNewPrivileges", "NotDumpable",
-                                    "LandlockRules", "Landlock",     "Filter"};
-    auto mortal = all;
-    mortal.insert("EndsWithItsParent");
-    auto unprivileged = mortal;
-    unprivileged.insert({"Group", "User"});
-    auto rootless = unprivileged;
-    rootless.insert({"MountsOfItsOwn", "NewRoot", "WayToTheRoot", "Root", "OldRoot", "ReadOnlyRoot"});
-    auto guards = all;
+    const Steps all{"Limits",        "Capabilities", "NoNewPrivileges", "NotDumpable",
+                    "LandlockRules", "Landlock",     "Filter"};
+    const Steps mortal = with(all, {"EndsWithItsParent"});
+    const Steps unprivileged = with(mortal, {"Group", "User"});
+    const Steps rootless =
+        with(unprivileged, {"MountsOfItsOwn", "NewRoot", "WayToTheRoot", "Root", "OldRoot", "ReadOnlyRoot"});
     // Of an ordinary user nothing is locked.
-    if (::geteuid() == 0) guards.insert("LockedMemory");
+    const Steps guards = with(all, ::geteuid() == 0 ? Steps{"LockedMemory"} : Steps{});
     const auto compiled = Filter::compile(Process::kWorker, {});
     ASSERT_TRUE(compiled);
     const std::vector<Lockdown> lockdowns{

@@ -169,8 +169,8 @@ TEST(When, WhatIsSetAndWhoseKeysAreChangedGoesByBothTimes) {
         set_rules(with("[[allow]]\nid = \"s\"\ncommands = [\"guest-set-vcpus\"]\n"
                        "vcpus = { min_online = 1, cpus = \"any\" }\n" +
                        hours));
-    const AccountTemplates templates = account_templates(with(
-        "[[allow]]\nid = \"u\"\ncommands = [\"guest-set-user-password\"]\nusers = \"any\"\n" + hours));
+    const AccountTemplates templates = account_templates(
+        with("[[allow]]\nid = \"u\"\ncommands = [\"guest-set-user-password\"]\nusers = \"any\"\n" + hours));
     ASSERT_EQ(rules.size(), 1);
     ASSERT_EQ(templates.size(), 1);
     ipc::SetOrder order;

@@ -1,0 +1,34 @@
+"""A guest is suspended while something is frozen: the time until the guard's deadline goes on, and it thaws as soon as the guest wakes."""
+import time
+
+NEEDS = "guest-fsfreeze-freeze"
+GUEST = "initramfs"
+FROZEN_SECONDS = 60
+MOST_SECONDS = 20  # until it thaws once awake, without acceleration; by a clock that stands still it would take twice as long
+POLICY = f"""schema = 1
+[[allow]]
+id = "snapshots"
+commands = ["@freeze"]
+freeze = {{ mounts = ["/disk"], max_frozen = "{FROZEN_SECONDS}s" }}
+"""
+
+
+def play(guest):
+    host, shell = guest.host, guest.shell
+    shell.get("mkdir /disk; head -c 16000000 /dev/zero > /run/disk; mke2fs -F /run/disk; mount -t ext4 -o loop /run/disk /disk")
+    shell.get("echo 0 > /sys/power/sync_on_suspend")
+    assert host.get("guest-fsfreeze-freeze") == 1
+    frozen = time.monotonic()
+    shell.get("( echo mem > /sys/power/state ) > /dev/null 2>&1 &")
+    guest.qmp.wait_for("SUSPEND", 120)
+    asleep = time.monotonic() - frozen
+    assert asleep < FROZEN_SECONDS - 2 * MOST_SECONDS, f"suspended only after {asleep:.0f} s"
+    time.sleep(frozen + FROZEN_SECONDS + 1 - time.monotonic())
+    guest.qmp.ask("system_wakeup")
+    guest.qmp.wait_for("WAKEUP")
+    woken = time.monotonic()
+    while host.get("guest-fsfreeze-status") != "thawed":
+        assert time.monotonic() < woken + MOST_SECONDS, "not thawed by the time that has passed asleep"
+        time.sleep(0.2)
+    shell.get("echo written > /disk/file", MOST_SECONDS)
+    guest.note(f"suspended {asleep:.0f} s after the freeze, thawed {time.monotonic() - woken:.1f} s after the wake-up")
