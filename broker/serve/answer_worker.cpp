@@ -5,9 +5,25 @@
 
 namespace sallyport::broker {
 
+namespace {
+
+// What a worker asks about: each request is decided anew, and one worker may serve a device as long as the agent runs. So it is told
+// also of what some rule allows at other hours, or once a deny rule does not count any more.
+CommandSet asked_about(const policy::Policy& policy, Moment now) {
+    CommandSet asked;
+    for (const policy::Rule& rule : policy.rules)
+        if (rule.effect == policy::Effect::kAllow && (!rule.expires || now.latest < *rule.expires))
+            asked |= rule.commands;
+    asked &= policy::reach_of(policy).commands;
+    asked |= policy::enabled_commands(policy, now);
+    return asked;
+}
+
+}  // namespace
+
 std::optional<Violation> hear_hello(const Context& context, const ipc::Request& /*said*/) {
     Session& session = context.session;
-    session.worker.enabled = policy::enabled_commands(session.policy, session.clock.now());
+    session.worker.enabled = asked_about(session.policy, session.clock.now());
     session.worker.has_greeted = true;
     ipc::Reply reply;
     ipc::Welcome& welcome = *reply.mutable_welcome();

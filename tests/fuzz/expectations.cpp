@@ -131,6 +131,7 @@ void WorkerView::hear_unasked(const ipc::Reply& reply) {
         promise(is_greeting_ && !is_greeted_, "a worker is welcomed once, when it greets");
         is_greeted_ = true;
         knows_frozen_ = reply.welcome().frozen();
+        enabled_.assign(reply.welcome().enabled().begin(), reply.welcome().enabled().end());
         return;
     }
     promise(reply.has_frozen_state() && is_greeted_, "without a request there is only the frozen state");

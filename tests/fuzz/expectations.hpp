@@ -1,13 +1,16 @@
 // What the broker owes: to a worker its replies, to the admin one line for each request.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "ipc/arena.hpp"
 #include "ipc/broker.pb.h"
+#include "schema/commands.hpp"
 
 namespace sallyport::fuzz {
 
@@ -28,6 +31,10 @@ public:
     /// A write or a read of which parts are under way.
     [[nodiscard]] bool has_transfer() const;
     [[nodiscard]] bool knows_frozen() const { return knows_frozen_; }
+    /// Whether its greeting named the command as one to ask about.
+    [[nodiscard]] bool is_told_of(CommandId command) const {
+        return std::ranges::find(enabled_, static_cast<std::uint32_t>(command)) != enabled_.end();
+    }
     /// Bytes of a write that the broker has not been told of.
     std::uint64_t coming = 0;
 
@@ -53,6 +60,7 @@ private:
     bool is_greeted_ = false;
     bool is_greeting_ = false;
     bool knows_frozen_ = false;
+    std::vector<std::uint32_t> enabled_;
     std::map<std::uint64_t, Asked> requests_;
 };
 

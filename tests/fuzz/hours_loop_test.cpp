@@ -55,6 +55,14 @@ TEST_F(BrokerLoopWithHours, AWindowIsOpenWhileTheClockIsSetIntoItAndClosedWhenIt
     EXPECT_FALSE(is_load_allowed());
 }
 
+// One worker serves a device for the whole run, and is greeted once.
+TEST_F(BrokerLoopWithHours, AWorkerIsToldOfCommandsThatAreAllowedAtOtherHoursOnly) {
+    EXPECT_TRUE(stage_.worker().is_told_of(CommandId::kGetLoad));
+    EXPECT_TRUE(stage_.worker().is_told_of(CommandId::kFileOpen));
+    EXPECT_FALSE(stage_.worker().is_told_of(CommandId::kExec)) << "which no rule allows";
+    EXPECT_FALSE(is_load_allowed());
+}
+
 TEST_F(BrokerLoopWithHours, AFileIsOpenedInTheHoursOfItsRuleOnly) {
     EXPECT_TRUE(is_opened());
     set_wall_offset(2 * kHour);
