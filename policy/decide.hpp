@@ -86,10 +86,10 @@ struct Rule {
     Effect effect = Effect::kDeny;
     // What every decision looks at lies side by side, so that little memory is read for each of thousands of rules.
     CommandSet commands;
-    std::bitset<4> modes;  // by Mode
-    std::optional<std::int64_t> expires;
     std::vector<FileRule> files;
+    std::optional<std::int64_t> expires;
     std::optional<ipc::When> when;
+    std::bitset<4> modes;  // by Mode
     std::optional<ipc::FreezeSelection> freeze;
     std::string hooks;  // directory; empty: none
     Method method = Method::kAny;
