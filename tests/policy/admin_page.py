@@ -5,43 +5,17 @@ usage: admin_page.py TOOL
 """
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
 import time
 
 import tap
-from tap import ROOT, TOOL
+from tap import TOOL
+from walk import QEMU_GA, faults_of_output, files, typed
 
-PAGE = (ROOT / "docs/admin.md").read_text()
 AGENT = TOOL.parents[3] / "broker/sallyportd"
-# qemu-ga's file of the page's machine: programs are blocked, the rest is open.
-QEMU_GA = "[general]\nblock-rpcs=guest-exec,guest-exec-status\n"
 MARK = "-- end of a line --"
-
-
-def blocks():
-    """The kind and the text of each block of the page, in order."""
-    return re.findall(r"^```(sh|toml)\n(.*?)^```", PAGE, re.M | re.S)
-
-
-def typed():
-    """Each line that is typed, and what it prints."""
-    for kind, text in blocks():
-        if kind == "sh":
-            for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
-                line, _, output = part.partition("\n")
-                yield line, output.splitlines()
-
-
-def files():
-    """The files that the page has one write: the name stands before the block."""
-    written = {}
-    for match in re.finditer(r"^```toml\n(.*?)^```", PAGE, re.M | re.S):
-        name = re.findall(r"`([a-z]+\.toml)`", PAGE[:match.start()])[-1]
-        written.setdefault(name, match[1])
-    return written
 
 
 def prepare(folder):
@@ -108,17 +82,6 @@ def end_agent(folder):
     deadline = time.monotonic() + 20
     while pathlib.Path(f"/proc/{pid}/exe").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-
-
-def faults_of_output(line, expected, printed):
-    """What the page says is printed, line after line; … is anything."""
-    pattern = ""
-    for one in expected:
-        pattern += "(?:.*\n)*?" if one == "…" else re.escape(one).replace("…", ".*") + "\n"
-    if not re.fullmatch(pattern, printed):
-        yield f"$ {line}"
-        yield from (f"  the page: {one}" for one in expected)
-        yield from (f"  printed:  {one}" for one in printed.splitlines())
 
 
 def check_every_line_of_the_page_prints_what_the_page_says():

@@ -14,7 +14,7 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # In the guest of Debian: systemd, what the agent links, qemu-ga to compare with.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "libprotobuf-lite32", "libseccomp2", "libcap-ng0", "libmd0",
             "libtomlplusplus3", "libstdc++6", "libmount1", "libudev1", "libmnl0", "iproute2", "dmsetup",
-            "qemu-guest-agent", "kmod", "procps", "socat", "selinux-policy-default", "policycoreutils", "apparmor")
+            "qemu-guest-agent", "kmod", "procps", "socat", "openssh-client", "selinux-policy-default", "policycoreutils", "apparmor")
 MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "button", "loop", "vsock_loopback")
 DISK_SIZE = "1200M"
 SWAP_SIZE = 768 << 20
