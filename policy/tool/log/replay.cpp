@@ -46,24 +46,30 @@ Replay::Replay(const Policy& policy, Parts parts)
       decider_(policy_),
       turning_(policy_),
       known_(kMostKnown) {
-    for (const Rule& rule : policy.rules)
-        if (rule.expires) ends_.push_back(*rule.expires);
-    std::ranges::sort(ends_);
+    for (std::size_t at = 0; at < policy_.rules.size(); ++at)
+        if (policy_.rules[at].expires || policy_.rules[at].when) timed_.push_back(at);
 }
 
-// Between two ends of rules every time is like the other. Whatever else comes to depend on the time must come in here.
-WallTime Replay::time_like(WallTime time) const {
-    const auto next = std::ranges::upper_bound(ends_, time);
-    return next == ends_.begin() ? *next - 1 : *std::prev(next);
+// Times at which the same rules have expired, and the same have their hours, are alike. There are no more kinds of times than the policy has borders,
+// whatever times a log has. Whatever else comes to depend on the time must come in here.
+WallTime Replay::time_like(WallTime time) {
+    std::vector<bool> counting;
+    for (const std::size_t at : timed_) {
+        const Rule& rule = policy_.rules[at];
+        const auto counts = rule.effect == Effect::kAllow ? ipc::Counts::kToAllow : ipc::Counts::kToDeny;
+        counting.push_back(!rule.expires || time < *rule.expires);
+        counting.push_back(!rule.when || ipc::is_within(*rule.when, time, counts));
+    }
+    return moments_.try_emplace(std::move(counting), time).first->second;
 }
 
 const Answer& Replay::ask(const Record& record) {
     const auto command = command_of(record);
     was_new_ = false;
     if (!command) return nothing_;
-    const WallTime time = ends_.empty() ? kSomeTime : time_like(seconds_of(record.time).value_or(0));
+    const WallTime time = timed_.empty() ? kSomeTime : time_like(seconds_of(record.time).value_or(0));
     key_.assign(record.what);
-    if (!ends_.empty()) key_.append(" ").append(std::to_string(time));
+    if (!timed_.empty()) key_.append(" ").append(std::to_string(time));
     key_.append(record.is_shortened ? "?" : " ").append(deciding_arguments(*command, record));
     Known& known = known_[std::hash<std::string>()(key_) % known_.size()];
     if (known.key == key_) return known.answer;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,7 @@ public:
     [[nodiscard]] const std::vector<analyse::Part>& parts() const { return turning_.parts(); }
 
 private:
-    [[nodiscard]] WallTime time_like(WallTime time) const;
+    WallTime time_like(WallTime time);
     void decide(const Record& record, WallTime time, Answer& answer);
 
     Policy policy_;
@@ -54,7 +55,9 @@ private:
     analyse::Request request_;
     analyse::Decider decider_;
     analyse::Turning turning_;
-    std::vector<WallTime> ends_;  // when rules expire, ascending
+    std::vector<std::size_t> timed_;  // rules that do not always count
+    std::map<std::vector<bool>, WallTime>
+        moments_;  // for each set of rules that count together, a time when they do
     /// A request that was decided, and how. Each has one place; another one that has the same drives it out.
     struct Known {
         std::string key;

@@ -8,6 +8,8 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/support/audit.hpp"
 #include "tests/support/run_tool.hpp"
@@ -37,10 +39,15 @@ protected:
 
     /// A line of the log; `rest` begins with the verdict's text. Each is a minute after the one before.
     void add(const std::string& verdict, const std::string& what, const std::string& rest = "") {
+        const std::string minute = std::to_string(lines_ + 1);
+        add_at(std::string("2026-11-01T00:") + (minute.size() < 2 ? "0" : "") + minute + ":00", verdict, what,
+               rest);
+    }
+    void add_at(const std::string& time, const std::string& verdict, const std::string& what,
+                const std::string& rest = "") {
         ++lines_;
-        std::string line = std::string("{\"time\":\"2026-11-01T00:") + (lines_ < 10 ? "0" : "") +
-                           std::to_string(lines_) +
-                           ":00.000000Z\",\"boottime_us\":" + std::to_string(lines_ * 60'000'000LL) +
+        std::string line = "{\"time\":\"" + time +
+                           ".000000Z\",\"boottime_us\":" + std::to_string(lines_ * 60'000'000LL) +
                            ",\"run\":\"1f3a5b7c\",\"seq\":" + std::to_string(lines_) +
                            ",\"session\":1,\"verdict\":\"" + verdict + "\",\"what\":\"" + what + "\"" + rest +
                            ",\"policy\":\"abcd\",\"prev\":\"" + last_ + "\"}";
@@ -110,6 +117,90 @@ TEST_F(LogVerbs, SimulateGoesByTheTimeOfTheLogForRulesThatExpire) {
     for (int at = 0; at < 4; ++at) add("allow", "guest-fsfreeze-freeze", ",\"rule\":\"backup\"");
     keep();
     EXPECT_TRUE(run("simulate p.toml log").has("2 newly refused"));
+}
+
+// "1": it counts. Between two looks at one rule lie looks at the other, and requests that differ in nothing but their time.
+TEST_F(LogVerbs, SimulateGoesByTheTimeOfTheLogForRulesWithHours) {
+    const std::vector<std::pair<const char*, const char*>> times{
+        {"2026-03-26T20:59:59", "00"},  // a Thursday in winter, 21:59:59 in Berlin
+        {"2026-03-26T21:00:00", "10"},
+        {"2026-03-27T01:14:59", "10"},
+        {"2026-03-27T01:15:00", "11"},
+        {"2026-03-27T01:44:59", "11"},
+        {"2026-03-27T01:45:00", "10"},
+        {"2026-03-27T03:59:59", "10"},
+        {"2026-03-27T04:00:00", "00"},
+        {"2026-03-27T21:00:00", "10"},  // the last night of the week
+        {"2026-03-28T03:59:59", "10"},
+        {"2026-03-28T04:00:00", "00"},
+        {"2026-03-28T21:00:00", "00"},
+        // There is no 02:15 in the night in which the clocks are set forward, at 01:00 UTC.
+        {"2026-03-29T00:15:00", "00"},
+        {"2026-03-29T00:59:59", "00"},
+        {"2026-03-29T01:00:00", "00"},
+        {"2026-03-29T01:15:00", "00"},
+        {"2026-03-29T01:30:00", "00"},
+        {"2026-03-30T00:15:00", "01"},
+        {"2026-03-30T00:45:00", "00"},
+        {"2026-03-30T01:15:00", "00"},
+        {"2026-03-30T19:59:59", "00"},
+        {"2026-03-30T20:00:00", "10"},
+        {"2026-03-31T02:59:59", "10"},
+        {"2026-03-31T03:00:00", "00"},
+        // It comes twice in the night in which they are set back, at 01:00 UTC.
+        {"2026-10-25T00:14:59", "00"},
+        {"2026-10-25T00:15:00", "01"},
+        {"2026-10-25T00:44:59", "01"},
+        {"2026-10-25T00:45:00", "00"},
+        {"2026-10-25T01:14:59", "00"},
+        {"2026-10-25T01:15:00", "01"},
+        {"2026-10-25T01:44:59", "01"},
+        {"2026-10-25T01:45:00", "00"}};
+    const std::string berlin = "tz = \"Europe/Berlin\" }\n";
+    write("p.toml",
+          "schema = 1\n[[allow]]\nid = \"night\"\ncommands = [\"guest-get-users\"]\n"
+          "when = { days = \"mon-fri\", hours = \"22:00-05:00\", " +
+              berlin +
+              "[[allow]]\nid = \"quarter\"\ncommands = [\"guest-get-load\"]\nwhen = { hours = "
+              "\"02:15-02:45\", " +
+              berlin +
+              "[[allow]]\nid = \"by-day\"\ncommands = [\"guest-get-time\"]\n[[deny]]\nid = \"not-by-night\"\n"
+              "commands = [\"guest-get-time\"]\nwhen = { days = \"mon-fri\", hours = \"22:00-05:00\", " +
+              berlin);
+    const auto verdict = [](bool is_allowed) { return std::string(is_allowed ? "allow" : "refuse"); };
+    for (const auto& [time, counts] : times) {
+        add_at(time, verdict(counts[0] == '1'), "guest-get-users");
+        add_at(time, verdict(counts[1] == '1'), "guest-get-load");
+        add_at(time, verdict(counts[0] == '0'), "guest-get-time");
+    }
+    keep();
+    const Said said = run("simulate p.toml log");
+    EXPECT_EQ(said.text, std::to_string(times.size() * 3) +
+                             " decisions asked again: 0 newly refused, 0 newly allowed\n");
+    EXPECT_EQ(said.status, 0);
+}
+
+TEST_F(LogVerbs, UnusedAndLearnGoByTheHoursInWhichRequestsCame) {
+    const std::string hours = "commands = [\"guest-get-users\"]\nwhen = { tz = \"UTC\", hours = ";
+    write("p.toml", "schema = 1\n[[allow]]\nid = \"day\"\n" + hours +
+                        "\"08:00-20:00\" }\n[[allow]]\nid = \"night\"\n" + hours + "\"20:00-08:00\" }\n");
+    for (const char* time : {"2026-11-01T20:00:00", "2026-11-02T07:59:59", "2026-11-02T23:00:00"})
+        add_at(time, "allow", "guest-get-users", ",\"rule\":\"night\"");
+    keep();
+    const Said unused = run("unused p.toml log");
+    EXPECT_TRUE(
+        unused.has("never used\n  'day' (p.toml:2)\nused, with the last time\n  'night' (p.toml:6): 3 "
+                   "times, last 2026-11-02T23:00:00Z\n"))
+        << unused.text;
+    const Said learnt = run("learn --policy p.toml log | tee learnt.toml");
+    EXPECT_TRUE(learnt.has("# Learnt from 3 requests")) << learnt.text;
+    EXPECT_TRUE(learnt.has("hours = \"20:00-08:00\"")) << learnt.text;
+    EXPECT_FALSE(learnt.has("hours = \"08:00-20:00\"")) << learnt.text;
+    EXPECT_EQ(run("simulate learnt.toml log").status, 0);
+    add_at("2026-11-03T08:00:00", "allow", "guest-get-users", ",\"rule\":\"day\"");
+    keep("more");
+    EXPECT_EQ(run("unused p.toml log more").status, 0);
+    EXPECT_TRUE(run("simulate learnt.toml log more").has("1 newly refused"));
 }
 
 TEST_F(LogVerbs, UnusedNamesRulesThatNoRequestNeededAndWhenOthersWereUsedLast) {
