@@ -155,6 +155,7 @@ void JsonLine::add(std::string_view name, const JsonLine& object) {
 Result<Audit> Audit::open(ipc::Ring ring, UniqueFd recorder, const policy::Policy& policy) {
     Audit audit(std::move(ring), std::move(recorder));
     audit.terms_ = policy.audit;
+    for (const policy::Rule& rule : policy.rules) audit.places_[rule.id] = rule.where;
     audit.policy_ = hexadecimal(policy.digest).substr(0, kDigestShown);
     std::array<char, 4> random{};
     if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
@@ -179,6 +180,8 @@ std::string Audit::compose(const Record& record, std::int64_t now_ns, Length len
     else if (!record.arguments.is_empty())
         line.add("arguments", record.arguments);
     if (!record.rule.empty()) line.add("rule", record.rule);
+    const auto place = places_.find(record.rule);
+    if (place != places_.end() && !place->second.empty()) line.add("where", place->second);
     if (record.would != Would::kSame) {
         line.add("would", record.would == Would::kAllow ? "allow" : "refuse");
         line.add("would_rule", record.would_rule);

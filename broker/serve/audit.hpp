@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -119,6 +121,7 @@ private:
     UniqueFd recorder_;
     policy::AuditTerms terms_;
     AuditRates rates_;
+    std::map<std::string, std::string, std::less<>> places_;  // FILE:LINE of each rule, by its id
     std::string policy_;
     std::string run_;
     std::uint64_t sequence_ = 0;

@@ -59,7 +59,7 @@ std::optional<DryRun> dry_run_of(const policy::Policy& policy) {
 void note_dry_run(Exchange& exchange, bool is_allowed) {
     const Session& session = exchange.session;
     const CommandId command = *exchange.request.command();
-    if (!session.dry_run || command_row(command).floor == Floor::kYes) return;
+    if (!session.dry_run) return;
     const DryRun& dry_run = *session.dry_run;
     const Ruling real = judge({.policy = session.policy,
                                .programs = session.programs.templates,

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "base/trusted_file.hpp"
+#include "broker/start/fragments.hpp"
 #include "broker/start/spawn.hpp"
 #include "broker/take_over.hpp"
 #include "ipc/limits.hpp"
@@ -101,11 +102,13 @@ Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
     // Where time zones are missing, or others can change them, UTC is the only one: a policy that names another is refused.
     auto found = open_of_admin(kZones, O_DIRECTORY);
     const UniqueFd zones = found ? *std::move(found) : UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    std::string compiled =
-        TRY(run_tool({.input = options.policy(),
-                      .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd",
-                                    "3", "--passwd-fd", "5", "--group-fd", "6", "--zones-fd", "7"},
-                      .descriptors = {file, users, groups, zones}}));
+    const auto read = TRY(read_fragments(options.policy()));
+    const UniqueFd fragments = TRY(about(options.policy(), sealed(read.SerializeAsString())));
+    std::string compiled = TRY(run_tool(
+        {.input = options.policy(),
+         .arguments = {"compile", "--input-fd", "4", "--name", options.policy(), "--output-fd", "3",
+                       "--passwd-fd", "5", "--group-fd", "6", "--zones-fd", "7", "--fragments-fd", "8"},
+         .descriptors = {file, users, groups, zones, fragments}}));
     policy::Policy policy = TRY(about(options.policy(), broker::load_policy(compiled, options)));
     TRY(refuse_narrow_unit(policy));
     return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};

@@ -257,6 +257,7 @@ Result<UniqueFd> sealed(std::string_view bytes) {
     if (!file.is_open()) return system_error("memfd_create");
     if (::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
         return system_error("write");
+    if (::lseek(file.get(), 0, SEEK_SET) != 0) return system_error("lseek");
     if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
         return system_error("F_ADD_SEALS");
     return file;

@@ -23,6 +23,7 @@
 #include "ipc/ring.hpp"
 #include "policy/accounts.hpp"
 #include "policy/exec.hpp"
+#include "policy/fragments.hpp"
 
 namespace sallyport::starter {
 
@@ -161,7 +162,8 @@ Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& opt
     const std::string directory = TRY(about("working directory", working_directory()));
     std::vector<std::string> paths = TRY(installed_programs());
     for (const std::string& raw : {options.statedir(), options.statedir() + "/audit.jsonl", options.logfile(),
-                                   options.pidfile(), options.policy(), options.config()})
+                                   options.pidfile(), options.policy(), policy::folder_of(options.policy()),
+                                   std::string(policy::kVendorFolder), options.config()})
         if (const auto path = policy::GuestPath::parse(raw, directory)) paths.emplace_back(path->text());
     return paths;
 }

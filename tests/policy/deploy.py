@@ -157,6 +157,13 @@ def check_a_narrower_policy_is_put_into_force():
             yield "the agent goes on by the old one"
 
 
+def check_a_policy_is_judged_with_the_folder_of_the_one_in_force():
+    with Guest() as guest:
+        (guest.folder / "policy.d").mkdir(mode=0o755)
+        guest.write("policy.d/10-no-name.toml", 'schema = 1\n[[deny]]\nid = "no-name"\ncommands = ["guest-get-host-name"]\n')
+        yield from guest.faults(guest.apply(LESS), 0, "same: a host can do as much", "in force: ", text=LESS)
+
+
 def check_a_wider_policy_is_put_into_force_only_with_a_word():
     with Guest(LESS) as guest:
         yield from guest.faults(guest.apply(LOOK, "--yes"), 4, "wider: guest-get-host-name", "--widen", text=LESS)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <list>
 #include <vector>
 
 #include "ipc/limits.hpp"
@@ -100,7 +101,7 @@ public:
         } else {
             read_policy();
         }
-        if (!problems_.is_empty()) return std::unexpected(problems_.report());
+        if (has_problems()) return std::unexpected(report());
         return Compilation{.policy = std::move(result_), .nevers = std::move(nevers_)};
     }
 
@@ -121,7 +122,49 @@ private:
             .reader = reader, .passwd = passwd_, .zones = source_.zones, .ids = ids_, .to = result_};
         read_rules(context, *document);
         read_nevers(reader, *document);
+        if (source_.fragments != nullptr)
+            for (const compiled::Fragments::File& file : source_.fragments->files()) read_fragment(file);
         finish();
+    }
+
+    /// No name and no TOML text contains a NUL, so no two sets of files have one digest by accident.
+    void read_fragment(const compiled::Fragments::File& file) {
+        const std::string_view path = file.name();
+        const std::string name =
+            (file.is_vendor() ? "vendor/" : "") + std::string(path.substr(path.rfind('/') + 1));
+        for (const std::string_view part : {std::string_view("\0", 1), std::string_view(name),
+                                            std::string_view("\0", 1), std::string_view(file.text())})
+            add_to_digest(part);
+        Problems& problems = others_.emplace_back(path);
+        const auto document = parse_toml(file.text(), problems);
+        if (!document) return;
+        Reader reader(problems);
+        reader.only_keys(*document, kProfileKeys, "a file of the policy's folder");
+        read_schema(reader, *document, result_);
+        if (file.is_vendor() && document->contains("allow"))
+            return reader.problem(
+                place_of(*document->get("allow")),
+                "a vendor's file may only deny and say never: what is allowed is the admin's");
+        RuleContext context{
+            .reader = reader, .passwd = passwd_, .zones = source_.zones, .ids = ids_, .to = result_};
+        read_rules(context, *document);
+        read_nevers(reader, *document);
+    }
+
+    [[nodiscard]] bool has_problems() const {
+        return !problems_.is_empty() ||
+               std::ranges::any_of(others_, [](const Problems& one) { return !one.is_empty(); });
+    }
+    [[nodiscard]] std::string report() const {
+        std::string text = problems_.report();
+        for (const Problems& one : others_) text += one.report();
+        return text;
+    }
+    /// Those of the text in which a rule stands; of a profile, those of the policy.
+    Problems& problems_of(std::string_view where) {
+        for (Problems& one : others_)
+            if (where.starts_with(one.name() + ":")) return one;
+        return problems_;
     }
 
     /// The profiles are part of this program, and a unit test compiles each of them.
@@ -161,11 +204,12 @@ private:
         for (const analyse::Breach& breach : analyse::breaches(policy, nevers_)) {
             const Rule& never = nevers_[breach.never].rule;
             const Rule& rule = policy.rules[breach.rule];
-            const bool is_own = never.where.starts_with(problems_.name() + ":");
-            problems_.add({.line = is_own ? line_in(never.where) : 1, .column = 1},
-                          "never rule " + quoted(never.id) + " (" + never.where + ") is broken: rule " +
-                              quoted(rule.id) + " (" + rule.where + ") allows " +
-                              line_of(breach.request, rule.expires || rule.when));
+            Problems& problems = problems_of(never.where);
+            const bool is_own = never.where.starts_with(problems.name() + ":");
+            problems.add({.line = is_own ? line_in(never.where) : 1, .column = 1},
+                         "never rule " + quoted(never.id) + " (" + never.where + ") is broken: rule " +
+                             quoted(rule.id) + " (" + rule.where + ") allows " +
+                             line_of(breach.request, rule.expires || rule.when));
         }
     }
 
@@ -179,7 +223,7 @@ private:
         SHA256Final(digest.data(), &digest_);
         result_.set_digest(std::string(digest.begin(), digest.end()));
         refuse_two_ways(result_, problems_);
-        if (!problems_.is_empty()) return;
+        if (has_problems()) return;
         if (result_.ByteSizeLong() > kMaxCompiledSize)
             return problems_.add(
                 {}, "the compiled policy is longer than " + std::to_string(kMaxCompiledSize) + " bytes");
@@ -190,6 +234,7 @@ private:
 
     const Source& source_;
     Problems problems_;
+    std::list<Problems> others_;  // of the files of the policy's folders
     Passwd passwd_;
     Ids ids_;
     SHA256_CTX digest_{};

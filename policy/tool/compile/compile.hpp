@@ -16,10 +16,11 @@ namespace sallyport::policy::compile {
 
 struct Source {
     std::string_view text;
-    std::string_view name;        // shown as the file's name
-    std::string_view passwd;      // the text of /etc/passwd
-    std::string_view group = {};  // the text of /etc/group
-    ReadZone zones = nullptr;     // without it, UTC is the only time zone
+    std::string_view name;                           // shown as the file's name
+    std::string_view passwd;                         // the text of /etc/passwd
+    std::string_view group = {};                     // the text of /etc/group
+    ReadZone zones = nullptr;                        // without it, UTC is the only time zone
+    const compiled::Fragments* fragments = nullptr;  // the files of its folders, in their order
 };
 
 /// What the agent reads, and what was proved of it.

@@ -52,7 +52,10 @@ std::uint32_t line_in(std::string_view where) {
     return line;
 }
 
-std::string_view source_of(std::string_view where, std::string_view text) {
+std::string_view source_of(std::string_view where, std::string_view text,
+                           const compiled::Fragments& fragments) {
+    for (const compiled::Fragments::File& file : fragments.files())
+        if (where.starts_with(printable(file.name()) + ":")) return file.text();
     for (const Profile& profile : profiles()) {
         const std::string name = std::string(kProfilePrefix) + std::string(profile.name) + ":";
         if (where.starts_with(name)) return profile.text;

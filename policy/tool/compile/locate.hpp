@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "policy/policy.pb.h"
 #include "policy/tool/compile/problems.hpp"
 
 namespace sallyport::policy::compile {
@@ -26,8 +27,9 @@ Place locate(std::string_view text, const Spot& spot);
 /// The line of the rule, of a place as it stands in compiled rules: FILE:LINE. 0 if there is none.
 std::uint32_t line_in(std::string_view where);
 
-/// The text of which a rule comes: of the shipped profile that `where` names, or the policy's own.
-std::string_view source_of(std::string_view where, std::string_view text);
+/// The text of which a rule comes: of the shipped profile or the file of a folder that `where` names, or the policy's own.
+std::string_view source_of(std::string_view where, std::string_view text,
+                           const compiled::Fragments& fragments = {});
 
 /// The line at the place with a caret below, both behind `indent`.
 std::string under_caret(std::string_view text, Place place, std::string_view indent);

@@ -11,6 +11,7 @@
 #include "base/trusted_file.hpp"
 #include "ipc/limits.hpp"
 #include "policy/decide.hpp"
+#include "policy/fragments.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/agent_state.hpp"
 #include "policy/tool/verbs/confined.hpp"
@@ -78,8 +79,20 @@ Status sync_directory_of(const std::string& path) {
     return file.is_open() && ::fsync(file.get()) == 0 ? Status() : system_error("cannot be synced");
 }
 
-std::optional<std::string> digest_of(const std::string& path) {
-    const auto input = open_input(path);
+// The folder of the policy in force, whatever the file is called meanwhile.
+std::string folder_in_force(const ApplyArguments& arguments) {
+    const std::string folder = folder_of(arguments.target);
+    return ::access(folder.c_str(), F_OK) == 0 ? folder : std::string();
+}
+
+std::vector<std::string> with_folder(std::vector<std::string> words, const ApplyArguments& arguments) {
+    const std::string folder = folder_in_force(arguments);
+    if (!folder.empty()) words.insert(words.end(), {"--folder", folder});
+    return words;
+}
+
+std::optional<std::string> digest_of(const std::string& path, const ApplyArguments& arguments) {
+    const auto input = open_input(path, {.own = folder_in_force(arguments)});
     const auto compiled = input ? compile_apart(*input) : std::nullopt;
     if (!compiled) return std::nullopt;
     const auto policy = load(*compiled);
@@ -111,9 +124,10 @@ bool agrees(const std::string& target) {
 /// Nothing if it may go on, else the status.
 std::optional<int> compare(const ApplyArguments& arguments, const Candidate& candidate) {
     // It says what is wrong, and warns of what looks unintended.
-    if (start_self({"check", candidate.path()}, {.input = FdRef(-1), .is_silent = true}) != 0)
+    if (start_self(with_folder({"check", candidate.path()}, arguments),
+                   {.input = FdRef(-1), .is_silent = true}) != 0)
         return kFailure;
-    const auto status = start_self({"diff", arguments.target, candidate.path()});
+    const auto status = start_self(with_folder({"diff", arguments.target, candidate.path()}, arguments));
     const bool is_known = status == 0 || status == kNotDone;
     if (!is_known && !arguments.may_widen) {
         complain(status == kWider
@@ -151,7 +165,7 @@ int take_back(const ApplyArguments& arguments, const std::string& old_text, cons
     auto done = old.write(old_text, like);
     if (done) done = old.put(arguments.target);
     if (!done) return complain(describe(arguments.target, done.error())), kFailure;
-    const auto digest = digest_of(arguments.target);
+    const auto digest = digest_of(arguments.target, arguments);
     const bool is_back = digest && restart(arguments, *digest);
     complain(is_back ? "the agent serves by the old policy\n"
                      : "the agent does not serve by the old policy either\n");
@@ -167,7 +181,7 @@ Status keep_old(const std::string& target) {
 
 int replace(const ApplyArguments& arguments, Candidate& candidate, const std::string& old_text,
             const struct stat& like) {
-    const auto digest = digest_of(candidate.path());
+    const auto digest = digest_of(candidate.path(), arguments);
     if (!digest) return kFailure;
     auto done = keep_old(arguments.target);
     if (done) done = candidate.put(arguments.target);

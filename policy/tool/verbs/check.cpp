@@ -337,7 +337,7 @@ std::string warnings_of(const Policy& policy, WallTime now) {
 
 int run_check(const CheckArguments& arguments) {
     if (arguments.as_json || arguments.as_sarif) return report_check(arguments);
-    auto input = open_input(arguments.from_stdin ? "/dev/stdin" : arguments.policy);
+    auto input = open_input(arguments.from_stdin ? "/dev/stdin" : arguments.policy, arguments.folders);
     if (!input) return kFailure;
     const std::string& path = input->name = arguments.policy;
     const auto compiled = compile_apart(*input);

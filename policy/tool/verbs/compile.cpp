@@ -13,7 +13,7 @@ namespace {
 
 /// The file is created only when there is something to write.
 int compile_path(const CompileArguments& arguments) {
-    const auto input = open_input(arguments.policy);
+    const auto input = open_input(arguments.policy, arguments.folders);
     if (!input) return kFailure;
     const auto compiled = compile_apart(*input);
     if (!compiled) return kFailure;
@@ -36,7 +36,8 @@ int run_compile(const CompileArguments& arguments) {
                               .passwd = UniqueFd(arguments.passwd_fd),
                               .group = UniqueFd(arguments.group_fd),
                               .zones = UniqueFd(arguments.zones_fd),
-                              .name = arguments.name};
+                              .name = arguments.name,
+                              .fragments_fd = UniqueFd(arguments.fragments_fd)};
     return compile_here(input, UniqueFd(arguments.output_fd));
 }
 

@@ -43,7 +43,7 @@ bool has_succeeded(pid_t child) {
 
 }  // namespace
 
-std::optional<CompilerInput> open_input(const std::string& policy_path) {
+std::optional<CompilerInput> open_input(const std::string& policy_path, const Folders& folders) {
     auto policy = open_to_read(policy_path);
     if (!policy) {
         complain(describe(policy_path, policy.error()));
@@ -61,11 +61,14 @@ std::optional<CompilerInput> open_input(const std::string& policy_path) {
         complain(describe(kGroupPath, group.error()));
         return std::nullopt;
     }
+    auto fragments = read_fragments(policy_path, folders);
+    if (!fragments) return std::nullopt;
     return CompilerInput{.policy = *std::move(policy),
                          .passwd = *std::move(passwd),
                          .group = *std::move(group),
                          .zones = UniqueFd(::open(kZones, O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-                         .name = policy_path};
+                         .name = policy_path,
+                         .fragments = *std::move(fragments)};
 }
 
 compile::ReadZone zones_in(const UniqueFd& directory) {
@@ -87,11 +90,18 @@ int compile_here(const CompilerInput& input, FdRef output) {
     if (!passwd) return fail(kPasswdPath, passwd.error());
     const auto group = read_all(input.group, kMaxPasswdSize);
     if (!group) return fail(kGroupPath, group.error());
+    compiled::Fragments fragments = input.fragments;
+    if (input.fragments_fd.is_open()) {
+        const auto bytes = read_all(input.fragments_fd, 2 * kMaxPolicySize);
+        if (!bytes || !fragments.ParseFromString(*bytes))
+            return fail("files of the policy's folders", {Errc::kInvalid, "cannot be read"});
+    }
     const auto compiled = compile::compile_policy({.text = *text,
                                                    .name = input.name,
                                                    .passwd = *passwd,
                                                    .group = *group,
-                                                   .zones = zones_in(input.zones)});
+                                                   .zones = zones_in(input.zones),
+                                                   .fragments = &fragments});
     if (!compiled) {
         complain(compiled.error());
         return kFailure;

@@ -8,7 +8,9 @@
 #include <string>
 
 #include "base/unique_fd.hpp"
+#include "policy/policy.pb.h"
 #include "policy/tool/compile/zone.hpp"
+#include "policy/tool/verbs/fragment_files.hpp"
 
 namespace sallyport::policy::cli {
 
@@ -16,12 +18,15 @@ struct CompilerInput {
     UniqueFd policy;
     UniqueFd passwd;
     UniqueFd group;
-    UniqueFd zones;    // the directory of time zones, if there is one
-    std::string name;  // of the policy, in messages
+    UniqueFd zones;                      // the directory of time zones, if there is one
+    std::string name;                    // of the policy, in messages
+    compiled::Fragments fragments = {};  // the files of its folders
+    UniqueFd fragments_fd = {};          // if it is open, they are read from this
 };
 
-/// Opens a policy by its path, /etc/passwd and /etc/group. If that fails, prints an error and returns nothing.
-std::optional<CompilerInput> open_input(const std::string& policy_path);
+/// Opens a policy by its path, /etc/passwd and /etc/group, and reads the files of its folders. If that fails, prints an error and
+/// returns nothing.
+std::optional<CompilerInput> open_input(const std::string& policy_path, const Folders& folders = {});
 
 /// Reads files below the directory of time zones, also after the lockdown, as far as that grants it.
 compile::ReadZone zones_in(const UniqueFd& directory);

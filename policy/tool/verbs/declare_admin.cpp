@@ -8,6 +8,15 @@
 
 namespace sallyport::policy::cli {
 
+void declare_folders(CLI::App& command, Folders& folders) {
+    command.add_option(
+        "--folder", folders.own,
+        "The folder whose files belong to the policy; else, of x.toml, x.d beside it, if it is there");
+    command
+        .add_option("--vendor-folder", folders.vendor, "The folder of files that may only deny and say never")
+        ->capture_default_str();
+}
+
 Run declare_apply(CLI::App& command) {
     const auto arguments = std::make_shared<ApplyArguments>();
     arguments->target = kPolicyPath;

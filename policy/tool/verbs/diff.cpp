@@ -130,7 +130,7 @@ std::string lost_nevers(const Loaded& before, const Loaded& after) {
 }  // namespace
 
 int run_diff(const DiffArguments& arguments) {
-    const auto files = read_confined({arguments.before, arguments.after});
+    const auto files = read_confined({arguments.before, arguments.after}, {}, arguments.folders);
     if (!files) return kFailure;
     const WallTime now = std::time(nullptr);
     const auto& [before, after] = std::tie(files->policies[0].policy, files->policies[1].policy);

@@ -24,8 +24,8 @@ std::string in_json(const std::string& text) {
 
 }  // namespace
 
-int run_effective(const std::string& path, bool as_json) {
-    const auto files = read_confined({path});
+int run_effective(const std::string& path, const Folders& folders, bool as_json) {
+    const auto files = read_confined({path}, {}, folders);
     if (!files) return kFailure;
     const Loaded& loaded = files->policies.front();
     const compile::Passwd passwd(files->passwd, files->group);
@@ -35,8 +35,8 @@ int run_effective(const std::string& path, bool as_json) {
     return kSuccess;
 }
 
-int run_digest(const std::string& path, bool as_json) {
-    const auto files = read_confined({path});
+int run_digest(const std::string& path, const Folders& folders, bool as_json) {
+    const auto files = read_confined({path}, {}, folders);
     if (!files) return kFailure;
     const std::string digest = hexadecimal(files->policies.front().policy.digest);
     print((as_json ? JsonObject().add("digest", digest).text() : digest) + "\n");

@@ -186,7 +186,7 @@ private:
     }
 
     void show(const Rule& rule, const compile::Spot& spot) {
-        const std::string_view source = compile::source_of(rule.where, loaded_.text);
+        const std::string_view source = compile::source_of(rule.where, loaded_.text, loaded_.fragments);
         const compile::Place place = compile::locate(source, spot);
         const std::string file = rule.where.substr(0, rule.where.rfind(':'));
         text_ += std::string("    ") + colours_.dim + compile::printable(file) + ":" +
@@ -288,8 +288,9 @@ std::string said_in_log(const LoggedDecision& logged, const Loaded& loaded) {
 
 int run_explain(const ExplainArguments& arguments) {
     const bool is_denial = !arguments.denial.empty();
-    const auto files = read_confined({arguments.policy},
-                                     is_denial ? std::vector{arguments.log} : std::vector<std::string>{});
+    const auto files =
+        read_confined({arguments.policy}, is_denial ? std::vector{arguments.log} : std::vector<std::string>{},
+                      arguments.folders);
     if (!files) return kFailure;
     Request request{.time = std::time(nullptr)};
     std::string prelude;

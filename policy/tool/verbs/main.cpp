@@ -54,6 +54,7 @@ Run declare_check(CLI::App& command) {
     command.callback([policy, from_stdin] {
         if (policy->count() + from_stdin->count() == 0) throw CLI::RequiredError("POLICY");
     });
+    declare_folders(command, arguments->folders);
     return [arguments] { return run_check(*arguments); };
 }
 
@@ -70,8 +71,12 @@ Run declare_compile(CLI::App& command) {
     auto* group_fd = command.add_option("--group-fd", arguments->group_fd, "Open descriptor of /etc/group");
     auto* zones_fd =
         command.add_option("--zones-fd", arguments->zones_fd, "Open descriptor of /usr/share/zoneinfo");
+    auto* fragments_fd = command.add_option("--fragments-fd", arguments->fragments_fd,
+                                            "Open descriptor of the files of the policy's folders");
+    declare_folders(command, arguments->folders);
     zones_fd->needs(input_fd);
-    for (auto* option : {input_fd, output_fd, passwd_fd, group_fd, zones_fd})
+    fragments_fd->needs(input_fd);
+    for (auto* option : {input_fd, output_fd, passwd_fd, group_fd, zones_fd, fragments_fd})
         option->check(CLI::NonNegativeNumber);
     for (auto* option : {name, output_fd, passwd_fd, group_fd}) {
         input_fd->needs(option);
@@ -92,6 +97,7 @@ Run declare_diff(CLI::App& command) {
     command.footer(
         "Status 0: a host can do as much by the one as by the other. 3: less, by the second. 4: more, or "
         "otherwise.");
+    declare_folders(command, arguments->folders);
     return [arguments] { return run_diff(*arguments); };
 }
 
@@ -100,7 +106,9 @@ Run declare_digest(CLI::App& command) {
     const auto as_json = std::make_shared<bool>(false);
     command.add_option("POLICY", *path, "The policy")->required();
     command.add_flag("--json", *as_json, "One JSON object");
-    return [path, as_json] { return run_digest(*path, *as_json); };
+    const auto folders = std::make_shared<Folders>();
+    declare_folders(command, *folders);
+    return [path, folders, as_json] { return run_digest(*path, *folders, *as_json); };
 }
 
 Run declare_effective(CLI::App& command) {
@@ -108,7 +116,9 @@ Run declare_effective(CLI::App& command) {
     const auto as_json = std::make_shared<bool>(false);
     command.add_option("POLICY", *path, "The policy")->required();
     command.add_flag("--json", *as_json, "One JSON object");
-    return [path, as_json] { return run_effective(*path, *as_json); };
+    const auto folders = std::make_shared<Folders>();
+    declare_folders(command, *folders);
+    return [path, folders, as_json] { return run_effective(*path, *folders, *as_json); };
 }
 
 Run declare_explain(CLI::App& command) {
@@ -126,6 +136,7 @@ Run declare_explain(CLI::App& command) {
         if (words->count() + denial->count() == 0) throw CLI::RequiredError("REQUEST");
     });
     command.footer("Status 0: it is allowed. 3: it is refused.");
+    declare_folders(command, arguments->folders);
     return [arguments] { return run_explain(*arguments); };
 }
 
@@ -226,6 +237,7 @@ Run declare_test(CLI::App& command) {
     command.add_flag("--json", arguments->as_json, "One JSON object");
     command.footer(
         "Status 0: all cases hold. 3: some do not. 4: too little is tried, or a change goes unnoticed.");
+    declare_folders(command, arguments->folders);
     return [arguments] { return run_test(*arguments); };
 }
 
@@ -234,7 +246,9 @@ Run declare_unit(CLI::App& command) {
     command.add_option("POLICY", *path, "The policy")->required();
     command.footer(
         "Link these into /etc/systemd/system/sallyport.service.d, then `systemctl daemon-reload`.");
-    return [path] { return run_unit(*path); };
+    const auto folders = std::make_shared<Folders>();
+    declare_folders(command, *folders);
+    return [path, folders] { return run_unit(*path, *folders); };
 }
 
 Run declare_verify_log(CLI::App& command) {

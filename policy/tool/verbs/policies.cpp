@@ -40,7 +40,8 @@ std::optional<Loaded> compile(const CompilerInput& input, const Files& files, co
                                                   .name = input.name,
                                                   .passwd = files.passwd,
                                                   .group = files.group,
-                                                  .zones = zones_in(zones)});
+                                                  .zones = zones_in(zones),
+                                                  .fragments = &input.fragments});
     if (!compiled) {
         complain(compiled.error());
         return std::nullopt;
@@ -50,16 +51,17 @@ std::optional<Loaded> compile(const CompilerInput& input, const Files& files, co
     auto policy = load(loaded.compiled.SerializeAsString());
     if (!policy) return fail(input.name, policy.error());
     loaded.policy = *std::move(policy);
+    loaded.fragments = input.fragments;
     return loaded;
 }
 
 }  // namespace
 
 std::optional<Files> read_confined(const std::vector<std::string>& policies,
-                                   const std::vector<std::string>& others) {
+                                   const std::vector<std::string>& others, const Folders& folders) {
     std::vector<CompilerInput> inputs;
     for (const std::string& path : policies) {
-        auto input = open_input(path);
+        auto input = open_input(path, folders);
         if (!input) return std::nullopt;
         inputs.push_back(*std::move(input));
     }

@@ -12,6 +12,7 @@
 #include "policy/policy.pb.h"
 #include "policy/tool/analyse/coverage.hpp"
 #include "policy/tool/analyse/never.hpp"
+#include "policy/tool/verbs/fragment_files.hpp"
 
 namespace sallyport::policy::cli {
 
@@ -22,6 +23,7 @@ struct Loaded {
     compiled::Compiled compiled;
     std::vector<analyse::Never> nevers;
     Policy policy;
+    compiled::Fragments fragments = {};  // the files of its folders
 };
 
 struct Files {
@@ -34,7 +36,7 @@ struct Files {
 
 /// Opens all of them, locks this process down, and compiles the policies. Complains and gives nothing if any of that fails.
 std::optional<Files> read_confined(const std::vector<std::string>& policies,
-                                   const std::vector<std::string>& others = {});
+                                   const std::vector<std::string>& others = {}, const Folders& folders = {});
 
 /// Colours, or nothing where there are none.
 struct Colours {

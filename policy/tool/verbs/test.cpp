@@ -144,7 +144,7 @@ std::string in_json(const Policy& policy, const Result& result) {
 }  // namespace
 
 int run_test(const TestArguments& arguments) {
-    const auto files = read_confined({arguments.policy}, {arguments.cases});
+    const auto files = read_confined({arguments.policy}, {arguments.cases}, arguments.folders);
     if (!files) return kFailure;
     const auto text = read_all(files->others.front(), kMaxCases);
     if (!text) {

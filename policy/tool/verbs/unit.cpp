@@ -7,8 +7,8 @@
 
 namespace sallyport::policy::cli {
 
-int run_unit(const std::string& path) {
-    const auto files = read_confined({path});
+int run_unit(const std::string& path, const Folders& folders) {
+    const auto files = read_confined({path}, {}, folders);
     if (!files) return kFailure;
     for (const DropIn& one : drop_ins_of(files->policies.front().policy)) print(std::string(one.path) + "\n");
     return kSuccess;

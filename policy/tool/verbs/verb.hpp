@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/tool/verbs/fragment_files.hpp"
+
 namespace sallyport::policy::cli {
 
 inline constexpr int kSuccess = 0;
@@ -24,6 +26,8 @@ struct CompileArguments {
     int passwd_fd = -1;
     int group_fd = -1;
     int zones_fd = -1;
+    int fragments_fd = -1;
+    Folders folders = {};
 };
 
 struct ServiceArguments {
@@ -36,12 +40,14 @@ struct ServiceArguments {
 };
 
 struct DiffArguments {
+    Folders folders = {};
     std::string before;
     std::string after;
     bool as_json = false;
 };
 
 struct ExplainArguments {
+    Folders folders = {};
     std::string policy;
     std::vector<std::string> words;
     std::string denial;  // instead of words: the decision's id, and
@@ -50,6 +56,7 @@ struct ExplainArguments {
 };
 
 struct TestArguments {
+    Folders folders = {};
     std::string policy;
     std::string cases;
     std::size_t least = 0;  // percent of the policy that must be tried
@@ -93,6 +100,7 @@ struct ReportArguments {
 };
 
 struct CheckArguments {
+    Folders folders = {};
     std::string policy;  // its name in messages, if it comes from standard input
     bool from_stdin = false;
     bool as_json = false;
@@ -130,8 +138,8 @@ int run_check(const CheckArguments& arguments);
 int report_check(const CheckArguments& arguments);
 int run_compile(const CompileArguments& arguments);
 int run_diff(const DiffArguments& arguments);
-int run_digest(const std::string& path, bool as_json);
-int run_effective(const std::string& path, bool as_json);
+int run_digest(const std::string& path, const Folders& folders, bool as_json);
+int run_effective(const std::string& path, const Folders& folders, bool as_json);
 int run_explain(const ExplainArguments& arguments);
 int run_fmt(const std::string& path, bool only_check, bool as_json);
 int run_freeze_plan(const std::string& path, const std::string& mounts_path);
@@ -145,7 +153,7 @@ int run_schema();
 int run_service(ServiceArguments& arguments);
 int run_simulate(const LogArguments& arguments);
 int run_test(const TestArguments& arguments);
-int run_unit(const std::string& path);
+int run_unit(const std::string& path, const Folders& folders);
 int run_unused(const LogArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);
 

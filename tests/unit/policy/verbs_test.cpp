@@ -255,6 +255,58 @@ TEST_F(Verbs, DigestIsThatOfTheText) {
               0);
 }
 
+const std::string kNoKeys =
+    "schema = 1\n[[deny]]\nid = \"keys\"\nfiles = [{ under = \"/srv/export/keys\" }]\n";
+
+TEST_F(Verbs, TheFolderBesideAPolicyBelongsToIt) {
+    write("p.toml", kExport);
+    write("bare.toml", kExport);
+    const std::string alone = run("digest p.toml").text;
+    write("p.d/10-keys.toml", kNoKeys);
+    const Said check = run("check p.toml");
+    EXPECT_EQ(check.status, 0) << check.text;
+    EXPECT_TRUE(check.has("  deny  keys (p.d/10-keys.toml:2)\n")) << check.text;
+    EXPECT_NE(run("digest p.toml").text, alone);
+    EXPECT_EQ(run("diff bare.toml p.toml").status, 3);
+    EXPECT_EQ(run("diff --folder p.d bare.toml p.toml").status, 0);
+    const Said explain = run("explain p.toml guest-file-open path=/srv/export/keys/a");
+    EXPECT_EQ(explain.status, 3);
+    EXPECT_TRUE(explain.has(
+        "denied by rule 'keys' (p.d/10-keys.toml:2)\n    p.d/10-keys.toml:2:1\n      [[deny]]\n      ^\n"))
+        << explain.text;
+    EXPECT_TRUE(run("effective p.toml").has("# p.d/10-keys.toml:2\n[[deny]]\n"));
+    write("cases.toml",
+          "[[case]]\nrequest = \"guest-file-open path=/srv/export/keys/a\"\nexpect = \"refuse\"\nrule = "
+          "\"keys\"\n");
+    EXPECT_EQ(run("test p.toml cases.toml").status, 0);
+    EXPECT_EQ(run("test bare.toml cases.toml").status, 3);
+    EXPECT_EQ(run("test --folder p.d bare.toml cases.toml").status, 0);
+    write("p.d/10-keys.toml~", "nothing");
+    EXPECT_TRUE(
+        run("check p.toml").has("p.d/10-keys.toml~: warning: not read: only names that end in .toml are"));
+}
+
+TEST_F(Verbs, AVendorsFolderMayOnlyTakeAway) {
+    write("p.toml", kExport);
+    write("vendor/50.toml", kNoKeys);
+    EXPECT_TRUE(run("check --vendor-folder vendor p.toml").has("  deny  keys (vendor/50.toml:2)\n"));
+    write("vendor/60.toml", "schema = 1\n[[allow]]\nid = \"more\"\ncommands = [\"@info\"]\n");
+    const Said said = run("check --vendor-folder vendor p.toml");
+    EXPECT_EQ(said.status, 1);
+    EXPECT_TRUE(said.has("vendor/60.toml:2:1: error: a vendor's file may only deny and say never"))
+        << said.text;
+}
+
+TEST_F(Verbs, WhatCannotBeReadOfAFolderIsAnErrorThatNamesIt) {
+    write("p.toml", kExport);
+    EXPECT_TRUE(run("check --folder nowhere p.toml").has("sallyport-policy: nowhere: cannot be opened"));
+    write("p.d/a.toml", kNoKeys);
+    EXPECT_EQ(run("check p.toml; ln -s a.toml p.d/b.toml").status, 0);
+    const Said link = run("check p.toml");
+    EXPECT_EQ(link.status, 1);
+    EXPECT_TRUE(link.has("p.d/b.toml: is a symbolic link")) << link.text;
+}
+
 }  // namespace
 }  // namespace sallyport::policy
 
