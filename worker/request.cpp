@@ -157,9 +157,10 @@ std::optional<HostError> take_value(JsonDocument& document, Commands& commands, 
     Members members;
     if (auto refused = take_members(root, members)) return refused;
     auto refused = take_command(document, members, commands, pending);
+    if (!refused) return {};
     // A command that is only tried looks to the host like every other that is disabled, whatever its arguments.
     const auto id = find_command(members.command->text());
-    if (!refused || !id || !commands.is_tried(*id)) return refused;
+    if (!id || !commands.is_tried(*id)) return refused;
     forget_secret(pending.request);
     pending.request.Clear();
     ask_in_vain(*id, pending);

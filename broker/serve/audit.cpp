@@ -181,7 +181,8 @@ std::string Audit::compose(const Record& record, std::int64_t now_ns, Length len
         line.add("arguments", record.arguments);
     if (!record.rule.empty()) line.add("rule", record.rule);
     const auto place = places_.find(record.rule);
-    if (place != places_.end() && !place->second.empty()) line.add("where", place->second);
+    if (length == Length::kWhole && place != places_.end() && !place->second.empty())
+        line.add("where", place->second);
     if (record.would != Would::kSame) {
         line.add("would", record.would == Would::kAllow ? "allow" : "refuse");
         line.add("would_rule", record.would_rule);
