@@ -46,7 +46,8 @@ bool send_reply(FdRef broker, const schema::Inspected& reply) {
 
 bool answer_query(FdRef broker, const Facts& facts, const ipc::Query& query, bool is_newborn) {
     const auto command = command_from_number(query.command());
-    if (!command || !is_query(*command)) return false;
+    // THREAT: a broker that was taken over asks for what no rule allows.
+    if (!command || !is_query(*command) || !facts.commands.has(*command)) return false;
     if (!is_newborn && !is_up_to_date(*command, facts.sources)) return say(broker, Word::kOutdated);
     schema::Inspected reply;
     if (const auto done = answer(facts.sources, *command, reply); !done)
