@@ -177,7 +177,8 @@ std::optional<std::vector<Switch>> read_switches(std::string_view block, const C
 
 /// Those of later years.
 bool add_later(std::string_view footer, std::vector<Switch>& switches) {
-    if (footer.empty()) return true;
+    // Nobody asks for what comes after a list that goes so far.
+    if (footer.empty() || switches.back().at >= kWhenEnd) return true;
     const auto rule = Rule::parse(footer);
     if (!rule) return false;
     const std::int64_t last = switches.size() == 1 ? kWhenStart - 366 * kDay : switches.back().at;
