@@ -82,13 +82,19 @@ std::string Problems::report() const {
     return lines;
 }
 
+Character first_character(std::string_view text) {
+    char32_t code = 0;
+    const std::size_t size = character_size(text, code);
+    if (size == 0) return {.size = 1, .code = static_cast<unsigned char>(text.front()), .is_harmless = false};
+    return {.size = size, .code = code, .is_harmless = is_harmless(code)};
+}
+
 std::string printable(std::string_view text, std::size_t most) {
     std::string result;
     while (!text.empty()) {
-        char32_t character = 0;
-        const std::size_t size = character_size(text, character);
-        const std::string_view bytes = text.substr(0, std::max<std::size_t>(size, 1));
-        const std::string shown = size > 0 && is_harmless(character) ? std::string(bytes) : escaped(bytes);
+        const Character first = first_character(text);
+        const std::string_view bytes = text.substr(0, first.size);
+        const std::string shown = first.is_harmless ? std::string(bytes) : escaped(bytes);
         if (result.size() + shown.size() > most) return result + "...";
         result += shown;
         text.remove_prefix(bytes.size());

@@ -36,6 +36,14 @@ private:
     std::vector<Problem> all_;
 };
 
+/// The first character of a text that is not empty. A byte that is no UTF-8 is one by itself.
+struct Character {
+    std::size_t size = 1;
+    char32_t code = 0;
+    bool is_harmless = false;  // a terminal shows just this character
+};
+Character first_character(std::string_view text);
+
 /// `text` in one line for a terminal: invalid UTF-8, control characters and those that change the direction of writing become
 /// \xNN. At most `most` bytes, then "...".
 std::string printable(std::string_view text, std::size_t most = 256);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
+#include <utility>
 
 namespace sallyport::policy::log {
 
@@ -40,9 +40,10 @@ Policy as_a_log_shows_it(const Policy& policy) {
     return shown;
 }
 
-Replay::Replay(const Policy& policy, Parts parts)
+Replay::Replay(const Policy& policy, Parts parts, Sayable can_be_said)
     : policy_(as_a_log_shows_it(policy)),
       wants_parts_(parts),
+      can_be_said_(std::move(can_be_said)),
       decider_(policy_),
       turning_(policy_),
       known_(kMostKnown) {
@@ -50,26 +51,18 @@ Replay::Replay(const Policy& policy, Parts parts)
         if (policy_.rules[at].expires || policy_.rules[at].when) timed_.push_back(at);
 }
 
-// Times at which the same rules have expired, and the same have their hours, are alike. There are no more kinds of times than the policy has borders,
-// whatever times a log has. Whatever else comes to depend on the time must come in here.
-WallTime Replay::time_like(WallTime time) {
-    std::vector<bool> counting;
-    for (const std::size_t at : timed_) {
-        const Rule& rule = policy_.rules[at];
-        const auto counts = rule.effect == Effect::kAllow ? ipc::Counts::kToAllow : ipc::Counts::kToDeny;
-        counting.push_back(!rule.expires || time < *rule.expires);
-        counting.push_back(!rule.when || ipc::is_within(*rule.when, time, counts));
-    }
-    return moments_.try_emplace(std::move(counting), time).first->second;
+// Two times are alike if the same rules count. Whatever else comes to depend on the time must come in here.
+void Replay::add_live(WallTime time) {
+    for (const std::size_t at : timed_) key_ += is_live(policy_.rules[at], time) ? '1' : '0';
 }
 
 const Answer& Replay::ask(const Record& record) {
     const auto command = command_of(record);
     was_new_ = false;
     if (!command) return nothing_;
-    const WallTime time = timed_.empty() ? kSomeTime : time_like(seconds_of(record.time).value_or(0));
-    key_.assign(record.what);
-    if (!timed_.empty()) key_.append(" ").append(std::to_string(time));
+    const WallTime time = timed_.empty() ? kSomeTime : seconds_of(record.time).value_or(0);
+    key_.assign(record.what).append(" ");
+    add_live(time);
     key_.append(record.is_shortened ? "?" : " ").append(deciding_arguments(*command, record));
     Known& known = known_[std::hash<std::string>()(key_) % known_.size()];
     if (known.key == key_) return known.answer;
@@ -88,6 +81,7 @@ void Replay::decide(const Record& record, WallTime time, Answer& answer) {
     answer.is_exact = asked->is_exact;
     request_ = std::move(asked->request);
     request_.time = time;
+    answer.can_be_said = !can_be_said_ || can_be_said_(request_);
     const analyse::Outcome outcome = decider_.decide(request_);
     answer.why = outcome.why;
     answer.rule = outcome.rule;

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +19,7 @@ struct Answer {
     bool is_decided = false;  // false: the record is about nothing that a policy decides
     bool is_exact = false;    // the log has all of the request
     Why why = Why::kNoRuleMatches;
+    bool can_be_said = true;  // by Replay's Sayable
     std::size_t rule = kNoRule;
     std::size_t entry = 0;
     std::vector<std::size_t>
@@ -33,7 +34,9 @@ Policy as_a_log_shows_it(const Policy& policy);
 class Replay {
 public:
     enum class Parts : std::uint8_t { kNo, kYes };
-    explicit Replay(const Policy& policy, Parts parts = Parts::kNo);
+    /// Whether a rule can be written that is about this request.
+    using Sayable = std::function<bool(const analyse::Request&)>;
+    explicit Replay(const Policy& policy, Parts parts = Parts::kNo, Sayable can_be_said = nullptr);
 
     /// Valid until the next call. A request that was asked before is not decided again: logs repeat themselves.
     const Answer& ask(const Record& record);
@@ -46,18 +49,17 @@ public:
     [[nodiscard]] const std::vector<analyse::Part>& parts() const { return turning_.parts(); }
 
 private:
-    WallTime time_like(WallTime time);
+    void add_live(WallTime time);
     void decide(const Record& record, WallTime time, Answer& answer);
 
     Policy policy_;
     Parts wants_parts_;
+    Sayable can_be_said_;
     bool was_new_ = false;
     analyse::Request request_;
     analyse::Decider decider_;
     analyse::Turning turning_;
-    std::vector<std::size_t> timed_;  // rules that do not always count
-    std::map<std::vector<bool>, WallTime>
-        moments_;  // for each set of rules that count together, a time when they do
+    std::vector<std::size_t> timed_;  // rules that count at some times only
     /// A request that was decided, and how. Each has one place; another one that has the same drives it out.
     struct Known {
         std::string key;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
+#include <cerrno>
 
 #include "policy/tool/verbs/files.hpp"
 
@@ -25,6 +26,25 @@ std::optional<std::string> small_file(const std::string& path) {
     if (!file) return std::nullopt;
     auto text = read_all(*file, kMaxSmall);
     return text ? std::optional(*std::move(text)) : std::nullopt;
+}
+
+// The end of a log, from the beginning of a line on; a log may be larger than what is looked at. `is_whole`: it is all of it.
+std::string end_of(FdRef file, bool& is_whole) {
+    const off_t size = ::lseek(file.get(), 0, SEEK_END);
+    const off_t from = std::max<off_t>(0, size - static_cast<off_t>(kMaxLog));
+    is_whole = from == 0;
+    if (size < 0 || ::lseek(file.get(), from, SEEK_SET) < 0) return {};
+    std::string text(static_cast<std::size_t>(size - from), '\0');
+    std::size_t held = 0;
+    while (held < text.size()) {
+        const ssize_t got = ::read(file.get(), text.data() + held, text.size() - held);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        held += static_cast<std::size_t>(got);
+    }
+    text.resize(held);
+    if (!is_whole) text.erase(0, std::min(text.find('\n'), text.size() - 1) + 1);
+    return text;
 }
 
 std::string member(const json::object& line, std::string_view name) {
@@ -128,14 +148,17 @@ LogFacts read_log(const std::vector<UniqueFd>& files, std::string_view since) {
     LogFacts facts;
     Backwards reading(facts, since);
     for (const UniqueFd& file : files) {
-        const auto text = read_all(file, kMaxLog);
-        if (!text) continue;
-        for (std::string_view left = *text; !left.empty();) {
+        const std::string text = end_of(file, facts.is_whole);
+        for (std::string_view left = text; !left.empty();) {
             if (left.ends_with('\n')) left.remove_suffix(1);
             const std::size_t begin = left.rfind('\n') + 1;
-            if (!reading.take(left.substr(begin))) return facts;
+            if (!reading.take(left.substr(begin))) {
+                facts.is_whole = true;
+                return facts;
+            }
             left = left.substr(0, begin);
         }
+        if (!facts.is_whole) return facts;
     }
     return facts;
 }

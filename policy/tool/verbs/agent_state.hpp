@@ -42,6 +42,8 @@ struct LogFacts {
     std::map<std::string, std::uint64_t> would_refuse;  // by rule that dry-runs: what was allowed
     std::map<std::string, std::uint64_t> would_allow;   // the same: what was refused
     std::uint64_t lost = 0;
+    bool is_whole =
+        true;  // else what was looked for lies before the end of a large file, which is all that was looked at
 };
 
 /// Reads files, newest first, back to the line before `since` and the last start. For after lockdown_compiler().

@@ -3,17 +3,22 @@
 #include <array>
 #include <cstdio>
 
+#include "policy/tool/compile/problems.hpp"
+
 namespace sallyport::policy::cli {
 
+// A host wrote parts of what is shown, and the reader may be a terminal. What that would not show as a character is written by its number; so
+// is a byte that is no UTF-8, as in the log. All of these are below 0x10000.
 std::string json_string(std::string_view text) {
     std::string quoted = "\"";
-    for (const char byte : text) {
+    while (!text.empty()) {
+        const auto [size, code, is_harmless] = compile::first_character(text);
         std::array<char, 8> escaped{};
-        if (static_cast<unsigned char>(byte) >= 0x20 && byte != '"' && byte != '\\')
-            quoted += byte;
-        else if (std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned char>(byte)) >
-                 0)
+        if (is_harmless && code != '"' && code != '\\')
+            quoted += text.substr(0, size);
+        else if (std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned>(code)) > 0)
             quoted += escaped.data();
+        text.remove_prefix(size);
     }
     return quoted + "\"";
 }

@@ -9,7 +9,7 @@
 
 namespace sallyport::policy::cli {
 
-/// A string; what is no UTF-8 stands in it as it is.
+/// A string. What a terminal would not show as a character is written by its number, as is each byte that is no UTF-8.
 std::string json_string(std::string_view text);
 
 /// A list of values that are JSON already.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/guest_path.hpp"
 #include "policy/tool/analyse/diff.hpp"
 #include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/compile.hpp"
@@ -14,6 +15,7 @@
 #include "policy/tool/compile/passwd.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/log/learnt.hpp"
+#include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/logs.hpp"
@@ -32,11 +34,38 @@ struct Counts {
     std::uint64_t refused_then = 0;
     std::uint64_t refused_by_policy = 0;
     std::uint64_t inexact = 0;
+    std::uint64_t unsayable = 0;
     std::uint64_t too_many = 0;
     WallTime first = 0;
     WallTime last = 0;
     std::vector<std::string> not_learnt;  // examples
 };
+
+bool is_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const compile::Character first = compile::first_character(text);
+        if (first.size == 1 && first.code >= 0x80) return false;
+        text.remove_prefix(first.size);
+    }
+    return true;
+}
+
+// THREAT: a host asks once for what no policy can name, so that nothing would be learnt from the whole log: a path that is no UTF-8, a program
+// without its directory, a user who is not there, a processor below 0.
+bool can_be_said(const analyse::Request& request, const compile::Passwd& passwd) {
+    using enum analyse::Subject;
+    const analyse::Subject subject = analyse::subject_of(request.command);
+    if (subject == kFiles) return is_utf8(request.file.path);
+    if (subject == kAccounts)
+        return passwd.find(request.account.user) && std::ranges::all_of(request.account.keys, is_utf8);
+    if (subject == kProcessors)
+        return std::ranges::all_of(request.set.numbers, [](std::uint64_t one) { return one <= INT64_MAX; });
+    if (subject != kExec) return true;
+    const auto program = GuestPath::parse(request.exec.program, "/");
+    return program && program->text() == request.exec.program && is_utf8(request.exec.program) &&
+           std::ranges::all_of(request.exec.args, is_utf8) &&
+           std::ranges::all_of(request.exec.env.value_or(std::vector<std::string>()), is_utf8);
+}
 
 /// A descriptor's path for a policy that is in no file.
 std::string path_of_anything() {
@@ -49,7 +78,12 @@ std::string path_of_anything() {
 class Learning {
 public:
     Learning(const LearnArguments& arguments, OpenLogs& open)
-        : arguments_(arguments), open_(open), old_(open.files.policies[0]), replay_(old_.policy) {}
+        : arguments_(arguments),
+          open_(open),
+          old_(open.files.policies[0]),
+          passwd_(open.files.passwd, open.files.group),
+          replay_(old_.policy, log::Replay::Parts::kNo,
+                  [this](const analyse::Request& request) { return can_be_said(request, passwd_); }) {}
 
     /// Whether all files could be read.
     bool read() {
@@ -71,12 +105,13 @@ public:
         auto narrowed = learnt_.narrowed(old_.compiled);
         if (arguments_.log.policy.empty()) tighten(narrowed);
         describe_rules(narrowed);
-        const compile::Passwd passwd(open_.files.passwd, open_.files.group);
-        text_ = compile::effective_text({.policy = narrowed, .nevers = old_.nevers}, passwd);
-        auto compiled = compile::compile_policy(
-            {.text = text_, .name = "learnt", .passwd = open_.files.passwd, .group = open_.files.group});
-        if (!compiled)
-            return complain("what was learnt does not compile:\n" + compiled.error() + text_), false;
+        text_ = compile::effective_text({.policy = narrowed, .nevers = old_.nevers}, passwd_);
+        auto compiled = compile::compile_policy({.text = text_,
+                                                 .name = "learnt",
+                                                 .passwd = open_.files.passwd,
+                                                 .group = open_.files.group,
+                                                 .zones = zones_in(open_.files.zones)});
+        if (!compiled) return complain("what was learnt does not compile:\n" + compiled.error()), false;
         auto policy = load(compiled->SerializeAsString());
         if (!policy) return complain(describe("learnt", policy.error())), false;
         proposed_ = *std::move(policy);
@@ -124,6 +159,7 @@ public:
         left_out(counts_.refused_then, "that were refused then; --refused learns them, too");
         left_out(counts_.refused_by_policy, "that the policy refuses");
         left_out(counts_.inexact, "that the log does not have as a whole");
+        left_out(counts_.unsayable, "that no policy of this machine can name");
         for (const std::string& example : counts_.not_learnt) text += "#   " + example + "\n";
         return text + text_;
     }
@@ -142,6 +178,7 @@ public:
                    .add("refused_then", counts_.refused_then)
                    .add("refused_by_policy", counts_.refused_by_policy)
                    .add("inexact", counts_.inexact)
+                   .add("unsayable", counts_.unsayable)
                    .add_value("not_learnt", json_strings(counts_.not_learnt))
                    .add_value("rules", json_list(rules))
                    .add("policy", text_)
@@ -160,6 +197,7 @@ private:
             return leave_out(counts_.refused_then, record);
         if (!answer.is_exact) return leave_out(counts_.inexact, record);
         if (!answer.is_allowed()) return leave_out(counts_.refused_by_policy, record);
+        if (!answer.can_be_said) return leave_out(counts_.unsayable, record);
         return &answer;
     }
 
@@ -206,6 +244,7 @@ private:
     const LearnArguments& arguments_;
     OpenLogs& open_;
     const Loaded& old_;
+    const compile::Passwd passwd_;
     log::Replay replay_;
     log::Learnt learnt_;
     Counts counts_;

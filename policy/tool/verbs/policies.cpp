@@ -32,7 +32,7 @@ std::nullopt_t fail(std::string_view name, const Error& error) {
     return std::nullopt;
 }
 
-std::optional<Loaded> compile(const CompilerInput& input, const Files& files, const UniqueFd& zones) {
+std::optional<Loaded> compile(const CompilerInput& input, const Files& files) {
     auto text = read_all(input.policy, kMaxPolicySize);
     if (!text) return fail(input.name, text.error());
     Loaded loaded{.name = input.name, .text = *std::move(text), .compiled = {}, .nevers = {}, .policy = {}};
@@ -40,7 +40,7 @@ std::optional<Loaded> compile(const CompilerInput& input, const Files& files, co
                                                   .name = input.name,
                                                   .passwd = files.passwd,
                                                   .group = files.group,
-                                                  .zones = zones_in(zones),
+                                                  .zones = zones_in(files.zones),
                                                   .fragments = &input.fragments});
     if (!compiled) {
         complain(compiled.error());
@@ -65,15 +65,18 @@ std::optional<Files> read_confined(const std::vector<std::string>& policies,
         if (!input) return std::nullopt;
         inputs.push_back(*std::move(input));
     }
-    Files files{.policies = {}, .others = {}, .passwd = {}, .group = {}, .has_colour = wants_colour()};
+    Files files{.policies = {},
+                .others = {},
+                .passwd = {},
+                .group = {},
+                .zones = inputs.empty() ? UniqueFd() : std::move(inputs.front().zones),
+                .has_colour = wants_colour()};
     for (const std::string& path : others) {
         auto file = path == "-" ? standard_input() : open_to_read(path);
         if (!file) return fail(path, file.error());
         files.others.push_back(*std::move(file));
     }
-    const UniqueFd none;
-    const UniqueFd& zones = inputs.empty() ? none : inputs.front().zones;
-    if (const auto locked = sandbox::lockdown_compiler(zones); !locked)
+    if (const auto locked = sandbox::lockdown_compiler(files.zones); !locked)
         return fail("lockdown", locked.error());
     if (inputs.empty()) return files;
     auto passwd = read_all(inputs.front().passwd, kMaxUsersSize);
@@ -82,7 +85,7 @@ std::optional<Files> read_confined(const std::vector<std::string>& policies,
     files.passwd = *std::move(passwd);
     files.group = *std::move(group);
     for (const CompilerInput& input : inputs) {
-        auto loaded = compile(input, files, zones);
+        auto loaded = compile(input, files);
         if (!loaded) return std::nullopt;
         files.policies.push_back(*std::move(loaded));
     }

@@ -31,6 +31,7 @@ struct Files {
     std::vector<UniqueFd> others;
     std::string passwd;
     std::string group;
+    UniqueFd zones;           // the directory of time zones, if there is one and there are policies
     bool has_colour = false;  // standard output is a terminal that takes it
 };
 

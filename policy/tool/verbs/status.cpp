@@ -47,6 +47,9 @@ std::string digest_of(const std::string& path) {
 
 std::string agent_line(const Seen& seen) {
     if (!seen.runs) return "agent: cannot be told, since /proc/locks cannot be read\n";
+    if (!seen.log.start && !seen.log.is_whole)
+        return *seen.runs ? "agent: runs; its start is further back in its log than is looked\n"
+                          : "agent: does not run; its log is large, and the last start further back\n";
     if (!seen.log.start)
         return *seen.runs ? "agent: runs; its log cannot be read\n" : "agent: does not run, and has no log\n";
     const LogFacts::Start& start = *seen.log.start;
@@ -93,6 +96,7 @@ std::string hour_lines(const Seen& seen) {
     for (const auto& [rule, times] : seen.log.would_allow)
         text += "  dry run: " + compile::quoted(rule) + " would have allowed " + std::to_string(times) + "\n";
     const std::string lost = std::to_string(seen.log.lost);
+    if (!seen.log.is_whole) text += "  (of the last 64 MiB of the log; there may have been more)\n";
     return text +
            (seen.log.lost == 0 ? "log: nothing lost\n" : "log: " + lost + " lines lost in the last hour\n");
 }
@@ -121,7 +125,12 @@ std::string in_json(const Seen& seen) {
         object.add(verdict, seen.count(verdict));
     object.add_value("would_refuse", counts_in_json(seen.log.would_refuse))
         .add_value("would_allow", counts_in_json(seen.log.would_allow));
-    return object.add_value("refused_commands", refused.text()).add("lost", seen.log.lost).text() + "\n";
+    return object.add_value("refused_commands", refused.text())
+               .add("lost", seen.log.lost)
+               .add("is_whole", seen.log.is_whole)
+               .text() +
+           "
+";
 }
 
 }  // namespace

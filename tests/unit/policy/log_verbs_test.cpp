@@ -1,9 +1,13 @@
 // The verbs that read audit logs, as an admin types them: what they print, and their statuses.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/json.hpp>
 #include <ctime>
+#include <fstream>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -11,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/unique_fd.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/run_tool.hpp"
 #include "tests/support/scratch.hpp"
@@ -203,6 +208,21 @@ TEST_F(LogVerbs, UnusedAndLearnGoByTheHoursInWhichRequestsCame) {
     EXPECT_TRUE(run("simulate learnt.toml log more").has("1 newly refused"));
 }
 
+TEST_F(LogVerbs, HoursOfARuleAreThoseAtTheTimesOfTheLog) {
+    write("p.toml", kPolicy + "when = { hours = \"01:02-01:04\", tz = \"Europe/Berlin\" }\n");
+    for (int at = 0; at < 4; ++at) add("allow", "guest-fsfreeze-freeze", ",\"rule\":\"backup\"");
+    add("allow", "guest-get-users", ",\"rule\":\"look\"");
+    keep();
+    const Said simulated = run("simulate p.toml log");
+    EXPECT_TRUE(simulated.has("2 newly refused, 0 newly allowed")) << simulated.text;
+    const Said unused = run("unused p.toml log");
+    EXPECT_TRUE(unused.has("'backup' (p.toml:9): 2 times")) << unused.text;
+    const Said learnt = run("learn --policy p.toml log");
+    EXPECT_EQ(learnt.status, 0) << learnt.text;
+    EXPECT_TRUE(learnt.has("Learnt from 3 requests")) << learnt.text;
+    EXPECT_TRUE(learnt.has("tz = \"Europe/Berlin\"")) << learnt.text;
+}
+
 TEST_F(LogVerbs, UnusedNamesRulesThatNoRequestNeededAndWhenOthersWereUsedLast) {
     write("p.toml", kPolicy);
     open("allow", "/srv/export/a", kBy);
@@ -249,6 +269,22 @@ TEST_F(LogVerbs, LearnProposesAPolicyThatAllowsTheLogAndNothingElse) {
     EXPECT_EQ(run("check learnt.toml > checked").status, 0);
     EXPECT_EQ(run("simulate learnt.toml log").status, 0);
     EXPECT_TRUE(run("learn --refused log").has("under = \"/etc/shadow\""));
+}
+
+TEST_F(LogVerbs, LearnLeavesOutWhatNoPolicyCanNameAndLearnsTheRest) {
+    open("allow", "/srv/export/a", kBy);
+    open("allow", "/srv/\\u00ff", kBy);
+    add("allow", "guest-exec", R"(,"arguments":{"path":"x","args":0})");
+    add("allow", "guest-exec", R"(,"arguments":{"path":"/bin/x/../y","args":0})");
+    add("allow", "guest-exec", R"(,"arguments":{"path":"/bin/x","args":1,"arg":"\u00ff"})");
+    add("fail", "guest-set-user-password", R"(,"arguments":{"user":"no-such-user","crypted":"yes"})");
+    add("fail", "guest-set-vcpus", R"(,"arguments":{"set":"-1","count":1})");
+    keep();
+    const Said said = run("learn log");
+    EXPECT_EQ(said.status, 0) << said.text;
+    EXPECT_TRUE(said.has("Learnt from 1 requests")) << said.text;
+    EXPECT_TRUE(said.has("Left out: 6 requests that no policy of this machine can name")) << said.text;
+    EXPECT_TRUE(said.has("under = \"/srv/export/a\"")) << said.text;
 }
 
 TEST_F(LogVerbs, LearnGivesNothingThatTheOldPolicyRefusesOrForbids) {
@@ -365,6 +401,27 @@ TEST_F(LogVerbs, PageHasNothingThatABrowserWouldTakeForMoreThanText) {
     EXPECT_NE(page.find("prefers-color-scheme: dark"), page.npos);
 }
 
+TEST_F(LogVerbs, JsonHasNothingThatATerminalTakesForMoreThanText) {
+    // As characters and as bytes: a control sequence's beginning, backwards writing, delete, what is no UTF-8.
+    const std::string evil =
+        "/\xc2\x9b"
+        "31m\xe2\x80\xae\x7f\x9b\\u001b[31m\xc3\xa4";
+    open("refuse", evil, kByNone + ",\"rule\":\"" + evil + "\"");
+    add("allow", "guest-get-users", ",\"unwritten\":{\"" + evil + "\":1},\"rule\":\"" + evil + "\"");
+    keep();
+    write("p.toml", kPolicy);
+    for (const char* words : {"report --json log", "simulate --json p.toml log", "learn --json log"}) {
+        const Said said = run(words);
+        for (const char* part : {"\xc2\x9b", "\xe2\x80\xae", "\x7f", "\x9b", "\x1b"})
+            EXPECT_FALSE(said.has(part)) << words;
+        boost::system::error_code error;
+        boost::json::parse(said.text, error);
+        EXPECT_FALSE(error) << words << ": " << said.text;
+    }
+    EXPECT_TRUE(run("report --json log").has("/\\u009b31m\\u202e\\u007f\\u009b")) << "by their numbers";
+    EXPECT_TRUE(run("report --json log").has("\xc3\xa4")) << "what is a character stays one";
+}
+
 TEST_F(LogVerbs, DamagedAndOverlongLinesAreNamedAndTheRestIsRead) {
     open("allow", "/srv/export/a", kBy);
     log_ += "{\"time\":\"cut\n" + std::string(200'000, 'x') + "\n";
@@ -378,6 +435,29 @@ TEST_F(LogVerbs, DamagedAndOverlongLinesAreNamedAndTheRestIsRead) {
         << said.text;
     EXPECT_TRUE(said.has("verdict=\"allow\"} 2\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_log_damaged_lines_total 2\n")) << said.text;
+}
+
+TEST_F(LogVerbs, StatusKnowsThePolicyInForceHoweverLargeTheLogIs) {
+    write("p.toml", kPolicy);
+    write("audit.lock", "");
+    const UniqueFd lock(::open(scratch_.path("audit.lock").c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+    add("note", "start");
+    add("refuse", "guest-get-users");
+    keep("audit.jsonl");
+    EXPECT_EQ(run("status --statedir . --serves abcd").status, 0);
+    const std::string path = scratch_.path("audit.jsonl");
+    const std::string lines = test::read_file(path);
+    write("audit.jsonl", "");
+    ASSERT_EQ(::truncate(path.c_str(), off_t{65} << 20U), 0);
+    std::ofstream(path, std::ios::app) << "\n" << lines;
+    EXPECT_EQ(run("status --statedir . --serves abcd").status, 0) << "apply would take the policy back";
+    EXPECT_TRUE(run("status --statedir . --policy p.toml").has("agent: runs; started 2026-11-01T00:01:00"));
+    std::ofstream(path, std::ios::trunc) << lines;
+    ASSERT_EQ(::truncate(path.c_str(), off_t{65} << 20U), 0);
+    std::ofstream(path, std::ios::app) << "\n" << lines.substr(lines.find('\n') + 1);
+    EXPECT_EQ(run("status --statedir . --serves abcd").status, 0);
+    EXPECT_TRUE(run("status --statedir . --policy p.toml").has("of the last 64 MiB of the log"));
 }
 
 TEST_F(LogVerbs, RotatedFilesAreReadInTheOrderOfTheChainAndStandardInputToo) {
