@@ -1,4 +1,4 @@
-// Runs in:  broker, files, launcher, setter
+// Runs in:  broker, files, launcher, recorder, setter
 #include "base/clock.hpp"
 
 #include <algorithm>
@@ -10,18 +10,24 @@ namespace {
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 
-}  // namespace
-
-std::int64_t boottime_ns() {
+std::int64_t ns_of(clockid_t clock) {
     timespec now{};
-    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    ::clock_gettime(clock, &now);
     return std::int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
 }
 
+}  // namespace
+
+std::int64_t boottime_ns() {
+    return ns_of(CLOCK_BOOTTIME);
+}
+
+std::int64_t awake_ns() {
+    return ns_of(CLOCK_MONOTONIC);
+}
+
 std::int64_t wall_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return std::int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
+    return ns_of(CLOCK_REALTIME);
 }
 
 ClockReading read_clocks() {

@@ -1,6 +1,6 @@
 // The time since boot, and the times by which rules count. The host can set the guest's wall clock: at boot, and whenever the
 // guest asks it for the time.
-// Runs in:  broker, files, launcher, setter
+// Runs in:  broker, files, launcher, recorder, setter
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,10 @@ namespace sallyport {
 
 /// CLOCK_BOOTTIME in nanoseconds.
 std::int64_t boottime_ns();
+
+/// Nanoseconds since boot in which the guest was awake: CLOCK_MONOTONIC. How long it slept, which CLOCK_BOOTTIME adds, the kernel learns
+/// from the hardware clock when it wakes up, and that is the host's.
+std::int64_t awake_ns();
 
 /// CLOCK_REALTIME in nanoseconds since 1970.
 std::int64_t wall_ns();

@@ -130,6 +130,10 @@ Checked<Service> make_service(Inheritance& from, const policy::Policy& policy) {
     // bytes of the mark while it clears padding.
     service.session.freezing = std::move(freezing);
     service.session.programs.templates = policy::exec_templates(policy);
+    service.session.budgets = {.buckets = policy::buckets(policy),
+                               .due = {message.due().begin(), message.due().end()}};
+    if (service.session.budgets.due.size() != service.session.budgets.buckets.size())
+        return failure(Errc::kInvalid, "the starter's setup has other budgets than the policy");
     service.session.accounts.templates = policy::account_templates(policy);
     service.session.settings.rules = policy::set_rules(policy);
     service.session.dry_run = dry_run_of(policy);

@@ -105,6 +105,9 @@ inline constexpr std::int64_t kWhenStart =
     1'735'689'600;  // the year 2025: earlier switches of time zones are left out
 inline constexpr std::int64_t kWhenEnd =
     2'997'993'600;  // the year 2065: the clocks of time zones are known up to here
+inline constexpr std::size_t kMaxBuckets = 128;  // 'rate' and 'bytes' of all rules
+inline constexpr std::int64_t kMaxFillNs =
+    std::int64_t{366} * 86'400 * 1'000'000'000;   // in which an empty bucket of a budget is full
 inline constexpr std::size_t kMaxSwitches = 256;  // of one time zone
 
 // The files hand.

@@ -28,10 +28,13 @@ struct RingWords {
     std::atomic<std::uint32_t> is_held;      // no disk may be touched now
     std::atomic<std::uint32_t> reopens;      // how many times the log was to be reopened
     std::atomic<std::int64_t> latest_time;   // to be kept; 0: none yet
+    std::array<std::atomic<std::int64_t>, kMaxBuckets>
+        due;  // when buckets of budgets are full; to be kept; 0: nothing new
     // Written by the recorder.
-    std::atomic<std::uint64_t> taken;       // every line before it is in the file
-    std::atomic<std::uint64_t> synced;      // every line before it is on the disk
-    std::atomic<std::int32_t> time_fault;   // errno of the last time that was not kept; the broker resets it
+    std::atomic<std::uint64_t> taken;   // every line before it is in the file
+    std::atomic<std::uint64_t> synced;  // every line before it is on the disk
+    std::atomic<std::int32_t>
+        time_fault;  // errno of the last time or budget that was not kept; the broker resets it
     std::atomic<std::uint32_t> is_waiting;  // for an earlier recorder, which still has the log
     std::atomic<std::uint32_t> is_asleep;   // wants a frame for the next line; the broker resets this
 };

@@ -86,6 +86,22 @@ Status check_sets(const Rule& rule) {
                     : failure(Errc::kInvalid, "policy: bounds without their command, or it without");
 }
 
+// Each part of a budget has commands that it counts.
+Status check_budget(const Rule& rule) {
+    if (rule.budget == Budget{}) return {};
+    const bool counts = std::ranges::any_of(
+        kCommands, [&](const Command& row) { return rule.commands.has(row.id) && is_counted(row); });
+    // Else a long result could never be fetched.
+    const auto has_room = [&](const ipc::ExecTemplate& one) {
+        return rule.budget.bytes == Flow{} || std::uint64_t{2} * one.output() <= rule.budget.bytes.burst;
+    };
+    const bool is_whole = rule.effect == Effect::kAllow && (rule.budget.rate == Flow{} || counts) &&
+                          (rule.budget.bytes == Flow{} || moves_bytes(rule.commands)) &&
+                          std::ranges::all_of(rule.exec, has_room) &&
+                          (rule.budget.concurrent == 0 || rule.commands.has(CommandId::kFileOpen));
+    return is_whole ? Status() : failure(Errc::kInvalid, "policy: a budget for what is not counted");
+}
+
 }  // namespace
 
 bool is_directory_name(std::string_view text) {
@@ -96,6 +112,7 @@ bool is_directory_name(std::string_view text) {
 Status check_rule(const Rule& rule) {
     TRY(check_power(rule));
     TRY(check_sets(rule));
+    TRY(check_budget(rule));
     return check_constraints(rule);
 }
 

@@ -19,6 +19,7 @@
 #include "ipc/launcher.pb.h"
 #include "ipc/limits.hpp"
 #include "ipc/times.hpp"
+#include "policy/budget.hpp"
 #include "policy/guest_path.hpp"
 #include "schema/commands.hpp"
 
@@ -89,6 +90,8 @@ struct Rule {
     std::vector<FileRule> files;
     std::optional<std::int64_t> expires;
     std::optional<ipc::When> when;
+    Budget
+        budget;  // of an allow rule. What is left of it, only the broker knows: no decision here looks at it
     std::bitset<4> modes;  // by Mode
     std::optional<ipc::FreezeSelection> freeze;
     std::string hooks;  // directory; empty: none

@@ -23,6 +23,7 @@ namespace sallyport::policy {
 namespace {
 
 constexpr std::string_view kIdLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::size_t kMaxIdSize = 64;
 constexpr std::size_t kDigestSize = 32;
 constexpr std::size_t kMaxSetTable = kMaxFrame / 8;
@@ -116,6 +117,18 @@ Status check_reply(const ipc::ReplyFilter& filter) {
     return {};
 }
 
+Result<Budget> load_budget(const compiled::Budget& from) {
+    const auto flow = [](std::uint64_t amount, std::uint64_t burst, std::uint32_t ms) {
+        return Flow{.amount = amount, .burst = burst, .per_ns = std::int64_t{ms} * kNsPerMs};
+    };
+    const Budget budget{.rate = flow(from.requests(), from.burst(), from.per_ms()),
+                        .bytes = flow(from.bytes(), from.bytes(), from.bytes_per_ms()),
+                        .concurrent = from.concurrent()};
+    if (!is_flow(budget.rate) || !is_flow(budget.bytes) || budget == Budget{})
+        return invalid("policy: bad budget");
+    return budget;
+}
+
 Result<CommandSet> load_commands(const compiled::Rule& from) {
     if (from.commands().empty()) return invalid("policy: rule without commands");
     if (!is_ascending(from.commands())) return invalid("policy: commands not ascending");
@@ -164,6 +177,7 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         rule.when = from.when();
     }
     if (from.has_freeze()) rule.freeze = from.freeze();
+    if (from.has_budget()) rule.budget = TRY(load_budget(from.budget()));
     rule.hooks = from.hooks();
     for (const compiled::FileRule& each : from.files()) {
         auto file = load_file(each, rule.effect);
@@ -272,6 +286,8 @@ Result<Policy> load(std::string_view compiled) {
     policy.peer_cids = *std::move(cids);
     for (const Command& row : kCommands) policy.narrowed_to.add(row.id);
     TRY(check_sizes(policy));
+    if (buckets(policy).size() > kMaxBuckets)
+        return failure(Errc::kLimit, "policy: more than 128 budgets ('rate' and 'bytes')");
     return policy;
 }
 

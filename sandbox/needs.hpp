@@ -84,7 +84,9 @@ struct InspectorNeeds {
     bool follows_links = false;  // a new child opens files whose links may lead anywhere
 };
 
-/// The recorder's descriptor of the file whose content, the latest time, is overwritten in place. It appends to all others.
+/// The recorder's descriptors of the files whose contents, the latest time and what is taken of budgets, are overwritten in place. It
+/// appends to all others.
 inline constexpr int kRecordersClock = 6;
+inline constexpr int kRecordersBudgets = 7;
 
 }  // namespace sallyport::sandbox

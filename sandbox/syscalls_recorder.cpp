@@ -17,13 +17,14 @@ constexpr auto kA = When::kAlways;
 constexpr ArgIs kToAppend{2, O_APPEND | O_TRUNC, O_APPEND};  // openat
 
 // THREAT: an attacker who has the broker takes the recorder over, too, to change what is written. No call here truncates, and a file is
-// opened for writing only to append. One descriptor, of the latest time's file, is written in place at its beginning; a file that
-// is opened under that number later was opened to append, so that pwrite() appends to it, too.
+// opened for writing only to append. Two descriptors, of the files of the latest time and of budgets, are written in place from their
+// beginning; a file that is opened under such a number later was opened to append, so that pwrite() appends to it, too.
 // clang-format off
 constexpr auto kTable = with_common(std::array{
     //          call                       arguments                             when  reason
     SyscallRule{SCMP_SYS(write),           kAny, kAny,                           kA, "lines of the log"},
     SyscallRule{SCMP_SYS(pwrite64),        is_int(0, kRecordersClock), is_null(3), kA, "the latest time, over the one before, in its own file"},
+    SyscallRule{SCMP_SYS(pwrite64),        is_int(0, kRecordersBudgets), is_null(3), kA, "what is taken of budgets, over what was taken before, in its own file"},
     SyscallRule{SCMP_SYS(openat),          kToAppend, kAny,                      kA, "the log, made anew after a rename"},
     SyscallRule{SCMP_SYS(openat),          kReadOnly, kAny,                      kA, "the log, to bring it to the disk"},
     SyscallRule{SCMP_SYS(flock),           is_int(1, LOCK_EX | LOCK_NB), kAny,   kA, "the log, when an earlier recorder has ended"},

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kDefaultMode = "r";
 constexpr const char* kNotPermitted = "Operation not permitted";
+constexpr const char* kSpent = "Resource temporarily unavailable";  // the text of EAGAIN
 
 std::string quoted(std::string_view text) {
     return "'" + std::string(text) + "'";
@@ -120,17 +121,23 @@ std::string system_text(int number_of_error) {
     return ": " + (text != nullptr ? std::string(text) : "Unknown error " + number(number_of_error));
 }
 
+bool is_about_start(const ipc::Error& error, const ipc::Request& request) {
+    const bool is_refused = error.reason() == ipc::REFUSED || error.reason() == ipc::SPENT;
+    return request.has_exec() && (is_refused || error.sys_errno() != 0);
+}
+
 // Like GLib's text, with the system's reason in parentheses.
 std::string exec_text(const ipc::Error& error, const ipc::Request& request) {
-    const bool is_refused = error.reason() == ipc::REFUSED;
-    const std::string why = is_refused ? kNotPermitted : system_text(error.sys_errno()).substr(2);
+    const std::string why = error.reason() == ipc::REFUSED ? kNotPermitted
+                            : error.reason() == ipc::SPENT ? kSpent
+                                                           : system_text(error.sys_errno()).substr(2);
     const std::string denial = error.denial().empty() ? "" : " (denial " + error.denial() + ")";
     return action(request) + " (" + why + ")" + denial;
 }
 
 std::string refusal_text(const ipc::Error& error) {
     const std::string denial = error.denial().empty() ? "" : " (denial " + error.denial() + ")";
-    return std::string(": ") + kNotPermitted + denial;
+    return std::string(": ") + (error.reason() == ipc::SPENT ? kSpent : kNotPermitted) + denial;
 }
 
 // The helper of a suspend, as qemu-ga names it; empty if the kernel itself was asked.
@@ -219,14 +226,14 @@ std::string bad_mode_text(const ipc::Request& request) {
 }  // namespace
 
 HostError host_error(const ipc::Error& error, const ipc::Request& request, std::string_view command) {
-    const bool is_start = request.has_exec() && (error.reason() == ipc::REFUSED || error.sys_errno() != 0);
-    if (is_start) return generic_error(exec_text(error, request));
+    if (is_about_start(error, request)) return generic_error(exec_text(error, request));
     if (const auto text = setting_text(error, request); !text.empty()) return generic_error(text);
     switch (error.reason()) {
         case ipc::DISABLED:
         case ipc::FROZEN:
             return command_disabled(command);
         case ipc::REFUSED:
+        case ipc::SPENT:
             return generic_error(action(request) + refusal_text(error));
         case ipc::NOT_RECORDED:
             return generic_error(action(request) + ": the guest's audit log cannot be written");

@@ -23,6 +23,8 @@ Result<UniqueFd> open_own_proc() {
     return mount;
 }
 
+}  // namespace
+
 Result<std::string> boot_id() {
     UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
     if (!file.is_open()) {
@@ -32,8 +34,6 @@ Result<std::string> boot_id() {
     if (!file.is_open()) return system_error("boot_id");
     return freeze_plan::read_text(file);
 }
-
-}  // namespace
 
 Result<bool> FrozenMark::is_set(FdRef state_directory) {
     const UniqueFd file(

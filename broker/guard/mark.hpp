@@ -9,6 +9,9 @@
 
 namespace sallyport::guard {
 
+/// The id of this boot, as text. Errors: kSystem.
+Result<std::string> boot_id();
+
 /// The file sallyport.frozen: the id of the boot in which file systems were frozen, or blanks. A reboot thaws.
 ///
 /// INVARIANT: the mark is set before the first freeze and cleared after the last thaw, since it may lie on a frozen file system.

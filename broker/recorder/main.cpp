@@ -1,7 +1,7 @@
 // The recorder executable: writes the audit log and does nothing else.
 //
 // sallyport-recorder MAX_SIZE KEEP LAST_LINES   started by the starter; descriptor 3 is the broker, 4 the state directory, 5 the
-// ring, 6 the file of the latest time
+// ring, 6 the file of the latest time, 7 that of budgets
 //
 // Runs in:  recorder
 // Input:    the starter's arguments; afterwards lines of a broker that may have been taken over
@@ -26,6 +26,7 @@ constexpr int kBroker = 3;
 constexpr int kStateDirectory = 4;
 constexpr int kRing = 5;
 constexpr int kClock = sandbox::kRecordersClock;
+constexpr int kBudgets = sandbox::kRecordersBudgets;
 
 // Signals do not end it: it ends once the broker has ended and everything is written. A file size limit is an error.
 void set_signals() {
@@ -43,10 +44,11 @@ bool parse(std::string_view text, Number& number) {
 // Up to READY, errors go to standard error. They are printed before `broker` is closed, since the broker then reports its own.
 Result<recorder::Recorder> start(UniqueFd& broker, const recorder::Rotation& rotation,
                                  recorder::LastLines last_lines) {
-    if (::close_range(kClock + 1, ~0U, 0) != 0) return system_error("close_range");
+    if (::close_range(kBudgets + 1, ~0U, 0) != 0) return system_error("close_range");
     const UniqueFd directory(kStateDirectory);
     ipc::Ring ring = TRY(ipc::Ring::map(UniqueFd(kRing)));
     recorder::LatestTime time = TRY(recorder::LatestTime::open(UniqueFd(kClock)));
+    recorder::KeptBudgets budgets = TRY(recorder::KeptBudgets::open(UniqueFd(kBudgets)));
     recorder::Log log = TRY(recorder::Log::open(directory, rotation));
     ring.words().is_waiting = log.is_ours() ? 0 : 1;
     if (!log.is_ours())
@@ -59,8 +61,8 @@ Result<recorder::Recorder> start(UniqueFd& broker, const recorder::Rotation& rot
             stderr);
     TRY(sandbox::lockdown_recorder(directory));
     if (::send(broker.get(), "r", 1, MSG_NOSIGNAL) != 1) return system_error("send");
-    return recorder::Recorder(std::move(broker), std::move(ring), {std::move(log), std::move(time)},
-                              last_lines);
+    return recorder::Recorder(std::move(broker), std::move(ring),
+                              {std::move(log), std::move(time), std::move(budgets)}, last_lines);
 }
 
 }  // namespace

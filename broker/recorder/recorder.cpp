@@ -93,17 +93,32 @@ bool Recorder::is_worth_waiting(const Error& error) const {
            error.sys_errno != EFBIG;
 }
 
+// For the next start.
+void Recorder::keep_state() {
+    ipc::RingWords& words = ring_.words();
+    const int time_fault = time_.keep(words.latest_time);
+    const int fault = time_fault != 0 ? time_fault : budgets_.keep(words);
+    if (fault != 0) words.time_fault = fault;
+}
+
+// The end: the broker is gone, and can take nothing more of a budget.
+void Recorder::close() {
+    const bool is_synced = log_.sync().has_value();
+    if (budgets_.keep(ring_.words()) == 0) budgets_.close();
+    end(is_synced ? 0 : 1);
+}
+
 // One turn of the writer: writes everything it can, then waits for more.
 void Recorder::write() {
     ipc::RingWords& words = ring_.words();
     hear(broker_);
     hear(peer_);
     // After a normal end of the other process there is nothing left to write, and no new file may be created.
-    if (!broker_.is_open() && log_.is_complete(ring_)) return end(log_.sync() ? 0 : 1);
+    if (!broker_.is_open() && log_.is_complete(ring_)) return close();
     words.is_asleep = 0;
     const std::uint64_t before = words.taken;
     const bool held = is_held();
-    if (const int fault = held ? 0 : time_.keep(words.latest_time); fault != 0) words.time_fault = fault;
+    if (!held) keep_state();
     const auto written = held ? Result<bool>(false) : write_all();
     if (!written && written.error().code == Errc::kInvalid) return end(1);
     const bool is_done = written && !*written && !held;
@@ -114,8 +129,8 @@ void Recorder::write() {
     const bool was_clean = words.synced == before && words.taken != before;
     if (was_clean || words.sync_wanted > words.synced) wake(peer_);
     if (is_done) words.is_asleep = 1;
-    // A line put just before is_asleep was set: the broker will send no frame for it.
-    if (is_done && !log_.is_complete(ring_)) return;
+    // What was put or taken just before is_asleep was set: the broker will send no frame for it.
+    if (is_done && (!log_.is_complete(ring_) || budgets_.are_behind(words))) return;
     std::array wanted{pollfd{.fd = broker_.get(), .events = POLLIN, .revents = 0},
                       pollfd{.fd = peer_.get(), .events = POLLIN, .revents = 0}};
     wait(wanted, !written ? kRetryNs : *written ? kGatherNs : kForever);

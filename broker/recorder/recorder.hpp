@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "broker/recorder/kept_budgets.hpp"
 #include "broker/recorder/latest_time.hpp"
 #include "broker/recorder/log.hpp"
 #include "ipc/ring.hpp"
@@ -24,12 +25,14 @@ public:
     struct Files {
         Log log;
         LatestTime time;
+        KeptBudgets budgets;
     };
     Recorder(UniqueFd broker, ipc::Ring ring, Files files, LastLines last_lines)
         : broker_(std::move(broker)),
           ring_(std::move(ring)),
           log_(std::move(files.log)),
           time_(std::move(files.time)),
+          budgets_(std::move(files.budgets)),
           last_lines_(last_lines) {}
 
     /// Returns the exit status.
@@ -38,8 +41,10 @@ public:
 private:
     void write();
     void keep();
+    void keep_state();
     void start_keeper();
     void become_writer();
+    void close();
     void end(int exit_status);
     /// Whether no disk may be touched. If the broker is gone the guard thaws, so a write waits no longer than that.
     [[nodiscard]] bool is_held() const { return ring_.words().is_held != 0 && broker_.is_open(); }
@@ -50,6 +55,7 @@ private:
     ipc::Ring ring_;
     Log log_;
     LatestTime time_;
+    KeptBudgets budgets_;
     LastLines last_lines_;
     UniqueFd peer_;  // the other process; closed: it is gone
     bool is_keeper_ = false;

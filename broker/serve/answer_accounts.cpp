@@ -75,6 +75,7 @@ Answer answer(Exchange& exchange, const AccountRequest& want) {
     exchange.request.record.rule = accounts.templates[decision.at].rule();
     if (accounts.work)
         return Refusal{.reason = ipc::NOT_STARTED, .sys_errno = EBUSY, .why = "an earlier one is under way"};
+    if (auto refusal = take_request(exchange, exchange.request.record.rule)) return *refusal;
     ipc::LauncherRequest request;
     ipc::AccountOrder& order = *request.mutable_account();
     order.set_number(++accounts.last);

@@ -147,6 +147,11 @@ Answer answer_exec(Exchange& exchange) {
     if (decision.at < 0) return Refusal{.reason = ipc::REFUSED, .why = why(decision.miss)};
     exchange.request.record.rule = programs.templates[decision.at].rule();
     if (auto refusal = why_not_now(programs, decision.at)) return *refusal;
+    const std::size_t rule = rule_named(session.policy, exchange.request.record.rule);
+    const std::size_t input = want->input_data().size();
+    if (bytes_left(session, rule, input) < input) return spent_bytes(exchange.request);
+    if (auto refusal = take_request(exchange, rule)) return *refusal;
+    take_bytes(exchange.context, rule, input);
     const auto number = session.handles.take();
     if (!number) return Refusal{.reason = ipc::STATE_NOT_SAVED, .why = "state"};
     exchange.request.record.arguments.add("pid", *number);

@@ -89,6 +89,7 @@ Answer answer_file_open(Exchange& exchange) {
     if (!decision.is_allowed()) return refused("no allow rule covers this path and mode");
     if (session.files.size() >= kMaxOpenFiles)
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = EMFILE, .why = "open files"};
+    if (auto refusal = take_request(exchange, decision.rule)) return *refusal;
     FileTask task{.grants = std::move(decision.grants)};
     ipc::OpenOrder& order = *task.order.mutable_open();
     order.set_path(std::string(path->text()));

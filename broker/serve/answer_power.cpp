@@ -86,6 +86,7 @@ Answer answer_shutdown(Exchange& exchange) {
     exchange.request.record.rule = rule_id(session.policy, decision);
     if (!decision.is_allowed())
         return Refusal{.reason = ipc::REFUSED, .why = "no allow rule covers this mode"};
+    if (auto refusal = take_request(exchange, decision.rule)) return *refusal;
     return launch(exchange, row->mode, decision.rule);
 }
 

@@ -44,6 +44,7 @@ Answer have_set(Exchange& exchange, SetOrder order, const policy::Clocks& now) {
     request.record.rule = settings.rules[decision.at].rule();
     if (settings.under_way)
         return Refusal{.reason = ipc::SYSTEM, .sys_errno = EBUSY, .why = "an earlier request is under way"};
+    if (auto refusal = take_request(exchange, request.record.rule)) return *refusal;
     request.write_ahead(exchange.context.audit);
     request.due_ns = boottime_ns() + kSetLateMs * kNsPerMs;
     order.set_number(++settings.ordered);

@@ -100,6 +100,7 @@ void write_parts(const Context& context) {
             continue;
         }
         write->part = {.is_wanted = true, .size = size};
+        take_bytes(context, file_of(context.session, write->handle).by, size);
         order_part(context, *write);
     }
 }
@@ -157,6 +158,7 @@ void take_read(const Context& context, OpenFile& file, const ReadPart& got) {
     Read& read = *worker.read;
     Reply reply;
     file.position += got.size;
+    take_bytes(context, file.by, got.size);
     if (got.size > 0) hand_over(read, got.size, reply);
     if (got.size == kChunk && read.wanted > 0) return go_on(context, read, reply);
     reply.mutable_file_read()->set_count(static_cast<std::int64_t>(read.done));
@@ -194,14 +196,17 @@ Answer answer_file_read(Exchange& exchange) {
     const schema::FileRead& want = exchange.asked.file_read();
     const std::int64_t count = want.has_count() ? want.count() : kDefaultReadCount;
     exchange.request.record.arguments.add("count", count);
-    if (find_file(exchange, want.handle()) == nullptr) return bad_handle();
+    const OpenFile* file = find_file(exchange, want.handle());
+    if (file == nullptr) return bad_handle();
     if (count < 0 || count > kMaxReadCount)
         return Refusal{.reason = ipc::BAD_COUNT, .why = "count out of range"};
+    // As at the end of a file, a reader gets less than it asked for.
+    const auto most = bytes_left(exchange.session, file->by, static_cast<std::uint64_t>(count));
+    if (most == 0 && count > 0) return spent_bytes(exchange.request);
     if (exchange.session.files_hand.is_moving()) return earlier_transfer();
     exchange.request.record.bytes = 0;
-    exchange.session.worker.read = Read{.request = std::move(exchange.request),
-                                        .handle = want.handle(),
-                                        .wanted = static_cast<std::uint64_t>(count)};
+    exchange.session.worker.read =
+        Read{.request = std::move(exchange.request), .handle = want.handle(), .wanted = most};
     send_parts(exchange.context);
     return Later{};
 }
@@ -227,10 +232,14 @@ Answer answer_file_write(Exchange& exchange) {
     // The worker may send this many parts before it learns of a refusal.
     worker.ended_seq = exchange.request.seq();
     worker.ended_parts = bulk.total() > 0 ? kChunks : 0;
-    if (find_file(exchange, want.handle()) == nullptr) return bad_handle();
+    const OpenFile* file = find_file(exchange, want.handle());
+    if (file == nullptr) return bad_handle();
     const auto total = static_cast<std::int64_t>(bulk.total());
     const std::int64_t count = want.has_count() ? want.count() : total;
     if (count < 0 || count > total) return Refusal{.reason = ipc::BAD_COUNT, .why = "count out of range"};
+    const auto wanted = static_cast<std::uint64_t>(count);
+    // Half of a write is worth nothing to many hosts.
+    if (bytes_left(exchange.session, file->by, wanted) < wanted) return spent_bytes(exchange.request);
     exchange.request.record.bytes = 0;
     if (bulk.total() == 0) {
         Reply reply;
@@ -240,7 +249,7 @@ Answer answer_file_write(Exchange& exchange) {
     if (exchange.session.files_hand.is_moving()) return earlier_transfer();
     worker.write = Write{.request = std::move(exchange.request),
                          .handle = want.handle(),
-                         .wanted = static_cast<std::uint64_t>(count),
+                         .wanted = wanted,
                          .coming = bulk.total()};
     const auto violation = take_extent(exchange.context, bulk.first());
     return violation ? Answer(*violation) : Later{};

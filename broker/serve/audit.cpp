@@ -312,6 +312,11 @@ int Audit::keep_time(policy::WallTime now) {
     return fault;
 }
 
+void Audit::keep_due(std::size_t bucket, std::int64_t due) {
+    ring_.words().due[bucket] = due;
+    if (ring_.words().is_asleep.exchange(0) != 0) wake_recorder();
+}
+
 // THREAT: a recorder that was taken over sends so much that the broker does nothing else. The rest waits for the next turn.
 Status Audit::hear() {
     ipc::Frame frame;

@@ -102,6 +102,9 @@ public:
     /// to store it, once; else 0.
     int keep_time(policy::WallTime now);
 
+    /// Has the recorder keep when a bucket of a budget is full. It finds that in the ring even if we are killed now.
+    void keep_due(std::size_t bucket, std::int64_t due);
+
     /// The recorder's socket, and its frames. Errors: kClosed when the recorder is gone.
     [[nodiscard]] FdRef recorder() const { return recorder_; }
     Status hear();

@@ -125,6 +125,10 @@ Answer decide_and_answer(AnswerRequest answer, Exchange& exchange) {
             return Refusal{.reason = ipc::NOT_RECORDED, .why = "the audit log takes nothing"};
         request.record.verdict = Verdict::kAllowed;
         request.rule = decision.rule;
+        // Other answers know the rule only when they have looked at the arguments.
+        const bool is_whole = row.constraint == Constraint::kNone || row.constraint == Constraint::kFreeze;
+        if (is_whole && policy::is_counted(row))
+            if (auto refusal = take_request(exchange, decision.rule)) return *refusal;
     }
     return answer(exchange);
 }

@@ -269,6 +269,12 @@ void give_result(const Context& context, Request request, std::int64_t number) {
     const ipc::ExecEnded ended = *session.programs.known[number].ended;
     request.due_ns = 0;
     request.record.arguments.add("pid", number);
+    const std::string& id = session.programs.templates[session.programs.known[number].by].rule();
+    const std::size_t rule = rule_named(session.policy, id);
+    const std::uint64_t size = size_of(session.programs.known[number]);
+    // The result is kept, until there are as many bytes again.
+    if (bytes_left(session, rule, size) < size) return request.refuse(context, spent_bytes(request));
+    take_bytes(context, rule, size);
     if (ended.out_size() == 0 && ended.err_size() == 0) {
         forget_program(session, number);
         return request.complete(context, reply_of(ended));

@@ -39,7 +39,8 @@ void Request::complete(const Context& context, Reply reply) {
 void Request::refuse(const Context& context, const Refusal& refusal) {
     duty_.close();
     const bool is_policy = refusal.reason == ipc::REFUSED || refusal.reason == ipc::DISABLED ||
-                           refusal.reason == ipc::FROZEN || refusal.reason == ipc::NOT_RECORDED;
+                           refusal.reason == ipc::FROZEN || refusal.reason == ipc::NOT_RECORDED ||
+                           refusal.reason == ipc::SPENT;
     record.verdict = is_policy ? Verdict::kRefused : Verdict::kFailed;
     record.reason = refusal.why;
     record.sys_errno = refusal.sys_errno;
@@ -53,7 +54,7 @@ void Request::refuse(const Context& context, const Refusal& refusal) {
     error.set_file(refusal.file);
     error.set_exit_status(refusal.exit_status);
     error.set_method(refusal.method);
-    if (refusal.reason == ipc::REFUSED) error.set_denial(denial);
+    if (refusal.reason == ipc::REFUSED || refusal.reason == ipc::SPENT) error.set_denial(denial);
     answer(context, reply);
 }
 

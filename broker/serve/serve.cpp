@@ -98,7 +98,7 @@ void look_at_clock(Loop& loop) {
     if (fault == 0) return;
     Record record;
     record.what = "clock-not-kept";
-    record.reason = "sallyport.clock cannot be written";
+    record.reason = "sallyport.clock or sallyport.budgets cannot be written";
     record.sys_errno = fault;
     loop.service.audit.write(record);
 }

@@ -15,6 +15,7 @@
 #include "base/unique_fd.hpp"
 #include "broker/guard/mark.hpp"
 #include "broker/serve/accounts.hpp"
+#include "broker/serve/budgets.hpp"
 #include "broker/serve/dry_run.hpp"
 #include "broker/serve/files_hand.hpp"
 #include "broker/serve/inspector.hpp"
@@ -189,6 +190,7 @@ struct Session {
     Accounts accounts;
     Settings settings;
     std::optional<DryRun> dry_run = {};  // nothing: no rule dry-runs
+    Budgets budgets = {};
 };
 
 /// The id of the rule that decided; empty if none did.

@@ -117,7 +117,8 @@ Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const Recorder
                                         terms.goes_on ? "let-go" : "wait"},
                               .state = files.state,
                               .ring = files.ring,
-                              .clock = files.clock}));
+                              .clock = files.clock,
+                              .budgets = files.budgets}));
     TRY(prove(kRecorder, recorder, 0));
     return std::move(recorder.socket);
 }

@@ -29,6 +29,7 @@ struct RecorderFiles {
     FdRef state;
     FdRef ring;
     FdRef clock;
+    FdRef budgets;
 };
 Checked<UniqueFd> start_recorder(const policy::AuditTerms& terms, const RecorderFiles& files);
 

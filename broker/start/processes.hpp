@@ -21,7 +21,7 @@ enum class Standard : std::uint8_t { kOurs, kNull };
 
 /// The descriptors that a program gets, from 4 on, in the row's order. 3 is its socket to the broker, or where it writes its
 /// answer.
-enum class Lent : std::uint8_t { kNothing, kState, kRing, kClock, kSetup, kGroups };
+enum class Lent : std::uint8_t { kNothing, kState, kRing, kClock, kBudgets, kSetup, kGroups };
 
 /// Which namespaces a program has to itself.
 enum class Apart : std::uint8_t {
@@ -38,7 +38,7 @@ struct Process {
     RunsAs runs_as;
     Standard standard;
     Apart apart;
-    std::array<Lent, 3> lent;
+    std::array<Lent, 4> lent;
     int filters;  // minimum number of seccomp filters; 0: its programs would inherit one
     bool (*is_ready)(std::string_view frame);  // recognises its first frame, sent once confined
 };
@@ -60,7 +60,7 @@ bool files_is_ready(std::string_view frame);
 // clang-format off
 //                               in messages    title                  verb       as installed                        in a build tree                     runs as          standard         apart              lent                                         filters  ready
 inline constexpr Process kGuard    {"guard",     "sallyport-guard",     "serve",   {"../libexec/sallyport/guard",     "guard/guard"},                     RunsAs::kUs,     Standard::kNull, Apart::kNothing,   {},                                          1, guard_is_ready};
-inline constexpr Process kRecorder {"recorder",  "sallyport-recorder",  nullptr,   {"../libexec/sallyport/recorder",  "recorder/recorder"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kState, Lent::kRing, Lent::kClock},   1, recorder_is_ready};
+inline constexpr Process kRecorder {"recorder",  "sallyport-recorder",  nullptr,   {"../libexec/sallyport/recorder",  "recorder/recorder"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kState, Lent::kRing, Lent::kClock, Lent::kBudgets}, 1, recorder_is_ready};
 inline constexpr Process kNursery  {"worker",    "sallyport-nursery",   "nursery", {"../libexec/sallyport/worker",    "../worker/worker"},                RunsAs::kPlain,  Standard::kNull, Apart::kAll,       {},                                          1, nursery_is_ready};
 inline constexpr Process kLauncher {"launcher",  "sallyport-launcher",  nullptr,   {"../libexec/sallyport/launcher",  "launcher/launcher"},               RunsAs::kUs,     Standard::kOurs, Apart::kNothing,   {Lent::kGroups},                             0, launcher_is_ready};
 inline constexpr Process kInspector{"inspector", "sallyport-inspector", nullptr,   {"../libexec/sallyport/inspector", "../inspector/inspector"},          RunsAs::kPlain,  Standard::kNull, Apart::kProcesses, {},                                          1, inspector_is_ready};

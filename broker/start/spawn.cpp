@@ -203,6 +203,8 @@ std::optional<FdRef> lent(Lent what, const Terms& terms) {
             return terms.ring;
         case Lent::kClock:
             return terms.clock;
+        case Lent::kBudgets:
+            return terms.budgets;
         case Lent::kSetup:
             return terms.setup;
         case Lent::kGroups:

@@ -41,6 +41,7 @@ struct Terms {
     FdRef state = FdRef(-1);
     FdRef ring = FdRef(-1);
     FdRef clock = FdRef(-1);
+    FdRef budgets = FdRef(-1);
     FdRef setup = FdRef(-1);
     FdRef groups = FdRef(-1);  // not open: there are none
 };

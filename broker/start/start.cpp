@@ -15,6 +15,7 @@
 #include "broker/guard/mark.hpp"
 #include "broker/start/helpers.hpp"
 #include "broker/start/installation.hpp"
+#include "broker/start/kept_budgets.hpp"
 #include "broker/start/kept_state.hpp"
 #include "broker/start/open_channel.hpp"
 #include "broker/start/spawn.hpp"
@@ -142,8 +143,11 @@ Checked<policy::WallTime> use_state(const policy::Policy& policy, const Service&
     outfit.add(Handover::STATE_LOCK, std::move(handles.lock));
     const KeptTime kept_time = TRY(about(options.statedir(), open_kept_time(state)));
     outfit.message.set_floor(kept_time.floor);
+    const BegunBudgets budgets = TRY(about(options.statedir(), begin_budgets(state, policy)));
+    outfit.message.mutable_due()->Add(budgets.due.begin(), budgets.due.end());
     auto ring = TRY(about("recorder", ipc::Ring::create()));
-    outfit.add(Handover::RECORDER, TRY(start_recorder(policy.audit, {state, ring.fd(), kept_time.file})));
+    outfit.add(Handover::RECORDER,
+               TRY(start_recorder(policy.audit, {state, ring.fd(), kept_time.file, budgets.file})));
     outfit.add(Handover::RING, std::move(ring).release());
     if (guard.socket.is_open()) TRY(about(options.statedir(), open_mark(guard.is_frozen, state, outfit)));
     outfit.add(Handover::GUARD, std::move(guard.socket));

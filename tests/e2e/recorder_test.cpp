@@ -102,6 +102,7 @@ TEST_F(Recorder, HoldsNoCapabilityAndNothingButTheLog) {
             const bool is_known = link == agent_.state() || link == agent_.state() + "/audit.jsonl" ||
                                   link == agent_.state() + "/audit.lock" ||
                                   link == agent_.state() + "/sallyport.clock" ||
+                                  link == agent_.state() + "/sallyport.budgets" ||
                                   link.starts_with("socket:") || link.starts_with("/memfd:sallyport-log") ||
                                   link.find("/dev/null") == 0 || link.ends_with("/messages");
             EXPECT_TRUE(is_known) << link;

@@ -456,8 +456,8 @@ TEST(Start, TheUmaskOfWhoeverStartsItDoesNotDecideWhoOpensTheState) {
     for (const mode_t mask : {mode_t{0}, mode_t{0777}}) {
         Agent agent({.policy = kEveryProcess, .before_exec = [mask] { ::umask(mask); }});
         ASSERT_TRUE(agent.is_serving());
-        for (const char* name :
-             {"audit.jsonl", "audit.lock", "sallyport.state", "sallyport.clock", "sallyport.frozen"}) {
+        for (const char* name : {"audit.jsonl", "audit.lock", "sallyport.state", "sallyport.clock",
+                                 "sallyport.budgets", "sallyport.frozen"}) {
             struct stat info{};
             ASSERT_EQ(::stat((agent.state() + "/" + name).c_str(), &info), 0) << name;
             EXPECT_EQ(info.st_mode & 07777U, 0600U) << name;

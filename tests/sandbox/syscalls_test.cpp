@@ -419,17 +419,16 @@ TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
         EXPECT_TRUE(is_let_through(guard, row.call, arguments_for(row))) << row.reason;
 }
 
-TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButTheTime) {
+TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButTimeAndBudgets) {
     const auto rows = installed({"", Process::kRecorder, {}});
     expect_none(rows, {SYS_truncate,  SYS_ftruncate, SYS_pwritev,  SYS_writev,  SYS_lseek,   SYS_fcntl,
                        SYS_fallocate, SYS_unlinkat,  SYS_open,     SYS_openat2, SYS_creat,   SYS_linkat,
                        SYS_symlinkat, SYS_execve,    SYS_execveat, SYS_clone3,  SYS_connect, SYS_socket,
                        SYS_kill,      SYS_ioctl,     SYS_mount,    SYS_sendmsg, SYS_recvmsg});
-    for (const SyscallRule& row : rows)
-        if (row.call == SYS_pwrite64) {
-            EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {kRecordersClock + 1, 0, 8, 0})) << row.reason;
-            EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {kRecordersClock, 0, 8, 1})) << row.reason;
-        }
+    for (const std::uint64_t own : {std::uint64_t{kRecordersClock}, std::uint64_t{kRecordersBudgets}})
+        EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {own, 0, 8, 1})) << own;
+    for (const std::uint64_t other : {kRecordersClock - 1U, kRecordersBudgets + 1U})
+        EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {other, 0, 8, 0})) << other;
     for (const int flags :
          {O_WRONLY, O_RDWR, O_RDWR | O_CREAT, O_RDWR | O_APPEND | O_TRUNC, O_RDONLY | O_TRUNC})
         EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)})) << flags;

@@ -9,12 +9,12 @@ QUESTIONS = {
     # Nothing here has a right. serve/: each kind of request has an end of its own that waits for a hand without blocking (files 1,280, freezing 520,
     # programs 540, accounts 400, settings 350), the log with its rates and its losses 550. policy/: the decisions that broker and hands share, and
     # the check of what the compiler wrote; of two account rules that accept as much the same one counts in any order (10); hours of the week, by tables
-    # that the compiler made (105). ipc/: a ring that lets a log line outlive whoever is killed, frames that can bring no descriptor. The broker talks to
+    # that the compiler made (105); budgets of rules, reckoned, taken before anything is done and handed to the recorder (390). ipc/: a ring that lets a log line outlive whoever is killed, frames that can bring no descriptor. The broker talks to
     # the inspector's child itself, and has it begun and ended (250); the inspector became shorter by as much. base/: trusted paths, the clock by which
     # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90). Of each kind of request, what the rules that
     # dry-run would make of it, and its arguments where nobody else writes them down (300). Which files of a policy's folders are read, for starter and
     # tool; where each rule stands, for the log (85).
-    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 9655),
+    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10055),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
     # that look at rules' paths at the start (560); what denied names have named in earlier runs (150).
     "What opens, reads and writes files?": (("broker/files",), 2655),
@@ -29,11 +29,11 @@ QUESTIONS = {
     "What watches a host's program?": (("broker/supervisor",), 822),
     "What changes passwords and keys?": (("broker/accounts",), 795),
     "What sets the clock, processors and memory blocks?": (("broker/setters",), 540),
-    # Two processes that go on for each other are a third.
-    "What writes the log?": (("broker/recorder",), 770),
+    # Two processes that go on for each other are a third. What is taken of budgets is kept beside the latest time (110).
+    "What writes the log?": (("broker/recorder",), 885),
     # Options, state that is kept, what is handed over to the broker, a proof of each process, control groups (130), a unit that gives too little is
-    # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155).
-    "What runs with privilege before the first host byte?": (("broker/start",), 2115),
+    # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150).
+    "What runs with privilege before the first host byte?": (("broker/start",), 2270),
     # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165).
     "What confines?": (("sandbox",), 1770),
 }

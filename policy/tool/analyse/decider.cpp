@@ -159,7 +159,9 @@ std::span<const OpenMode> open_modes() {
     return kOpenModes;
 }
 
-std::vector<Term> terms_of(const Rule& rule, std::size_t entry, const Request& request) {
+namespace {
+
+std::vector<Term> own_terms_of(const Rule& rule, std::size_t entry, const Request& request) {
     switch (subject_of(request.command)) {
         case Subject::kFiles:
             return terms_of_file(rule.files[entry], request.file.is_new);
@@ -181,6 +183,30 @@ std::vector<Term> terms_of(const Rule& rule, std::size_t entry, const Request& r
             return {};
     }
     check_failed();
+}
+
+// How much of it; a budget is narrower if it is so in everything.
+void add_budget(const Budget& budget, std::vector<Term>& terms) {
+    constexpr std::int64_t kDayNs = 86'400'000'000'000;
+    const auto add = [&](std::string_view key, std::uint64_t amount, std::int64_t per_ns) {
+        const auto times = per_ns == 0 ? 1U : static_cast<std::uint64_t>(kDayNs / per_ns);
+        Term term{.key = key, .order = Term::Order::kAtMost, .text = "any", .number = UINT64_MAX};
+        if (amount != 0) term.text = std::to_string(term.number = amount * times);
+        terms.push_back(std::move(term));
+    };
+    add("rate a day", budget.rate.amount, budget.rate.per_ns);
+    add("burst", budget.rate.burst, 0);
+    add("bytes a day", budget.bytes.amount, budget.bytes.per_ns);
+    add("bytes at once", budget.bytes.burst, 0);
+    add("concurrent", budget.concurrent, 0);
+}
+
+}  // namespace
+
+std::vector<Term> terms_of(const Rule& rule, std::size_t entry, const Request& request) {
+    std::vector<Term> terms = own_terms_of(rule, entry, request);
+    if (is_counted(command_row(request.command))) add_budget(rule.budget, terms);
+    return terms;
 }
 
 Decider::Decider(const Policy& policy)

@@ -10,6 +10,7 @@
 
 #include "ipc/limits.hpp"
 #include "policy/decide.hpp"
+#include "policy/tool/analyse/shared.hpp"
 #include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/audit_table.hpp"
 #include "policy/tool/compile/file_rule.hpp"
@@ -213,6 +214,23 @@ private:
         }
     }
 
+    // It would not be clear whose budget a request takes from.
+    void refuse_shared(const Policy& policy) {
+        for (const analyse::Shared& one : analyse::shared_budgets(policy)) {
+            const Rule& rule = policy.rules[one.rule];
+            const Rule& other = policy.rules[one.other];
+            const bool is_timed = rule.expires || rule.when || other.expires || other.when;
+            problems_.add({.line = is_own(rule) ? line_in(rule.where) : 1, .column = 1},
+                          "rule " + quoted(rule.id) + " (" + rule.where + ") has a budget, and rule " +
+                              quoted(other.id) + " (" + other.where +
+                              ") allows the same: " + line_of(one.request, is_timed));
+        }
+    }
+
+    [[nodiscard]] bool is_own(const Rule& rule) const {
+        return rule.where.starts_with(problems_.name() + ":");
+    }
+
     void add_to_digest(std::string_view text) {
         const std::vector<std::uint8_t> bytes(text.begin(), text.end());
         SHA256Update(&digest_, bytes.data(), bytes.size());
@@ -229,6 +247,7 @@ private:
                 {}, "the compiled policy is longer than " + std::to_string(kMaxCompiledSize) + " bytes");
         auto loaded = load(result_.SerializeAsString());
         if (!loaded) return problems_.add({}, loaded.error().what);
+        refuse_shared(*loaded);
         prove(*std::move(loaded));
     }
 

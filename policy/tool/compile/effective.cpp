@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/tool/analyse/feature.hpp"
+#include "policy/tool/compile/budget_text.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "schema/commands.hpp"
 
@@ -224,6 +225,14 @@ std::string rule_text(const compiled::Rule& rule, const Passwd& passwd, bool is_
         text += line("method", toml_string(kMethods[static_cast<std::size_t>(rule.method())]));
     if (rule.has_expires()) text += line("expires", analyse::show_time(rule.expires()));
     if (rule.has_when()) text += line("when", rule.when().text());
+    const compiled::Budget& budget = rule.budget();
+    if (budget.requests() != 0)
+        text +=
+            line("rate", toml_string(rate_text(flow_of(budget.requests(), budget.burst(), budget.per_ms()))));
+    if (budget.bytes() != 0)
+        text += line("bytes",
+                     toml_string(bytes_text(flow_of(budget.bytes(), budget.bytes(), budget.bytes_per_ms()))));
+    if (budget.concurrent() != 0) text += line("concurrent", std::to_string(budget.concurrent()));
     if (!rule.files().empty()) {
         text += "files = [\n";
         for (const compiled::FileRule& file : rule.files())

@@ -7,6 +7,7 @@
 #include "policy/check_rule.hpp"
 #include "policy/decide.hpp"
 #include "policy/tool/compile/account_rule.hpp"
+#include "policy/tool/compile/budget_rule.hpp"
 #include "policy/tool/compile/enforce.hpp"
 #include "policy/tool/compile/exec_rule.hpp"
 #include "policy/tool/compile/file_rule.hpp"
@@ -28,10 +29,10 @@ constexpr std::size_t kMaxNevers = 256;
 constexpr std::array<std::string_view, 7> kNeverKeys{"id",    "why",  "commands", "files",
                                                      "modes", "exec", "users"};
 constexpr std::array<std::string_view, 2> kNeverExecKeys{"programs", "run_as"};
-constexpr std::array<std::string_view, 21> kKeys{
-    "enforce", "id",      "why",       "commands", "files", "modes",   "method",
-    "freeze",  "reply",   "exec",      "expires",  "time",  "vcpus",   "memory",
-    "users",   "crypted", "key_types", "max_keys", "reset", "require", "when"};
+constexpr std::array<std::string_view, 24> kKeys{
+    "enforce",   "id",       "why",     "commands", "files", "modes",  "method", "freeze",
+    "reply",     "exec",     "expires", "time",     "vcpus", "memory", "users",  "crypted",
+    "key_types", "max_keys", "reset",   "require",  "when",  "rate",   "bytes",  "concurrent"};
 
 CommandSet commands_of(Group group) {
     CommandSet set;
@@ -192,6 +193,7 @@ void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to
     read_exec(context.reader, context.passwd, rule, to);
     read_accounts(context.reader, context.passwd, rule, to);
     read_sets(context.reader, rule, to);
+    read_budget(context.reader, rule, commands, to);
     read_expires(context.reader, rule, to);
     read_when(context.reader, context.zones, rule, to);
 }

@@ -51,6 +51,13 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     return std::nullopt;
 }
 
+std::string size_text(std::uint64_t size) {
+    const Unit* largest = kUnits.data();
+    for (const Unit& unit : kUnits)
+        if (size >> unit.shift << unit.shift == size && size != 0) largest = &unit;
+    return std::to_string(size >> largest->shift) + std::string(largest->name);
+}
+
 std::optional<std::uint32_t> parse_duration_ms(std::string_view text) {
     const std::size_t digits = text.find_first_not_of("0123456789");
     if (digits == text.npos) return std::nullopt;

@@ -14,6 +14,9 @@ namespace sallyport::policy::compile {
 /// Bytes: "100B", "64KiB", "256MiB", "1GiB", "2TiB". Nothing if it does not have this form, is 0 or too large.
 std::optional<std::uint64_t> parse_size(std::string_view text);
 
+/// The same size in the largest unit of which it is a whole number.
+std::string size_text(std::uint64_t size);
+
 /// What a text that is not a size probably means: "256MiB" for "256MB", "256 mb" or "256m". Nothing if unclear.
 std::optional<std::string> suggest_size(std::string_view text);
 

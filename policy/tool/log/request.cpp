@@ -31,7 +31,8 @@ constexpr std::array kArguments{
     Argument{CommandId::kShutdown, "mode", "mode"}, Argument{CommandId::kExec, "path", "program"}};
 
 // What the broker says of a refusal that no change of the rules would have spared the host, or none that the log shows.
-constexpr std::array<std::string_view, 8> kOfTheState{
+constexpr std::array<std::string_view, 9> kOfTheState{
+    kSpent,
     "file systems are frozen",
     "the audit log takes nothing",
     "more keys than the rule accepts",

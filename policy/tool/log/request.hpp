@@ -27,6 +27,8 @@ std::optional<CommandId> command_of(const Record& record);
 /// Whether the host was told no because of what the policy says of the words of the request: not because of the state of the
 /// guest, or of the file that was found.
 bool was_refused_by_rules(const Record& record);
+/// The broker's reason where a budget of the rule is spent; the argument `budget` says which.
+inline constexpr std::string_view kSpent = "the rule's budget is spent";
 /// The broker's reasons by which that is known: of refusals that are not by the rules, and of opens that are.
 std::span<const std::string_view> reasons_of_the_state();
 std::span<const std::string_view> reasons_of_the_path();

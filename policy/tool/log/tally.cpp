@@ -105,7 +105,15 @@ void Tally::take(const Record& record, const Place& place, bool counts) {
     take_loss(record);
 }
 
+void Tally::take_spent(const Record& record) {
+    const std::string key = text_of(members_of(record.arguments), "budget").substr(0, kMostName);
+    const std::string name = key + " of " + std::string(record.rule.substr(0, kMostName));
+    const auto found = spent.find(name);
+    if (found != spent.end() || spent.size() < kMostRules) ++spent[name];
+}
+
 void Tally::take_refusal(const Record& record, const Place& place, WallTime time) {
+    if (record.reason == kSpent) take_spent(record);
     std::string key(record.what.substr(0, kMostName));
     key.append(1, '\n').append(record.arguments.substr(0, kMostArguments));
     key.append(1, '\n').append(record.rule).append(1, '\n').append(record.reason);

@@ -122,6 +122,8 @@ public:
     std::uint64_t starts = 0;
     std::uint64_t bytes = 0;                          // read and written
     std::map<std::string, Tried, std::less<>> tried;  // by rule: what dry runs would have changed
+    std::map<std::string, std::uint64_t, std::less<>>
+        spent;  // refusals, by "KEY of RULE" whose budget was spent
     WallTime first = 0;
     WallTime last = 0;
     std::vector<ChainState> chains;
@@ -129,6 +131,7 @@ public:
 private:
     void take_chain(const Place& place);
     void take_refusal(const Record& record, const Place& place, WallTime time);
+    void take_spent(const Record& record);
     void take_freeze(const Record& record, WallTime time);
     void end_freeze(const Record& record, std::string by);
     void keep(Freeze freeze);

@@ -14,6 +14,7 @@
 #include "policy/drop_ins.hpp"
 #include "policy/tool/analyse/dead.hpp"
 #include "policy/tool/analyse/feature.hpp"
+#include "policy/tool/compile/budget_text.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -121,6 +122,8 @@ std::string summary_of(const Rule& rule) {
                        rule.where + ")\n";
     text += "        commands:" + names_of(rule.commands) + "\n";
     if (rule.when) text += "        when: " + compile::printable(rule.when->text()) + "\n";
+    if (const std::string budget = compile::budget_text(rule.budget); !budget.empty())
+        text += "        budget: " + budget + "\n";
     for (const FileRule& file : rule.files)
         text += "        files: " + compile::printable(file.under) + ":" + words_of(file.access) + "\n";
     if (rule.freeze) text += "        freezes:" + words_of(*rule.freeze) + "\n";

@@ -6,12 +6,14 @@
 #include "ipc/limits.hpp"
 #include "policy/tool/analyse/explain.hpp"
 #include "policy/tool/analyse/words.hpp"
+#include "policy/tool/compile/budget_text.hpp"
 #include "policy/tool/compile/effective.hpp"
 #include "policy/tool/compile/locate.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/dry_runs.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
+#include "policy/tool/verbs/kept_budgets.hpp"
 #include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/request_text.hpp"
 #include "policy/tool/verbs/verb.hpp"
@@ -155,13 +157,25 @@ std::string rule_for(const Request& request) {
     check_failed();
 }
 
+bool has_budget(const Rule& rule, CommandId command) {
+    const Command& row = command_row(command);
+    const bool moves =
+        rule.budget.bytes != Flow{} && (row.group == Group::kFile || row.group == Group::kExec);
+    return rule.budget != Budget{} && (is_counted(row) || moves);
+}
+
 class Writer {
 public:
-    Writer(const Files& files, const Request& request)
-        : loaded_(files.policies[0]), policy_(loaded_.policy), colours_(colours(files)), request_(request) {}
+    Writer(const Files& files, const Request& request, const std::vector<LeftBudget>& left)
+        : left_(left),
+          loaded_(files.policies[0]),
+          policy_(loaded_.policy),
+          colours_(colours(files)),
+          request_(request) {}
 
     std::string text(const Explanation& explanation) {
         verdict(explanation.outcome);
+        if (explanation.outcome.is_allowed()) budget(explanation.outcome.rule);
         near_misses(explanation.near);
         if (!explanation.outcome.is_allowed()) change(explanation);
         if (const std::string tried = in_words(trial_of(policy_, request_)); !tried.empty())
@@ -183,6 +197,17 @@ private:
                     .table = has_entry ? "files" : "",
                     .entry = outcome.entry,
                     .key = has_entry ? "under" : ""});
+    }
+
+    /// The policy alone does not say whether anything is left.
+    void budget(std::size_t number) {
+        if (number == kNoRule || !has_budget(policy_.rules[number], request_.command)) return;
+        const Rule& rule = policy_.rules[number];
+        text_ += "as long as its budget is not spent: " + compile::budget_text(rule.budget) + "\n";
+        for (const LeftBudget& one : left_)
+            if (one.rule == rule.id)
+                text_ += "  left now of '" + std::string(one.key) + "': " + std::to_string(one.left) +
+                         " of " + std::to_string(one.flow.burst) + "\n";
     }
 
     void show(const Rule& rule, const compile::Spot& spot) {
@@ -229,6 +254,7 @@ private:
                      word_of(*feature, request_) + "\n";
     }
 
+    const std::vector<LeftBudget>& left_;
     const Loaded& loaded_;
     const Policy& policy_;
     Colours colours_;
@@ -256,6 +282,9 @@ std::string in_json(const Policy& policy, const Request& request, const Explanat
         object.add("rule", policy.rules[outcome.rule].id).add("where", policy.rules[outcome.rule].where);
     if (const auto trial = trial_of(policy, request))
         object.add("would", trial->is_allowed ? "allow" : "refuse").add("would_rule", trial->rule);
+    if (outcome.is_allowed() && outcome.rule != kNoRule &&
+        has_budget(policy.rules[outcome.rule], request.command))
+        object.add("budget", compile::budget_text(policy.rules[outcome.rule].budget));
     std::vector<std::string> near;
     for (const Miss& miss : explanation.near) near.push_back(in_json(miss));
     object.add_value("near", json_list(near));
@@ -288,6 +317,10 @@ std::string said_in_log(const LoggedDecision& logged, const Loaded& loaded) {
 
 int run_explain(const ExplainArguments& arguments) {
     const bool is_denial = !arguments.denial.empty();
+    const std::vector<LeftBudget> left =
+        arguments.state_directory.empty()
+            ? std::vector<LeftBudget>()
+            : budgets_left(arguments.state_directory).value_or(std::vector<LeftBudget>());
     const auto files =
         read_confined({arguments.policy}, is_denial ? std::vector{arguments.log} : std::vector<std::string>{},
                       arguments.folders);
@@ -309,7 +342,7 @@ int run_explain(const ExplainArguments& arguments) {
     const Policy& policy = files->policies[0].policy;
     const Explanation explanation = analyse::explain(policy, request);
     print(arguments.as_json ? in_json(policy, request, explanation)
-                            : prelude + Writer(*files, request).text(explanation));
+                            : prelude + Writer(*files, request, left).text(explanation));
     return explanation.outcome.is_allowed() ? kSuccess : kRefused;
 }
 

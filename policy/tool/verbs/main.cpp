@@ -131,6 +131,8 @@ Run declare_explain(CLI::App& command) {
     auto* log = command.add_option("--log", arguments->log, "The audit log");
     denial->needs(log)->excludes(words);
     log->needs(denial);
+    command.add_option("--statedir", arguments->state_directory,
+                       "Also say what is left of budgets, by the agent's state directory");
     command.add_flag("--json", arguments->as_json, "One JSON object");
     command.callback([words, denial] {
         if (words->count() + denial->count() == 0) throw CLI::RequiredError("REQUEST");

@@ -118,6 +118,13 @@ std::string freezes_text(const Facts& facts) {
     return text;
 }
 
+std::string spent_text(const Facts& facts) {
+    std::string text;
+    for (const auto& [budget, count] : facts.tally.spent)
+        text += "  " + grouped(count) + " x " + printable(budget) + "\n";
+    return text.empty() ? text : "\nrefused because a budget was spent\n" + text;
+}
+
 std::string losses_text(const Facts& facts) {
     const log::Tally& tally = facts.tally;
     std::string text = "\nlost: " + (tally.lost == 0 ? "nothing" : grouped(tally.lost) + " records") + "\n";
@@ -137,7 +144,7 @@ std::string in_words(const Facts& facts) {
             (tally.last_policy.empty() ? "unknown" : printable(tally.last_policy)) + "\n";
     for (const log::ChainState& chain : tally.chains) text += state_text(facts, chain) + "\n";
     text += course_text(facts) + table("command", commands_of(tally)) + table("rule", rules_of(tally)) +
-            denials_text(facts) + freezes_text(facts);
+            denials_text(facts) + spent_text(facts) + freezes_text(facts);
     if (const std::string tried = dry_runs_in_words(tally); !tried.empty()) text += "\ndry runs\n" + tried;
     if (!facts.policy.empty()) {
         text += facts.unused.empty() ? "\nnever needed: nothing\n" : "\nnever needed\n";
@@ -212,6 +219,8 @@ std::string in_json(const Facts& facts) {
                              .text());
     JsonObject unwritten;
     for (const auto& [what, count] : tally.unwritten) unwritten.add(what, count);
+    JsonObject spent;
+    for (const auto& [budget, count] : tally.spent) spent.add(budget, count);
     return JsonObject()
                .add("lines", facts.reading.lines)
                .add("damaged", facts.reading.damaged + facts.reading.too_long)
@@ -225,6 +234,7 @@ std::string in_json(const Facts& facts) {
                .add_value("commands", json_of(commands_of(tally)))
                .add_value("rules", json_of(rules_of(tally)))
                .add_value("refused", denials_json(facts))
+               .add_value("budgets_spent", spent.text())
                .add("freezes", tally.freeze_count)
                .add("longest_freeze_us", tally.longest_us)
                .add_value("freeze_list", freezes_json(facts))

@@ -260,6 +260,14 @@ std::string denials(const Facts& facts) {
     return section("refused", "Refused, the latest first", text);
 }
 
+std::string spent(const Facts& facts) {
+    if (facts.tally.spent.empty()) return {};
+    std::string text = "<p class=\"soft\">Refused because a rule's budget was spent:</p>\n<ul>\n";
+    for (const auto& [budget, count] : facts.tally.spent)
+        text += "<li>" + html(budget) + ": " + grouped(count) + "</li>\n";
+    return section("budgets", "Budgets", text + "</ul>\n");
+}
+
 std::string freeze_row(const Facts& facts, const log::Freeze& freeze) {
     const auto limit = limit_of(facts, freeze);
     const std::uint64_t length = freeze.length_us.value_or(0);
@@ -343,8 +351,8 @@ std::string page_of(const Facts& facts) {
             (tally.last_policy.empty() ? "unknown" : html(tally.last_policy)) + ".</p>\n" + tiles(facts) +
             "</header>\n";
     text += course(facts) + section("commands", "Commands", rows(commands_of(tally))) +
-            section("rules", "Rules that decided", rows(rules_of(tally))) + denials(facts) + freezes(facts) +
-            dry_runs(facts) + unused(facts) + losses(facts) + chains(facts);
+            section("rules", "Rules that decided", rows(rules_of(tally))) + denials(facts) + spent(facts) +
+            freezes(facts) + dry_runs(facts) + unused(facts) + losses(facts) + chains(facts);
     text += "<footer class=\"soft small\"><p>By sallyport-policy report, of " +
             std::to_string(facts.logs.sources().size()) + " files with " + grouped(facts.reading.lines) +
             " lines. This page has no script and loads nothing.</p></footer>\n";

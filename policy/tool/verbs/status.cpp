@@ -9,6 +9,7 @@
 #include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
+#include "policy/tool/verbs/kept_budgets.hpp"
 #include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 #include "sandbox/lockdown.hpp"
@@ -25,6 +26,7 @@ struct Seen {
     std::optional<std::time_t> frozen;
     std::string on_disk;  // digest of the policy on disk; empty if it cannot be used
     LogFacts log;
+    std::optional<std::vector<LeftBudget>> budgets;
     std::time_t now = 0;
 
     [[nodiscard]] bool is_on_disk() const { return log.policy == on_disk.substr(0, kDigestShown); }
@@ -81,6 +83,29 @@ std::string frozen_line(const Seen& seen) {
            std::to_string(std::max<std::time_t>(0, seen.now - *seen.frozen)) + " s\n";
 }
 
+std::string budget_lines(const Seen& seen) {
+    if (!seen.budgets || seen.budgets->empty()) return {};
+    std::string text = "budgets:\n";
+    for (const LeftBudget& one : *seen.budgets)
+        text += "  " + compile::quoted(one.rule) + ": " + std::to_string(one.left) + " of " +
+                std::to_string(one.flow.burst) + " left, " + std::string(one.key) + " " + flow_text(one) +
+                "\n";
+    return text;
+}
+
+std::string budgets_json(const Seen& seen) {
+    std::vector<std::string> objects;
+    for (const LeftBudget& one : seen.budgets.value_or(std::vector<LeftBudget>()))
+        objects.push_back(JsonObject()
+                              .add("rule", one.rule)
+                              .add("key", one.key)
+                              .add("budget", flow_text(one))
+                              .add("left", one.left)
+                              .add("burst", one.flow.burst)
+                              .text());
+    return json_list(objects);
+}
+
 std::string hour_lines(const Seen& seen) {
     std::string text = "last hour: " + std::to_string(seen.count("allow")) + " allowed, " +
                        std::to_string(seen.count("refuse")) + " refused, " +
@@ -126,11 +151,11 @@ std::string in_json(const Seen& seen) {
     object.add_value("would_refuse", counts_in_json(seen.log.would_refuse))
         .add_value("would_allow", counts_in_json(seen.log.would_allow));
     return object.add_value("refused_commands", refused.text())
+               .add_value("budgets", budgets_json(seen))
                .add("lost", seen.log.lost)
                .add("is_whole", seen.log.is_whole)
                .text() +
-           "
-";
+           "\n";
 }
 
 }  // namespace
@@ -140,6 +165,7 @@ int run_status(const StatusArguments& arguments) {
               .frozen = frozen_since(arguments.state_directory),
               .on_disk = arguments.serves.empty() ? digest_of(arguments.policy) : arguments.serves,
               .log = {},
+              .budgets = budgets_left(arguments.state_directory),
               .now = std::time(nullptr)};
     const std::vector<UniqueFd> files = open_log(arguments.state_directory);
     // Before the lockdown, since the C library first looks for a time zone.
@@ -153,7 +179,7 @@ int run_status(const StatusArguments& arguments) {
         return seen.runs.value_or(false) && seen.is_on_disk() && seen.log.stop.empty() ? kSuccess : kToLookAt;
     print(arguments.as_json ? in_json(seen)
                             : agent_line(seen) + policy_line(seen, arguments.policy) + frozen_line(seen) +
-                                  hour_lines(seen));
+                                  budget_lines(seen) + hour_lines(seen));
     return seen.is_fine() ? kSuccess : kToLookAt;
 }
 

@@ -50,8 +50,9 @@ struct ExplainArguments {
     Folders folders = {};
     std::string policy;
     std::vector<std::string> words;
-    std::string denial;  // instead of words: the decision's id, and
-    std::string log;     // where it is written down
+    std::string denial;           // instead of words: the decision's id, and
+    std::string log;              // where it is written down
+    std::string state_directory;  // empty: nothing is said of what is left of budgets
     bool as_json = false;
 };
 

@@ -72,6 +72,18 @@ TEST(ErrorMap, RefusalLooksLikeTheKernelsAndNamesItsDenial) {
               "failed to open file '/a' (mode: 'r'): Operation not permitted");
 }
 
+TEST(ErrorMap, ASpentBudgetLooksLikeWhatMaySucceedLater) {
+    EXPECT_EQ(told(ipc::SPENT, open_request(), 0, "4f-20"),
+              "failed to open file '/a' (mode: 'r'): Resource temporarily unavailable (denial 4f-20)");
+    ipc::Request exec;
+    exec.mutable_exec()->set_path("/bin/x");
+    EXPECT_EQ(told(ipc::SPENT, exec, 0, "4f-21"),
+              "Failed to execute child process \u201C/bin/x\u201D (Resource temporarily unavailable) (denial "
+              "4f-21)");
+    EXPECT_EQ(told(ipc::SPENT, with_handle(ipc::Request::kFileWrite)),
+              "failed to write to file: Resource temporarily unavailable");
+}
+
 TEST(ErrorMap, PasswordsAndKeysFailInQemuGasWords) {
     ipc::Request password;
     password.mutable_set_user_password()->set_username("u");

@@ -1,0 +1,37 @@
+// What is taken of budgets, kept in the state directory for the next start.
+// Runs in:  recorder
+// Input:    times from a broker that may have been taken over
+#pragma once
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "ipc/kept_budgets.hpp"
+#include "ipc/ring.hpp"
+
+namespace sallyport::recorder {
+
+/// THREAT: a broker that was taken over gives a budget back. INVARIANT: the time at which a bucket is full only grows, and of the file
+/// nothing else is the broker's to say.
+class KeptBudgets {
+public:
+    /// A file that the starter has begun. Errors: kSystem, kInvalid.
+    static Result<KeptBudgets> open(UniqueFd file);
+
+    /// Whether the broker has taken something that is not in the file yet.
+    [[nodiscard]] bool are_behind(const ipc::RingWords& words) const;
+    /// Writes what was taken. Returns an errno, or 0.
+    int keep(const ipc::RingWords& words);
+    /// The broker is gone, and everything is written: only that lets a later boot go on from here. If this fails, each bucket is
+    /// empty when the guest boots again.
+    void close();
+
+private:
+    explicit KeptBudgets(UniqueFd file) : file_(std::move(file)) {}
+    [[nodiscard]] int write() const;
+
+    UniqueFd file_;
+    ipc::KeptBudgets kept_;
+    bool is_unwritten_ = false;  // the last write failed
+};
+
+}  // namespace sallyport::recorder

@@ -1,0 +1,84 @@
+// Runs in:  broker, after lockdown()
+#include "broker/serve/budgets.hpp"
+
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "broker/serve/answer.hpp"
+
+namespace sallyport::broker {
+
+namespace {
+
+using Of = policy::Bucket::Of;
+
+std::optional<std::size_t> bucket_of(const Budgets& budgets, std::size_t rule, Of of) {
+    for (std::size_t at = 0; at < budgets.buckets.size(); ++at)
+        if (budgets.buckets[at].rule == rule && budgets.buckets[at].of == of) return at;
+    return std::nullopt;
+}
+
+std::uint64_t left_in(const Budgets& budgets, std::optional<std::size_t> at) {
+    return at ? policy::left(budgets.buckets[*at].flow, budgets.due[*at], awake_ns()) : UINT64_MAX;
+}
+
+void take(const Context& context, std::optional<std::size_t> at, std::uint64_t amount) {
+    Budgets& budgets = context.session.budgets;
+    if (!at || amount == 0) return;
+    std::int64_t& due = budgets.due[*at];
+    due = policy::due_after(budgets.buckets[*at].flow, due, awake_ns(), amount);
+    context.audit.keep_due(*at, due);
+}
+
+/// The rule's files that are open, or are being opened.
+std::size_t count_open(const Session& session, std::size_t rule) {
+    const auto is_opened = [rule](const auto& work) {
+        return work && work->task.order.has_open() && work->task.grants.front().rule == rule;
+    };
+    const auto is_by = [rule](const auto& file) { return file.second.by == rule; };
+    return static_cast<std::size_t>(std::ranges::count_if(session.files, is_by) +
+                                    std::ranges::count_if(session.file_work, is_opened));
+}
+
+Refusal spent(Request& request, const char* budget) {
+    request.record.arguments.add("budget", budget);
+    return {.reason = ipc::SPENT, .why = "the rule's budget is spent"};
+}
+
+}  // namespace
+
+std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule) {
+    const Session& session = exchange.session;
+    if (rule == policy::kNoRule) return std::nullopt;
+    const std::uint32_t most = session.policy.rules[rule].budget.concurrent;
+    if (most != 0 && exchange.request.command() == CommandId::kFileOpen && count_open(session, rule) >= most)
+        return spent(exchange.request, "concurrent");
+    const auto rate = bucket_of(session.budgets, rule, Of::kRequests);
+    if (left_in(session.budgets, rate) == 0) return spent(exchange.request, "rate");
+    take(exchange.context, rate, 1);
+    return std::nullopt;
+}
+
+std::optional<Refusal> take_request(Exchange& exchange, std::string_view rule) {
+    return take_request(exchange, rule_named(exchange.session.policy, rule));
+}
+
+std::uint64_t bytes_left(const Session& session, std::size_t rule, std::uint64_t wanted) {
+    return std::min(wanted, left_in(session.budgets, bucket_of(session.budgets, rule, Of::kBytes)));
+}
+
+void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes) {
+    take(context, bucket_of(context.session.budgets, rule, Of::kBytes), bytes);
+}
+
+Refusal spent_bytes(Request& request) {
+    return spent(request, "bytes");
+}
+
+std::size_t rule_named(const policy::Policy& policy, std::string_view id) {
+    const auto at = std::ranges::find(policy.rules, id, &policy::Rule::id);
+    SALLYPORT_CHECK(at != policy.rules.end());
+    return static_cast<std::size_t>(at - policy.rules.begin());
+}
+
+}  // namespace sallyport::broker

@@ -1,0 +1,114 @@
+// Runs in:  starter
+#include "broker/start/kept_budgets.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "base/lock_file.hpp"
+#include "broker/guard/mark.hpp"
+#include "ipc/kept_budgets.hpp"
+
+namespace sallyport::starter {
+
+namespace {
+
+using Row = ipc::KeptBudgets::Row;
+
+constexpr const char* kName = "sallyport.budgets";
+constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+constexpr int kLockTries = 40;
+constexpr int kLockPauseMs = 50;
+
+struct File {
+    UniqueFd fd;
+    bool is_new = false;  // since an earlier agent's recorder may still write to the old one
+};
+
+// The recorder inherits the lock. An earlier one that is ending gets some time; it may be waiting for a full disk.
+Result<File> open_locked(FdRef state_directory) {
+    File file{.fd = UniqueFd(::openat(state_directory.get(), kName, kFlags, 0600))};
+    if (!file.fd.is_open()) return system_error(kName);
+    TRY(close_to_others(file.fd));
+    for (int tries = 0; tries < kLockTries; ++tries) {
+        if (::flock(file.fd.get(), LOCK_EX | LOCK_NB) == 0) return file;
+        ::poll(nullptr, 0, kLockPauseMs);
+    }
+    ::unlinkat(state_directory.get(), kName, 0);
+    file = {.fd = UniqueFd(::openat(state_directory.get(), kName, kFlags | O_EXCL, 0600)), .is_new = true};
+    if (!file.fd.is_open() || ::flock(file.fd.get(), LOCK_EX | LOCK_NB) != 0) return system_error(kName);
+    return file;
+}
+
+Row row_of(const policy::Policy& policy, const policy::Bucket& bucket) {
+    Row row{.of = static_cast<std::uint64_t>(bucket.of),
+            .amount = bucket.flow.amount,
+            .burst = bucket.flow.burst,
+            .per_ns = bucket.flow.per_ns};
+    const std::string& id = policy.rules[bucket.rule].id;
+    std::ranges::copy_n(id.begin(), static_cast<std::ptrdiff_t>(std::min(id.size(), row.rule.size())),
+                        row.rule.begin());
+    return row;
+}
+
+/// What is there, or nothing if no agent wrote that.
+Result<ipc::KeptBudgets> read(FdRef file) {
+    ipc::KeptBudgets kept;
+    const ssize_t got = ::pread(file.get(), &kept, sizeof kept, 0);
+    if (got < 0) return system_error(kName);
+    const bool is_whole = got >= static_cast<ssize_t>(ipc::KeptBudgets().size()) &&
+                          kept.count <= kMaxBuckets && got == static_cast<ssize_t>(kept.size());
+    return is_whole ? kept : ipc::KeptBudgets();
+}
+
+Status write(FdRef file, const ipc::KeptBudgets& kept) {
+    const auto size = static_cast<ssize_t>(kept.size());
+    if (::pwrite(file.get(), &kept, kept.size(), 0) != size || ::ftruncate(file.get(), size) != 0 ||
+        ::fdatasync(file.get()) != 0)
+        return system_error(kName);
+    return {};
+}
+
+std::int64_t due_of(const Row& row, const policy::Flow& flow, const ipc::KeptBudgets& kept,
+                    bool is_same_boot) {
+    const auto end = kept.rows.begin() + static_cast<std::ptrdiff_t>(kept.count);
+    const auto known = std::find_if(kept.rows.begin(), end,
+                                    [&](const Row& one) { return one.rule == row.rule && one.of == row.of; });
+    const std::int64_t empty = policy::full_after(flow);
+    if (known == end) return empty;
+    if (is_same_boot) return std::clamp<std::int64_t>(known->due, 0, awake_ns() + empty);
+    return kept.is_final != 0 ? std::clamp<std::int64_t>(known->due - kept.written, 0, empty) : empty;
+}
+
+}  // namespace
+
+Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& policy) {
+    const std::vector<policy::Bucket> buckets = policy::buckets(policy);
+    BegunBudgets begun;
+    if (buckets.empty()) {
+        begun.file = UniqueFd(::openat(state_directory.get(), kName, kFlags, 0600));
+        return begun.file.is_open() ? Result<BegunBudgets>(std::move(begun)) : system_error(kName);
+    }
+    File file = TRY(open_locked(state_directory));
+    const ipc::KeptBudgets kept = TRY(read(file.fd));
+    const std::string boot = TRY(guard::boot_id());
+    ipc::KeptBudgets next;
+    std::ranges::copy_n(boot.begin(), static_cast<std::ptrdiff_t>(std::min(boot.size(), next.boot.size())),
+                        next.boot.begin());
+    for (const policy::Bucket& bucket : buckets) {
+        Row& row = next.rows[next.count++];
+        row = row_of(policy, bucket);
+        row.due = file.is_new ? awake_ns() + policy::full_after(bucket.flow)
+                              : due_of(row, bucket.flow, kept, kept.boot == next.boot);
+        begun.due.push_back(row.due);
+    }
+    TRY(write(file.fd, next));
+    begun.file = std::move(file.fd);
+    return begun;
+}
+
+}  // namespace sallyport::starter

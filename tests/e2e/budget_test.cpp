@@ -1,0 +1,159 @@
+// Budgets of a whole agent: what restarts, crashes and reboots leave of them, and what is said about it.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "ipc/kept_budgets.hpp"
+#include "tests/support/agent.hpp"
+#include "tests/support/audit.hpp"
+#include "tests/support/cases.hpp"
+#include "tests/support/run_tool.hpp"
+
+namespace sallyport::test {
+namespace {
+
+constexpr std::int64_t kDayNs = std::int64_t{86'400} * 1'000'000'000;
+
+constexpr const char* kPolicy = R"(schema = 1
+[[allow]]
+id = "name"
+commands = ["guest-get-host-name"]
+rate = "3/day"
+)";
+
+/// What an earlier agent has left: a full bucket, whatever the time since boot.
+ipc::KeptBudgets full_bucket() {
+    ipc::KeptBudgets kept{.count = 1};
+    const std::string boot = read_file("/proc/sys/kernel/random/boot_id");
+    std::copy_n(boot.begin(), std::min(boot.size(), kept.boot.size()), kept.boot.begin());
+    const std::string_view id = "name";
+    std::ranges::copy(id, kept.rows[0].rule.begin());
+    kept.rows[0].amount = kept.rows[0].burst = 3;
+    kept.rows[0].per_ns = kDayNs;
+    return kept;
+}
+
+void write(const Scratch& scratch, const ipc::KeptBudgets& kept) {
+    scratch.write("state/sallyport.budgets",
+                  std::string_view(reinterpret_cast<const char*>(&kept), kept.size()), 0600);
+}
+
+ipc::KeptBudgets read(const Agent& agent) {
+    ipc::KeptBudgets kept;
+    const std::string bytes = read_file(agent.state() + "/sallyport.budgets");
+    std::copy_n(bytes.begin(), std::min(bytes.size(), sizeof kept), reinterpret_cast<char*>(&kept));
+    return kept;
+}
+
+class Budget : public testing::Test {
+protected:
+    Budget()
+        : agent_({.policy = kPolicy,
+                  .prepare = [](const Scratch& scratch) { write(scratch, full_bucket()); }}) {}
+
+    /// How many of so many requests are answered.
+    int answered(int requests) {
+        HostClient host = agent_.connect();
+        int count = 0;
+        for (int at = 0; at < requests; ++at)
+            count += host.ask(command("guest-get-host-name")).starts_with("{\"return\"") ? 1 : 0;
+        return count;
+    }
+    [[nodiscard]] Said tool(const std::string& words) const {
+        return run_tool(build_root() + "/policy/tool/verbs/sallyport-policy", agent_.scratch().path(), words);
+    }
+    void kill_broker() {
+        agent_.broker().signal(SIGKILL);
+        EXPECT_TRUE(agent_.broker().wait());
+    }
+
+    Agent agent_;
+};
+
+TEST_F(Budget, IsSpentOnceOverAllConnectionsAndWhoeverIsRefusedMayTryLater) {
+    EXPECT_EQ(answered(2), 2);
+    EXPECT_EQ(answered(1), 1);
+    const std::string reply = agent_.connect().ask(command("guest-get-host-name"));
+    EXPECT_TRUE(desc_of(reply).starts_with("the command failed: Resource temporarily unavailable (denial "))
+        << reply;
+    const auto log = agent_.audit();
+    const auto refused =
+        std::ranges::find_if(log, [](const auto& line) { return line.at("verdict") == "refuse"; });
+    ASSERT_NE(refused, log.end());
+    EXPECT_EQ(refused->at("rule"), "name");
+    EXPECT_EQ(refused->at("arguments").at("budget"), "rate");
+    EXPECT_EQ(refused->at("reason"), "the rule's budget is spent");
+    EXPECT_EQ(agent_.connect().ask(command("guest-fsfreeze-thaw")), "{\"return\": 0}") << "the floor";
+}
+
+TEST_F(Budget, IsTheSameAfterARestart) {
+    EXPECT_EQ(answered(1), 1);
+    EXPECT_EQ(agent_.stop(), 0);
+    agent_.restart();
+    EXPECT_EQ(answered(5), 2);
+    EXPECT_EQ(agent_.stop(), 0);
+    agent_.restart();
+    EXPECT_EQ(answered(5), 0);
+}
+
+TEST_F(Budget, IsTheSameAfterTheBrokerOrAWorkerWasKilled) {
+    EXPECT_EQ(answered(1), 1);
+    ASSERT_TRUE(send_signal(agent_.worker(), SIGKILL));
+    EXPECT_EQ(answered(1), 1);
+    kill_broker();
+    agent_.restart();
+    EXPECT_EQ(answered(5), 1);
+    kill_broker();
+    agent_.restart();
+    EXPECT_EQ(answered(5), 0);
+}
+
+TEST_F(Budget, IsTheSameAfterAllProcessesWereKilledOnceTheRecorderHasWrittenIt) {
+    EXPECT_EQ(answered(3), 3);
+    EXPECT_TRUE(eventually([&] { return read(agent_).rows[0].due > 2 * kDayNs / 3; }));
+    const auto all = agent_.processes();
+    for (const pid_t process : all) send_signal(process, SIGKILL);
+    EXPECT_TRUE(agent_.broker().wait());
+    EXPECT_TRUE(eventually([&] { return std::ranges::none_of(all, is_running); }));
+    agent_.restart();
+    EXPECT_EQ(answered(5), 0);
+}
+
+TEST_F(Budget, OfAnEarlierBootCountsIfTheAgentHasEndedAndElseIsNothing) {
+    EXPECT_EQ(answered(2), 2);
+    EXPECT_EQ(agent_.stop(), 0);
+    EXPECT_TRUE(eventually([&] { return read(agent_).is_final == 1; }));
+    ipc::KeptBudgets kept = read(agent_);
+    const std::int64_t missing = kept.rows[0].due - kept.written;
+    kept.boot[0] = kept.boot[0] == '0' ? '1' : '0';
+    write(agent_.scratch(), kept);
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving());
+    EXPECT_EQ(read(agent_).rows[0].due, missing);
+    EXPECT_EQ(agent_.stop(), 0);
+    kept.is_final = 0;
+    kept.rows[0].due = 0;
+    write(agent_.scratch(), kept);
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving());
+    EXPECT_EQ(read(agent_).rows[0].due, kDayNs) << "empty at boot";
+}
+
+TEST_F(Budget, IsShownByStatusAndExplain) {
+    EXPECT_EQ(answered(1), 1);
+    EXPECT_TRUE(eventually([&] { return read(agent_).rows[0].due != 0; }));
+    const Said status = tool("status --statedir state --policy policy.toml");
+    EXPECT_TRUE(status.has("budgets:\n  'name': 2 of 3 left, rate 3/day\n")) << status.text;
+    const Said json = tool("status --json --statedir state --policy policy.toml");
+    EXPECT_TRUE(json.has(R"({"rule":"name","key":"rate","budget":"3/day","left":2,"burst":3})")) << json.text;
+    const Said why = tool("explain --statedir state policy.toml guest-get-host-name");
+    EXPECT_TRUE(why.has("as long as its budget is not spent: rate 3/day\n  left now of 'rate': 2 of 3\n"))
+        << why.text;
+    EXPECT_EQ(answered(3), 2);
+    const Said report = tool("report " + agent_.audit_file());
+    EXPECT_TRUE(report.has("refused because a budget was spent\n  1 x rate of name\n")) << report.text;
+}
+
+}  // namespace
+}  // namespace sallyport::test

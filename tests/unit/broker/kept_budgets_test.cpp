@@ -1,0 +1,189 @@
+// What is kept of budgets in the state directory: over restarts, crashes and reboots.
+#include "broker/start/kept_budgets.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/clock.hpp"
+#include "broker/recorder/kept_budgets.hpp"
+#include "ipc/ring.hpp"
+#include "scratch.hpp"
+
+namespace sallyport::broker {
+namespace {
+
+constexpr std::int64_t kHour = std::int64_t{3600} * 1'000'000'000;
+constexpr std::int64_t kLong = 300 * 24 * kHour;  // longer than this machine has run
+
+policy::Policy budgeted(std::initializer_list<const char*> ids) {
+    policy::Policy policy;
+    for (const char* id : ids) {
+        policy::Rule rule{.id = id, .effect = policy::Effect::kAllow};
+        rule.budget.rate = {.amount = 2, .burst = 2, .per_ns = kLong};
+        policy.rules.push_back(rule);
+    }
+    return policy;
+}
+
+using Due = std::vector<std::int64_t>;
+
+class Kept : public testing::Test {
+protected:
+    /// A start, whose file is closed: its recorder has ended.
+    Due begin(std::initializer_list<const char*> ids) {
+        auto begun = starter::begin_budgets(scratch_.fd(), budgeted(ids));
+        EXPECT_TRUE(begun);
+        return begun->due;
+    }
+    /// A recorder of the agent that has just begun.
+    recorder::KeptBudgets recorder() {
+        auto opened = recorder::KeptBudgets::open(
+            UniqueFd(::openat(scratch_.fd().get(), "sallyport.budgets", O_RDWR | O_CLOEXEC)));
+        EXPECT_TRUE(opened);
+        return *std::move(opened);
+    }
+    [[nodiscard]] ipc::KeptBudgets file() const {
+        ipc::KeptBudgets kept;
+        const std::string bytes = scratch_.read("sallyport.budgets");
+        std::copy_n(bytes.begin(), std::min(bytes.size(), sizeof kept), reinterpret_cast<char*>(&kept));
+        return kept;
+    }
+    void write_file(const ipc::KeptBudgets& kept) const {
+        scratch_.write("sallyport.budgets", {reinterpret_cast<const char*>(&kept), kept.size()});
+    }
+    /// The guest boots again.
+    void reboot() const {
+        ipc::KeptBudgets kept = file();
+        kept.boot[0] = kept.boot[0] == '0' ? '1' : '0';
+        write_file(kept);
+    }
+    ScratchDirectory scratch_;
+    ipc::Ring ring_ = *ipc::Ring::create();
+};
+
+TEST_F(Kept, IsWhatTheLastAgentHasTakenWhereverTheRuleStands) {
+    EXPECT_EQ(begin({"a", "b"}), (Due{kLong, kLong})) << "empty when the guest booted";
+    const std::int64_t due = kLong + 7;
+    ring_.words().due[1] = due;
+    EXPECT_EQ(recorder().keep(ring_.words()), 0);
+    EXPECT_EQ(begin({"new", "b", "a"}), (Due{kLong, due, kLong}));
+    EXPECT_EQ(begin({"b"}), (Due{due})) << "and the next start again";
+}
+
+TEST_F(Kept, NeverGoesBack) {
+    begin({"a"});
+    ring_.words().due[0] = kLong + 2;
+    ring_.words().due[1] = kLong + 9;  // of no rule
+    auto writing = recorder();
+    EXPECT_EQ(writing.keep(ring_.words()), 0);
+    ring_.words().due[0] = kLong + 1;
+    EXPECT_FALSE(writing.are_behind(ring_.words()));
+    EXPECT_EQ(writing.keep(ring_.words()), 0);
+    EXPECT_EQ(recorder().keep(ring_.words()), 0);
+    EXPECT_EQ(begin({"a", "b"}), (Due{kLong + 2, kLong}));
+}
+
+TEST_F(Kept, IsAsLargeAsItsRows) {
+    begin({"a", "b"});
+    EXPECT_EQ(scratch_.read("sallyport.budgets").size(), 64U + 2 * 104);
+    begin({"b"});
+    EXPECT_EQ(scratch_.read("sallyport.budgets").size(), 64U + 104);
+}
+
+TEST_F(Kept, AfterAResetEachBucketIsEmpty) {
+    begin({"a"});
+    ring_.words().due[0] = 1;
+    EXPECT_EQ(recorder().keep(ring_.words()), 0);
+    ipc::KeptBudgets full = file();
+    full.rows[0].due = 0;
+    write_file(full);
+    reboot();
+    EXPECT_EQ(begin({"a"}), (Due{kLong})) << "what was not said at the end may have been spent";
+}
+
+TEST_F(Kept, AfterAnOrderlyEndARebootKeepsWhatWasLeftAndCountsNoTimeBetween) {
+    begin({"a"});
+    ring_.words().due[0] = awake_ns() + kLong - kHour;
+    auto writing = recorder();
+    EXPECT_EQ(writing.keep(ring_.words()), 0);
+    writing.close();
+    EXPECT_EQ(file().is_final, 1U);
+    const std::int64_t missing = file().rows[0].due - file().written;
+    EXPECT_GT(missing, kLong - 2 * kHour);
+    reboot();
+    EXPECT_EQ(begin({"a"}), (Due{missing}));
+    EXPECT_EQ(file().is_final, 0U) << "good for one start";
+    reboot();
+    EXPECT_EQ(begin({"a"}), (Due{kLong}));
+}
+
+TEST_F(Kept, ABucketThatWasFullIsFullAfterAReboot) {
+    begin({"a"});
+    ipc::KeptBudgets full = file();
+    full.rows[0].due = 0;
+    write_file(full);
+    recorder().close();
+    reboot();
+    EXPECT_EQ(begin({"a"}), (Due{0}));
+}
+
+TEST_F(Kept, ABrokerThatWasTakenOverEmptiesABucketAndNoMore) {
+    begin({"a"});
+    ring_.words().due[0] = INT64_MAX;
+    EXPECT_EQ(recorder().keep(ring_.words()), 0);
+    const std::int64_t before = awake_ns();
+    const Due due = begin({"a"});
+    EXPECT_GE(due[0], before + kLong);
+    EXPECT_LE(due[0], awake_ns() + kLong);
+}
+
+TEST_F(Kept, WhatNoAgentWroteIsNothing) {
+    for (const std::string& text : {std::string("x"), std::string(64, 'x'), std::string(20'000, '\xff')}) {
+        scratch_.write("sallyport.budgets", text);
+        EXPECT_EQ(begin({"a"}), (Due{kLong})) << text.size();
+    }
+    begin({"a"});
+    ipc::KeptBudgets negative = file();
+    negative.rows[0].due = INT64_MIN;
+    write_file(negative);
+    EXPECT_EQ(begin({"a"}), (Due{0}));
+}
+
+TEST_F(Kept, WhileAnEarlierRecorderMayStillWriteEachBucketIsEmptyNow) {
+    auto earlier = starter::begin_budgets(scratch_.fd(), budgeted({"a"}));
+    ASSERT_TRUE(earlier);
+    const std::int64_t before = awake_ns();
+    auto begun = starter::begin_budgets(scratch_.fd(), budgeted({"a"}));
+    ASSERT_TRUE(begun);
+    EXPECT_GE(begun->due[0], before + kLong);
+    auto late = recorder::KeptBudgets::open(std::move(earlier->file));
+    ASSERT_TRUE(late);
+    late->close();
+    EXPECT_EQ(file().is_final, 0U) << "it writes to a file that is gone";
+}
+
+TEST_F(Kept, AreNoneWithoutBudgets) {
+    auto begun = starter::begin_budgets(scratch_.fd(), policy::Policy());
+    ASSERT_TRUE(begun);
+    EXPECT_TRUE(begun->due.empty());
+    auto writing = recorder::KeptBudgets::open(std::move(begun->file));
+    ASSERT_TRUE(writing);
+    ring_.words().due[0] = 5;
+    EXPECT_EQ(writing->keep(ring_.words()), 0);
+    writing->close();
+    EXPECT_EQ(scratch_.read("sallyport.budgets"), "");
+}
+
+TEST_F(Kept, WhatCannotBeWrittenIsSaid) {
+    begin({"a"});
+    auto unwritable = recorder::KeptBudgets::open(
+        UniqueFd(::openat(scratch_.fd().get(), "sallyport.budgets", O_RDONLY | O_CLOEXEC)));
+    ring_.words().due[0] = kLong + 1;
+    EXPECT_EQ(unwritable->keep(ring_.words()), EBADF);
+}
+
+}  // namespace
+}  // namespace sallyport::broker
