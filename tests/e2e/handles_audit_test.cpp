@@ -158,6 +158,19 @@ TEST_F(AuditLog, DisabledCommandIsRecordedAsRefused) {
     EXPECT_EQ(agent.count_audit("verdict", "refuse"), 1U);
 }
 
+TEST_F(AuditLog, HasNoLineForWhatTheWorkerAnswersAlone) {
+    HostClient host = agent_.connect();
+    host.ask(on_handle("guest-file-close", 999));
+    const std::size_t before = agent_.audit().size();
+    for (const std::string& one :
+         {command("guest-sync", R"({"id":1})"), command("guest-sync-delimited", R"({"id":2})"),
+          command("guest-ping"), command("guest-info"), command("guest-fsfreeze-status"),
+          command("no-such-command"), std::string("{\"execute\": 5}\n")})
+        host.ask(one);
+    host.ask(on_handle("guest-file-close", 999));
+    EXPECT_EQ(agent_.audit().size(), before + 1);
+}
+
 TEST_F(AuditLog, ChainHoldsAndGoesOnOverARestart) {
     for (int round = 0; round < 3; ++round) {
         HostClient host = agent_.connect();
