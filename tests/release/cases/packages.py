@@ -81,7 +81,7 @@ def reboot(guest):
     booted = guest.boot_id()
     guest.host.error_of("guest-shutdown", mode="halt")
     guest.host.send("guest-shutdown", mode="reboot")
-    guest.qmp.wait_for("RESET", PATIENCE)
+    guest.wait_for_console("reboot: Restarting system", PATIENCE)
     guest.host.sync(PATIENCE)
     assert guest.boot_id() != booted
     assert guest.shell.get(f"ls {DROP_INS} 2> /dev/null || true") == ""
@@ -184,9 +184,12 @@ def purge(guest):
     assert version(guest).startswith(("7.", "10."))
 
 
+STEPS = (theirs_and_ours, reboot, only_if_confidential, upgrade, upgrade_while_something_is_frozen, upgrade_while_everything_is_frozen,
+         back_and_forth, remove_while_something_is_frozen, purge)
+
+
 def play(guest):
-    for step in (theirs_and_ours, reboot, only_if_confidential, upgrade, upgrade_while_something_is_frozen, upgrade_while_everything_is_frozen, back_and_forth,
-                 remove_while_something_is_frozen, purge):
+    for step in STEPS:
         started = time.monotonic()
         step(guest)
         guest.note(f"{step.__name__.replace('_', ' ')}: {time.monotonic() - started:.0f} s")
