@@ -193,6 +193,22 @@ def check_what_is_frozen_while_the_question_waits_counts():
         yield from guest.faults(subprocess.CompletedProcess(words, apply.returncode, said + out, error), 3, "file systems are frozen", text=LOOK)
 
 
+def check_a_question_that_is_interrupted_leaves_nothing_behind():
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        with Guest(serves=False) as guest:
+            guest.write("new.toml", LESS)
+            asking = subprocess.Popen([TOOL, "apply", guest.folder / "new.toml", "--to", guest.policy, "--statedir", guest.state],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            text = b""
+            while not text.endswith(b"[y/N] "):
+                text += os.read(asking.stdout.fileno(), 4096) or b"[y/N] "
+            asking.send_signal(number)
+            asking.communicate()
+            if asking.returncode != -number:
+                yield f"ended with {asking.returncode}"
+            yield from guest.faults(guest.apply(LESS, "--yes"), 0, text=LESS)
+
+
 def check_the_old_policy_comes_back_if_the_agent_does_not_serve_by_the_new():
     with Guest() as guest:
         # A program that somebody else can change: with that the agent does not start.

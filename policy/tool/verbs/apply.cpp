@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <string>
 
@@ -36,6 +37,23 @@ int fail(const std::string& text) {
     return kFailure;
 }
 
+// What a signal that ends this process must not leave behind: the next apply would take it for another that is under way.
+const char* unfinished = nullptr;
+
+void remove_and_end(int number) {
+    ::unlink(unfinished);
+    ::signal(number, SIG_DFL);
+    ::raise(number);
+}
+
+/// nullptr: nothing. A signal that is ignored stays so.
+void remove_at_end(const char* path) {
+    unfinished = path;
+    for (const int number : {SIGINT, SIGTERM, SIGHUP})
+        if (::signal(number, path == nullptr ? SIG_DFL : remove_and_end) == SIG_IGN)
+            ::signal(number, SIG_IGN);
+}
+
 /// The file that is to replace the policy. It is gone again if that does not happen.
 class Candidate {
 public:
@@ -43,7 +61,9 @@ public:
     Candidate(const Candidate&) = delete;
     Candidate& operator=(const Candidate&) = delete;
     ~Candidate() {
-        if (file_.is_open()) ::unlink(path_.c_str());
+        if (!file_.is_open()) return;
+        ::unlink(path_.c_str());
+        remove_at_end(nullptr);
     }
 
     /// Writes `text` with owner and mode of the policy in force. Errors: kSystem.
@@ -51,6 +71,7 @@ public:
         constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
         file_ = UniqueFd(::open(path_.c_str(), kFlags, 0600));
         if (!file_.is_open()) return system_error("cannot be made; is another apply under way?");
+        remove_at_end(path_.c_str());
         if (const auto written = write_all(file_, text); !written) return written;
         if (::fchown(file_.get(), like.st_uid, like.st_gid) != 0 ||
             ::fchmod(file_.get(), like.st_mode & 0777U) != 0)
@@ -60,6 +81,7 @@ public:
     /// Puts it in the place of `target`, in one step.
     Status put(const std::string& target) {
         if (::rename(path_.c_str(), target.c_str()) != 0) return system_error("cannot be replaced");
+        remove_at_end(nullptr);
         file_.reset();
         return {};
     }
