@@ -93,11 +93,12 @@ bool is_about(const ipc::AccountTemplate& by, std::string_view user) {
     return find_account(by, user) != nullptr || (by.any_user() && user != "root" && is_user_name(user));
 }
 
-// Root has several names in some systems; whom "any" stands for, he never is.
-bool is_named_root(const AccountTemplates& templates, std::string_view name) {
+// Root has several names in some systems; whom "any" stands for, he never is. What is said of another command does not count.
+bool is_named_root(const AccountTemplates& templates, const AccountRequest& want) {
     return std::ranges::any_of(templates, [&](const ipc::AccountTemplate& one) {
-        const ipc::Account* const named = find_account(one, name);
-        return named != nullptr && named->uid() == 0;
+        const ipc::Account* const named = find_account(one, want.user);
+        return named != nullptr && named->uid() == 0 &&
+               one.command() == static_cast<std::uint32_t>(want.command);
     });
 }
 
@@ -154,7 +155,7 @@ AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& 
 
 AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, Moment now) {
     AccountDecision decision;
-    const bool is_root = is_named_root(templates, want.user);
+    const bool is_root = is_named_root(templates, want);
     for (int at = 0; at < templates.size(); ++at) {
         if (is_root && find_account(templates[at], want.user) == nullptr) continue;
         const AccountMiss miss = match_account(templates[at], want, now);

@@ -189,10 +189,9 @@ def denies(rule, command):
 
 def allows(policy, command):
     allow, deny = policy.get("allow", []), policy.get("deny", [])
-    # A rule that names root by any of his names takes that name away from those for "any".
-    denied = {name for rule in deny if not {"files", "when", "expires"} & set(rule) for name in rule["commands"]}
-    roots = [name for rule in allow if rule.get("users", "any") != "any" and set(rule["commands"]) & set(draws.ACCOUNTS) - denied
-             for name in rule["users"] if name in ROOTS]
+    # A rule for the command that names root by any of his names takes that name away from those for "any", at any time.
+    is_denied = any(command in rule["commands"] and not {"files", "when", "expires"} & set(rule) for rule in deny)
+    roots = [] if is_denied else [name for rule in allow if command in rule["commands"] and rule.get("users", "any") != "any" for name in rule["users"] if name in ROOTS]
     allowing = [z3.And(is_live(rule, True), constraint_of(rule, command, roots)) for rule in allow if command in rule["commands"]]
     return z3.And(z3.Or(allowing), z3.Not(z3.Or([z3.And(is_live(rule, False), denies(rule, command)) for rule in deny])))
 

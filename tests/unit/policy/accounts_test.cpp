@@ -107,6 +107,14 @@ TEST(Accounts, RootByAnotherNameIsCoveredOnlyByTheRuleThatNamesHim) {
     EXPECT_EQ(decide_account(templates, add("alice", {"k", "l"}), kNow).miss, AccountMiss::kNothing);
 }
 
+// A decision about a command goes by the rules for it alone, as the analysis of policies takes for granted.
+TEST(Accounts, RootNamedForAnotherCommandChangesNothing) {
+    const std::string any = kPassword + "users = \"any\"\ncrypted = \"any\"\n";
+    const std::string named =
+        "[[allow]]\nid = \"n\"\ncommands = [\"guest-ssh-get-authorized-keys\"]\nusers = [\"toor\"]\n";
+    EXPECT_EQ(miss_of(any, password("toor", "s")), miss_of(any + named, password("toor", "s")));
+}
+
 TEST(Accounts, SecretsThatMeanMoreThanOneFieldAreNotCovered) {
     const std::string rule = kPassword + "users = [\"alice\"]\ncrypted = \"any\"\n";
     EXPECT_EQ(miss_of(rule, password("alice", "with:colon and \xff")), AccountMiss::kNothing);
