@@ -3,6 +3,8 @@
 // Input:    times from a broker that may have been taken over
 #pragma once
 
+#include <memory>
+
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "ipc/kept_budgets.hpp"
@@ -30,7 +32,8 @@ private:
     [[nodiscard]] int write() const;
 
     UniqueFd file_;
-    ipc::KeptBudgets kept_;
+    // On the heap: where it is moved, g++ 12 (-ftrivial-auto-var-init=zero) clears all of a rule's id but its first letter.
+    std::unique_ptr<ipc::KeptBudgets> kept_ = std::make_unique<ipc::KeptBudgets>();
     bool is_unwritten_ = false;  // the last write failed
 };
 

@@ -56,13 +56,13 @@ Row row_of(const policy::Policy& policy, const policy::Bucket& bucket) {
 }
 
 /// What is there, or nothing if no agent wrote that.
-Result<ipc::KeptBudgets> read(FdRef file) {
-    ipc::KeptBudgets kept;
+Status read(FdRef file, ipc::KeptBudgets& kept) {
     const ssize_t got = ::pread(file.get(), &kept, sizeof kept, 0);
     if (got < 0) return system_error(kName);
     const bool is_whole = got >= static_cast<ssize_t>(ipc::KeptBudgets().size()) &&
                           kept.count <= kMaxBuckets && got == static_cast<ssize_t>(kept.size());
-    return is_whole ? kept : ipc::KeptBudgets();
+    if (!is_whole) kept.count = 0;
+    return {};
 }
 
 Status write(FdRef file, const ipc::KeptBudgets& kept) {
@@ -90,11 +90,13 @@ Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& 
     const std::vector<policy::Bucket> buckets = policy::buckets(policy);
     BegunBudgets begun;
     if (buckets.empty()) {
-        begun.file = UniqueFd(::openat(state_directory.get(), kName, kFlags, 0600));
+        // What an earlier policy left there is not this agent's to keep.
+        begun.file = UniqueFd(::openat(state_directory.get(), kName, kFlags | O_TRUNC, 0600));
         return begun.file.is_open() ? Result<BegunBudgets>(std::move(begun)) : system_error(kName);
     }
     File file = TRY(open_locked(state_directory));
-    const ipc::KeptBudgets kept = TRY(read(file.fd));
+    ipc::KeptBudgets kept;
+    TRY(read(file.fd, kept));
     const std::string boot = TRY(guard::boot_id());
     ipc::KeptBudgets next;
     std::ranges::copy_n(boot.begin(), static_cast<std::ptrdiff_t>(std::min(boot.size(), next.boot.size())),

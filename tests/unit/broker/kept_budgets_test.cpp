@@ -65,16 +65,16 @@ protected:
 };
 
 TEST_F(Kept, IsWhatTheLastAgentHasTakenWhereverTheRuleStands) {
-    EXPECT_EQ(begin({"a", "b"}), (Due{kLong, kLong})) << "empty when the guest booted";
+    EXPECT_EQ(begin({"a-rule", "its-neighbour"}), (Due{kLong, kLong})) << "empty when the guest booted";
     const std::int64_t due = kLong + 7;
     ring_.words().due[1] = due;
     EXPECT_EQ(recorder().keep(ring_.words()), 0);
-    EXPECT_EQ(begin({"new", "b", "a"}), (Due{kLong, due, kLong}));
-    EXPECT_EQ(begin({"b"}), (Due{due})) << "and the next start again";
+    EXPECT_EQ(begin({"new", "its-neighbour", "a-rule"}), (Due{kLong, due, kLong}));
+    EXPECT_EQ(begin({"its-neighbour"}), (Due{due})) << "and the next start again";
 }
 
 TEST_F(Kept, NeverGoesBack) {
-    begin({"a"});
+    begin({"a-rule"});
     ring_.words().due[0] = kLong + 2;
     ring_.words().due[1] = kLong + 9;  // of no rule
     auto writing = recorder();
@@ -83,29 +83,29 @@ TEST_F(Kept, NeverGoesBack) {
     EXPECT_FALSE(writing.are_behind(ring_.words()));
     EXPECT_EQ(writing.keep(ring_.words()), 0);
     EXPECT_EQ(recorder().keep(ring_.words()), 0);
-    EXPECT_EQ(begin({"a", "b"}), (Due{kLong + 2, kLong}));
+    EXPECT_EQ(begin({"a-rule", "its-neighbour"}), (Due{kLong + 2, kLong}));
 }
 
 TEST_F(Kept, IsAsLargeAsItsRows) {
-    begin({"a", "b"});
+    begin({"a-rule", "its-neighbour"});
     EXPECT_EQ(scratch_.read("sallyport.budgets").size(), 64U + 2 * 104);
-    begin({"b"});
+    begin({"its-neighbour"});
     EXPECT_EQ(scratch_.read("sallyport.budgets").size(), 64U + 104);
 }
 
 TEST_F(Kept, AfterAResetEachBucketIsEmpty) {
-    begin({"a"});
+    begin({"a-rule"});
     ring_.words().due[0] = 1;
     EXPECT_EQ(recorder().keep(ring_.words()), 0);
     ipc::KeptBudgets full = file();
     full.rows[0].due = 0;
     write_file(full);
     reboot();
-    EXPECT_EQ(begin({"a"}), (Due{kLong})) << "what was not said at the end may have been spent";
+    EXPECT_EQ(begin({"a-rule"}), (Due{kLong})) << "what was not said at the end may have been spent";
 }
 
 TEST_F(Kept, AfterAnOrderlyEndARebootKeepsWhatWasLeftAndCountsNoTimeBetween) {
-    begin({"a"});
+    begin({"a-rule"});
     ring_.words().due[0] = awake_ns() + kLong - kHour;
     auto writing = recorder();
     EXPECT_EQ(writing.keep(ring_.words()), 0);
@@ -114,28 +114,28 @@ TEST_F(Kept, AfterAnOrderlyEndARebootKeepsWhatWasLeftAndCountsNoTimeBetween) {
     const std::int64_t missing = file().rows[0].due - file().written;
     EXPECT_GT(missing, kLong - 2 * kHour);
     reboot();
-    EXPECT_EQ(begin({"a"}), (Due{missing}));
+    EXPECT_EQ(begin({"a-rule"}), (Due{missing}));
     EXPECT_EQ(file().is_final, 0U) << "good for one start";
     reboot();
-    EXPECT_EQ(begin({"a"}), (Due{kLong}));
+    EXPECT_EQ(begin({"a-rule"}), (Due{kLong}));
 }
 
 TEST_F(Kept, ABucketThatWasFullIsFullAfterAReboot) {
-    begin({"a"});
+    begin({"a-rule"});
     ipc::KeptBudgets full = file();
     full.rows[0].due = 0;
     write_file(full);
     recorder().close();
     reboot();
-    EXPECT_EQ(begin({"a"}), (Due{0}));
+    EXPECT_EQ(begin({"a-rule"}), (Due{0}));
 }
 
 TEST_F(Kept, ABrokerThatWasTakenOverEmptiesABucketAndNoMore) {
-    begin({"a"});
+    begin({"a-rule"});
     ring_.words().due[0] = INT64_MAX;
     EXPECT_EQ(recorder().keep(ring_.words()), 0);
     const std::int64_t before = awake_ns();
-    const Due due = begin({"a"});
+    const Due due = begin({"a-rule"});
     EXPECT_GE(due[0], before + kLong);
     EXPECT_LE(due[0], awake_ns() + kLong);
 }
@@ -143,20 +143,20 @@ TEST_F(Kept, ABrokerThatWasTakenOverEmptiesABucketAndNoMore) {
 TEST_F(Kept, WhatNoAgentWroteIsNothing) {
     for (const std::string& text : {std::string("x"), std::string(64, 'x'), std::string(20'000, '\xff')}) {
         scratch_.write("sallyport.budgets", text);
-        EXPECT_EQ(begin({"a"}), (Due{kLong})) << text.size();
+        EXPECT_EQ(begin({"a-rule"}), (Due{kLong})) << text.size();
     }
-    begin({"a"});
+    begin({"a-rule"});
     ipc::KeptBudgets negative = file();
     negative.rows[0].due = INT64_MIN;
     write_file(negative);
-    EXPECT_EQ(begin({"a"}), (Due{0}));
+    EXPECT_EQ(begin({"a-rule"}), (Due{0}));
 }
 
 TEST_F(Kept, WhileAnEarlierRecorderMayStillWriteEachBucketIsEmptyNow) {
-    auto earlier = starter::begin_budgets(scratch_.fd(), budgeted({"a"}));
+    auto earlier = starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}));
     ASSERT_TRUE(earlier);
     const std::int64_t before = awake_ns();
-    auto begun = starter::begin_budgets(scratch_.fd(), budgeted({"a"}));
+    auto begun = starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}));
     ASSERT_TRUE(begun);
     EXPECT_GE(begun->due[0], before + kLong);
     auto late = recorder::KeptBudgets::open(std::move(earlier->file));
@@ -165,7 +165,8 @@ TEST_F(Kept, WhileAnEarlierRecorderMayStillWriteEachBucketIsEmptyNow) {
     EXPECT_EQ(file().is_final, 0U) << "it writes to a file that is gone";
 }
 
-TEST_F(Kept, AreNoneWithoutBudgets) {
+TEST_F(Kept, AreNoneWithoutBudgetsWhateverAnEarlierPolicyLeft) {
+    begin({"a-rule"});
     auto begun = starter::begin_budgets(scratch_.fd(), policy::Policy());
     ASSERT_TRUE(begun);
     EXPECT_TRUE(begun->due.empty());
@@ -178,7 +179,7 @@ TEST_F(Kept, AreNoneWithoutBudgets) {
 }
 
 TEST_F(Kept, WhatCannotBeWrittenIsSaid) {
-    begin({"a"});
+    begin({"a-rule"});
     auto unwritable = recorder::KeptBudgets::open(
         UniqueFd(::openat(scratch_.fd().get(), "sallyport.budgets", O_RDONLY | O_CLOEXEC)));
     ring_.words().due[0] = kLong + 1;

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "broker/recorder/recorder.hpp"
+#include "broker/start/kept_budgets.hpp"
 #include "broker/start/kept_state.hpp"
 #include "ipc/channel.hpp"
 #include "scratch.hpp"
@@ -97,9 +98,11 @@ protected:
     int run(UniqueFd broker) {
         auto log = Log::open(scratch_.fd(), {});
         auto time = LatestTime::open(std::move(starter::open_kept_time(scratch_.fd())->file));
-        if (!log || !time) return 2;
-        return Recorder(std::move(broker), std::move(ring_), {std::move(*log), std::move(*time)},
-                        LastLines::kWait)
+        auto begun = starter::begin_budgets(scratch_.fd(), {});
+        auto budgets = begun ? KeptBudgets::open(std::move(begun->file)) : std::unexpected(begun.error());
+        if (!log || !time || !budgets) return 2;
+        return Recorder(std::move(broker), std::move(ring_),
+                        {std::move(*log), std::move(*time), std::move(*budgets)}, LastLines::kWait)
             .run();
     }
     /// As the broker wakes it.
