@@ -169,10 +169,11 @@ TEST(When, WhatIsSetAndWhoseKeysAreChangedGoesByBothTimes) {
         set_rules(with("[[allow]]\nid = \"s\"\ncommands = [\"guest-set-vcpus\"]\n"
                        "vcpus = { min_online = 1, cpus = \"any\" }\n" +
                        hours));
-    const AccountTemplates templates = account_templates(
-        with("[[allow]]\nid = \"u\"\ncommands = [\"guest-set-user-password\"]\nusers = \"any\"\n" + hours));
     ASSERT_EQ(rules.size(), 1);
-    ASSERT_EQ(templates.size(), 1);
+    ipc::AccountTemplate users;
+    users.set_command(static_cast<std::uint32_t>(CommandId::kSetUserPassword));
+    users.set_any_user(true);
+    *users.mutable_times() = rules[0].times();
     ipc::SetOrder order;
     order.mutable_vcpus();
     const std::int64_t friday = *read_time("2026-01-09T12:00:00Z");
@@ -180,9 +181,8 @@ TEST(When, WhatIsSetAndWhoseKeysAreChangedGoesByBothTimes) {
     const auto misses = [&](std::int64_t latest, std::int64_t wall) {
         const SetMiss miss =
             decide_set(rules, order, {.latest = latest, .wall_ns = wall * 1'000'000'000}).miss;
-        return std::pair(miss,
-                         match_account(templates[0], {.command = CommandId::kSetUserPassword, .user = "ann"},
-                                       {latest, wall}));
+        return std::pair(miss, match_account(users, {.command = CommandId::kSetUserPassword, .user = "ann"},
+                                             {latest, wall}));
     };
     const std::pair closed(SetMiss::kTime, AccountMiss::kTime);
     EXPECT_EQ(misses(friday, friday), closed);
