@@ -39,10 +39,13 @@ Result<bool> FrozenMark::is_set(FdRef state_directory) {
     const UniqueFd file(
         ::openat(state_directory.get(), kName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file.is_open()) return false;
+    // As set(false) leaves it, it says so by itself: a unit that hides /proc/sys then stops and starts without a procfs of our own, for
+    // which not every process here has the right.
+    const auto text = freeze_plan::read_text(file);
+    if (!text || text->find_first_not_of(' ') == std::string::npos) return false;
     const auto boot = boot_id();
     if (!boot) return std::unexpected(boot.error());
-    const auto text = freeze_plan::read_text(file);
-    return text && *text == *boot;
+    return *text == *boot;
 }
 
 Result<FrozenMark> FrozenMark::open(FdRef state_directory) {

@@ -15,7 +15,7 @@ def play(guest):
     guest.write(LIMIT, "[Manager]\nDefaultStartLimitIntervalSec=1h\nDefaultStartLimitBurst=2\n")
     guest.write(LIMITED, "[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n")
     shell.get("systemctl daemon-reload; systemctl --no-block start limited")
-    shell.get(UNTIL.format("[ $(systemctl show limited -p Result --value) = start-limit-hit ]"))
+    shell.get(UNTIL.format("[ $(systemctl show limited -p ActiveState --value) = failed ]"))
     guest.write(FAILING, "[Service]\nExecStartPre=/bin/false\n")
     shell.run("systemctl daemon-reload; systemctl restart sallyport")
     shell.get(UNTIL.format(f"[ $(systemctl show sallyport -p NRestarts --value) -ge {FAILURES} ]"), 180)
