@@ -147,6 +147,18 @@ def check_status_of_an_agent_that_does_not_run():
         yield from guest.faults(guest.status(), 3, "; stopped: told to stop\n")
 
 
+def check_a_lock_of_another_file_of_that_number_is_no_agent():
+    with Guest(serves=False) as guest:
+        status = f"{TOOL} status --statedir {guest.state} --policy {guest.policy} | head -1"
+        script = f"""mkdir other && mount -t tmpfs none state && mount -t tmpfs none other && touch state/audit.lock other/lock
+            [[ $(stat -c %i state/audit.lock) == $(stat -c %i other/lock) ]] || echo not alike
+            flock other/lock {status}
+            flock state/audit.lock {status}"""
+        said = subprocess.run(["unshare", "-rm", "bash", "-c", script], cwd=guest.folder, capture_output=True, text=True)
+        if said.stdout != "agent: does not run, and has no log\nagent: runs; its log cannot be read\n":
+            yield said.stdout + said.stderr
+
+
 def check_a_narrower_policy_is_put_into_force():
     with Guest() as guest:
         yield from guest.faults(guest.apply(LESS), 0, "narrower: guest-get-host-name", "put this in the place of", "in force: ", text=LESS)

@@ -8,6 +8,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cerrno>
+#include <cstdio>
 
 #include "policy/tool/verbs/files.hpp"
 
@@ -26,6 +27,26 @@ std::optional<std::string> small_file(const std::string& path) {
     if (!file) return std::nullopt;
     auto text = read_all(*file, kMaxSmall);
     return text ? std::optional(*std::move(text)) : std::nullopt;
+}
+
+// As /proc/locks has it: the file system's own number, which is not always what stat() says. Empty if it cannot be told.
+std::string device_of(const std::string& path) {
+    struct statx info{};
+    const auto mounts = small_file("/proc/self/mountinfo");
+    const bool has_id =
+        ::statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &info) == 0 && (info.stx_mask & STATX_MNT_ID) != 0;
+    if (!mounts || !has_id) return {};
+    for (std::size_t begin = 0; begin < mounts->size();
+         begin = std::min(mounts->find('\n', begin), mounts->size() - 1) + 1) {
+        unsigned long long number = 0;
+        unsigned major = 0, minor = 0;
+        std::array<char, 32> device{};
+        if (std::sscanf(mounts->c_str() + begin, "%llu %*u %u:%u", &number, &major, &minor) != 3) return {};
+        if (number != info.stx_mnt_id) continue;
+        std::snprintf(device.data(), device.size(), "%02x:%02x", major, minor);
+        return device.data();
+    }
+    return {};
 }
 
 // The end of a log, from the beginning of a line on; a log may be larger than what is looked at. `is_whole`: it is all of it.
@@ -111,11 +132,13 @@ private:
 
 std::optional<bool> is_running(const std::string& state_directory) {
     struct stat info{};
-    if (::stat((state_directory + "/audit.lock").c_str(), &info) != 0) return false;
+    const std::string path = state_directory + "/audit.lock";
+    if (::stat(path.c_str(), &info) != 0) return false;
     const auto locks = small_file("/proc/locks");
-    if (!locks) return std::nullopt;
-    // The number of the device is the file system's own, which is not always what stat() says.
-    const std::string end = ":" + std::to_string(info.st_ino) + " 0 EOF";
+    const std::string device = device_of(path);
+    if (!locks || device.empty()) return std::nullopt;
+    // THREAT: a local user locks a file of his own that has the same number, on a file system that he mounts in a namespace.
+    const std::string end = " " + device + ":" + std::to_string(info.st_ino) + " 0 EOF";
     for (std::size_t at = 0; (at = locks->find(end, at)) != locks->npos; ++at) {
         const std::size_t begin = locks->rfind('\n', at) + 1;
         if (locks->substr(begin, at - begin).find(" FLOCK  ADVISORY  WRITE ") != locks->npos) return true;

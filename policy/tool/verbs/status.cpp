@@ -48,7 +48,7 @@ std::string digest_of(const std::string& path) {
 }
 
 std::string agent_line(const Seen& seen) {
-    if (!seen.runs) return "agent: cannot be told, since /proc/locks cannot be read\n";
+    if (!seen.runs) return "agent: cannot be told from /proc\n";
     if (!seen.log.start && !seen.log.is_whole)
         return *seen.runs ? "agent: runs; its start is further back in its log than is looked\n"
                           : "agent: does not run; its log is large, and the last start further back\n";
