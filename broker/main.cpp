@@ -36,7 +36,7 @@ Status prove(FdRef own_status) {
     const bool is_root = ::geteuid() == 0;
     const sandbox::Expected expected{
         .uid = ::geteuid(), .gid = ::getegid(), .groups_are_ours = is_root, .bounding_is_ours = is_root};
-    return sandbox::compare(expected, TRY(sandbox::read_held(own_status)));
+    return sandbox::compare(expected, TRY(sandbox::read_credentials(own_status)));
 }
 
 // What the rule does from now on.

@@ -108,9 +108,9 @@ Status prove_not_shared(FdRef process, std::span<const Namespace> namespaces) {
 
 }  // namespace
 
-Result<Held> read_held(FdRef status) {
+Result<Credentials> read_credentials(FdRef status) {
     const std::string text = TRY(read_whole(status));
-    Held held;
+    Credentials held;
     std::array<int, 3> small{};
     static constexpr std::array kSets{"\nCapInh:", "\nCapPrm:", "\nCapEff:", "\nCapBnd:", "\nCapAmb:"};
     static constexpr std::array kSmall{"\nNoNewPrivs:", "\nSeccomp:", "\nSeccomp_filters:"};
@@ -128,7 +128,7 @@ Result<Held> read_held(FdRef status) {
     return held;
 }
 
-Status compare(const Expected& expected, const Held& held) {
+Status compare(const Expected& expected, const Credentials& held) {
     struct Check {
         bool holds;
         const char* what;

@@ -15,7 +15,7 @@
 namespace sallyport::sandbox {
 
 /// What /proc shows of one process.
-struct Held {
+struct Credentials {
     uid_t uid[4] = {};  // real, effective, saved, file system
     gid_t gid[4] = {};
     bool has_groups = false;             // supplementary ones
@@ -27,7 +27,7 @@ struct Held {
 
 /// Parses the text of /proc/PID/status, read from `status` (an open descriptor of that file) from its
 /// beginning. Errors: kSystem, kProof if a line is missing.
-Result<Held> read_held(FdRef status);
+Result<Credentials> read_credentials(FdRef status);
 
 /// What /proc must show.
 struct Expected {
@@ -42,7 +42,7 @@ struct Expected {
 };
 
 /// Errors: kProof with the name of the first difference.
-Status compare(const Expected& expected, const Held& held);
+Status compare(const Expected& expected, const Credentials& held);
 
 /// Checks that `process` (a descriptor of /proc/PID) has namespaces of its own, other than the caller's, for
 /// user, mnt, net, ipc, uts, pid and cgroup, and a root directory that is empty and read-only. Errors: kProof

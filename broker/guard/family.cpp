@@ -52,14 +52,14 @@ Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task 
     if (task == Task::kTakeOver) {
         for (std::size_t at = 0; at < family.held_.size(); ++at)
             SALLYPORT_CHECK(advance(shared.entries[at].state, Event::kTakeOver));
-        shared.stage = Stage::kDone;
+        shared.progress = Progress::kDone;
     }
     auto ends = ipc::socket_pair();
     if (!ends) return std::unexpected(ends.error());
     family.freezing_ = std::move(ends->first);
     UniqueFd freezes = std::move(ends->second);
     const auto job_of = [&](FdRef life) {
-        return Job{shared, family.held_, life, family.freezing_, listener, fails_if_frozen};
+        return Duty{shared, family.held_, life, family.freezing_, listener, fails_if_frozen};
     };
     // The freezer waits for a byte to begin, so the spare exists before anything is frozen.
     auto freezer = start_child(family, [&](FdRef life) {

@@ -30,7 +30,7 @@ struct Held {
     unsigned level = 0;        // ascending; file systems of one level do not lie on each other
 };
 
-enum class Stage : std::uint32_t { kSyncing, kFreezing, kDone };
+enum class Progress : std::uint32_t { kSyncing, kFreezing, kDone };
 
 /// The shared memory. Only atomics, since each process can be killed at any moment.
 struct Shared {
@@ -38,7 +38,7 @@ struct Shared {
         std::atomic<State> state;
         std::atomic<int> sys_errno;
     };
-    std::atomic<Stage> stage;
+    std::atomic<Progress> progress;
     std::atomic<bool> is_over;     // freeze nothing more, thaw what is frozen
     std::atomic<bool> is_ordered;  // by the guard, which sends the report itself
     std::atomic<bool> has_failed;
@@ -70,7 +70,7 @@ public:
     /// Reads the children's wake-ups. Returns whether both live.
     bool hear();
 
-    [[nodiscard]] Stage stage() const { return shared_->stage; }
+    [[nodiscard]] Progress progress() const { return shared_->progress; }
     [[nodiscard]] bool is_thawed() const { return left() == 0; }
     [[nodiscard]] std::uint32_t left() const;
     [[nodiscard]] std::uint32_t count(State state) const;

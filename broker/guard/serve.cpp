@@ -138,14 +138,14 @@ void Guard::take_order(const ipc::GuardRequest& request) {
 
 // The freezer reports success or failure; only the deadlines are checked here.
 void Guard::go_on_freezing() {
-    if (family_->stage() == Stage::kDone) {
+    if (family_->progress() == Progress::kDone) {
         for (const State state : {State::kFreezeFailed, State::kThawFailed})
             if (const auto failed = family_->find(state, ipc::MountError::FREEZE))
                 return fail(*failed, ipc::Thawed::UNSPECIFIED);
         return report_frozen();
     }
     const std::int64_t now = now_ns();
-    if (family_->stage() == Stage::kSyncing) due_ns_ = now + row_.max_frozen_ms() * kNsPerMs;
+    if (family_->progress() == Progress::kSyncing) due_ns_ = now + row_.max_frozen_ms() * kNsPerMs;
     if (now < due_ns_ && now < step_ns_ + row_.per_mount_ms() * kNsPerMs) return;
     auto slow = family_->find(State::kFreezing, ipc::MountError::FREEZE);
     if (!slow) slow = family_->find(State::kSyncing, ipc::MountError::SYNC);

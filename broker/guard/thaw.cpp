@@ -23,26 +23,26 @@ constexpr std::size_t kMostHelpers = 32;
 constexpr int kSyncPasses = 4;
 constexpr std::int64_t kShortSync = 20'000'000;  // ns; after a pass this short, little is left to write
 
-void wake_guard(const Job& job) {
-    [[maybe_unused]] const ssize_t sent = ::send(job.life.get(), "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+void wake_guard(const Duty& duty) {
+    [[maybe_unused]] const ssize_t sent = ::send(duty.life.get(), "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-bool is_over(const Job& job) {
-    if (is_readable(job.life, 0)) job.shared.is_over = true;
-    return job.shared.is_over;
+bool is_over(const Duty& duty) {
+    if (is_readable(duty.life, 0)) duty.shared.is_over = true;
+    return duty.shared.is_over;
 }
 
 // Has children of the freezer do `work` in parallel. Returns when all have ended, or at once when a thaw is ordered, even if some
 // of them are stuck.
-void share_out(const Job& job, std::size_t most, const std::function<void()>& work) {
+void share_out(const Duty& duty, std::size_t most, const std::function<void()>& work) {
     std::vector<UniqueFd> children;
     for (std::size_t at = 0; at < std::min(kMostHelpers, most); ++at) {
         auto child = fork_child(work);
         if (child) children.push_back(*std::move(child));
         if (!child) work();
     }
-    while (!children.empty() && !is_over(job)) {
-        std::vector<pollfd> wanted{{.fd = job.life.get(), .events = POLLIN, .revents = 0}};
+    while (!children.empty() && !is_over(duty)) {
+        std::vector<pollfd> wanted{{.fd = duty.life.get(), .events = POLLIN, .revents = 0}};
         for (const UniqueFd& child : children)
             wanted.push_back({.fd = child.get(), .events = POLLIN, .revents = 0});
         ::ppoll(wanted.data(), wanted.size(), nullptr, nullptr);
@@ -51,51 +51,51 @@ void share_out(const Job& job, std::size_t most, const std::function<void()>& wo
 }
 
 // Takes the next unclaimed file system until there is none.
-void sync_some(const Job& job) {
-    for (std::uint32_t at = job.shared.next++; at < job.held.size() && !job.shared.is_over;
-         at = job.shared.next++) {
-        auto& entry = job.shared.entries[at];
+void sync_some(const Duty& duty) {
+    for (std::uint32_t at = duty.shared.next++; at < duty.held.size() && !duty.shared.is_over;
+         at = duty.shared.next++) {
+        auto& entry = duty.shared.entries[at];
         advance(entry.state, Event::kSyncBegins);
         // The freeze reports what could not be synced.
-        [[maybe_unused]] const int synced = ::syncfs(job.held[at].fd.get());
+        [[maybe_unused]] const int synced = ::syncfs(duty.held[at].fd.get());
         advance(entry.state, Event::kSyncEnds);
-        wake_guard(job);
+        wake_guard(duty);
     }
 }
 
 // The slowest file system determines the time, not the sum. Repeated while a pass takes long: others write meanwhile, and what is
 // not on the disk before the first freeze is written while all writers wait.
-void sync_all(const Job& job) {
-    for (int pass = 0; pass < kSyncPasses && !is_over(job); ++pass) {
+void sync_all(const Duty& duty) {
+    for (int pass = 0; pass < kSyncPasses && !is_over(duty); ++pass) {
         const std::int64_t begun = now_ns();
-        job.shared.next = 0;
-        share_out(job, job.held.size(), [&] { sync_some(job); });
+        duty.shared.next = 0;
+        share_out(duty, duty.held.size(), [&] { sync_some(duty); });
         if (now_ns() - begun < kShortSync) return;
     }
 }
 
-Event freeze_one(const Job& job, std::size_t at) {
-    if (::ioctl(job.held[at].fd.get(), FIFREEZE, 0) == 0) return Event::kFreezeDone;
+Event freeze_one(const Duty& duty, std::size_t at) {
+    if (::ioctl(duty.held[at].fd.get(), FIFREEZE, 0) == 0) return Event::kFreezeDone;
     const int error = errno;
-    job.shared.entries[at].sys_errno = error;
+    duty.shared.entries[at].sys_errno = error;
     if (error == EOPNOTSUPP || error == ENOTTY) return Event::kFreezeUnsupported;
-    return error == EBUSY && !job.fails_if_frozen ? Event::kFreezeBusy : Event::kFreezeRefused;
+    return error == EBUSY && !duty.fails_if_frozen ? Event::kFreezeBusy : Event::kFreezeRefused;
 }
 
 // Freezes unclaimed entries before `end`. What is frozen after a thaw was ordered is thawed by the process that froze it.
-void freeze_some(const Job& job, std::size_t end) {
+void freeze_some(const Duty& duty, std::size_t end) {
     for (;;) {
-        if (is_over(job) || job.shared.has_failed) return;
-        const std::uint32_t at = job.shared.next++;
+        if (is_over(duty) || duty.shared.has_failed) return;
+        const std::uint32_t at = duty.shared.next++;
         if (at >= end) return;
-        if (!claim_freeze(job.shared, at)) return;
-        wake_guard(job);
-        const Event event = freeze_one(job, at);
-        advance(job.shared.entries[at].state, event);
-        if (event == Event::kFreezeRefused) job.shared.has_failed = true;
+        if (!claim_freeze(duty.shared, at)) return;
+        wake_guard(duty);
+        const Event event = freeze_one(duty, at);
+        advance(duty.shared.entries[at].state, event);
+        if (event == Event::kFreezeRefused) duty.shared.has_failed = true;
         // Others may have looked, and wait for one that is held up in its freeze.
-        if (is_over(job)) thaw_pass(job.shared, job.held, false);
-        wake_guard(job);
+        if (is_over(duty)) thaw_pass(duty.shared, duty.held, false);
+        wake_guard(duty);
     }
 }
 
@@ -124,21 +124,21 @@ void undo_one(Shared::Entry& entry, const Held& held) {
 }
 
 // The guard died, so the children tell the broker. The last one to do so reports that nothing is left.
-void report_orphaned(const Job& job) {
+void report_orphaned(const Duty& duty) {
     ipc::GuardReply reply;
     ipc::Thawed& thawed = *reply.mutable_thawed();
     thawed.set_cause(ipc::Thawed::LOST_PROCESS);
-    thawed.set_freeze(job.listener.freeze);
+    thawed.set_freeze(duty.listener.freeze);
     std::uint32_t left = 0;
     std::uint32_t count = 0;
-    for (std::size_t at = 0; at < job.held.size(); ++at) {
-        const State state = job.shared.entries[at].state;
+    for (std::size_t at = 0; at < duty.held.size(); ++at) {
+        const State state = duty.shared.entries[at].state;
         if (state == State::kThawed) ++count;
         if (may_be_frozen(state)) ++left;
     }
     thawed.set_count(count);
     thawed.set_left(left);
-    [[maybe_unused]] const auto sent = ipc::say(job.listener.broker, reply, ipc::WhenFull::kFail);
+    [[maybe_unused]] const auto sent = ipc::say(duty.listener.broker, reply, ipc::WhenFull::kFail);
 }
 
 }  // namespace
@@ -152,23 +152,23 @@ bool claim_freeze(Shared& shared, std::size_t at) {
 }
 
 // Level by level; what is on one level side by side, since most of a freeze is waiting for the kernel's other CPUs.
-void freeze_all(const Job& job) {
-    sync_all(job);
-    job.shared.first_ns = now_ns();
-    job.shared.stage = Stage::kFreezing;
-    for (std::size_t begin = 0; begin < job.held.size() && !is_over(job) && !job.shared.has_failed;) {
+void freeze_all(const Duty& duty) {
+    sync_all(duty);
+    duty.shared.first_ns = now_ns();
+    duty.shared.progress = Progress::kFreezing;
+    for (std::size_t begin = 0; begin < duty.held.size() && !is_over(duty) && !duty.shared.has_failed;) {
         std::size_t end = begin;
-        while (end < job.held.size() && job.held[end].level == job.held[begin].level) ++end;
-        job.shared.next = static_cast<std::uint32_t>(begin);
-        share_out(job, end - begin, [&] { freeze_some(job, end); });
+        while (end < duty.held.size() && duty.held[end].level == duty.held[begin].level) ++end;
+        duty.shared.next = static_cast<std::uint32_t>(begin);
+        share_out(duty, end - begin, [&] { freeze_some(duty, end); });
         begin = end;
     }
-    for (std::size_t at = 0; at < job.held.size() && !is_over(job); ++at)
-        if (!job.shared.has_failed || job.shared.entries[at].state == State::kFreezing)
-            undo_one(job.shared.entries[at], job.held[at]);
-    job.shared.last_ns = now_ns();
-    job.shared.stage = Stage::kDone;
-    wake_guard(job);
+    for (std::size_t at = 0; at < duty.held.size() && !is_over(duty); ++at)
+        if (!duty.shared.has_failed || duty.shared.entries[at].state == State::kFreezing)
+            undo_one(duty.shared.entries[at], duty.held[at]);
+    duty.shared.last_ns = now_ns();
+    duty.shared.progress = Progress::kDone;
+    wake_guard(duty);
 }
 
 void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed) {
@@ -187,19 +187,19 @@ void thaw_pass(Shared& shared, std::span<const Held> held, bool also_claimed) {
             thaw_one(shared.entries[at], held[at], Event::kThawDoneByOther);
 }
 
-void thaw_at_end(const Job& job) {
-    is_readable(job.life, -1);
-    job.shared.is_over = true;
-    thaw_pass(job.shared, job.held, false);
+void thaw_at_end(const Duty& duty) {
+    is_readable(duty.life, -1);
+    duty.shared.is_over = true;
+    thaw_pass(duty.shared, duty.held, false);
     const auto is_freezing = [&] {
-        return std::ranges::any_of(std::span(job.shared.entries).first(job.held.size()),
+        return std::ranges::any_of(std::span(duty.shared.entries).first(duty.held.size()),
                                    [](const auto& entry) { return entry.state == State::kFreezing; });
     };
-    while (is_freezing() && !is_readable(job.freezing, 20)) {
+    while (is_freezing() && !is_readable(duty.freezing, 20)) {
     }
-    thaw_pass(job.shared, job.held, true);
-    wake_guard(job);
-    if (!job.shared.is_ordered) report_orphaned(job);
+    thaw_pass(duty.shared, duty.held, true);
+    wake_guard(duty);
+    if (!duty.shared.is_ordered) report_orphaned(duty);
 }
 
 }  // namespace sallyport::guard

@@ -9,7 +9,7 @@
 namespace sallyport::guard {
 
 /// The parameters of a child.
-struct Job {
+struct Duty {
     Shared& shared;
     std::span<const Held> held;
     FdRef life;      // socket to the guard: closed when it orders the thaw or dies
@@ -19,7 +19,7 @@ struct Job {
 };
 
 /// Syncs all file systems in parallel, then freezes them in order, until told to stop or a step fails.
-void freeze_all(const Job& job);
+void freeze_all(const Duty& duty);
 
 /// Whether it is ours to freeze now; then its state says so. Not if the thaw has been ordered.
 ///
@@ -29,7 +29,7 @@ bool claim_freeze(Shared& shared, std::size_t at);
 
 /// Waits until `life` is closed, then thaws what is frozen. What is being frozen is left alone while a process lives that may be
 /// freezing it: no freeze may complete after the thaw.
-void thaw_at_end(const Job& job);
+void thaw_at_end(const Duty& duty);
 
 /// Thaws, last frozen first, what is frozen and claimed by nobody. With `also_claimed`, also what others have claimed, since they
 /// may have died. A second thaw does no harm: FITHAW returns an error.

@@ -12,14 +12,14 @@ namespace sallyport::broker {
 
 namespace {
 
-constexpr Phases kGreeting{Phase::kGreeting};
-constexpr Phases kIdle{Phase::kIdle};
-constexpr Phases kAfterGreeting{Phase::kIdle, Phase::kReading, Phase::kWriting, Phase::kWaiting,
-                                Phase::kInspecting};
+constexpr WorkerPhases kGreeting{WorkerPhase::kGreeting};
+constexpr WorkerPhases kIdle{WorkerPhase::kIdle};
+constexpr WorkerPhases kAfterGreeting{WorkerPhase::kIdle, WorkerPhase::kReading, WorkerPhase::kWriting,
+                                      WorkerPhase::kWaiting, WorkerPhase::kInspecting};
 
 // A dropped reply is reported when it happens, before the next request. So it never comes between the parts of a transfer, whose file it
 // could be about.
-constexpr Phases kNoTransfer{Phase::kIdle, Phase::kWaiting};
+constexpr WorkerPhases kNoTransfer{WorkerPhase::kIdle, WorkerPhase::kWaiting};
 
 using Op = ipc::Request;
 

@@ -28,7 +28,7 @@ using HearWorker = std::optional<Violation> (*)(const Context&, const ipc::Reque
 struct Operation {
     ipc::Request::CommandCase op;
     std::string_view name;  // in the audit log; a query is logged under its command's name
-    Phases phases;
+    WorkerPhases phases;
     Numbered numbered;
     std::optional<CommandId> command;  // the host command, about which the policy decides first
     std::variant<AnswerRequest, HearWorker> by;

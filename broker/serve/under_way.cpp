@@ -5,16 +5,16 @@
 
 namespace sallyport::broker {
 
-Phase phase_of(const Session& session) {
+WorkerPhase phase_of(const Session& session) {
     const WorkerState& worker = session.worker;
-    if (!worker.has_greeted) return Phase::kGreeting;
-    if (worker.read) return Phase::kReading;
-    if (worker.write) return Phase::kWriting;
-    if (worker.query || worker.result) return Phase::kInspecting;
+    if (!worker.has_greeted) return WorkerPhase::kGreeting;
+    if (worker.read) return WorkerPhase::kReading;
+    if (worker.write) return WorkerPhase::kWriting;
+    if (worker.query || worker.result) return WorkerPhase::kInspecting;
     bool waits = false;
     each_under_way(session,
                    [&](const auto& place) { waits = waits || place->request.worker() == worker.number; });
-    return waits ? Phase::kWaiting : Phase::kIdle;
+    return waits ? WorkerPhase::kWaiting : WorkerPhase::kIdle;
 }
 
 std::optional<std::int64_t> first_due(const Session& session) {

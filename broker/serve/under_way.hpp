@@ -31,7 +31,7 @@ void each_under_way(AnySession& session, See see) {
 }
 
 /// The state of the current worker. The dispatch table says which operations each state allows.
-enum class Phase : std::uint8_t {
+enum class WorkerPhase : std::uint8_t {
     kGreeting,  // before Hello
     kIdle,
     kReading,     // a file read, or a long reply, is being sent in parts
@@ -39,17 +39,17 @@ enum class Phase : std::uint8_t {
     kWaiting,     // for the guard, for the launcher to have started something, or for a program's end
     kInspecting,  // for the inspector, or for a program's output
 };
-Phase phase_of(const Session& session);
+WorkerPhase phase_of(const Session& session);
 
-class Phases {
+class WorkerPhases {
 public:
-    constexpr Phases(std::initializer_list<Phase> phases) {
-        for (const Phase phase : phases) bits_ |= bit(phase);
+    constexpr WorkerPhases(std::initializer_list<WorkerPhase> phases) {
+        for (const WorkerPhase phase : phases) bits_ |= bit(phase);
     }
-    [[nodiscard]] constexpr bool has(Phase phase) const { return (bits_ & bit(phase)) != 0; }
+    [[nodiscard]] constexpr bool has(WorkerPhase phase) const { return (bits_ & bit(phase)) != 0; }
 
 private:
-    static constexpr unsigned bit(Phase phase) { return 1U << static_cast<unsigned>(phase); }
+    static constexpr unsigned bit(WorkerPhase phase) { return 1U << static_cast<unsigned>(phase); }
     unsigned bits_ = 0;
 };
 

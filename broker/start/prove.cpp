@@ -64,7 +64,7 @@ Result<std::string> prove_held(const Process& row, const Running& process, std::
     std::string said = TRY(await_frame(process.socket));
     if (!row.is_ready(said)) return failure(Errc::kProof, "it did not say that it is ready");
     const PlainUser user = row.runs_as == RunsAs::kPlain ? TRY(plain_user()) : PlainUser{};
-    const sandbox::Held held = TRY(sandbox::read_held(process.status));
+    const sandbox::Credentials held = TRY(sandbox::read_credentials(process.status));
     TRY(sandbox::compare(expected_of(row, capabilities, user), held));
     TRY(prove_apart(row, process.proc));
     return said;
@@ -98,7 +98,7 @@ Status prove_worker(const Running& nursery) {
     const UniqueFd proc = TRY(find_child(nursery));
     const UniqueFd status(::openat(proc.get(), "status", O_RDONLY | O_CLOEXEC));
     if (!status.is_open()) return system_error("/proc/PID/status");
-    const sandbox::Held held = TRY(sandbox::read_held(status));
+    const sandbox::Credentials held = TRY(sandbox::read_credentials(status));
     TRY(sandbox::compare(expected, held));
     return sandbox::prove_apart(proc);
 }

@@ -471,7 +471,7 @@ void Stage::finish() {
                 "everything is thawed");
         promise(freezing.hooks == broker::Hooks::kNone && !service_->session.launch,
                 "no program is under way");
-        promise(broker::phase_of(service_->session) == broker::Phase::kIdle,
+        promise(broker::phase_of(service_->session) == broker::WorkerPhase::kIdle,
                 "a worker without requests is idle");
         end_worker(true);
         pass_time();

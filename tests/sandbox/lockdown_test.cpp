@@ -74,7 +74,7 @@ TEST_F(Guard, HoldsTwoCapabilitiesAndNoOther) {
     // Asked for before: the guard's filter does not let it ask.
     Expected expected{.uid = ::geteuid(), .gid = ::getegid()};
     EXPECT_TRUE(run([&](const UniqueFd& status) {
-                    const auto held = read_held(status);
+                    const auto held = read_credentials(status);
                     if (!held) return 20;
                     expected.capabilities = bit(CAP_SYS_ADMIN) | bit(CAP_DAC_READ_SEARCH);
                     return report(compare(expected, *held));
@@ -130,7 +130,7 @@ TEST_F(Guard, HasAPlannerThatHoldsNoCapability) {
     EXPECT_TRUE(run([&](const UniqueFd& status) {
                     const UniqueFd sys(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
                     if (const int failed = report(lockdown_planner(sys, filter_)); failed != 0) return failed;
-                    const auto held = read_held(status);
+                    const auto held = read_credentials(status);
                     return held ? report(compare(expected, *held)) : 20;
                 }).exited());
 }
@@ -274,7 +274,7 @@ INSTANTIATE_TEST_SUITE_P(, Files, ::testing::Bool(),
 TEST_P(Files, HoldsWhatWasMeant) {
     const Ended ended = run(
         [](const UniqueFd& status) {
-            const auto held = read_held(status);
+            const auto held = read_credentials(status);
             if (!held) return 1;
             const bool is_root = held->uid[1] == 0;
             const std::uint64_t kept = is_root ? bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE) : 0;
@@ -288,7 +288,7 @@ TEST_P(Files, HoldsWhatWasMeant) {
 
 TEST_P(Files, HoldsNoCapabilityWithoutNeed) {
     const Ended ended = run([](const UniqueFd& status) {
-        const auto held = read_held(status);
+        const auto held = read_credentials(status);
         return held && held->capabilities[1] == 0 && held->capabilities[2] == 0 && held->capabilities[4] == 0
                    ? 0
                    : 1;
@@ -359,7 +359,7 @@ TEST(BrokerProcess, HoldsNoCapabilityUnderAnyPolicy) {
         EXPECT_TRUE(in([] {
                         const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
                         if (report(lockdown_broker(kAllOfBroker)) != 0) return 99;
-                        const auto held = read_held(status);
+                        const auto held = read_credentials(status);
                         return held && held->capabilities[1] == 0 && held->capabilities[2] == 0 &&
                                        held->capabilities[4] == 0
                                    ? 0
@@ -454,7 +454,7 @@ TEST(Compiler, HoldsNothing) {
                                                                                                         : 101;
         });
         ASSERT_TRUE(ended.exited()) << ended.code << " " << ended.status;
-        const auto held = read_held(copy);
+        const auto held = read_credentials(copy);
         ASSERT_TRUE(held) << held.error().what;
         const uid_t uid = held->uid[0];
         const auto same = compare({.uid = uid, .gid = held->gid[0], .bounding_is_ours = uid == 0}, *held);

@@ -156,7 +156,7 @@ private:
 };
 
 void expect_holds(const Expected& expected, const UniqueFd& status) {
-    const auto held = read_held(status);
+    const auto held = read_credentials(status);
     ASSERT_TRUE(held) << held.error().what;
     const auto same = compare(expected, *held);
     EXPECT_TRUE(same) << same.error().what;

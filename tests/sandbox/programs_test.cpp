@@ -33,9 +33,9 @@ std::uint64_t bits(const LauncherNeeds& needs) {
 }
 
 // Of this process: what the kernel says, opened before.
-Result<Held> held_now() {
+Result<Credentials> credentials_now() {
     const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-    return read_held(status);
+    return read_credentials(status);
 }
 
 TEST(LauncherCapabilities, FollowFromTheTable) {
@@ -60,7 +60,7 @@ TEST(LauncherProcess, HoldsWhatItsTableNeedsAndNoMore) {
     EXPECT_TRUE(in_child([] {
                     const LauncherNeeds needs{.takes_users = true};
                     if (const int failed = report(lockdown_launcher(needs)); failed != 0) return failed;
-                    const auto held = held_now();
+                    const auto held = credentials_now();
                     return held && held->capabilities[1] == bits(needs) &&
                                    held->capabilities[2] == bits(needs)
                                ? 0
@@ -75,7 +75,7 @@ TEST(SupervisorProcess, HoldsNothingButTheRightToKill) {
                         failed != 0)
                         return failed;
                     if (const int failed = report(lockdown_supervisor()); failed != 0) return failed;
-                    const auto held = held_now();
+                    const auto held = credentials_now();
                     const bool is_so = held && held->no_new_privileges &&
                                        held->capabilities[1] == bit(CAP_KILL) &&
                                        held->capabilities[2] == bit(CAP_KILL);
@@ -101,7 +101,7 @@ TEST(SupervisorProcess, WritesNoFileAndKillsAProgramThatWasStartedBefore) {
 }
 
 // What the kernel says of a setter that has locked itself down and now waits.
-Held held_by_setter(const SetterNeeds& needs) {
+Credentials credentials_of_setter(const SetterNeeds& needs) {
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
     const UniqueFd ours(ends[0]);
@@ -116,15 +116,15 @@ Held held_by_setter(const SetterNeeds& needs) {
     EXPECT_EQ(::recv(ours.get(), &said, 1, 0), 1);
     const UniqueFd status(
         ::open(("/proc/" + std::to_string(setter) + "/status").c_str(), O_RDONLY | O_CLOEXEC));
-    const auto held = read_held(status);
+    const auto held = read_credentials(status);
     EXPECT_EQ(::kill(setter, SIGKILL), 0);
     EXPECT_EQ(::waitpid(setter, nullptr, 0), setter);
     EXPECT_TRUE(held);
-    return held ? *held : Held();
+    return held ? *held : Credentials();
 }
 
 TEST(SetterProcess, OfTheClockHoldsTheRightToSetItAndNoOther) {
-    const Held held = held_by_setter({.sets_clock = true});
+    const Credentials held = credentials_of_setter({.sets_clock = true});
     EXPECT_EQ(held.capabilities[0], 0U);
     EXPECT_EQ(held.capabilities[1], bit(CAP_SYS_TIME));
     EXPECT_EQ(held.capabilities[2], bit(CAP_SYS_TIME));
@@ -137,7 +137,7 @@ TEST(SetterProcess, OfDevicesHoldsNoCapability) {
     const Scratch scratch;
     const UniqueFd devices = scratch.directory("devices");
     const std::string path = scratch.path("devices");
-    const Held held = held_by_setter({.devices = path.c_str()});
+    const Credentials held = credentials_of_setter({.devices = path.c_str()});
     for (const std::uint64_t set : held.capabilities) EXPECT_EQ(set, 0U);
     EXPECT_TRUE(held.no_new_privileges);
 }

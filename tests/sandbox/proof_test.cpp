@@ -54,7 +54,7 @@ std::string with(std::string_view line, std::string_view other) {
 }
 
 TEST(Proof, WhatWasMeantIsAccepted) {
-    const auto held = read_held(file_of(kStatus));
+    const auto held = read_credentials(file_of(kStatus));
     ASSERT_TRUE(held);
     EXPECT_TRUE(compare(kExpected, *held));
 }
@@ -93,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(, ProofOf, ::testing::Values(
 // clang-format on
 
 TEST_P(ProofOf, IsNamed) {
-    const auto held = read_held(file_of(with(GetParam().line, GetParam().instead)));
+    const auto held = read_credentials(file_of(with(GetParam().line, GetParam().instead)));
     ASSERT_TRUE(held) << held.error().what;
     const auto same = compare(kExpected, *held);
     ASSERT_FALSE(same);
@@ -102,13 +102,14 @@ TEST_P(ProofOf, IsNamed) {
 }
 
 TEST(Proof, MoreFiltersThanMeantAreAccepted) {
-    const auto held = read_held(file_of(with("Seccomp_filters:\t1", "Seccomp_filters:\t3")));
+    const auto held = read_credentials(file_of(with("Seccomp_filters:\t1", "Seccomp_filters:\t3")));
     ASSERT_TRUE(held);
     EXPECT_TRUE(compare(kExpected, *held));
 }
 
 TEST(Proof, BoundingSetOfAnOrdinaryUserIsNotJudged) {
-    const auto held = read_held(file_of(with("CapBnd:\t0000000000000000", "CapBnd:\t000001ffffffffff")));
+    const auto held =
+        read_credentials(file_of(with("CapBnd:\t0000000000000000", "CapBnd:\t000001ffffffffff")));
     ASSERT_TRUE(held);
     Expected expected = kExpected;
     expected.bounding_is_ours = false;
@@ -116,7 +117,7 @@ TEST(Proof, BoundingSetOfAnOrdinaryUserIsNotJudged) {
 }
 
 TEST(Proof, GroupsOfAnOrdinaryUserAreNotJudged) {
-    const auto held = read_held(file_of(with("Groups:\t ", "Groups:\t27 42 ")));
+    const auto held = read_credentials(file_of(with("Groups:\t ", "Groups:\t27 42 ")));
     ASSERT_TRUE(held);
     Expected expected = kExpected;
     expected.groups_are_ours = false;
@@ -128,20 +129,20 @@ TEST(Proof, AMissingOrBrokenLineIsNoProof) {
                              "Seccomp", "Seccomp_filters"}) {
         const std::string line = std::string("\n") + name + ":\t";
         for (const std::string& instead : {std::string("\nX:\t"), line + "x", line + "1 "}) {
-            const auto held = read_held(file_of(with(line, instead)));
+            const auto held = read_credentials(file_of(with(line, instead)));
             ASSERT_FALSE(held) << instead;
             EXPECT_EQ(held.error().code, Errc::kProof);
         }
     }
-    EXPECT_FALSE(read_held(file_of(with("\nGroups:\t", "\nX:\t"))));
-    EXPECT_FALSE(read_held(file_of(with("\nGroups:\t", "\nGroups:\tx"))));
-    EXPECT_FALSE(read_held(file_of("")));
+    EXPECT_FALSE(read_credentials(file_of(with("\nGroups:\t", "\nX:\t"))));
+    EXPECT_FALSE(read_credentials(file_of(with("\nGroups:\t", "\nGroups:\tx"))));
+    EXPECT_FALSE(read_credentials(file_of("")));
 }
 
 TEST(Proof, OwnStatusIsReadAgainFromItsBeginning) {
     const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
     for (int round = 0; round < 2; ++round) {
-        const auto held = read_held(status);
+        const auto held = read_credentials(status);
         ASSERT_TRUE(held) << held.error().what;
         EXPECT_EQ(held->uid[1], ::geteuid());
         EXPECT_EQ(held->gid[3], ::getegid());

@@ -14,7 +14,7 @@ QUESTIONS = {
     # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90). Of each kind of request, what the rules that
     # dry-run would make of it, and its arguments where nobody else writes them down (300). Which files of a policy's folders are read, for starter and
     # tool; where each rule stands, for the log (85).
-    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10055),
+    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10105),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
     # that look at rules' paths at the start (560); what denied names have named in earlier runs (150).
     "What opens, reads and writes files?": (("broker/files",), 2655),

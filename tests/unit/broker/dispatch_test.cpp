@@ -40,10 +40,10 @@ protected:
 TEST_F(Dispatch, AWriteInPartsHasOneReplyAndOneLine) {
     begin_write(open("w"));
     EXPECT_EQ(lines().size(), 1U) << "of the open";
-    EXPECT_EQ(phase_of(*session_), Phase::kWriting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kWriting);
     EXPECT_FALSE(say(part(3)));
     EXPECT_EQ(reply().file_write().count(), std::int64_t{kChunk} + 3);
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
     const auto log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], "guest-file-write") && has(log[0], "\"bytes\":" + std::to_string(kChunk + 3)))
@@ -74,7 +74,7 @@ TEST_F(Dispatch, ARequestWhoseFrameBreaksTheContractHasNeitherLineNorReply) {
     EXPECT_TRUE(ask(request));
     EXPECT_TRUE(lines().empty());
     EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
 }
 
 TEST_F(Dispatch, AnotherRequestDuringATransferIsAViolation) {
@@ -130,13 +130,13 @@ TEST_F(Dispatch, APowerOrderHasItsLineBeforeAnythingIsStarted) {
     const auto log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("verdict":"allow","what":"guest-suspend-ram")")) << log[0];
-    EXPECT_EQ(phase_of(*session_), Phase::kWaiting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kWaiting);
     ipc::Outcome outcome;
     outcome.set_kind(ipc::Outcome::EXITED);
     outcome.set_number(3);
     conclude_launch(context(), outcome);
     EXPECT_EQ(reply().error().exit_status(), 3);
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
     const auto end = lines();
     ASSERT_EQ(end.size(), 1U);
     EXPECT_TRUE(has(end[0], "launch-ended")) << end[0];
@@ -154,7 +154,7 @@ TEST_F(Dispatch, RequestsOfTwoWorkersDoNotMix) {
     auto log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("session":1)") && has(log[0], "launch-ended")) << log[0];
-    EXPECT_EQ(phase_of(*session_), Phase::kInspecting) << "its own request goes on";
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kInspecting) << "its own request goes on";
     child_says(ipc::Word::kTooLarge);
     EXPECT_EQ(reply().error().reason(), ipc::TOO_LARGE);
     log = lines();
@@ -175,7 +175,7 @@ TEST_F(Dispatch, AChildThatIsStillAtWorkForAnEarlierWorkerIsNotAskedAgain) {
     EXPECT_FALSE(end.end_child().is_late());
     EXPECT_EQ(inspectors_order().begin_child().number(), earlier + 1);
     EXPECT_FALSE(ipc::send(earlier_end, "l", ipc::WhenFull::kFail)) << "nobody hears what it says";
-    EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kInspecting);
 }
 
 TEST_F(Dispatch, AReplyForAWorkerThatHasEndedReachesNobody) {
@@ -263,7 +263,7 @@ TEST_F(Dispatch, WhatTheInspectorSaysIsCountedAndPassedOnUnread) {
     const Reply told = reply();
     EXPECT_EQ(told.relayed().command(), static_cast<std::uint32_t>(CommandId::kGetTime));
     EXPECT_EQ(told.relayed().inspected(), "\xFFno message");
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
     const auto log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("verdict":"allow","what":"guest-get-time")") && has(log[0], R"("bytes":11)"))
@@ -289,7 +289,7 @@ TEST_F(Dispatch, WhatTheInspectorSaysBeyondTheBoundIsRefused) {
     const std::string part(kInspectedPart, 'a');
     for (std::size_t said = 0; said <= kMaxInspected; said += part.size()) child_says(ipc::Word::kMore, part);
     EXPECT_EQ(reply().error().reason(), ipc::TOO_LARGE);
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
 }
 
 std::string errno_of(std::int32_t number) {

@@ -92,7 +92,7 @@ TEST_F(FreezingRequests, AFreezeAndAThawAreAnsweredWhenTheGuardHasDoneThem) {
     EXPECT_EQ(order().freeze().freeze(), 1U);
     EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET) << "before the guard's report";
     EXPECT_TRUE(lines().empty());
-    EXPECT_EQ(phase_of(*session_), Phase::kWaiting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kWaiting);
     guard_says(frozen(2));
     expect_frozen(true);
     EXPECT_EQ(reply().fsfreeze_freeze().count(), 2);
@@ -104,7 +104,7 @@ TEST_F(FreezingRequests, AFreezeAndAThawAreAnsweredWhenTheGuardHasDoneThem) {
     expect_told(false);
     EXPECT_EQ(reply().fsfreeze_thaw().count(), 2);
     EXPECT_EQ(lines().size(), 1U);
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
 }
 
 TEST_F(FreezingRequests, AFreezeThatFailsLeavesNothingHeld) {
@@ -162,7 +162,7 @@ TEST_F(FreezingRequests, AReportAboutAnEarlierThawDoesNotEndATrim) {
     ASSERT_FALSE(ask(&Op::mutable_fstrim));
     guard_says(thawed(1, 0));
     EXPECT_EQ(reply().result_case(), Reply::RESULT_NOT_SET);
-    EXPECT_EQ(phase_of(*session_), Phase::kWaiting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kWaiting);
     ipc::GuardReply last;
     last.mutable_trimmed()->set_last(true);
     guard_says(last);
@@ -183,7 +183,7 @@ TEST_F(FreezingRequests, ATrimOfWhatCannotBeFoundOutIsNoTrimOfNothing) {
     const auto log = lines();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_TRUE(has(log[0], R"("verdict":"fail")")) << log[0];
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
 }
 
 TEST_F(FreezingRequests, AFreezeWhoseWorkerEndsIsRecordedAndTheNextIsNotAnsweredForIt) {

@@ -144,27 +144,27 @@ TEST_F(RequestEnds, AWorkerThatDoesNotReadIsNotedAndToldNothingMore) {
 using UnderWay = Room;
 
 TEST_F(UnderWay, AQueryHasADeadlineUntilItIsOver) {
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
     EXPECT_EQ(first_due(*session_), std::nullopt);
     const std::int64_t before = boottime_ns();
     ASSERT_FALSE(ask_about(CommandId::kGetTime));
-    EXPECT_EQ(phase_of(*session_), Phase::kInspecting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kInspecting);
     const std::int64_t due = first_due(*session_).value_or(0);
     EXPECT_GE(due, before + std::int64_t{kInspectMs} * 1'000'000);
     EXPECT_FALSE(is_late(session_->worker.query->request, due - 1));
     EXPECT_TRUE(is_late(session_->worker.query->request, due));
     give_up_inspecting(context());
     EXPECT_EQ(reply().error().reason(), ipc::LATE);
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
     EXPECT_EQ(first_due(*session_), std::nullopt);
     EXPECT_EQ(lines().size(), 1U);
 }
 
 TEST_F(UnderWay, ARequestOfAnEarlierWorkerDoesNotKeepTheNextWaiting) {
     ASSERT_FALSE(ask(&Op::mutable_fstrim));
-    EXPECT_EQ(phase_of(*session_), Phase::kWaiting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kWaiting);
     replace_worker();
-    EXPECT_EQ(phase_of(*session_), Phase::kIdle);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kIdle);
     EXPECT_TRUE(lines().empty()) << "the guard still has it";
     abandon_all(*session_, *audit_);
     EXPECT_EQ(lines().size(), 1U);
@@ -173,7 +173,7 @@ TEST_F(UnderWay, ARequestOfAnEarlierWorkerDoesNotKeepTheNextWaiting) {
 TEST_F(UnderWay, WhatGoesOnOnlyWithItsWorkerIsAbandonedWithIt) {
     ASSERT_FALSE(ask_about(CommandId::kGetTime));
     forget_worker(*session_, *audit_);
-    EXPECT_EQ(phase_of(*session_), Phase::kGreeting);
+    EXPECT_EQ(phase_of(*session_), WorkerPhase::kGreeting);
     EXPECT_EQ(first_due(*session_), std::nullopt);
     const auto log = lines();
     ASSERT_EQ(log.size(), 1U);
