@@ -101,6 +101,15 @@ Metric unwritten_of(const Tally& tally) {
     return metric;
 }
 
+Metric spent_of(const Tally& tally) {
+    Metric metric("budget_refused_total", "counter",
+                  "Requests that were refused because a rule's budget was spent.");
+    std::map<std::string, std::uint64_t> sums;
+    for (const auto& [budget, count] : tally.spent) sums[plain(budget)] += count;
+    for (const auto& [budget, count] : sums) metric.add({"budget", budget}, count);
+    return metric;
+}
+
 Metric dry_runs_of(const Tally& tally) {
     Metric metric("dry_run_total", "counter", "Requests that a rule that dry-runs would decide otherwise.");
     for (const auto& [id, tried] : tally.tried) {
@@ -121,6 +130,7 @@ std::vector<Metric> metrics_of(const Tally& tally, const log::Reading& reading) 
     for (const log::ChainState& chain : tally.chains) breaks += chain.breaks;
     const auto number = [](std::uint64_t value) { return std::to_string(value); };
     std::vector<Metric> all{requests_of(tally), events_of(tally), unwritten_of(tally)};
+    if (!tally.spent.empty()) all.push_back(spent_of(tally));
     if (!tally.tried.empty()) all.push_back(dry_runs_of(tally));
     all.push_back(
         one("lost_records_total", "counter", "Records for which there was no room.", number(tally.lost)));

@@ -154,6 +154,9 @@ TEST_F(LogVerbs, MetricsAreWhatPrometheusTakes) {
     add("note", "start");
     open("allow", "/srv/export/a", kBy);
     open("refuse", "/etc/passwd", kByNone);
+    for (int at = 0; at < 2; ++at)
+        add("refuse", "guest-get-users",
+            R"(,"arguments":{"budget":"rate"},"rule":"look","reason":"the rule's budget is spent")");
     add("note", "an event with \\\" and \\\\", ",\"lost\":3,\"unwritten\":{\"guest-ping\":5}");
     add("allow", "guest-fsfreeze-freeze", ",\"arguments\":{\"count\":2},\"rule\":\"backup\"");
     keep();
@@ -161,6 +164,7 @@ TEST_F(LogVerbs, MetricsAreWhatPrometheusTakes) {
     ASSERT_EQ(said.status, 0);
     EXPECT_TRUE(said.has("sallyport_requests_total{command=\"guest-file-open\",verdict=\"refuse\"} 1\n"))
         << said.text;
+    EXPECT_TRUE(said.has("sallyport_budget_refused_total{budget=\"rate of look\"} 2\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_frozen 1\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_lost_records_total 3\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_unwritten_total{what=\"guest-ping\"} 5\n")) << said.text;
