@@ -1,7 +1,10 @@
 // metrics: what a log says on the whole, in the text format that node_exporter's textfile collector takes.
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "policy/tool/log/tally.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -104,9 +107,14 @@ Metric unwritten_of(const Tally& tally) {
 Metric spent_of(const Tally& tally) {
     Metric metric("budget_refused_total", "counter",
                   "Requests that were refused because a rule's budget was spent.");
-    std::map<std::string, std::uint64_t> sums;
-    for (const auto& [budget, count] : tally.spent) sums[plain(budget)] += count;
-    for (const auto& [budget, count] : sums) metric.add({"budget", budget}, count);
+    std::map<std::pair<std::string, std::string>, std::uint64_t> sums;
+    for (const auto& [budget, count] : tally.spent) {
+        constexpr std::string_view kOf = " of ";
+        const std::size_t at = std::min(budget.find(kOf), budget.size() - kOf.size());
+        sums[{plain(budget.substr(at + kOf.size())), plain(budget.substr(0, at))}] += count;
+    }
+    for (const auto& [budget, count] : sums)
+        metric.add({"rule", budget.first, "budget", budget.second}, count);
     return metric;
 }
 

@@ -164,7 +164,7 @@ TEST_F(LogVerbs, MetricsAreWhatPrometheusTakes) {
     ASSERT_EQ(said.status, 0);
     EXPECT_TRUE(said.has("sallyport_requests_total{command=\"guest-file-open\",verdict=\"refuse\"} 1\n"))
         << said.text;
-    EXPECT_TRUE(said.has("sallyport_budget_refused_total{budget=\"rate of look\"} 2\n")) << said.text;
+    EXPECT_TRUE(said.has("sallyport_budget_refused_total{rule=\"look\",budget=\"rate\"} 2\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_frozen 1\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_lost_records_total 3\n")) << said.text;
     EXPECT_TRUE(said.has("sallyport_unwritten_total{what=\"guest-ping\"} 5\n")) << said.text;
