@@ -47,7 +47,8 @@ def is_allowed(host, command):
 def play(guest):
     host, shell = guest.host, guest.shell
     shell.get("mkdir -p /var/lib/reports /var/lib/others; echo text > /var/lib/reports/file")
-    shell.get("kill $(pidof sallyport-broker)")  # the directory of a rule is opened at the start
+    # The directory of a rule is looked for at the start. An agent that ends still answers the sync; the next can open the port once it has gone.
+    shell.get("old=$(pidof sallyport-broker); kill $old; until new=$(pidof sallyport-broker) && [ $new != $old ]; do sleep 0.1; done")
     host.sync()
 
     def set_by(step):
