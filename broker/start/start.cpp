@@ -181,6 +181,13 @@ std::vector<std::string> untouchable(const policy::Policy& policy, std::vector<s
         if (rule.accounts && rule.commands.has(CommandId::kSetUserPassword))
             own.emplace_back(policy::kChpasswd);
     }
+    // The files of the policy's folders have other names, too, where somebody has linked them.
+    for (const auto* rules : {&policy.rules, &policy.dry_runs})
+        for (const policy::Rule& rule : *rules) {
+            std::string file = rule.where.substr(0, rule.where.rfind(':'));
+            if (file.starts_with('/') && std::ranges::find(own, file) == own.end())
+                own.push_back(std::move(file));
+        }
     return own;
 }
 

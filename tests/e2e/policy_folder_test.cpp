@@ -67,6 +67,28 @@ TEST(PolicyFolder, ItsFilesAddRulesAndTheLogSaysWhereEachStands) {
     EXPECT_EQ(agent.stop(), 0);
 }
 
+// Somebody has linked the folder's files to where a rule lets the host write, and accepts other names of a file.
+TEST(PolicyFolder, AnotherNameOfAFileInItIsOpenedByNoRule) {
+    Agent agent({.prepare = [](const Scratch& scratch) {
+        scratch.write("policy.d/10-look.toml", kLook);
+        scratch.write("policy.d/20-copy.toml",
+                      "schema = 1\n[[allow]]\nid = \"copy\"\ncommands = [\"@file\"]\nfiles = [{ under = \"" +
+                          scratch.path("copy") + "\", access = [\"read\", \"write\"], links = \"any\" }]\n");
+        scratch.write("copy/mine", "text");
+        fs::create_hard_link(scratch.path("copy/mine"), scratch.path("copy/again"));
+        fs::create_hard_link(scratch.path("policy.d/10-look.toml"), scratch.path("copy/10-look.toml"));
+    }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    const auto open = [&](const char* name) {
+        return desc_of(host.ask(
+            command("guest-file-open", R"({"mode":"r+","path":")" + agent.scratch().path(name) + "\"}")));
+    };
+    EXPECT_EQ(open("copy/again"), "");
+    EXPECT_NE(open("copy/10-look.toml"), "");
+    EXPECT_EQ(agent.stop(), 0);
+}
+
 TEST(PolicyFolder, OfAVendorMayDeny) {
     Agent agent({.policy = kLook, .before_exec = with_vendor(kNoLoad)});
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
