@@ -18,8 +18,8 @@ enum class Counts : std::uint8_t { kToAllow, kToDeny };
 /// Whether the hours are now. From kWhenEnd on the zone's clocks are not known: then no rule with hours allows, and each denies.
 ///
 /// THREAT: a host sets the clock into the hours of a rule that allows, or out of those of one that denies, and back. So what allows
-/// has to lie in its hours by the clock and by the latest time ever seen; what denies, by one of them. A clock that is wrong changes what is
-/// allowed only while it is wrong.
+/// has to lie in its hours by the clock and by the latest time ever seen; what denies, by one of them. What a clock that was wrong has shown counts until
+/// the true time has caught up.
 bool is_within(const When& when, Moment now, Counts counts);
 
 /// Rules expire by the latest time ever seen.

@@ -34,6 +34,8 @@ Answer answer_file_open(Exchange& exchange);
 Answer answer_file_close(Exchange& exchange);
 Answer answer_file_read(Exchange& exchange);
 Answer answer_file_write(Exchange& exchange);
+/// Before a write is decided about: its worker may send so many parts before it learns of a refusal.
+void expect_parts(const Exchange& exchange);
 Answer answer_file_seek(Exchange& exchange);
 Answer answer_file_flush(Exchange& exchange);
 

@@ -61,7 +61,8 @@ void write_down(const schema::Exec& want, JsonLine& arguments) {
     text.clear();
     for (const std::string& one : want.env().item()) {
         if (text.size() > kWordsShown) break;
-        text.append(text.empty() ? "" : " ").append(one, 0, one.find('='));
+        // What has no name may be a value.
+        if (one.find('=') != one.npos) text.append(text.empty() ? "" : " ").append(one, 0, one.find('='));
     }
     if (want.has_env()) arguments.add("env", std::string_view(text).substr(0, kWordsShown));
     if (want.has_input_data()) arguments.add("input", static_cast<std::int64_t>(want.input_data().size()));

@@ -220,6 +220,13 @@ std::optional<Violation> hear_chunk_used(const Context& context, const ipc::Requ
     return std::nullopt;
 }
 
+void expect_parts(const Exchange& exchange) {
+    if (!exchange.asked.has_file_write()) return;
+    WorkerState& worker = exchange.session.worker;
+    worker.ended_seq = exchange.request.seq();
+    worker.ended_parts = exchange.asked.bulk().total() > 0 ? kChunks : 0;
+}
+
 Answer answer_file_write(Exchange& exchange) {
     const schema::FileWrite& want = exchange.asked.file_write();
     const ipc::Bulk& bulk = exchange.asked.bulk();
@@ -229,9 +236,6 @@ Answer answer_file_write(Exchange& exchange) {
     if (bulk.total() > kMaxValueSize || bulk.has_first() != (bulk.total() > 0))
         return Violation{"file_write: bad total"};
     WorkerState& worker = exchange.session.worker;
-    // The worker may send this many parts before it learns of a refusal.
-    worker.ended_seq = exchange.request.seq();
-    worker.ended_parts = bulk.total() > 0 ? kChunks : 0;
     const OpenFile* file = find_file(exchange, want.handle());
     if (file == nullptr) return bad_handle();
     const auto total = static_cast<std::int64_t>(bulk.total());

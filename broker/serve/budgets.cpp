@@ -22,12 +22,11 @@ std::uint64_t left_in(const Budgets& budgets, std::optional<std::size_t> at) {
     return at ? policy::left(budgets.buckets[*at].flow, budgets.due[*at], awake_ns()) : UINT64_MAX;
 }
 
-void take(const Context& context, std::optional<std::size_t> at, std::uint64_t amount) {
-    Budgets& budgets = context.session.budgets;
+void take(Budgets& budgets, Audit& audit, std::optional<std::size_t> at, std::uint64_t amount) {
     if (!at || amount == 0) return;
     std::int64_t& due = budgets.due[*at];
     due = policy::due_after(budgets.buckets[*at].flow, due, awake_ns(), amount);
-    context.audit.keep_due(*at, due);
+    audit.keep_due(*at, due);
 }
 
 /// The rule's files that are open, or are being opened.
@@ -55,7 +54,7 @@ std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule) {
         return spent(exchange.request, "concurrent");
     const auto rate = bucket_of(session.budgets, rule, Of::kRequests);
     if (left_in(session.budgets, rate) == 0) return spent(exchange.request, "rate");
-    take(exchange.context, rate, 1);
+    take(exchange.session.budgets, exchange.context.audit, rate, 1);
     return std::nullopt;
 }
 
@@ -68,7 +67,17 @@ std::uint64_t bytes_left(const Session& session, std::size_t rule, std::uint64_t
 }
 
 void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes) {
-    take(context, bucket_of(context.session.budgets, rule, Of::kBytes), bytes);
+    Budgets& budgets = context.session.budgets;
+    take(budgets, context.audit, bucket_of(budgets, rule, Of::kBytes), bytes);
+}
+
+void take_abandoned(Session& session, Audit& audit) {
+    const std::optional<Read>& read = session.worker.read;
+    if (!read || !read->part.is_wanted) return;
+    const auto file = session.files.find(read->handle);
+    if (file == session.files.end()) return;
+    Budgets& budgets = session.budgets;
+    take(budgets, audit, bucket_of(budgets, file->second.by, Of::kBytes), read->part.size);
 }
 
 Refusal spent_bytes(Request& request) {

@@ -35,6 +35,10 @@ std::uint64_t bytes_left(const Session& session, std::size_t rule, std::uint64_t
 /// Takes bytes that are left, before they are moved.
 void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes);
 
+/// THREAT: a worker that was taken over ends while a clerk brings a part of a file into the arena, where the next worker reads it. That
+/// part is paid for as it was ordered, since nobody hears how much came.
+void take_abandoned(Session& session, Audit& audit);
+
 /// The refusal of a request whose rule has not enough `bytes` left; its record says so.
 Refusal spent_bytes(Request& request);
 

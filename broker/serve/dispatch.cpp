@@ -111,6 +111,7 @@ bool has_no_record(const Command& row, Audit& audit) {
 
 Answer decide_and_answer(AnswerRequest answer, Exchange& exchange) {
     Request& request = exchange.request;
+    expect_parts(exchange);
     if (request.command()) {
         const Session& session = exchange.session;
         const Command& row = command_row(*request.command());

@@ -372,9 +372,11 @@ TEST_F(Exec, InputAndValuesOfTheEnvironmentAreInNoLog) {
         run(rules, "cat",
             kCapture + ",\"input-data\":\"" + base64("swordfish") + "\",\"env\":[\"GIVEN=mellon\"]");
     EXPECT_EQ(out(ended), "swordfishmellon\n");
+    ask("/bin/sh", "[]", R"(,"env":["GIVEN=x","valar"])");  // what has no name may be a value
     const std::string log = read_file(agent_->audit_file()) + agent_->messages();
     EXPECT_EQ(log.find("swordfish"), std::string::npos);
     EXPECT_EQ(log.find("mellon"), std::string::npos);
+    EXPECT_EQ(log.find("valar"), std::string::npos);
     EXPECT_EQ(log.find(base64("swordfish")), std::string::npos);
     EXPECT_NE(log.find(R"("env":"GIVEN","input":9)"), std::string::npos) << log;
 }

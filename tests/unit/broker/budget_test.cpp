@@ -134,6 +134,26 @@ TEST_F(Budgeted, AReadEndsWhereTheBytesDo) {
     EXPECT_EQ(read(handle, 0).file_read().count(), 0);
 }
 
+// The next worker finds the part in the arena.
+TEST_F(Budgeted, APartThatAClerkStillReadsIsPaidForWhenItsWorkerEnds) {
+    scratch_.write("file", "0123456789abcdef");
+    give(kTenBytes);
+    const std::int64_t handle = open().file_open().handle();
+    session_->files.at(handle).atime = ipc::OpenedReport::ALWAYS;  // not ours to read
+    Op request;
+    request.set_seq(session_->worker.last_seq + 1);
+    request.mutable_file_read()->set_handle(handle);
+    request.mutable_file_read()->set_count(4);
+    std::string bytes;
+    ipc::encode(request, bytes);
+    ASSERT_TRUE(ipc::send(workers_end_, bytes, ipc::WhenFull::kFail));
+    ASSERT_TRUE(ipc::receive(worker_, wire_.frame).value_or(false));
+    EXPECT_FALSE(handle_frame(context(), wire_));
+    ASSERT_TRUE(session_->worker.read && session_->worker.read->part.is_wanted);
+    replace_worker();
+    EXPECT_EQ(read(handle, 100).file_read().count(), 6);
+}
+
 TEST_F(Budgeted, AWriteIsDoneAsAWholeOrRefused) {
     scratch_.write("file", "");
     give(kTenBytes);

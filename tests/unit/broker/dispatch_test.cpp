@@ -50,6 +50,18 @@ TEST_F(Dispatch, AWriteInPartsHasOneReplyAndOneLine) {
         << log[0];
 }
 
+TEST_F(Dispatch, PartsOfAWriteWhoseCommandIsNotAllowedAreNoViolation) {
+    const std::int64_t handle = open("w");
+    policy_.rules[0].commands.remove(CommandId::kFileWrite);
+    Op request;
+    request.mutable_file_write()->set_handle(handle);
+    request.mutable_bulk()->set_total(kChunk + 3);
+    request.mutable_bulk()->mutable_first()->set_size(kChunk);
+    EXPECT_FALSE(ask(request));
+    EXPECT_EQ(reply().error().reason(), ipc::DISABLED);
+    EXPECT_FALSE(say(part(3))) << "it was sent before the refusal came";
+}
+
 TEST_F(Dispatch, AViolationInTheMiddleOfATransferLeavesItsLineForTheEndOfItsWorker) {
     begin_write(open("w"));
     EXPECT_EQ(lines().size(), 1U) << "of the open";

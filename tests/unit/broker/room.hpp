@@ -149,6 +149,8 @@ protected:
     UniqueFd recorder_, worker_, workers_end_, guards_end_, inspectors_end_, childs_end_;
     ipc::Reply welcome_;
 
+    Wire wire_;
+
 private:
     static UniqueFd connect(UniqueFd& other_end) {
         auto pair = ipc::socket_pair();
@@ -231,7 +233,6 @@ private:
     std::optional<files::Table> table_;
     std::thread clerk_;
     UniqueFd hands_end_;
-    Wire wire_;
     std::string bytes_;
 };
 
