@@ -58,21 +58,21 @@ Result<Family> Family::start(std::vector<Held> held, bool fails_if_frozen, Task 
     if (!ends) return std::unexpected(ends.error());
     family.freezing_ = std::move(ends->first);
     UniqueFd freezes = std::move(ends->second);
-    const auto job_of = [&](FdRef life) {
+    const auto duty_of = [&](FdRef life) {
         return Duty{shared, family.held_, life, family.freezing_, listener, fails_if_frozen};
     };
     // The freezer waits for a byte to begin, so the spare exists before anything is frozen.
     auto freezer = start_child(family, [&](FdRef life) {
         char begin = 0;
         const bool is_told = is_readable(life, -1) && ::recv(life.get(), &begin, 1, MSG_DONTWAIT) == 1;
-        if (is_told) freeze_all(job_of(life));
+        if (is_told) freeze_all(duty_of(life));
         freezes.reset();
-        thaw_at_end(job_of(life));
+        thaw_at_end(duty_of(life));
     });
     freezes.reset();
     if (!freezer) return std::unexpected(freezer.error());
     family.freezer_ = *std::move(freezer);
-    auto spare = start_child(family, [&](FdRef life) { thaw_at_end(job_of(life)); });
+    auto spare = start_child(family, [&](FdRef life) { thaw_at_end(duty_of(life)); });
     if (!spare) return std::unexpected(spare.error());
     family.spare_ = *std::move(spare);
     stay_in_memory();

@@ -302,8 +302,9 @@ void refuse_part(const Context& context, Write& write, const Refusal& refusal) {
 }
 
 void take_part(const Context& context, Read& read, const ClerkReport& said) {
-    read.part = {};
     const ipc::FileReport& report = said.report;
+    if (!report.has_failed() && !report.has_moved()) take_unheard(context.session, context.audit);
+    read.part = {};
     if (report.has_failed()) {
         const int error = report.failed().sys_errno();
         refuse_part(context, read,

@@ -46,16 +46,20 @@ Refusal spent(Request& request, const char* budget) {
 
 }  // namespace
 
-std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule) {
-    const Session& session = exchange.session;
+std::optional<Refusal> take_request(const Context& context, Request& request, std::size_t rule) {
+    Session& session = context.session;
     if (rule == policy::kNoRule) return std::nullopt;
     const std::uint32_t most = session.policy.rules[rule].budget.concurrent;
-    if (most != 0 && exchange.request.command() == CommandId::kFileOpen && count_open(session, rule) >= most)
-        return spent(exchange.request, "concurrent");
+    if (most != 0 && request.command() == CommandId::kFileOpen && count_open(session, rule) >= most)
+        return spent(request, "concurrent");
     const auto rate = bucket_of(session.budgets, rule, Of::kRequests);
-    if (left_in(session.budgets, rate) == 0) return spent(exchange.request, "rate");
-    take(exchange.session.budgets, exchange.context.audit, rate, 1);
+    if (left_in(session.budgets, rate) == 0) return spent(request, "rate");
+    take(session.budgets, context.audit, rate, 1);
     return std::nullopt;
+}
+
+std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule) {
+    return take_request(exchange.context, exchange.request, rule);
 }
 
 std::optional<Refusal> take_request(Exchange& exchange, std::string_view rule) {
@@ -71,9 +75,10 @@ void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes) {
     take(budgets, context.audit, bucket_of(budgets, rule, Of::kBytes), bytes);
 }
 
-void take_abandoned(Session& session, Audit& audit) {
-    const std::optional<Read>& read = session.worker.read;
-    if (!read || !read->part.is_wanted) return;
+void take_unheard(Session& session, Audit& audit) {
+    std::optional<Read>& read = session.worker.read;
+    if (!read || read->part.clerk == 0) return;
+    read->request.record.bytes = read->done + read->part.size;
     const auto file = session.files.find(read->handle);
     if (file == session.files.end()) return;
     Budgets& budgets = session.budgets;

@@ -25,6 +25,7 @@ struct Budgets {
 
 /// Takes one request of the rule's `rate`, if it has one; a refusal if none is left, or if another file would be open than its
 /// `concurrent` lets.
+std::optional<Refusal> take_request(const Context& context, Request& request, std::size_t rule);
 std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule);
 /// The same for a rule that is known by its id.
 std::optional<Refusal> take_request(Exchange& exchange, std::string_view rule);
@@ -35,9 +36,9 @@ std::uint64_t bytes_left(const Session& session, std::size_t rule, std::uint64_t
 /// Takes bytes that are left, before they are moved.
 void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes);
 
-/// THREAT: a worker that was taken over ends while a clerk brings a part of a file into the arena, where the next worker reads it. That
-/// part is paid for as it was ordered, since nobody hears how much came.
-void take_abandoned(Session& session, Audit& audit);
+/// THREAT: a worker that was taken over ends while a clerk brings a part of a file into the arena, where the next worker reads it; or the
+/// clerk is late or gone. That part is paid for and recorded as it was ordered, since nobody hears how much came.
+void take_unheard(Session& session, Audit& audit);
 
 /// The refusal of a request whose rule has not enough `bytes` left; its record says so.
 Refusal spent_bytes(Request& request);

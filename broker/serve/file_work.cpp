@@ -92,9 +92,13 @@ void take_opened(const Context& context, Slot& slot, ClerkReport& said) {
     Session& session = context.session;
     Request& request = slot->request;
     const auto grant = grant_of(session, *slot, said.report.opened());
-    const Refusal fault = fault_of(session, grant.has_value());
+    Refusal fault = fault_of(session, grant.has_value());
     if (grant) request.record.rule = session.policy.rules[grant->rule].id;
     const bool is_wanted = session.worker.number == request.worker();
+    // THREAT: a link leads round the budget of the rule for the place. That rule is paid as well as that of the name.
+    const bool is_elsewhere = grant && grant->rule != slot->task.grants.front().rule;
+    if (is_wanted && is_elsewhere && fault.reason == ipc::UNSPECIFIED)
+        if (const auto spent = take_request(context, request, grant->rule)) fault = *spent;
     if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, slot, said, *grant);
     close_opened(session, said);
     if (is_wanted) return take_back(slot).refuse(context, fault);

@@ -34,7 +34,7 @@ void forget_worker(Session& session, Audit& audit) {
     const auto abandon = [&](auto& place) {
         if (place) take_back(place).abandon(audit, "the worker ended");
     };
-    take_abandoned(session, audit);
+    take_unheard(session, audit);
     abandon(session.worker.read);
     abandon(session.worker.write);
     abandon(session.worker.query);

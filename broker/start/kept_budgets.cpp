@@ -20,6 +20,7 @@ namespace {
 using Row = ipc::KeptBudgets::Row;
 
 constexpr const char* kName = "sallyport.budgets";
+constexpr const char* kNewName = "sallyport.budgets.new";
 constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 constexpr int kLockTries = 40;
 constexpr int kLockPauseMs = 50;
@@ -38,9 +39,9 @@ Result<File> open_locked(FdRef state_directory) {
         if (::flock(file.fd.get(), LOCK_EX | LOCK_NB) == 0) return file;
         ::poll(nullptr, 0, kLockPauseMs);
     }
-    ::unlinkat(state_directory.get(), kName, 0);
-    file = {.fd = UniqueFd(::openat(state_directory.get(), kName, kFlags | O_EXCL, 0600)), .is_new = true};
-    if (!file.fd.is_open() || ::flock(file.fd.get(), LOCK_EX | LOCK_NB) != 0) return system_error(kName);
+    ::unlinkat(state_directory.get(), kNewName, 0);
+    file = {.fd = UniqueFd(::openat(state_directory.get(), kNewName, kFlags | O_EXCL, 0600)), .is_new = true};
+    if (!file.fd.is_open() || ::flock(file.fd.get(), LOCK_EX | LOCK_NB) != 0) return system_error(kNewName);
     return file;
 }
 
@@ -109,6 +110,9 @@ Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& 
         begun.due.push_back(row.due);
     }
     TRY(write(file.fd, next));
+    // THREAT: a host fills the disk, so that a start fails when the old file is gone, and the next knows of nothing that was taken.
+    const int directory = state_directory.get();
+    if (file.is_new && ::renameat(directory, kNewName, directory, kName) != 0) return system_error(kName);
     begun.file = std::move(file.fd);
     return begun;
 }

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "ipc/kept_budgets.hpp"
 #include "tests/support/agent.hpp"
@@ -156,6 +157,33 @@ TEST_F(Budget, IsShownByStatusAndExplain) {
     EXPECT_EQ(answered(3), 2);
     const Said report = tool("report " + agent_.audit_file());
     EXPECT_TRUE(report.has("refused because a budget was spent\n  1 x rate of name\n")) << report.text;
+}
+
+// Each rule has its own file, and whoever may write in the one directory has set a link to the other.
+TEST(BudgetOfFiles, IsPaidAlsoByWhoComesThroughALinkFromAnotherRulesDirectory) {
+    Agent agent({.prepare = [](const Scratch& scratch) {
+        scratch.write("metered/file", "text");
+        scratch.write("open/file", "text");
+        std::filesystem::create_symlink(scratch.path("metered/file"), scratch.path("open/link"));
+        const auto rule = [&](const std::string& name, const std::string& more) {
+            return "[[allow]]\nid = \"" + name + "\"\ncommands = [\"@file\"]\nfiles = [{ under = \"" +
+                   scratch.path(name) + "\", access = [\"read\"], symlinks = \"follow\" }]\n" + more;
+        };
+        scratch.write("policy.d/10-files.toml",
+                      "schema = 1\n" + rule("metered", "concurrent = 2\n") + rule("open", ""));
+    }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    const auto opened = [&](const std::string& name) {
+        return host.ask(command("guest-file-open", R"({"path":")" + agent.scratch().path(name) + "\"}"))
+            .starts_with("{\"return\"");
+    };
+    EXPECT_TRUE(opened("open/link"));
+    EXPECT_TRUE(opened("metered/file"));
+    EXPECT_FALSE(opened("open/link"));
+    EXPECT_FALSE(opened("metered/file"));
+    EXPECT_TRUE(opened("open/file"));
+    EXPECT_EQ(agent.stop(), 0);
 }
 
 }  // namespace

@@ -92,21 +92,28 @@ private:
     std::set<pid_t> seen_;
 };
 
+void order_freeze(const GuardAlone& guard, std::uint32_t number) {
+    ipc::GuardRequest request;
+    request.mutable_freeze()->set_chosen_only(true);
+    request.mutable_freeze()->set_freeze(1);
+    request.mutable_freeze()->add_chosen(number);
+    guard.say(request);
+}
+void order_thaw(const GuardAlone& guard) {
+    ipc::GuardRequest request;
+    request.mutable_thaw()->set_freeze(1);
+    guard.say(request);
+}
+
 // The one that was inside the freeze does not leave it to others, who may be waiting for somebody else that is.
 TEST(AFreezeThatIsDoneAfterTheOrderToThaw, IsThawedByWhoeverFroze) {
     const auto systems = make_systems(1);
     const GuardAlone guard;
     const std::uint32_t number = guard.list("/mnt/fs0");
     Followed followed(guard);
-    ipc::GuardRequest request;
-    request.mutable_freeze()->set_chosen_only(true);
-    request.mutable_freeze()->set_freeze(1);
-    request.mutable_freeze()->add_chosen(number);
-    guard.say(request);
+    order_freeze(guard, number);
     const pid_t freezes = followed.hold_at(FIFREEZE);
-    ipc::GuardRequest thaw;
-    thaw.mutable_thaw()->set_freeze(1);
-    guard.say(thaw);
+    order_thaw(guard);
     followed.let_the_guard_hear();
     // All but this one are kept where they are at their next call.
     Followed::go_on(freezes);
@@ -127,11 +134,7 @@ TEST(AGuardThatHasAChild, MakesNoCallThatADiskCanBlock) {
     const GuardAlone guard;
     const std::uint32_t number = guard.list("/mnt/fs0");
     Followed followed(guard);
-    ipc::GuardRequest request;
-    request.mutable_freeze()->set_chosen_only(true);
-    request.mutable_freeze()->set_freeze(1);
-    request.mutable_freeze()->add_chosen(number);
-    guard.say(request);
+    order_freeze(guard, number);
     ipc::GuardRequest thaw;
     thaw.mutable_thaw()->set_freeze(1);
     std::set<long> calls;

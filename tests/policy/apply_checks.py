@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import tap
-from deploy import LESS, LOOK, PATIENCE, Guest
+from deploy import LESS, LOOK, PATIENCE, Guest, signer
 from tap import TOOL, tool
 
 RUN = LOOK + '[[allow]]\nid = "run"\ncommands = ["@exec"]\n[[allow.exec]]\nprogram = "/bin/true"\nargs = []\nrun_as = "root"\n'
@@ -138,11 +138,7 @@ def check_what_is_started_gets_none_of_the_environment():
 
 def check_a_signature_for_another_purpose_or_in_another_place_is_none():
     with Guest(serves=False) as guest:
-        def keygen(*words):
-            subprocess.run(["ssh-keygen", "-q", *words], cwd=guest.folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-        keygen("-t", "ed25519", "-N", "", "-f", "key")
-        guest.write("signers", "policy " + (guest.folder / "key.pub").read_text())
-        words = ["--yes", "--require-signature", guest.folder / "signers"]
+        keygen, words = signer(guest)
         guest.write("new.toml", LESS)
         keygen("-Y", "sign", "-f", "key", "-n", "git", "new.toml")
         yield from guest.faults(guest.apply(LESS, *words), 1, "no signature of it", text=LOOK)

@@ -159,6 +159,20 @@ def check_a_lock_of_another_file_of_that_number_is_no_agent():
             yield said.stdout + said.stderr
 
 
+def check_an_agent_is_found_among_any_number_of_locks():
+    with Guest(serves=False) as guest:
+        status = f"{TOOL} status --statedir {guest.state} --policy {guest.policy}"
+        script = f"""import fcntl, subprocess
+mine = open("mine", "w")
+for at in range(0, 60000, 2):
+    fcntl.lockf(mine, fcntl.LOCK_EX, 1, at)
+print(len(open("/proc/locks").read()) > 1 << 20, subprocess.run("flock state/audit.lock {status} | head -1", shell=True, capture_output=True, text=True).stdout)"""
+        (guest.state / "audit.lock").touch()
+        said = subprocess.run([sys.executable, "-c", script], cwd=guest.folder, capture_output=True, text=True)
+        if not said.stdout.startswith("True agent: runs"):
+            yield said.stdout + said.stderr
+
+
 def check_a_narrower_policy_is_put_into_force():
     with Guest() as guest:
         yield from guest.faults(guest.apply(LESS), 0, "narrower: guest-get-host-name", "put this in the place of", "in force: ", text=LESS)
@@ -239,13 +253,18 @@ def check_without_an_agent_it_is_only_put_in_place():
         yield from guest.faults(guest.apply(LESS, "--yes"), 1, "install one first")
 
 
+def signer(guest):
+    """A key whose signatures are believed: what runs ssh-keygen, and apply's words."""
+    def keygen(*words):
+        subprocess.run(["ssh-keygen", "-q", *words], cwd=guest.folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    keygen("-t", "ed25519", "-N", "", "-f", "key")
+    guest.write("signers", "policy " + (guest.folder / "key.pub").read_text())
+    return keygen, ["--yes", "--require-signature", guest.folder / "signers"]
+
+
 def check_a_signature_is_asked_for():
     with Guest(serves=False) as guest:
-        def keygen(*words):
-            subprocess.run(["ssh-keygen", "-q", *words], cwd=guest.folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-        keygen("-t", "ed25519", "-N", "", "-f", "key")
-        guest.write("signers", "policy " + (guest.folder / "key.pub").read_text())
-        words = ["--yes", "--require-signature", guest.folder / "signers"]
+        keygen, words = signer(guest)
         yield from guest.faults(guest.apply(LESS, *words), 1, "no signature of it", text=LOOK)
         guest.write("new.toml", LESS)
         keygen("-Y", "sign", "-f", "key", "-n", "sallyport-policy", "new.toml")

@@ -15,11 +15,10 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/channel.hpp"
-#include "ipc/codec.hpp"
 #include "ipc/launcher.pb.h"
 #include "tests/setters/devices.hpp"
 #include "tests/setters/played_clocks.hpp"
+#include "tests/support/launcher_alone.hpp"
 #include "tests/support/process.hpp"
 
 namespace sallyport::test {
@@ -29,35 +28,12 @@ using ipc::SetResult;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr unsigned kLongMs = 30'000;  // for what is not to pass it
 
-class Launcher {
+class SettingLauncher : public Launcher {
 public:
-    explicit Launcher(const ipc::LauncherTable& table, const std::function<void()>& before = [] {}) {
-        auto sockets = ipc::socket_pair();
-        const int theirs = sockets->second.get();
-        child_ = std::make_unique<Child>(
-            Program{.words = {std::string(std::getenv("SALLYPORT_BUILD_ROOT")) + "/broker/launcher/launcher"},
-                    .environment = {},
-                    .output = "/dev/null",
-                    .before_exec = [theirs, before] {
-                        if (::dup2(theirs, 3) < 0) ::_exit(99);
-                        before();
-                    }});
-        socket_ = std::move(sockets->first);
-        tell(table);
-        ipc::LauncherReply reply;
-        EXPECT_TRUE(hear(reply) && reply.has_launcher_ready());
-    }
-    void tell(const google::protobuf::MessageLite& message) const {
-        std::string bytes;
-        ipc::encode(message, bytes);
-        ASSERT_TRUE(ipc::send(socket_, bytes, ipc::WhenFull::kWait));
-    }
-    bool hear(ipc::LauncherReply& reply) const {
-        ipc::Frame frame;
-        std::string scratch;
-        if (!wait_for(socket_.get(), POLLIN, Deadline())) return false;
-        const auto got = ipc::receive(socket_, frame);
-        return got && *got && ipc::decode(frame.bytes, reply, scratch).has_value();
+    explicit SettingLauncher(
+        const ipc::LauncherTable& table, const std::function<void()>& before = [] {})
+        : Launcher(table, before) {
+        EXPECT_TRUE(is_ready());
     }
     void order(ipc::SetOrder order) {
         if (order.number() == 0) order.set_number(++number_);
@@ -79,19 +55,17 @@ public:
         order(what);
         ipc::LauncherReply reply;
         EXPECT_FALSE(hear(reply)) << reply.op_case();
-        EXPECT_EQ(child_->wait(), 1);
+        EXPECT_EQ(child().wait(), 1);
     }
-    [[nodiscard]] pid_t pid() const { return child_->pid(); }
-    [[nodiscard]] std::vector<pid_t> setters() const {
+    [[nodiscard]] pid_t pid() { return child().pid(); }
+    [[nodiscard]] std::vector<pid_t> setters() {
         std::vector<pid_t> all;
-        for (const pid_t child : children_of(child_->pid()))
+        for (const pid_t child : children_of(pid()))
             if (name_of(child) == "sallyport-setter") all.push_back(child);
         return all;
     }
 
 private:
-    UniqueFd socket_;
-    std::unique_ptr<Child> child_;
     std::uint64_t number_ = 0;
 };
 

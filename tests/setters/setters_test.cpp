@@ -19,7 +19,7 @@ namespace sallyport::test {
 namespace {
 
 TEST_F(Setter, TakesProcessorsOfflineAndBackAgain) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     const SetDone off = launcher.ask(cpus({{1, false}, {2, false}, {3, true}, {0, true}}));
     EXPECT_EQ(off.end(), SetDone::WHOLE);
     EXPECT_EQ(hows(off), Hows(4, SetResult::DONE));
@@ -32,7 +32,7 @@ TEST_F(Setter, TakesProcessorsOfflineAndBackAgain) {
 }
 
 TEST_F(Setter, LeavesSoManyProcessorsOnlineAsTheRuleSays) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     EXPECT_EQ(hows(launcher.ask(cpus({{1, false}, {2, false}, {3, false}}))),
               (Hows{SetResult::DONE, SetResult::DONE, SetResult::BEYOND}));
     EXPECT_EQ(devices_->processor(3).front(), '1');
@@ -41,7 +41,7 @@ TEST_F(Setter, LeavesSoManyProcessorsOnlineAsTheRuleSays) {
 }
 
 TEST_F(Setter, EndsAtTheFirstProcessorThatFailsAndSaysWhy) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     const SetDone fixed = launcher.ask(cpus({{1, false}, {0, false}, {2, false}}));
     EXPECT_EQ(fixed.end(), SetDone::WHOLE);
     EXPECT_EQ(hows(fixed), (Hows{SetResult::DONE, SetResult::CPU_FIXED}));
@@ -54,7 +54,7 @@ TEST_F(Setter, EndsAtTheFirstProcessorThatFailsAndSaysWhy) {
 }
 
 TEST_F(Setter, GivesAResultForEachBlock) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     devices_->change("rm $M/memory2/state");
     const SetDone done =
         launcher.ask(blocks({{0, false}, {6, false}, {3, true}, {1, true}, {2, false}, {2, true}}));
@@ -71,7 +71,7 @@ TEST_F(Setter, GivesAResultForEachBlock) {
 }
 
 TEST_F(Setter, IsNotNeededForAnEmptyList) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     for (const ipc::SetOrder& order : {cpus({}), blocks({})}) {
         const SetDone done = launcher.ask(order);
         EXPECT_EQ(done.end(), SetDone::WHOLE);
@@ -81,7 +81,7 @@ TEST_F(Setter, IsNotNeededForAnEmptyList) {
 
 TEST_F(Setter, SetsTheClockAndThenTheHardwareClock) {
     devices_->with_hardware_clock(true);
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     for (const std::int64_t step : {200 * kSecond, -200 * kSecond}) {
         const std::int64_t to = (now_ns() + step) / 1000 * 1000;
         EXPECT_EQ(hows(launcher.ask(clock_to(to))), Hows{SetResult::DONE});
@@ -94,7 +94,7 @@ TEST_F(Setter, SetsTheClockAndThenTheHardwareClock) {
 }
 
 TEST_F(Setter, SetsTheClockWhereThereIsNoHardwareClockAndSaysSo) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     const SetDone done = launcher.ask(clock_to(now_ns() + kSecond));
     EXPECT_EQ(done.end(), SetDone::WHOLE);
     EXPECT_EQ(hows(done), Hows{SetResult::NO_RTC});
@@ -104,7 +104,7 @@ TEST_F(Setter, SetsTheClockWhereThereIsNoHardwareClockAndSaysSo) {
 
 TEST_F(Setter, SetsTheClockByTheHardwareClockAtTheBeginningOfASecond) {
     devices_->with_hardware_clock(true);
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     const std::int64_t hardware = std::time(nullptr) + 100;
     clocks_->hardware_s = hardware;
     EXPECT_EQ(hows(launcher.ask(clock_to({}))), Hows{SetResult::DONE});
@@ -115,7 +115,7 @@ TEST_F(Setter, SetsTheClockByTheHardwareClockAtTheBeginningOfASecond) {
 
 TEST_F(Setter, BelievesNoHardwareClockFurtherThanTheRule) {
     devices_->with_hardware_clock(true);
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     for (const std::int64_t away : {310, -310}) {
         clocks_->hardware_s = std::time(nullptr) + away;
         EXPECT_EQ(hows(launcher.ask(clock_to({}))), Hows{SetResult::BEYOND}) << away;
@@ -123,7 +123,7 @@ TEST_F(Setter, BelievesNoHardwareClockFurtherThanTheRule) {
 }
 
 TEST_F(Setter, SaysWhichClockFailed) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     const SetDone none = launcher.ask(clock_to({}));
     ASSERT_EQ(hows(none), Hows{SetResult::RTC_READ});
     EXPECT_EQ(none.result(0).sys_errno(), ENOENT);
@@ -155,16 +155,16 @@ TEST_F(Setter, IsNotStartedForWhatNoRuleCovers) {
          {far, negative, beside, many, largest, blocks({{0, false}, {8, false}}), clock_to(-1),
           clock_to(kSettableEndNs), clock_to(std::numeric_limits<std::int64_t>::max()),
           clock_to(std::numeric_limits<std::int64_t>::min()), ipc::SetOrder()})
-        Launcher(table()).expect_end(order);
+        SettingLauncher(table()).expect_end(order);
     ipc::LauncherTable without = table();
     without.mutable_sets()->RemoveLast();
-    Launcher(without).expect_end(blocks({{0, false}}));
+    SettingLauncher(without).expect_end(blocks({{0, false}}));
     EXPECT_EQ(devices_->processor(1).front(), '1');
     EXPECT_TRUE(devices_->block(0).starts_with("online"));
 }
 
 TEST_F(Setter, IsNotStartedForANumberThatWasUsed) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     ipc::SetOrder order = cpus({{1, false}});
     order.set_number(5);
     launcher.ask(order);
@@ -173,7 +173,7 @@ TEST_F(Setter, IsNotStartedForANumberThatWasUsed) {
 }
 
 TEST_F(Setter, IsNotStartedForAStepBeyondTheRule) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     for (const std::int64_t step : {301 * kSecond, -302 * kSecond}) {
         const SetDone done = launcher.ask(clock_to(now_ns() + step));
         EXPECT_EQ(done.end(), SetDone::EXPIRED);
@@ -187,7 +187,7 @@ TEST_F(Setter, IsNotStartedForARuleThatHasExpiredByTheLatestTimeThatWasSeen) {
     for (ipc::SetRule& one : *expired.mutable_sets())
         one.mutable_times()->mutable_own()->set_expires(now + 1000);
     expired.set_floor(now + 1000);
-    Launcher launcher(expired);
+    SettingLauncher launcher(expired);
     for (const ipc::SetOrder& order : {clock_to(now_ns()), cpus({{1, false}}), blocks({{0, false}})})
         EXPECT_EQ(launcher.ask(order).end(), SetDone::EXPIRED);
     EXPECT_EQ(devices_->processor(1).front(), '1');
@@ -204,15 +204,15 @@ TEST_F(Setter, IsNotStartedOutsideTheHoursOfItsRule) {
         return timed;
     };
     for (const auto& closed : {at(2, 4, 0), at(2, 4, now + 3 * kHour), at(-1, 1, now + 3 * kHour)})
-        EXPECT_EQ(Launcher(closed).ask(cpus({{1, false}})).end(), SetDone::EXPIRED);
+        EXPECT_EQ(SettingLauncher(closed).ask(cpus({{1, false}})).end(), SetDone::EXPIRED);
     EXPECT_EQ(devices_->processor(1).front(), '1');
-    EXPECT_EQ(hows(Launcher(at(-1, 1, 0)).ask(cpus({{1, false}}))), Hows{SetResult::DONE});
+    EXPECT_EQ(hows(SettingLauncher(at(-1, 1, 0)).ask(cpus({{1, false}}))), Hows{SetResult::DONE});
 }
 
 TEST_F(Setter, DoesNotSetTheClockFurtherBackThanTheLatestTimeLets) {
     ipc::LauncherTable ahead = table();
     ahead.set_floor(std::time(nullptr) + 250);  // it was set forwards and back since
-    Launcher launcher(ahead);
+    SettingLauncher launcher(ahead);
     EXPECT_EQ(launcher.ask(clock_to(now_ns() - 100 * kSecond)).end(), SetDone::EXPIRED);
     EXPECT_EQ(hows(launcher.ask(clock_to(now_ns() - 10 * kSecond))), Hows{SetResult::NO_RTC});
     expected_sets_ = 1;
@@ -220,7 +220,7 @@ TEST_F(Setter, DoesNotSetTheClockFurtherBackThanTheLatestTimeLets) {
 
 // Also one that has ended counts against the unit's bound of tasks until it is reaped.
 TEST_F(Setter, ThatHasEndedIsReaped) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     const std::string pid = std::to_string(launcher.pid());
     for (int at = 0; at < 20; ++at) EXPECT_EQ(hows(launcher.ask(cpus({{1, false}}))), Hows{SetResult::DONE});
     std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
@@ -230,7 +230,7 @@ TEST_F(Setter, ThatHasEndedIsReaped) {
 }
 
 TEST_F(Setter, ThatCannotConfineItselfSetsNothing) {
-    Launcher launcher(table(), refuse_landlock);
+    SettingLauncher launcher(table(), refuse_landlock);
     for (const ipc::SetOrder& order : {cpus({{1, false}}), blocks({{1, false}}), clock_to(now_ns())}) {
         const SetDone done = launcher.ask(order);
         EXPECT_EQ(done.end(), SetDone::LOST);

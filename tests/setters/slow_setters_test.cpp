@@ -35,7 +35,7 @@ private:
 constexpr const char* kBlock1 = "memory/memory1/state";
 
 TEST_F(Setter, ThatHangsInTheKernelIsLeftBehindAndHoldsUpNothing) {
-    Launcher launcher(table(300));
+    SettingLauncher launcher(table(300));
     HungFile block(kBlock1);
     const SetDone late = launcher.ask(blocks({{0, false}, {1, true}, {2, false}}));
     EXPECT_EQ(late.end(), SetDone::LATE);
@@ -55,7 +55,7 @@ TEST_F(Setter, ThatHangsInTheKernelIsLeftBehindAndHoldsUpNothing) {
 
 // A broker that was taken over does not wait for the end of its last order.
 TEST_F(Setter, OfProcessorsIsAloneSoThatNoTwoCountTheSame) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     {
         HungFile processor("cpu/cpu1/online");
         launcher.order(cpus({{1, false}}));
@@ -73,7 +73,7 @@ TEST_F(Setter, OfProcessorsIsAloneSoThatNoTwoCountTheSame) {
 }
 
 TEST_F(Setter, OfProcessorsThatWasLateAndCannotBeKilledIsWaitedFor) {
-    Launcher launcher(table(300));
+    SettingLauncher launcher(table(300));
     HungFile processor("cpu/cpu1/online");
     EXPECT_EQ(launcher.ask(cpus({{1, false}})).end(), SetDone::LATE);
     EXPECT_EQ(launcher.ask(cpus({{2, false}, {3, false}})).end(), SetDone::BUSY);
@@ -84,7 +84,7 @@ TEST_F(Setter, OfProcessorsThatWasLateAndCannotBeKilledIsWaitedFor) {
 }
 
 TEST_F(Setter, HoldsNothingButItsSocketAndOneBlock) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     HungFile block(kBlock1);
     launcher.order(blocks({{1, true}}));
     ASSERT_TRUE(block.is_waited_for());
@@ -101,7 +101,7 @@ TEST_F(Setter, HoldsNothingButItsSocketAndOneBlock) {
 }
 
 TEST_F(Setter, ThatIsKilledIsAnAnswer) {
-    Launcher launcher(table());
+    SettingLauncher launcher(table());
     HungFile block(kBlock1);
     launcher.order(blocks({{0, false}, {1, true}}));
     ASSERT_TRUE(block.is_waited_for());
@@ -127,7 +127,7 @@ private:
 };
 
 TEST_F(Setter, ThatIsLateIsEnded) {
-    Launcher launcher(table(300));
+    SettingLauncher launcher(table(300));
     {
         const HeldBlock block(1);
         EXPECT_EQ(launcher.ask(blocks({{1, false}})).end(), SetDone::LATE);
@@ -137,7 +137,7 @@ TEST_F(Setter, ThatIsLateIsEnded) {
 }
 
 TEST_F(Setter, EndsWithTheLauncher) {
-    auto launcher = std::make_unique<Launcher>(table());
+    auto launcher = std::make_unique<SettingLauncher>(table());
     const HeldBlock block(1);
     launcher->order(blocks({{0, false}, {1, false}}));
     ASSERT_TRUE(eventually([&] { return devices_->block(0).starts_with("offline"); }));

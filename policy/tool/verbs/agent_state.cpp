@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 
 #include "policy/tool/verbs/files.hpp"
 
@@ -134,16 +135,15 @@ std::optional<bool> is_running(const std::string& state_directory) {
     struct stat info{};
     const std::string path = state_directory + "/audit.lock";
     if (::stat(path.c_str(), &info) != 0) return false;
-    const auto locks = small_file("/proc/locks");
+    std::ifstream locks("/proc/locks");
     const std::string device = device_of(path);
     if (!locks || device.empty()) return std::nullopt;
-    // THREAT: a local user locks a file of his own that has the same number, on a file system that he mounts in a namespace.
+    // THREAT: a local user locks a file of his own that has the same number, on a file system that he mounts in a namespace; or holds
+    // so many locks that they are not read to the end.
     const std::string end = " " + device + ":" + std::to_string(info.st_ino) + " 0 EOF";
-    for (std::size_t at = 0; (at = locks->find(end, at)) != locks->npos; ++at) {
-        const std::size_t begin = locks->rfind('\n', at) + 1;
-        if (locks->substr(begin, at - begin).find(" FLOCK  ADVISORY  WRITE ") != locks->npos) return true;
-    }
-    return false;
+    for (std::string line; std::getline(locks, line);)
+        if (line.ends_with(end) && line.find(" FLOCK  ADVISORY  WRITE ") != line.npos) return true;
+    return locks.eof() ? std::optional(false) : std::nullopt;
 }
 
 std::optional<std::time_t> frozen_since(const std::string& state_directory) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -163,6 +164,16 @@ TEST_F(Kept, WhileAnEarlierRecorderMayStillWriteEachBucketIsEmptyNow) {
     ASSERT_TRUE(late);
     late->close();
     EXPECT_EQ(file().is_final, 0U) << "it writes to a file that is gone";
+}
+
+// As on a full disk. The next start knows what was taken.
+TEST_F(Kept, AStartThatFailsBesideAnEarlierRecorderLeavesWhatThatHasWritten) {
+    auto earlier = starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}));
+    ASSERT_TRUE(earlier);
+    const std::string before = scratch_.read("sallyport.budgets");
+    ASSERT_EQ(::mkdirat(scratch_.fd().get(), "sallyport.budgets.new", 0700), 0);
+    EXPECT_FALSE(starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"})));
+    EXPECT_EQ(scratch_.read("sallyport.budgets"), before);
 }
 
 TEST_F(Kept, AreNoneWithoutBudgetsWhateverAnEarlierPolicyLeft) {
