@@ -12,11 +12,23 @@ namespace sallyport::recorder {
 
 Result<KeptBudgets> KeptBudgets::open(UniqueFd file) {
     KeptBudgets budgets(std::move(file));
-    const ssize_t got = ::pread(budgets.file_.get(), budgets.kept_.get(), sizeof *budgets.kept_, 0);
-    if (got < 0) return system_error("sallyport.budgets");
-    // Without budgets nobody begins the file.
-    if (got == 0 || budgets.kept_->count > kMaxBuckets) budgets.kept_->count = 0;
+    if (budgets.look() != 0) return system_error("sallyport.budgets");
     return budgets;
+}
+
+int KeptBudgets::look() {
+    const ssize_t got = ::pread(file_.get(), kept_.get(), sizeof *kept_, 0);
+    if (got < 0) return errno;
+    // Without budgets nobody begins the file.
+    if (got == 0 || kept_->count > kMaxBuckets) kept_->count = 0;
+    is_known_ = true;
+    return 0;
+}
+
+// Until the file has been read again, no row can be behind, and none is written.
+void KeptBudgets::forget() {
+    kept_->count = 0;
+    is_known_ = false;
 }
 
 bool KeptBudgets::are_behind(const ipc::RingWords& words) const {
@@ -26,6 +38,7 @@ bool KeptBudgets::are_behind(const ipc::RingWords& words) const {
 }
 
 int KeptBudgets::keep(const ipc::RingWords& words) {
+    if (const int fault = is_known_ ? 0 : look(); fault != 0) return fault;
     if (!are_behind(words) && !is_unwritten_) return 0;
     for (std::size_t at = 0; at < kept_->count; ++at)
         kept_->rows[at].due = std::max<std::int64_t>(kept_->rows[at].due, words.due[at]);

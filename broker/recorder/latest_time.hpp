@@ -19,11 +19,16 @@ public:
 
     /// Writes `time` if it is later than the kept one. Returns an errno, or 0.
     int keep(std::int64_t time);
+    /// Another process may have written the file. Nothing more is kept until it has been read again.
+    void forget() { is_known_ = false; }
 
 private:
-    LatestTime(UniqueFd file, std::int64_t kept) : file_(std::move(file)), kept_(kept) {}
+    explicit LatestTime(UniqueFd file) : file_(std::move(file)) {}
+    int look();
+
     UniqueFd file_;
-    std::int64_t kept_;
+    std::int64_t kept_ = 0;
+    bool is_known_ = false;  // `kept_` is what the file holds
 };
 
 }  // namespace sallyport::recorder

@@ -157,8 +157,12 @@ void Recorder::keep() {
     wait(wanted, !is_dirty ? kForever : left_ns > 0 ? left_ns : kSyncNs);
 }
 
+// THREAT: a broker that was taken over has the writer end, after it gave lower values than the writer has kept. What the keeper
+// remembers of both files is older still: it dates from its own start.
 void Recorder::become_writer() {
     is_keeper_ = false;
+    time_.forget();
+    budgets_.forget();
     has_to_take_over_ = true;
     reopens_ = ring_.words().reopens;
 }

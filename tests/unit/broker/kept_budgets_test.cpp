@@ -87,6 +87,31 @@ TEST_F(Kept, NeverGoesBack) {
     EXPECT_EQ(begin({"a-rule", "its-neighbour"}), (Due{kLong + 2, kLong}));
 }
 
+TEST_F(Kept, IsReadAgainByWhoGoesOnAfterAnother) {
+    begin({"a-rule", "its-neighbour"});
+    auto first = recorder();
+    auto next = recorder();
+    ring_.words().due[0] = kLong + 8;
+    ring_.words().due[1] = kLong + 9;
+    EXPECT_EQ(first.keep(ring_.words()), 0);
+    next.forget();
+    ring_.words().due[0] = kLong + 10;
+    ring_.words().due[1] = kLong + 1;
+    EXPECT_FALSE(next.are_behind(ring_.words())) << "of what is not known nothing is said";
+    EXPECT_EQ(next.keep(ring_.words()), 0);
+    EXPECT_EQ(begin({"a-rule", "its-neighbour"}), (Due{kLong + 10, kLong + 9}));
+}
+
+TEST_F(Kept, WhatIsNotReadAgainIsNotWrittenAtTheEnd) {
+    begin({"a-rule"});
+    auto next = recorder();
+    const std::string before = scratch_.read("sallyport.budgets");
+    ring_.words().due[0] = kLong + 1;
+    next.forget();
+    next.close();
+    EXPECT_EQ(scratch_.read("sallyport.budgets"), before);
+}
+
 TEST_F(Kept, IsAsLargeAsItsRows) {
     begin({"a-rule", "its-neighbour"});
     EXPECT_EQ(scratch_.read("sallyport.budgets").size(), 64U + 2 * 104);

@@ -38,6 +38,19 @@ TEST(KeptTime, IsTheFloorOfTheNextStartAndNeverRunsBack) {
     EXPECT_EQ(floor_in(scratch), kNoon + 60) << "nor after a restart";
 }
 
+TEST(KeptTime, IsReadAgainByWhoGoesOnAfterAnother) {
+    const ScratchDirectory scratch;
+    auto first = open_latest(scratch);
+    auto next = open_latest(scratch);
+    ASSERT_TRUE(first && next);
+    EXPECT_EQ(first->keep(kNoon + 60), 0);
+    next->forget();
+    EXPECT_EQ(next->keep(kNoon), 0);
+    EXPECT_EQ(floor_in(scratch), kNoon + 60);
+    EXPECT_EQ(next->keep(kNoon + 90), 0);
+    EXPECT_EQ(floor_in(scratch), kNoon + 90);
+}
+
 TEST(KeptTime, WhatTheNextStartWouldRefuseIsNotWritten) {
     const ScratchDirectory scratch;
     auto time = open_latest(scratch);
