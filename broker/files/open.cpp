@@ -70,6 +70,7 @@ Outcome<Opened> open_existing(const Attempt& attempt, const Place& place) {
     const OpenMode& mode = attempt.order.mode;
     const FdRef proc_self_fd = attempt.table.proc_self_fd();
     const Facts facts = TRY(look_at(place.found));
+    if (facts.links > 1) attempt.forbidden.meet_second_name();
     TRY(refuse_forbidden(facts.id, attempt.forbidden));
     if (!is_acceptable(facts, attempt.rule))
         return refused("the file is not of a kind, owner or size that the rule accepts");

@@ -69,6 +69,11 @@ std::vector<DeniedPath> denied_paths(const policy::Policy& policy) {
     return paths;
 }
 
+bool is_below_another(const std::vector<std::string>& all, const std::string& path) {
+    return std::ranges::any_of(
+        all, [&](const std::string& one) { return path != one && path.starts_with(one + "/"); });
+}
+
 }  // namespace
 
 Forbidden::Forbidden(std::vector<Thing> things, const Scope& scope)
@@ -83,9 +88,18 @@ void Forbidden::meet(std::span<const std::uint64_t> devices) {
     for (const std::uint64_t device : devices) is_new |= met_.insert(device).second;
     if (!is_new) return;
     has_looked_ = true;
+    look_up();
+}
+
+void Forbidden::meet_second_name() {
+    if (std::exchange(looks_inside_, true)) return;
+    look_up();
+}
+
+void Forbidden::look_up() {
     const MayAsk may_ask = [this](std::uint64_t device) { return met_.contains(device); };
     for (Thing& thing : things_) {
-        if (thing.is_settled) continue;
+        if (thing.is_settled || (thing.is_inside && !looks_inside_)) continue;
         const Named named = look_up_name(*thing.path, thing.links, may_ask);
         thing.is_settled = named.is_known;
         const auto facts = named.found.is_open() ? std::optional(look_at(named.found)) : std::nullopt;
@@ -93,9 +107,15 @@ void Forbidden::meet(std::span<const std::uint64_t> devices) {
     }
 }
 
+// A log that rotation has removed leaves its number to a file of somebody else.
+bool Forbidden::was_at_start(const Thing& thing, const Id& id) {
+    if (thing.at_start != id) return false;
+    return !thing.is_inside || thing.at_start->made_ns == 0 || thing.at_start->made_ns == id.made_ns;
+}
+
 std::optional<std::size_t> Forbidden::rule_against(const Id& id) const {
     const auto is_it = [&](const Thing& thing) {
-        return thing.at_start == id || thing.today == id ||
+        return was_at_start(thing, id) || thing.today == id ||
                (thing.earlier != nullptr && was_once(*thing.earlier, id));
     };
     const auto found = std::ranges::find_if(things_, is_it);
@@ -120,7 +140,9 @@ Result<Table> Table::build(const policy::Policy& policy, const std::vector<std::
         const AtStart seen = seen_in(answers[at]);
         const std::optional<Id> id = seen.is_there ? std::optional(seen.id) : std::nullopt;
         if (at < own.size()) {
-            table.own_.push_back({.path = own[at], .at_start = id});
+            table.own_.push_back({.path = own[at],
+                                  .at_start = id,
+                                  .is_inside = !seen.is_behind_link && is_below_another(own, own[at])});
             continue;
         }
         const policy::Grant& rule = denied[at - own.size()].rule;
@@ -167,7 +189,10 @@ bool Table::is_own(const policy::GuestPath& path) const {
 Forbidden Table::forbidden(policy::Access wanted, Moment now) const {
     std::vector<Forbidden::Thing> things;
     for (const Own& one : own_)
-        things.push_back({.path = &one.path, .links = Links::kFollowed, .at_start = one.at_start});
+        things.push_back({.path = &one.path,
+                          .links = Links::kFollowed,
+                          .at_start = one.at_start,
+                          .is_inside = one.is_inside});
     for (const policy::Grant& denial : policy::denials(*policy_, wanted, now)) {
         const auto& [at_start, is_behind_link, earlier] = denied_[denial.rule][denial.file];
         things.push_back({.path = &policy_->rules[denial.rule].files[denial.file].under,

@@ -38,12 +38,16 @@ public:
         std::size_t rule = policy::kNoRule;
         std::optional<Id> today = {};
         const Earlier* earlier = nullptr;
+        bool is_inside =
+            false;  // an own file in an own folder, so that only a second name leads to it by another way
         bool is_settled = false;  // `today` is known, whatever else is found
     };
     explicit Forbidden(std::vector<Thing> things, const Scope& scope = {});
 
     /// Notes that something was found on these file systems, and looks up the denied things that may be there.
     void meet(std::span<const std::uint64_t> devices);
+    /// From now on looks up also what the agent's own folders contain. Call it for a file with several names.
+    void meet_second_name();
     /// The rule against that thing, if there is one.
     [[nodiscard]] std::optional<std::size_t> rule_against(const Id& id) const;
 
@@ -52,10 +56,13 @@ public:
     [[nodiscard]] bool is_by_rule() const;
 
 private:
+    void look_up();
+    static bool was_at_start(const Thing& thing, const Id& id);
     std::vector<Thing> things_;
     Scope scope_;
     std::set<std::uint64_t> met_;  // devices
     bool has_looked_ = false;
+    bool looks_inside_ = false;
 };
 
 /// THREAT: a deny rule compares text, but the file has another name: its directory was renamed or mounted elsewhere, is behind a
@@ -67,10 +74,15 @@ private:
 ///
 /// THREAT: it is renamed while no agent runs. What the path named in earlier runs is denied as well, see remember().
 ///
+/// THREAT: a file of the agent has a second name elsewhere, from a backup by hard links, where a rule accepts that. No way up from there
+/// leads to the agent's folders. So the files in them are denied one by one, by the names that they had at the start or, in the state
+/// directory, may ever have.
+///
 /// THREAT: a path never answers. A child looks at it; if it does not answer in time, only what the path names later is denied.
 class Table {
 public:
-    /// `policy` must outlive the table. `own`: absolute paths of the agent's files and directories, which no rule opens. Errors:
+    /// `policy` must outlive the table. `own`: absolute paths of the agent's files and directories, which no rule opens, of what they
+    /// contain, too; what is renamed gets a later one. Errors:
     /// kSystem, also if more things must be held than descriptors allow.
     static Result<Table> build(const policy::Policy& policy, const std::vector<std::string>& own);
 
@@ -107,6 +119,7 @@ private:
     struct Own {
         std::string path;            // absolute, normalised
         std::optional<Id> at_start;  // its identity at the start
+        bool is_inside = false;      // it lies in another one, and is no link
     };
     std::vector<Own> own_;
     struct Denied {

@@ -111,7 +111,9 @@ Checked<ReadPolicy> read_policy(const policy::compiled::Service& options) {
          .descriptors = {file, users, groups, zones, fragments}}));
     policy::Policy policy = TRY(about(options.policy(), broker::load_policy(compiled, options)));
     TRY(refuse_narrow_unit(policy));
-    return ReadPolicy{.policy = std::move(policy), .compiled = std::move(compiled)};
+    ReadPolicy whole{.policy = std::move(policy), .compiled = std::move(compiled)};
+    for (const auto& one : read.files()) whole.files.push_back(one.name());
+    return whole;
 }
 
 }  // namespace sallyport::starter

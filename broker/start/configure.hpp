@@ -24,10 +24,11 @@ Result<std::string> working_directory();
 /// by QGA_CONF, else /etc/qemu/qemu-ga.conf if it exists. Errors: those of spawn.hpp and of open_of_admin().
 Checked<policy::compiled::Service> read_options(std::vector<std::string> words);
 
-/// A policy and its compiled form.
+/// A policy, its compiled form, and the files of its folders.
 struct ReadPolicy {
     policy::Policy policy;
     std::string compiled;
+    std::vector<std::string> files = {};
 };
 
 /// Has the sandboxed policy tool compile the policy, and checks the result.

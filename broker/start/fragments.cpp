@@ -35,24 +35,6 @@ bool is_there(const std::string& path) {
     return ::lstat(path.c_str(), &info) == 0 || errno != ENOENT;
 }
 
-// In the order of their bytes, which no locale changes.
-Result<std::vector<std::string>> names_in(UniqueFd folder) {
-    const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), ::closedir);
-    if (!entries) return system_error("cannot be read");
-    static_cast<void>(folder.release());  // closedir() closes it
-    std::vector<std::string> names;
-    errno = 0;
-    while (const dirent* entry = ::readdir(entries.get())) {
-        const std::string name(&entry->d_name[0]);
-        if (name == "." || name == "..") continue;
-        if (names.size() == policy::kMaxFolderNames) return failure(Errc::kLimit, "has too many files");
-        names.push_back(name);
-    }
-    if (errno != 0) return system_error("cannot be read");
-    std::ranges::sort(names);
-    return names;
-}
-
 Result<std::string> text_in(FdRef file) {
     std::string text;
     std::array<char, 65536> part{};
@@ -112,6 +94,23 @@ Checked<void> read_folder(const Folder& from, Fragments& to, std::size_t& size) 
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> names_in(UniqueFd folder) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), ::closedir);
+    if (!entries) return system_error("cannot be read");
+    static_cast<void>(folder.release());  // closedir() closes it
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* entry = ::readdir(entries.get())) {
+        const std::string name(&entry->d_name[0]);
+        if (name == "." || name == "..") continue;
+        if (names.size() == policy::kMaxFolderNames) return failure(Errc::kLimit, "has too many files");
+        names.push_back(name);
+    }
+    if (errno != 0) return system_error("cannot be read");
+    std::ranges::sort(names);
+    return names;
+}
 
 Checked<Fragments> read_fragments(const std::string& policy_path) {
     Fragments fragments;

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/complaint.hpp"
+#include "base/unique_fd.hpp"
 #include "policy/policy.pb.h"
 
 namespace sallyport::starter {
@@ -17,5 +19,8 @@ namespace sallyport::starter {
 /// or anything else that is no regular file, stops the start.
 /// Errors: those of open_trusted(); kInvalid (no regular file, odd name); kLimit.
 Checked<policy::compiled::Fragments> read_fragments(const std::string& policy_path);
+
+/// The names in a folder that is open for reading, in the order of their bytes, which no locale changes. Errors: kSystem, kLimit.
+Result<std::vector<std::string>> names_in(UniqueFd folder);
 
 }  // namespace sallyport::starter

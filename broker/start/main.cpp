@@ -16,6 +16,7 @@
 #include "base/complaint.hpp"
 #include "base/lock_file.hpp"
 #include "broker/start/configure.hpp"
+#include "broker/start/own_files.hpp"
 #include "broker/start/start.hpp"
 #include "ipc/codec.hpp"
 
@@ -94,7 +95,7 @@ Checked<void> enter_background(const policy::compiled::Service& options, UniqueF
 // Returns only on failure. The error is also printed where the start was made, even if there is a log file or the process has
 // become a daemon.
 int run(const policy::compiled::Service& options, const ReadPolicy& policy) {
-    const auto own = own_paths(options);  // before the working directory changes
+    const auto own = own_paths(options, policy);  // before the working directory changes
     if (!own) return complain(own.error());
     UniqueFd parent;
     UniqueFd pid_file;

@@ -14,17 +14,15 @@
 #include "broker/files/needs.hpp"
 #include "broker/guard/mark.hpp"
 #include "broker/start/helpers.hpp"
-#include "broker/start/installation.hpp"
 #include "broker/start/kept_budgets.hpp"
 #include "broker/start/kept_state.hpp"
 #include "broker/start/open_channel.hpp"
+#include "broker/start/own_files.hpp"
 #include "broker/start/spawn.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/limits.hpp"
 #include "ipc/ring.hpp"
-#include "policy/accounts.hpp"
 #include "policy/exec.hpp"
-#include "policy/fragments.hpp"
 
 namespace sallyport::starter {
 
@@ -162,35 +160,6 @@ void Outfit::add(Handover::Descriptor what, UniqueFd descriptor) {
     descriptors.push_back(std::move(descriptor));
 }
 
-Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options) {
-    const std::string directory = TRY(about("working directory", working_directory()));
-    std::vector<std::string> paths = TRY(installed_programs());
-    for (const std::string& raw : {options.statedir(), options.statedir() + "/audit.jsonl", options.logfile(),
-                                   options.pidfile(), options.policy(), policy::folder_of(options.policy()),
-                                   std::string(policy::kVendorFolder), options.config()})
-        if (const auto path = policy::GuestPath::parse(raw, directory)) paths.emplace_back(path->text());
-    return paths;
-}
-
-// What no rule about files opens. Root starts what is in a hook directory; the program of a template runs as the user that its rule names.
-std::vector<std::string> untouchable(const policy::Policy& policy, std::vector<std::string> own) {
-    for (const policy::Rule& rule : policy.rules) {
-        if (!rule.hooks.empty()) own.push_back(rule.hooks);
-        for (const ipc::ExecTemplate& one : rule.exec)
-            if (!one.program().empty()) own.push_back(one.program());
-        if (rule.accounts && rule.commands.has(CommandId::kSetUserPassword))
-            own.emplace_back(policy::kChpasswd);
-    }
-    // The files of the policy's folders have other names, too, where somebody has linked them.
-    for (const auto* rules : {&policy.rules, &policy.dry_runs})
-        for (const policy::Rule& rule : *rules) {
-            std::string file = rule.where.substr(0, rule.where.rfind(':'));
-            if (file.starts_with('/') && std::ranges::find(own, file) == own.end())
-                own.push_back(std::move(file));
-        }
-    return own;
-}
-
 Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const std::vector<std::string>& own) {
     const policy::Policy& policy = read.policy;
     TRY(prepare_process());
@@ -211,7 +180,7 @@ Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const st
     outfit.add(Handover::INSPECTOR, TRY(start_inspector(policy)));
     const FilesTerms terms{.policy = policy,
                            .compiled = read.compiled,
-                           .own = untouchable(policy, own),
+                           .own = TRY(untouchable(policy, own)),
                            .seen = seen,
                            .floor = floor};
     FilesHand hand = TRY(start_files(terms, state));

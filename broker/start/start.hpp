@@ -22,10 +22,6 @@ struct Outfit {
     void add(broker::Handover::Descriptor what, UniqueFd descriptor);
 };
 
-/// The paths that no rule opens: the agent's programs, configuration and records. Relative paths of the options begin at the
-/// working directory. Errors: kSystem.
-Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& options);
-
 /// Opens everything, and starts and proves every process but the broker. `own`: own_paths(). Errors: of every step.
 Checked<Outfit> prepare(const policy::compiled::Service& options, const ReadPolicy& read,
                         const std::vector<std::string>& own);

@@ -62,7 +62,10 @@ TEST(PolicyFolder, AnotherNameOfAFileInItIsOpenedByNoRule) {
                           scratch.path("copy") + "\", access = [\"read\", \"write\"], links = \"any\" }]\n");
         scratch.write("copy/mine", "text");
         fs::create_hard_link(scratch.path("copy/mine"), scratch.path("copy/again"));
+        scratch.write("policy.d/30-never.toml",
+                      "schema = 1\n[[never]]\nid = \"no-root\"\nexec = { run_as = [\"root\"] }\n");
         fs::create_hard_link(scratch.path("policy.d/10-look.toml"), scratch.path("copy/10-look.toml"));
+        fs::create_hard_link(scratch.path("policy.d/30-never.toml"), scratch.path("copy/30-never.toml"));
     }});
     ASSERT_TRUE(agent.is_serving()) << agent.messages();
     HostClient host = agent.connect();
@@ -72,6 +75,7 @@ TEST(PolicyFolder, AnotherNameOfAFileInItIsOpenedByNoRule) {
     };
     EXPECT_EQ(open("copy/again"), "");
     EXPECT_NE(open("copy/10-look.toml"), "");
+    EXPECT_NE(open("copy/30-never.toml"), "");
     EXPECT_EQ(agent.stop(), 0);
 }
 

@@ -4,6 +4,7 @@
 
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "tests/support/agent.hpp"
@@ -27,6 +28,10 @@ void prepare(const Scratch& scratch) {
     scratch.write("work/file", "file");
     scratch.write("work/conf", "[general]\nverbose=true\n");
     scratch.write("work/pid", "1\n");
+}
+
+void scratch_file(const std::string& path) {
+    std::ofstream(path) << "text";
 }
 
 class DeniedThings : public testing::Test {
@@ -147,6 +152,58 @@ files = [{ under = "/", access = ["read", "write", "create"], create_mode = "075
     EXPECT_EQ(read_file(agent.scratch().path("bin/there")), "#!/bin/sh\n");
     EXPECT_FALSE(fs::exists(agent.scratch().path("bin/later")));
     EXPECT_GE(handle_of(open("beside", "w")), 0) << "what is beside them is the rule's";
+}
+
+// As a backup by hard links makes them; what rotates meanwhile gets other names.
+TEST_F(DeniedThings, SecondNamesOfWhatIsInTheStateDirectory) {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(agent_.state()))
+        names.push_back(entry.path().filename().string());
+    EXPECT_GE(names.size(), 5U);
+    for (const std::string& name : names) {
+        fs::create_hard_link(agent_.state() + "/" + name, path("work/" + name));
+        expect_denied(path("work/" + name));
+    }
+    // Made after the start, and another file than the one that had the name then.
+    scratch_file(agent_.state() + "/audit.jsonl.1");
+    scratch_file(agent_.state() + "/made");
+    fs::rename(agent_.state() + "/made", agent_.state() + "/sallyport.frozen");
+    for (const char* name : {"audit.jsonl.1", "sallyport.frozen"}) {
+        fs::create_hard_link(agent_.state() + "/" + name, path("work/later-") + name);
+        expect_denied(path("work/later-") + name);
+    }
+    fs::create_hard_link(path("work/file"), path("work/file-too"));
+    EXPECT_EQ(desc_of(open(path("work/file-too"), "r+")), "");
+}
+
+TEST(HooksOfTheAgent, HaveNoOtherNameByWhichAHostOpensThem) {
+    Agent agent(AgentOptions{.policy = R"(schema = 1
+[[allow]]
+id = "freeze"
+commands = ["@freeze"]
+freeze = { exclude = ["/var/cache"], max_frozen = "10s", hooks = "$D/hooks" }
+[[allow]]
+id = "copy"
+commands = ["@file"]
+files = [{ under = "$D/copy", access = ["read", "write"], links = "any" }]
+)",
+                             .prepare = [](const Scratch& scratch) {
+                                 scratch.write("hooks/hook", "#!/bin/sh\n", 0755);
+                                 scratch.write("copy/program", "#!/bin/sh\n", 0755);
+                                 scratch.write("copy/mine", "mine");
+                                 fs::create_symlink(scratch.path("copy/program"), scratch.path("hooks/link"));
+                                 fs::create_hard_link(scratch.path("hooks/hook"), scratch.path("copy/hook"));
+                                 fs::create_hard_link(scratch.path("copy/mine"), scratch.path("copy/too"));
+                             }});
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    HostClient host = agent.connect();
+    const auto open = [&](const std::string& name) {
+        return desc_of(host.ask(
+            command("guest-file-open", R"({"mode":"r+","path":")" + agent.scratch().path(name) + "\"}")));
+    };
+    EXPECT_EQ(open("copy/too"), "");
+    EXPECT_NE(open("copy/hook").find("Operation not permitted"), std::string::npos);
+    EXPECT_NE(open("copy/program").find("Operation not permitted"), std::string::npos);
 }
 
 TEST(HooksOfTheAgent, AreNotMadeByAHost) {

@@ -16,8 +16,8 @@ QUESTIONS = {
     # tool; where each rule stands, for the log (85).
     "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10140),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
-    # that look at rules' paths at the start (560); what denied names have named in earlier runs (150).
-    "What opens, reads and writes files?": (("broker/files",), 2655),
+    # that look at rules' paths at the start (560); what denied names have named in earlier runs (150); second names of what is in the agent's own folders (35).
+    "What opens, reads and writes files?": (("broker/files",), 2695),
     # Freezing side by side, thaw by whoever is left when any of its processes dies, take-over of earlier freezes, trim; a walk to mount points that
     # asks no server (240). The plan is made by a child without capabilities, by freeze_plan/.
     "What freezes and thaws?": (("broker/guard",), 1900),
@@ -32,8 +32,9 @@ QUESTIONS = {
     # Two processes that go on for each other are a third. What is taken of budgets is kept beside the latest time (110).
     "What writes the log?": (("broker/recorder",), 885),
     # Options, state that is kept, what is handed over to the broker, a proof of each process, control groups (130), a unit that gives too little is
-    # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150).
-    "What runs with privilege before the first host byte?": (("broker/start",), 2275),
+    # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150),
+    # the names of what the agent's own folders contain (60).
+    "What runs with privilege before the first host byte?": (("broker/start",), 2340),
     # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165).
     "What confines?": (("sandbox",), 1770),
 }
