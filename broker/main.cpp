@@ -82,6 +82,15 @@ void note_state(const Handover& from, Audit& audit) {
         lost.sys_errno = from.denied_not_kept();
         audit.write(lost);
     }
+    if (from.budgets_not_kept() != 0) {
+        Record spent;
+        spent.what = "budgets-not-kept";
+        spent.reason =
+            "sallyport.budgets cannot be written: what has a budget is refused until the agent is started "
+            "again";
+        spent.sys_errno = from.budgets_not_kept();
+        audit.write(spent);
+    }
 }
 
 void record_start(Service& service, const Handover& from) {

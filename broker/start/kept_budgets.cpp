@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/clock.hpp"
 #include "base/lock_file.hpp"
@@ -24,6 +25,7 @@ constexpr const char* kNewName = "sallyport.budgets.new";
 constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 constexpr int kLockTries = 40;
 constexpr int kLockPauseMs = 50;
+constexpr std::int64_t kNever = INT64_MAX;
 
 struct File {
     UniqueFd fd;
@@ -66,8 +68,11 @@ Status read(FdRef file, ipc::KeptBudgets& kept) {
     return {};
 }
 
+// Asks for room first: a write that ends half way leaves nothing of what was there.
 Status write(FdRef file, const ipc::KeptBudgets& kept) {
     const auto size = static_cast<ssize_t>(kept.size());
+    if (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, size) != 0 && errno != EOPNOTSUPP)
+        return system_error(kName);
     if (::pwrite(file.get(), &kept, kept.size(), 0) != size || ::ftruncate(file.get(), size) != 0 ||
         ::fdatasync(file.get()) != 0)
         return system_error(kName);
@@ -85,6 +90,19 @@ std::int64_t due_of(const Row& row, const policy::Flow& flow, const ipc::KeptBud
     return kept.is_final != 0 ? std::clamp<std::int64_t>(known->due - kept.written, 0, empty) : empty;
 }
 
+bool is_for_want_of_room(const Error& error) {
+    return error.sys_errno == ENOSPC || error.sys_errno == EDQUOT;
+}
+
+// The recorder gets a file that keeps nothing.
+Result<BegunBudgets> without_room(std::size_t buckets, const Error& error) {
+    if (!is_for_want_of_room(error)) return std::unexpected(error);
+    BegunBudgets begun{.file = UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)),
+                       .due = std::vector<std::int64_t>(buckets, kNever),
+                       .not_kept = error.sys_errno};
+    return begun.file.is_open() ? Result<BegunBudgets>(std::move(begun)) : system_error("/dev/null");
+}
+
 }  // namespace
 
 Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& policy) {
@@ -95,7 +113,9 @@ Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& 
         begun.file = UniqueFd(::openat(state_directory.get(), kName, kFlags | O_TRUNC, 0600));
         return begun.file.is_open() ? Result<BegunBudgets>(std::move(begun)) : system_error(kName);
     }
-    File file = TRY(open_locked(state_directory));
+    auto locked = open_locked(state_directory);
+    if (!locked) return without_room(buckets.size(), locked.error());
+    File file = *std::move(locked);
     ipc::KeptBudgets kept;
     TRY(read(file.fd, kept));
     const std::string boot = TRY(guard::boot_id());
@@ -109,7 +129,8 @@ Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& 
                               : due_of(row, bucket.flow, kept, kept.boot == next.boot);
         begun.due.push_back(row.due);
     }
-    TRY(write(file.fd, next));
+    if (const Status written = write(file.fd, next); !written)
+        return without_room(buckets.size(), written.error());
     // THREAT: a host fills the disk, so that a start fails when the old file is gone, and the next knows of nothing that was taken.
     const int directory = state_directory.get();
     if (file.is_new && ::renameat(directory, kNewName, directory, kName) != 0) return system_error(kName);

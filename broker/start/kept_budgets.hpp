@@ -15,6 +15,7 @@ namespace sallyport::starter {
 struct BegunBudgets {
     UniqueFd file;
     std::vector<std::int64_t> due;
+    int not_kept = 0;  // errno: nothing that is taken would be known to the next start
 };
 
 /// Opens sallyport.budgets, creating it if needed, and begins it anew for this policy if that has budgets. A bucket is as full as an
@@ -22,6 +23,9 @@ struct BegunBudgets {
 /// Any other is empty at boot and has been filling since.
 ///
 /// An earlier recorder that does not end in two seconds may still write: then each bucket is empty now.
+///
+/// THREAT: a host fills the disk, so that what it takes is not kept, or so that no agent starts and nobody thaws. On a disk that is full the
+/// start goes on, what earlier agents have kept stays as it is, and each bucket is empty until the next start.
 ///
 /// THREAT: a host resets the guest to get a budget back. What an agent leaves without having ended is worth nothing after the reset,
 /// and that is on the disk before the agent serves. Errors: kSystem.

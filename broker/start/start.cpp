@@ -143,6 +143,7 @@ Checked<policy::WallTime> use_state(const policy::Policy& policy, const Service&
     outfit.message.set_floor(kept_time.floor);
     const BegunBudgets budgets = TRY(about(options.statedir(), begin_budgets(state, policy)));
     outfit.message.mutable_due()->Add(budgets.due.begin(), budgets.due.end());
+    outfit.message.set_budgets_not_kept(budgets.not_kept);
     auto ring = TRY(about("recorder", ipc::Ring::create()));
     outfit.add(Handover::RECORDER,
                TRY(start_recorder(policy.audit, {state, ring.fd(), kept_time.file, budgets.file})));

@@ -1,6 +1,9 @@
 // Budgets of a whole agent: what restarts, crashes and reboots leave of them, and what is said about it.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -160,6 +163,98 @@ TEST_F(Budget, IsShownByStatusAndExplain) {
 }
 
 // Each rule has its own file, and whoever may write in the one directory has set a link to the other.
+// The state folder is a small file system of its own; it is full when the policy gets its first budget.
+class FullDisk : public testing::Test {
+protected:
+    FullDisk()
+        : agent_({.policy = "schema = 1\naudit = { on_loss = \"go on\" }\n",
+                  .prepare = [](const Scratch& scratch) {
+                      EXPECT_EQ(
+                          ::mount("small", scratch.path("state").c_str(), "tmpfs", 0, "size=1m,mode=0700"),
+                          0);
+                  }}) {}
+    ~FullDisk() override {
+        std::filesystem::remove(agent_.state() + "/fill");
+        agent_.stop();
+        EXPECT_TRUE(eventually([&] { return recorders_of(agent_.state()).empty(); }));
+        EXPECT_EQ(::umount2(agent_.state().c_str(), 0), 0);
+    }
+    void fill() {
+        Child filler([&] {
+            std::FILE* file = std::fopen((agent_.state() + "/fill").c_str(), "w");
+            while (std::fputs("full", file) >= 0 && std::fflush(file) == 0) {
+            }
+            return 0;
+        });
+        filler.wait();
+    }
+    void give_budget() {
+        std::string text = kPolicy;
+        text.insert(text.find('\n') + 1, "audit = { on_loss = \"go on\" }\n");
+        agent_.scratch().write("policy.toml", text);
+    }
+    std::string ask() {
+        HostClient host = agent_.connect();
+        EXPECT_EQ(host.ask(command("guest-fsfreeze-thaw")), "{\"return\": 0}");
+        return desc_of(host.ask(command("guest-get-host-name")));
+    }
+    Agent agent_;
+};
+
+constexpr const char* kSpent = "Resource temporarily unavailable";
+
+TEST_F(FullDisk, StopsNoStartOfTheFirstBudgetWhichIsSpentUntilTheAgentIsStartedAgain) {
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    agent_.stop();
+    fill();
+    give_budget();
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    EXPECT_NE(ask().find(kSpent), std::string::npos);
+    std::filesystem::remove(agent_.state() + "/fill");
+    EXPECT_TRUE(eventually([&] { return agent_.count_audit("what", "budgets-not-kept") == 1; }));
+    EXPECT_NE(ask().find(kSpent), std::string::npos) << "nothing would know what is taken now";
+    agent_.stop();
+    write(agent_.scratch(), full_bucket());
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    EXPECT_EQ(ask(), "");
+    EXPECT_EQ(agent_.count_audit("what", "budgets-not-kept"), 1U);
+}
+
+TEST_F(FullDisk, StopsNoStartBesideAnEarlierRecorderThatWaitsForIt) {
+    give_budget();
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    fill();
+    const UniqueFd held(::open((agent_.state() + "/sallyport.budgets").c_str(), O_RDWR | O_CLOEXEC));
+    agent_.stop();
+    ASSERT_EQ(::flock(held.get(), LOCK_EX | LOCK_NB), 0) << "as the recorder does that waits";
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    EXPECT_NE(ask().find(kSpent), std::string::npos);
+    EXPECT_EQ(read(agent_).rows[0].rule, full_bucket().rows[0].rule) << "what was kept is still there";
+}
+
+// One block of the file has room on the disk, the next one has not.
+TEST_F(FullDisk, LeavesWhatWasKeptAsItIsWhereThereIsNoRoomForMoreBudgets) {
+    give_budget();
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    agent_.stop();
+    const std::string before = read_file(agent_.state() + "/sallyport.budgets");
+    fill();
+    std::string policy = "schema = 1\n";
+    for (int at = 0; at < 60; ++at)
+        policy += "[[allow]]\nid = \"f" + std::to_string(at) +
+                  "\"\nrate = \"1/day\"\ncommands = [\"@file\"]\nfiles = [{ under = \"/srv/" +
+                  std::to_string(at) + "\", access = [\"read\"] }]\n";
+    agent_.scratch().write("policy.toml", policy);
+    agent_.restart();
+    ASSERT_TRUE(agent_.is_serving()) << agent_.messages();
+    EXPECT_EQ(read_file(agent_.state() + "/sallyport.budgets"), before);
+}
+
 TEST(BudgetOfFiles, IsPaidAlsoByWhoComesThroughALinkFromAnotherRulesDirectory) {
     Agent agent({.prepare = [](const Scratch& scratch) {
         scratch.write("metered/file", "text");
