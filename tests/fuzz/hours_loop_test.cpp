@@ -9,7 +9,10 @@ namespace {
 
 class BrokerLoopWithHours : public testing::Test {
 protected:
-    BrokerLoopWithHours() : stage_({.has_work_hours = true}) { stage_.greet(); }
+    explicit BrokerLoopWithHours(bool has_files_elsewhere = true)
+        : stage_({.has_work_hours = true, .has_files_elsewhere = has_files_elsewhere}) {
+        stage_.greet();
+    }
     ~BrokerLoopWithHours() override { set_wall_offset(0); }
 
     std::uint64_t ask(ipc::Request request) {
@@ -47,6 +50,10 @@ protected:
     Stage stage_;
 };
 
+struct BrokerLoopWithHoursForAllFiles : BrokerLoopWithHours {
+    BrokerLoopWithHoursForAllFiles() : BrokerLoopWithHours(false) {}
+};
+
 TEST_F(BrokerLoopWithHours, AWindowIsOpenWhileTheClockIsSetIntoItAndClosedWhenItIsSetBack) {
     EXPECT_FALSE(is_load_allowed());
     set_wall_offset(6 * kHour);
@@ -80,6 +87,17 @@ TEST_F(BrokerLoopWithHours, AHandleEndsAtItsFirstUseOutsideTheHoursOfItsRule) {
     EXPECT_TRUE(says_log("its hours are over"));
     set_wall_offset(7 * 24 * kHour);
     EXPECT_FALSE(is_read(handle)) << "and does not come back with the next hours";
+    stage_.finish();
+}
+
+TEST_F(BrokerLoopWithHoursForAllFiles, AHandleIsRefusedOutsideThemAndIsThereAgainInTheNext) {
+    ASSERT_TRUE(is_opened());
+    const std::int64_t handle = handles().rbegin()->first;
+    set_wall_offset(2 * kHour);
+    EXPECT_FALSE(is_read(handle));
+    EXPECT_FALSE(says_log("its hours are over")) << "the command is refused, nobody looks for the handle";
+    set_wall_offset(7 * 24 * kHour);
+    EXPECT_TRUE(is_read(handle));
     stage_.finish();
 }
 

@@ -108,14 +108,16 @@ void add_settings(policy::Policy& policy, std::int64_t while_s) {
     policy.rules.push_back(for_a_while);
 }
 
-void add_work_hours(policy::Policy& policy) {
+void add_work_hours(policy::Policy& policy, bool has_files_elsewhere) {
     constexpr std::int64_t kHour = 3600;
     const std::int64_t now = read_clocks().wall;
     policy.rules[0].when = test::hours_from(now, -kHour, kHour);
-    policy::Rule& elsewhere = policy.rules.emplace_back(policy.rules[0]);
-    elsewhere.id = "elsewhere";
-    elsewhere.files[0].under = "/elsewhere";
-    elsewhere.when.reset();
+    if (has_files_elsewhere) {
+        policy::Rule& elsewhere = policy.rules.emplace_back(policy::Rule(policy.rules[0]));
+        elsewhere.id = "elsewhere";
+        elsewhere.files[0].under = "/elsewhere";
+        elsewhere.when.reset();
+    }
     policy::Rule& later = policy.rules.emplace_back();
     later.id = "later";
     later.effect = policy::Effect::kAllow;
@@ -175,7 +177,7 @@ policy::Policy make_policy(Stage::Terms terms) {
     if (terms.has_programs) add_programs(rest);
     policy.rules = {work, denied, freeze, rest};
     if (terms.has_settings) add_settings(policy, terms.while_s);
-    if (terms.has_work_hours) add_work_hours(policy);
+    if (terms.has_work_hours) add_work_hours(policy, terms.has_files_elsewhere);
     if (terms.has_accounts) add_accounts(policy);
     forget_hours();
     if (terms.hours_shift) add_hours(policy, *terms.hours_shift);

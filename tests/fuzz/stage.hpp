@@ -24,6 +24,8 @@ public:
         std::int64_t while_s = 3600;
         bool has_work_hours =
             false;  // files below /work for an hour before and after the start; the load, five to seven hours later
+        bool has_files_elsewhere =
+            true;  // with work hours: below /elsewhere at any time, so that handles can be named then
         bool has_accounts = false;  // rules are about ann's keys and password, and about everybody's
         std::optional<std::int64_t> hours_shift;  // rules have hours: add_hours()
     };
