@@ -2,7 +2,9 @@
 #include "broker/guard/mark.hpp"
 
 #include <fcntl.h>
-#include <sys/mount.h>
+
+#include <cstdlib>
+#include <string_view>
 
 #include "broker/freeze_plan/graph.hpp"
 
@@ -12,26 +14,27 @@ namespace {
 
 constexpr const char* kName = "sallyport.frozen";
 
-// An unmounted procfs of our own, in case the system's shows only processes (subset=pid).
-Result<UniqueFd> open_own_proc() {
-    const UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
-    if (!context.is_open()) return system_error("fsopen");
-    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-        return system_error("fsconfig");
-    UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, 0));
-    if (!mount.is_open()) return system_error("fsmount");
-    return mount;
+// What the unit says, as systemd writes it (%b), in the kernel's way: with hyphens. Who sets it starts us with options of his, too.
+Result<std::string> boot_id_of_unit() {
+    const char* said = std::getenv("SALLYPORT_BOOT");
+    const std::string_view digits = said == nullptr ? "" : said;
+    if (digits.size() != 32 || digits.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+        return failure(Errc::kInvalid,
+                       "/proc does not show which boot this is, and the unit does not say it "
+                       "(Environment=SALLYPORT_BOOT=%b)");
+    std::string text;
+    for (const char digit : digits) {
+        if (text.size() == 8 || text.size() == 13 || text.size() == 18 || text.size() == 23) text += '-';
+        text += digit;
+    }
+    return text + '\n';
 }
 
 }  // namespace
 
 Result<std::string> boot_id() {
-    UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-    if (!file.is_open()) {
-        const UniqueFd proc = TRY(open_own_proc());
-        file = UniqueFd(::openat(proc.get(), "sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-    }
-    if (!file.is_open()) return system_error("boot_id");
+    const UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    if (!file.is_open()) return boot_id_of_unit();
     return freeze_plan::read_text(file);
 }
 
@@ -39,8 +42,7 @@ Result<bool> FrozenMark::is_set(FdRef state_directory) {
     const UniqueFd file(
         ::openat(state_directory.get(), kName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file.is_open()) return false;
-    // As set(false) leaves it, it says so by itself: a unit that hides /proc/sys then stops and starts without a procfs of our own, for
-    // which not every process here has the right.
+    // As set(false) leaves it, it says so by itself: where nobody says which boot this is, an agent stops and starts nevertheless.
     const auto text = freeze_plan::read_text(file);
     if (!text || text->find_first_not_of(' ') == std::string::npos) return false;
     const auto boot = boot_id();

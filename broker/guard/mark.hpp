@@ -9,7 +9,8 @@
 
 namespace sallyport::guard {
 
-/// The id of this boot, as text. Errors: kSystem.
+/// The id of this boot, as text: from /proc, or by the unit's word where that hides it (ProcSubset=pid). A procfs of our own would show
+/// it, but takes CAP_SYS_ADMIN, which SELinux leaves to the guard alone. Errors: kSystem, kInvalid.
 Result<std::string> boot_id();
 
 /// The file sallyport.frozen: the id of the boot in which file systems were frozen, or blanks. A reboot thaws.
@@ -18,9 +19,9 @@ Result<std::string> boot_id();
 /// is_set() only reads, which a frozen file system allows.
 class FrozenMark {
 public:
-    /// Errors: kSystem.
+    /// Errors: as boot_id().
     static Result<bool> is_set(FdRef state_directory);
-    /// Opens or creates the file for writing. Errors: kSystem.
+    /// Opens or creates the file for writing. Errors: as boot_id().
     static Result<FrozenMark> open(FdRef state_directory);
     /// From a file that was opened before, and the boot id.
     FrozenMark(UniqueFd file, std::string boot) : file_(std::move(file)), boot_(std::move(boot)) {}

@@ -28,7 +28,7 @@ struct BegunBudgets {
 /// start goes on, what earlier agents have kept stays as it is, and each bucket is empty until the next start.
 ///
 /// THREAT: a host resets the guest to get a budget back. What an agent leaves without having ended is worth nothing after the reset,
-/// and that is on the disk before the agent serves. Errors: kSystem.
+/// and that is on the disk before the agent serves. Errors: as guard::boot_id().
 Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& policy);
 
 }  // namespace sallyport::starter

@@ -12,6 +12,7 @@
 #include "tests/support/agent.hpp"
 #include "tests/support/audit.hpp"
 #include "tests/support/cases.hpp"
+#include "tests/support/hidden_proc.hpp"
 #include "tests/support/run_tool.hpp"
 
 namespace sallyport::test {
@@ -29,7 +30,7 @@ rate = "3/day"
 /// What an earlier agent has left: a full bucket, whatever the time since boot.
 ipc::KeptBudgets full_bucket() {
     ipc::KeptBudgets kept{.count = 1};
-    const std::string boot = read_file("/proc/sys/kernel/random/boot_id");
+    const std::string boot = boot_id();
     std::copy_n(boot.begin(), std::min(boot.size(), kept.boot.size()), kept.boot.begin());
     const std::string_view id = "name";
     std::ranges::copy(id, kept.rows[0].rule.begin());
@@ -160,6 +161,40 @@ TEST_F(Budget, IsShownByStatusAndExplain) {
     EXPECT_EQ(answered(3), 2);
     const Said report = tool("report " + agent_.audit_file());
     EXPECT_TRUE(report.has("refused because a budget was spent\n  1 x rate of name\n")) << report.text;
+}
+
+AgentOptions with_full_bucket(const std::string& word, std::function<void()> hide) {
+    return {.policy = kPolicy,
+            .prepare = [](const Scratch& scratch) { write(scratch, full_bucket()); },
+            .environment = {word},
+            .before_exec = std::move(hide)};
+}
+
+TEST(BudgetWhereProcIsHidden, IsTheSameInTheBootThatTheUnitNames) {
+    Agent agent(with_full_bucket(said_boot(), [] { hide_proc("subset=pid"); }));
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    EXPECT_EQ(read(agent).boot, full_bucket().boot);
+    EXPECT_EQ(read(agent).rows[0].due, 0) << "full, as it was";
+}
+
+TEST(BudgetWhereProcIsHidden, IsNothingInAnother) {
+    Agent agent(with_full_bucket(said_boot(other_boot()), [] { hide_proc("subset=pid"); }));
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    EXPECT_EQ(read(agent).rows[0].due, kDayNs) << "empty at boot";
+}
+
+TEST(BudgetWhereProcIsHidden, EndsTheStartIfNobodySaysWhichBootThisIs) {
+    Agent agent(with_full_bucket("OTHER=1", [] { hide_proc("subset=pid"); }));
+    EXPECT_EQ(agent.broker().wait(), 1);
+    EXPECT_NE(agent.messages().find("the unit does not say it (Environment=SALLYPORT_BOOT=%b)"),
+              std::string::npos)
+        << agent.messages();
+}
+
+TEST(BudgetWhereProcIsShown, IsThatOfTheBootThatTheKernelNames) {
+    Agent agent(with_full_bucket(said_boot(other_boot()), [] {}));
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    EXPECT_EQ(read(agent).rows[0].due, 0) << "full, as it was";
 }
 
 // Each rule has its own file, and whoever may write in the one directory has set a link to the other.

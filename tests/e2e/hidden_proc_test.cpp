@@ -1,14 +1,12 @@
 // /proc that hides processes: the agent starts, and its proof before READY still is one.
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "tests/support/agent.hpp"
 #include "tests/support/cases.hpp"
+#include "tests/support/hidden_proc.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -52,12 +50,9 @@ const Proc kProcs[] = {
     {"ProcessesOnlyAndTraceable", "subset=pid,hidepid=4,gid=993"},
 };
 
-/// Mounts /proc with `options` in a mount namespace of its own, then drops what the shipped unit does not give.
+/// Hides it, then drops what the shipped unit does not give.
 void hide_processes(const char* options) {
-    const bool is_mounted = ::unshare(CLONE_NEWNS) == 0 &&
-                            ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                            ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) == 0;
-    if (!is_mounted) ::_exit(122);
+    hide_proc(options);
     // CAP_SYS_PTRACE, which sees through hidepid, is not among them.
     constexpr std::array kOfTheUnit{1, 2, 5, 6, 7, 8, 14, 21, 22};
     for (int one = 0; ::prctl(PR_CAPBSET_READ, one, 0, 0, 0) >= 0; ++one)
@@ -68,6 +63,7 @@ class HiddenProc : public testing::TestWithParam<Proc> {
 protected:
     static AgentOptions options() {
         return {.policy = kPolicy,
+                .environment = {said_boot()},
                 .before_exec = [options = GetParam().options] { hide_processes(options); }};
     }
 };
@@ -121,6 +117,71 @@ TEST_P(HiddenProc, AgentOfAnOrdinaryUserStartsToo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, HiddenProc, testing::ValuesIn(kProcs), case_name<Proc>);
+
+// The shipped unit's, under a policy that needs nothing more.
+AgentOptions with_mark(const std::string& of) {
+    return {.prepare = [of](const Scratch& scratch) { scratch.write("state/sallyport.frozen", of, 0600); },
+            .environment = {said_boot()},
+            .before_exec = [] { hide_processes("subset=pid"); }};
+}
+
+TEST(MarkWhereProcIsHidden, OfThisBootHasTheAgentStartWithAGuardThatThaws) {
+    Agent agent(with_mark(boot_id()));
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    EXPECT_TRUE(
+        std::ranges::any_of(agent.processes(), [](pid_t one) { return name_of(one) == "sallyport-guard"; }));
+    EXPECT_EQ(agent.stop(), 0);
+}
+
+TEST(MarkWhereProcIsHidden, OfAnotherBootIsNone) {
+    Agent agent(with_mark(other_boot()));
+    ASSERT_TRUE(agent.is_serving()) << agent.messages();
+    EXPECT_FALSE(
+        std::ranges::any_of(agent.processes(), [](pid_t one) { return name_of(one) == "sallyport-guard"; }));
+    EXPECT_EQ(agent.stop(), 0);
+}
+
+Finished thaw_after_the_service(const Scratch& scratch, const std::string& word) {
+    return run({.words = {build_root() + "/broker/guard/guard", "thaw", scratch.path()},
+                .environment = {word},
+                .output = {},
+                .before_exec = [] { hide_proc("subset=pid"); }});
+}
+
+TEST(MarkWhereProcIsHidden, OfThisBootIsThawedAndTakenBackAfterTheService) {
+    const Scratch scratch;
+    scratch.write("sallyport.frozen", boot_id());
+    const Finished ended = thaw_after_the_service(scratch, said_boot());
+    EXPECT_EQ(ended.ending, 0) << ended.error;
+    EXPECT_TRUE(ended.error.starts_with("guard: thawed ")) << ended.error;
+    EXPECT_EQ(read_file(scratch.path("sallyport.frozen")), std::string(boot_id().size(), ' '));
+}
+
+TEST(MarkWhereProcIsHidden, OfAnotherBootStaysAfterTheService) {
+    const Scratch scratch;
+    scratch.write("sallyport.frozen", other_boot());
+    const Finished ended = thaw_after_the_service(scratch, said_boot());
+    EXPECT_EQ(ended.ending, 0);
+    EXPECT_EQ(ended.error, "");
+    EXPECT_EQ(read_file(scratch.path("sallyport.frozen")), other_boot());
+}
+
+TEST(MarkWhereProcIsHidden, IsAnErrorAfterTheServiceIfNobodySaysWhichBootThisIs) {
+    const Scratch scratch;
+    scratch.write("sallyport.frozen", boot_id());
+    const std::string digits(32, '0');
+    for (const std::string& word :
+         {std::string("OTHER=1"), std::string("SALLYPORT_BOOT="), "SALLYPORT_BOOT=" + boot_id(),
+          "SALLYPORT_BOOT=" + digits + "0", "SALLYPORT_BOOT=" + digits.substr(1) + "F",
+          "SALLYPORT_BOOT=" + digits.substr(1)}) {
+        const Finished ended = thaw_after_the_service(scratch, word);
+        EXPECT_EQ(ended.ending, 1) << word;
+        EXPECT_EQ(ended.error,
+                  "guard: /proc does not show which boot this is, and the unit does not say it "
+                  "(Environment=SALLYPORT_BOOT=%b)\n")
+            << word;
+    }
+}
 
 }  // namespace
 }  // namespace sallyport::test

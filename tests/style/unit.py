@@ -48,6 +48,12 @@ def check_the_system_as_it_is_has_nothing_of_the_units_own():
             yield f"{name} of the unit is not taken back by system.conf"
 
 
+def check_where_proc_hides_which_boot_this_is_the_unit_says_it():
+    variable = re.search(r'getenv\("(\w+)"\)', tree.text(pathlib.Path("broker/guard/mark.cpp")))[1]
+    if f"Environment={variable}=%b\n" not in UNIT:
+        yield f"the unit does not set {variable}"
+
+
 def check_every_directive_that_stays_open_has_its_reason():
     """What `systemd-analyze security` looks at, and the unit does not set."""
     for name in ("User=", "PrivateUsers=", "NoNewPrivileges=", "RestrictNamespaces=", "RestrictSUIDSGID=", "PrivateDevices=", "RootDirectory="):
