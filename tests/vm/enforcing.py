@@ -10,6 +10,7 @@ import types
 
 from denials import by_selinux
 from guest import Guest
+from images import copy_of_disk
 
 KERNEL_OPTIONS = ("security=selinux selinux=1 enforcing=1 log_buf_len=16M audit_backlog_limit=65536 "
                   "sysctl.kernel.printk_ratelimit=0 loglevel=6")
@@ -55,18 +56,26 @@ def save(images, folder):
 
 
 class Copy(Guest):
-    """Continues where the saved one stopped; what is powered on after that boots from the copy's disks."""
+    """Continues where the saved one stopped; what is powered on after that, or reset, boots from the copy's disks. Switches are off again then."""
 
     def __init__(self, images, folder, case):
         self.wanted = case
-        kept = {name: getattr(case, name) for name in dir(case) if name.isupper() or name == "devices"}
-        super().__init__(images, folder, types.SimpleNamespace(**kept | {"KERNEL_OPTIONS": KERNEL_OPTIONS, "POLICY": "schema = 1\n"}))
         self.state = None
         self.is_prepared = False
-        if not any(hasattr(case, name) for name in MACHINE):
+        kept = {name: getattr(case, name) for name in dir(case) if name.isupper() or name == "devices"} | {"KERNEL_OPTIONS": KERNEL_OPTIONS}
+        if any(hasattr(case, name) for name in MACHINE):
+            kept["POLICY"] = "schema = 1\n"  # until the switches are on
+        else:
             self.state = saved(images) / "state"
-            for disk in self.disks:
-                shutil.copyfile(self.state.parent / pathlib.Path(disk).name, disk)
+        super().__init__(images, folder, types.SimpleNamespace(**kept))
+
+    def make_disks(self):
+        if self.state is None:
+            return super().make_disks()
+        disks = [pathlib.Path(self.folder) / name for name in ("root.img", "swap.img")]
+        for disk in disks:
+            copy_of_disk(self.state.parent / disk.name, disk)
+        return disks
 
     def incoming(self):
         state, self.state = self.state, None

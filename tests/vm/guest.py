@@ -23,7 +23,7 @@ class Guest:
         self.notes = []
         self.process = None
         self.is_debian = case.GUEST == "debian"
-        self.disks = images.disks_for(folder) if self.is_debian or getattr(case, "SWAP", False) else ()
+        self.disks = self.make_disks() if self.is_debian or getattr(case, "SWAP", False) else ()
         settings = {"GUEST": case.GUEST, "RESUME": "vdb" if self.disks else "",
                     "SWAP": "vdb" if getattr(case, "SWAP", False) else "",
                     "AGENT_OPTIONS": getattr(case, "AGENT_OPTIONS", "")}
@@ -36,6 +36,9 @@ class Guest:
     def note(self, text):
         """Evidence, shown beside the case's name."""
         self.notes.append(text)
+
+    def make_disks(self):
+        return self.images.disks_for(self.folder)
 
     def path(self, name):
         return os.path.join(self.folder, name)

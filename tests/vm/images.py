@@ -24,6 +24,11 @@ def run(*words, **options):
     return subprocess.run([str(w) for w in words], check=True, capture_output=True, text=True, **options).stdout
 
 
+def copy_of_disk(disk, place):
+    """Most of it is empty, and is not written."""
+    run("cp", "--sparse=always", disk, place)
+
+
 class Images:
     def __init__(self, build):
         self.build = pathlib.Path(build).resolve()
@@ -167,7 +172,7 @@ class Images:
     def disks_for(self, folder):
         """A disk with Debian and an empty one for swap, which a case may change."""
         root, swap = pathlib.Path(folder) / "root.img", pathlib.Path(folder) / "swap.img"
-        run("cp", "--sparse=always", self.disk, root)
+        copy_of_disk(self.disk, root)
         with open(swap, "wb") as file:
             file.truncate(SWAP_SIZE)
         run("mkswap", "-q", swap)
