@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The module for SELinux, linked with Debian's policy: every check_... of rules.py holds, and is seen to fail when its rule is
+"""The module for SELinux, linked with Debian's policy: every check_... of rules.py and places.py holds, and is seen to fail when its rule is
 broken; the text of what the module adds is true. Speaks TAP.
 
 usage: check.py BUILD [--write]     with --write the text is written anew
@@ -12,12 +12,15 @@ import traceback
 
 import added
 import broken
+import places
 import rules
 from linked import compile_by_interfaces, compile_module, link, source
 
 TEXT = pathlib.Path(__file__).with_name("added.txt")
 ENDS = ("te", "fc", "if")
-CHECKS = {name.removeprefix("check_"): function for name, function in vars(rules).items() if name.startswith("check_")}
+CHECKS = {name.removeprefix("check_"): function for module in (rules, places) for name, function in vars(module).items()
+          if name.startswith("check_")}
+BREAKS = [*((check, fault) for check, (_, fault) in broken.BROKEN.items()), *((check, fault) for check, _, fault in broken.ALSO)]
 
 
 def faults_of(function, *arguments):
@@ -27,8 +30,8 @@ def faults_of(function, *arguments):
         return traceback.format_exc().splitlines()
 
 
-def paragraphs_without_a_reason():
-    for paragraph in source("te").split("\n\n"):
+def paragraphs_without_a_reason(text):
+    for paragraph in text.split("\n\n"):
         lines = [line for line in paragraph.strip().splitlines() if set(line) != {"#"}]
         if lines and not lines[0].startswith(("# ", "## ", "policy_module(")):
             yield lines[0]
@@ -41,9 +44,8 @@ def faults_of_the_text(policy, without):
     yield from difflib.unified_diff(TEXT.read_text().splitlines(), now.splitlines(), "added.txt", "is", lineterm="", n=0)
 
 
-def what_is_not_seen(check, found):
+def what_is_not_seen(wanted, found):
     """The fault by which a broken rule shows, if it does not."""
-    wanted = broken.BROKEN[check][1]
     if not any(wanted in fault for fault in found):
         yield f"with the rule broken there is no fault '{wanted}', but:"
         yield from found
@@ -74,7 +76,8 @@ def what_an_admin_does_not_get(policy):
 
 def cases(scratch, module):
     texts = {end: source(end) for end in ENDS}
-    yield "every paragraph of the module begins with its reason", list(paragraphs_without_a_reason())
+    yield "every paragraph of the module begins with its reason", list(paragraphs_without_a_reason(texts["te"]))
+    yield "broken: a rule without a reason", list(what_is_not_seen("allow one", paragraphs_without_a_reason("# Why.\n\nallow one\n")))
     yield "every check has a way to break it", sorted(set(CHECKS) ^ set(broken.BROKEN))
     whole, base = scratch / "whole", scratch / "base"
     for folder in (whole, base):
@@ -88,13 +91,14 @@ def cases(scratch, module):
     modules = [compile_module(scratch / "ruined", ruined), compile_by_interfaces(scratch / "admin", "local_report", OF_AN_ADMIN)]
     bad = link(base, modules, ruined, names=["base", "ssh"], is_sound=False)
     yield "a module of an admin's own gets a program a domain, and the host files", list(what_an_admin_does_not_get(bad))
-    for name, function in CHECKS.items():
-        yield f"broken: {name.replace('_', ' ')}", list(what_is_not_seen(name, faults_of(function, bad)))
+    found = {name: faults_of(function, bad) for name, function in CHECKS.items()}
+    for name, fault in BREAKS:
+        yield f"broken: {name.replace('_', ' ')}: {fault}", list(what_is_not_seen(fault, found[name]))
 
 
 def main():
     module = pathlib.Path(sys.argv[1]).resolve() / "selinux/sallyport.pp"
-    print(f"1..{2 * len(CHECKS) + 4}")
+    print(f"1..{len(CHECKS) + len(BREAKS) + 5}")
     failed = False
     with tempfile.TemporaryDirectory(prefix="sallyport-selinux-") as scratch:
         for number, (name, faults) in enumerate(cases(pathlib.Path(scratch), module), 1):

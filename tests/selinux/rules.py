@@ -152,12 +152,12 @@ def check_capabilities_are_those_that_each_lockdown_keeps(policy):
     switched = {"sallyport_launcher_t": {"sys_admin": "sallyport_cut_network", "sys_boot": "sallyport_power_by_kernel"},
                 SETTER: {"sys_time": "sallyport_set_clock"}}
     for domain in policy.domains():
-        held = {one.permission: one.switch for one in policy.of(domain, kinds={"capability", "capability2"})}
-        if set(held) != expected.get(domain, set()):
+        grants = policy.of(domain, kinds={"capability", "capability2"})
+        if (held := {one.permission for one in grants}) != expected.get(domain, set()):
             yield f"{domain} has {sorted(held)}, its lockdown keeps {sorted(expected.get(domain, set()))}"
-        for name, switch in held.items():
-            if switch != switched.get(domain, {}).get(name, ""):
-                yield f"{domain}: {name} is under '{switch}'"
+        for one in grants:
+            if one.switch != switched.get(domain, {}).get(one.permission, ""):
+                yield f"{domain}: {one.permission} is under '{one.switch}'"
 
 
 def check_only_the_guard_has_sys_admin(policy):

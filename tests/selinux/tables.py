@@ -85,3 +85,20 @@ def requests(process):
     """The numbers of its ioctl() rows, the 16 bits that SELinux looks at."""
     numbers = {"FIFREEZE": 0x5877, "FITHAW": 0x5878, "FITRIM": 0x5879, "RTC_RD_TIME": 0x7009, "RTC_SET_TIME": 0x700a}
     return {numbers[re.search(r"is_int\(1, (\w+)\)", row)[1]] for call, row in rows_of(process) if call == "ioctl"}
+
+
+def kept_files():
+    """What the agent makes in its state directory, by the names in its sources."""
+    names = set()
+    for file in sorted((ROOT / "broker").rglob("*.cpp")):
+        names |= set(re.findall(r'constexpr (?:const char\*|std::string_view) k\w+ = "((?:sallyport|audit)\.[\w.]+)";', file.read_text()))
+    assert {"audit.jsonl", "sallyport.frozen", "sallyport.denied"} <= names, f"not understood: {sorted(names)}"
+    return names
+
+
+def paths_of_inspector():
+    """What it has open from its start, what is replaced now and then, and the trees of its children."""
+    rows = re.findall(r"^    (?:Source|Names|Tree)\{CommandId::k\w+,(.*)\},$", text("inspector/sources.cpp"), re.M)
+    paths = {path for row in rows for path in re.findall(r'"(/[^"]+)"', row)}
+    assert len(rows) > 10 and {"/proc/stat", "/sys/block", "/etc/localtime"} <= paths, f"not understood: {sorted(paths)}"
+    return paths

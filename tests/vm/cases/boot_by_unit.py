@@ -10,10 +10,11 @@ commands = ["guest-suspend-hybrid"]
 rate = "4/day"
 """
 STATE = "/var/lib/sallyport"
-SET_UP = """truncate -s 32M /var/tmp/held
-mkfs.ext4 -q /var/tmp/held
+# A file system of its own, where there was swap.
+SET_UP = """swapoff /dev/vdb
+mkfs.ext4 -q -F /dev/vdb
 mkdir -p /mnt/held
-mount -o loop /var/tmp/held /mnt/held"""
+mount /dev/vdb /mnt/held"""
 
 
 def was_frozen(shell):

@@ -4,6 +4,7 @@ import time
 
 GUEST = "debian"
 NEEDS = "guest-exec"
+UNDER_SELINUX = "setsebool allow_execmem=1"  # Debian's switch for what runs unconfined
 GROUP = "/sys/fs/cgroup/system.slice/sallyport.service"
 POLICY = """schema = 1
 

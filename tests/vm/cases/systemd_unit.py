@@ -1,9 +1,9 @@
-"""systemd starts the agent for the port, ready means served, and its unit is judged tight."""
+"""systemd starts the agent for the port, ready means served, and its unit is judged tight: what is left of exposure has its reason there."""
+import json
 import re
 
 GUEST = "debian"
 POLICY = "schema = 1\n"
-# What is left is justified in the unit, a line for each directive.
 MOST_EXPOSURE = 3.0
 
 
@@ -21,9 +21,37 @@ def check_service(guest):
     return user
 
 
+def reasons(unit):
+    """(directive, what of it or nothing) of each reason that the unit gives."""
+    for words in re.findall(r"^# ((?:[A-Z]\w+=\S*|~\S+)(?: (?:[A-Z]\w+=\S*|~\S+))*)  +[A-Z]", unit, re.M):
+        directive = ""
+        for word in words.split():
+            directive, part = word.split("=") if "=" in word else (directive, word)
+            yield directive, part
+
+
+def check_every_mark_has_its_reason(marks, unit):
+    """A reason without a part is for all of a directive, which is then not set at all; but which devices there are is one mark."""
+    given = set(reasons(unit))
+    unset = {directive for directive, part in given if not part and (directive == "DeviceAllow" or not re.search(f"^{directive}=", unit, re.M))}
+    used, unreasoned = set(), []
+    for mark in marks:
+        names = [tuple(name.split("=")) for name in mark.split("/")]
+        found = {(directive, part) for directive, part in names if (directive, part) in given} | {
+            (directive, "") for directive, _ in names if directive in unset}
+        used |= found
+        unreasoned += [] if found else [mark]
+    assert not unreasoned, f"marked, without a reason in the unit: {unreasoned}"
+    assert used == given, f"reasons for what is not marked: {sorted(given - used)}"
+
+
 def play(guest):
+    shell = guest.shell
     user = check_service(guest)
-    report = guest.shell.get("systemd-analyze security --no-pager sallyport.service")
+    report = shell.get("systemd-analyze security --no-pager sallyport.service")
     exposure = float(re.search(r"Overall exposure level for \S+: (\S+)", report)[1])
     assert exposure <= MOST_EXPOSURE, report
-    guest.note(f"systemd-analyze security: {exposure}; the worker is user {user}, without capabilities")
+    marks = [one["name"] for one in json.loads(shell.get("systemd-analyze security --no-pager --json=short sallyport.service"))
+             if float(one["exposure"] or 0) > 0]
+    check_every_mark_has_its_reason(marks, shell.get("systemctl cat sallyport"))
+    guest.note(f"systemd-analyze security: {exposure}, {len(marks)} marks, each with its reason; the worker is user {user}, without capabilities")
