@@ -8,6 +8,7 @@ import shutil
 import threading
 import types
 
+import labels
 from denials import by_selinux
 from guest import Guest
 from images import copy_of_disk
@@ -103,6 +104,9 @@ class Copy(Guest):
         for line in getattr(self.wanted, "UNDER_SELINUX", "").splitlines():
             self.shell.get(line, 120)
         self.use_policy(self.wanted.POLICY)
+
+    def check_labels(self):
+        labels.check(self.shell, labels.DOMAINS)
 
     def denials(self):
         return by_selinux(self.console())

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import labels
 from channel import Host, Shell
 from denials import by_apparmor
 from qmp import Qmp
@@ -91,6 +92,10 @@ class Guest:
     def denials(self):
         """What AppArmor, which Debian has switched on, has refused to the agent."""
         return by_apparmor(self.console())
+
+    def check_labels(self):
+        """Every process of the agent is in its profile."""
+        labels.check(self.shell, labels.PROFILES)
 
     def wait_until_off(self, patience=180):
         """QEMU has ended, since the guest has powered itself down."""

@@ -60,15 +60,18 @@ def cases(chosen):
 
 
 def play(images, name, case, kind):
-    """Whether the case holds, with nothing refused to the agent but what the case is about."""
+    """Whether the case holds, with each process of the agent in its domain or profile, and nothing refused but what the case is about."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sallyport-vm-") as folder:
         guest = kind(images, folder, case)
         fault = ""
         try:
             guest.power_on()
+            judged = guest.is_debian and not getattr(case, "IS_ABOUT_DENIALS", False)
+            if judged:
+                guest.check_labels()
             case.play(guest)
-            if guest.is_debian and not getattr(case, "IS_ABOUT_DENIALS", False):
+            if judged:
                 refused = guest.denials()
                 guest.note(f"{len(refused)} denials")
                 assert not refused, "\n".join(refused)

@@ -1,7 +1,6 @@
 """With AppArmor enforcing, as Debian has it: every process is in its profile, and does what the policy allows without one refusal; who takes
 over the worker is refused by its profile, too, and that is logged."""
-import re
-
+import labels
 from denials import attack, by_apparmor
 from run import HERE, load
 
@@ -30,10 +29,6 @@ OF_A_PROGRAM = """profile labelled /usr/local/bin/labelled {
 TO_THE_PROGRAM = "/usr/local/bin/labelled px -> labelled,\n"
 # Whoever has taken over a worker has code there: busybox plays it.
 TAKEN_OVER = "/root/busybox mrix,\n"
-PROFILES = {"sallyport-broker": "sallyport-broker", "sallyport-guard": "sallyport-guard", "sallyport-recorder": "sallyport-recorder",
-            "sallyport-nursery": "sallyport-nursery//&sallyport-worker", "sallyport-worker": "sallyport-nursery//&sallyport-worker",
-            "sallyport-launcher": "sallyport-launcher", "sallyport-inspector": "sallyport-inspector",
-            "sallyport-files": "sallyport-files"}
 # Words of busybox, and what must be among what is refused.
 ATTACKS = {
     "cat /etc/passwd": 'operation="open" .*name="/etc/passwd"',
@@ -49,14 +44,6 @@ ATTACKS = {
 }
 
 
-def check_profiles(shell):
-    listed = re.findall(r"^(\S+ \(\S+\)|\S+)\s+(sallyport-\w+)", shell.get("ps -ewwo label,args --no-headers"), re.M)
-    wrong = [(label, name) for label, name in listed if label != f"{PROFILES[name]} (enforce)"]
-    assert not wrong, wrong
-    assert {name for _, name in listed} == set(PROFILES), listed
-    return len(listed)
-
-
 def play(guest):
     shell, host = guest.shell, guest.host
     assert shell.get("cat /sys/module/apparmor/parameters/enabled") == "Y"
@@ -69,7 +56,7 @@ def play(guest):
     # Started anew: its children's profiles are those that are loaded.
     shell.get("systemctl restart sallyport", 90)
     host.sync()
-    count = check_profiles(shell)
+    count = labels.check(shell, labels.PROFILES, set(labels.PROFILES))
     WITH_SELINUX.look(host)
     WITH_SELINUX.use_files(host)
     for path, profile in (("/usr/bin/cat", "sallyport-launcher"), ("/usr/local/bin/labelled", "labelled")):
@@ -80,7 +67,7 @@ def play(guest):
     for channel in (WITH_SELINUX.UNIX, WITH_SELINUX.VSOCK):
         WITH_SELINUX.serve_on(shell, channel)
     WITH_SELINUX.freeze_and_trim(host)
-    check_profiles(shell)
+    labels.check(shell, labels.PROFILES, set(labels.PROFILES))
     refused = guest.denials()
     guest.note(f"enforcing, {count} processes in their profiles, {len(refused)} denials")
     assert not refused, "\n".join(refused)

@@ -1,4 +1,6 @@
 """What is left of a rule's budget is no more after the clock was set, the agent restarted, or the guest reset."""
+from guest import BOOT_PATIENCE
+
 GUEST = "debian"
 DAY = 86400 * 10**9
 # With this one every boot begins. Its bucket takes a day to fill; that of the other, seconds.
@@ -49,7 +51,7 @@ def play(guest):
     guest.note("; ".join(left()).strip())
     boot = guest.boot_id()
     guest.qmp.ask("system_reset")
-    host.sync(300)
+    host.sync(BOOT_PATIENCE)
     assert guest.boot_id() != boot
     assert is_spent(), "a reset fills the bucket"
     guest.note("spent after a restart, steps of the clock, a kill and a reset")

@@ -5,6 +5,7 @@ import json
 import re
 import time
 
+import labels
 from denials import attack, by_selinux as denials
 from enforcing import KERNEL_OPTIONS  # noqa: F401
 from run import HERE, load
@@ -86,9 +87,6 @@ chcon -t sallyport_nursery_exec_t /root/busybox"""
 SECOND = "systemd-run --unit=second --service-type=notify -p 'Delegate=memory pids' sallyportd --policy /etc/sallyport/policy.toml -t /var/lib/sallyport/second"
 UNIX = ("-m unix-listen -p /run/sallyport/socket", "UNIX-CONNECT:/run/sallyport/socket")
 VSOCK = ("-m vsock-listen -p 4294967295:5123", "VSOCK-CONNECT:1:5123")
-DOMAINS = {"sallyport-broker": "broker", "sallyport-guard": "guard", "sallyport-recorder": "recorder",
-           "sallyport-nursery": "worker", "sallyport-worker": "worker", "sallyport-launcher": "launcher",
-           "sallyport-inspector": "inspector", "sallyport-files": "files"}
 
 # What is tried from the worker's domain, by words of busybox, and a refusal that it must meet with.
 ATTACKS = {
@@ -103,14 +101,6 @@ ATTACKS = {
     "ls /root": "sallyport_worker_t user_home_dir_t:dir",
     "chown 1 /srv/export": "sallyport_worker_t sallyport_export_t:dir",
 }
-
-
-def check_domains(shell):
-    listed = re.findall(r"^(\S+)\s+(sallyport-\w+)", shell.get("ps -ewwo label,args --no-headers"), re.M)
-    wrong = [(label, name) for label, name in listed if label != f"system_u:system_r:sallyport_{DOMAINS[name]}_t:s0"]
-    assert not wrong, wrong
-    assert {name for _, name in listed} == set(DOMAINS), listed
-    return len(listed)
 
 
 def look(host):
@@ -215,7 +205,7 @@ def play(guest):
     off = ask_with_switches_off(host, shell) + do_without_other_channels(shell)
     shell.get("setsebool sallyport_change_accounts=1 sallyport_set_clock=1 sallyport_set_devices=1 sallyport_other_channels=1")
     serve_on(shell, VSOCK)
-    count = check_domains(shell)
+    count = labels.check(shell, labels.DOMAINS, set(labels.DOMAINS))
     look(host)
     use_files(host)
     assert context_of_program(host, "/usr/bin/cat") == "system_u:system_r:sallyport_program_t:s0"
@@ -228,7 +218,7 @@ def play(guest):
     load(HERE / "cases/systemd_unit.py").check_service(guest)
     for name in ("suspend_ram", "freeze_killed", "systemd_killed"):
         load(HERE / f"cases/{name}.py").play(guest)
-    check_domains(shell)
+    labels.check(shell, labels.DOMAINS, set(labels.DOMAINS))
     # By an agent that was started when the file was there.
     assert "sallyport_denied_t" in shell.get("ls -Z /var/lib/sallyport/sallyport.denied")
     refused = [one for one in denials(shell.get("dmesg")) if one not in off]
