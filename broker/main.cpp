@@ -8,6 +8,7 @@
 
 #include "broker/take_over.hpp"
 #include "ipc/codec.hpp"
+#include "sandbox/landlock.hpp"
 #include "sandbox/lockdown.hpp"
 #include "sandbox/proof.hpp"
 
@@ -66,6 +67,17 @@ void note_bounds(Handover::ProgramBounds bounds, Audit& audit) {
     audit.write(record);
 }
 
+void note_kernel(int landlock, Audit& audit) {
+    const auto lacks = sandbox::landlock::lacking(landlock);
+    if (lacks.empty()) return;
+    Record older;
+    older.what = "older-kernel";
+    older.arguments.add("landlock", landlock);
+    for (const auto& [version, kernel, text] : lacks) older.arguments.add(kernel, text);
+    older.reason = "the kernel's Landlock cannot do what these versions of Linux brought; all else holds";
+    audit.write(older);
+}
+
 void note_state(const Handover& from, Audit& audit) {
     if (from.state_is_open()) {
         Record open;
@@ -110,6 +122,7 @@ void record_start(Service& service, const Handover& from) {
     record.arguments.add("channel", policy::compiled::Service::Method_Name(from.options().method()));
     record.arguments.add("path", from.options().path());
     service.audit.write(record);
+    note_kernel(from.landlock(), service.audit);
     note_state(from, service.audit);
     note_bounds(from.program_bounds(), service.audit);
     const ClockReading clocks = read_clocks();

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/unique_fd.hpp"
@@ -37,7 +38,17 @@ constexpr std::array kVersions{
     Version{5, {.files = kIoctlDev}},
     Version{6, {.scopes = 0b11}},                                      // abstract unix sockets, signals
 };
+
+constexpr std::array kLacks{
+    Lack{2, "5.19", "programs under confine.write move no file from one directory to another"},
+    Lack{3, "6.2",  "emptying a file is not refused to programs under confine.write, nor to supervisors and clerks that were taken over"},
+    Lack{4, "6.7",  "TCP is refused by the filters of system calls alone"},
+    Lack{5, "6.10", "commands to devices are refused by the filters of system calls alone"},
+    Lack{6, "6.12", "signals and abstract unix sockets are refused by filters and namespaces alone"},
+};
 // clang-format on
+
+static_assert(kVersions.back().since == kLacks.back().version);
 
 Ruleset everything(int version) {
     Ruleset all;
@@ -51,9 +62,7 @@ Ruleset everything(int version) {
 }
 
 Result<Ruleset> all_that_is_offered() {
-    const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (version < 1) return system_error("landlock: the kernel does not offer it");
-    return everything(static_cast<int>(version));
+    return everything(TRY(version()));
 }
 
 Status refuse(const Ruleset& refused, std::span<const Grant> grants) {
@@ -73,6 +82,18 @@ Status refuse(const Ruleset& refused, std::span<const Grant> grants) {
 }
 
 }  // namespace
+
+Result<int> version() {
+    const long offered = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (offered < 1) return system_error("landlock: the kernel does not offer it");
+    return static_cast<int>(offered);
+}
+
+std::span<const Lack> lacking(int version) {
+    const auto* const first =
+        std::ranges::find_if(kLacks, [&](const Lack& one) { return one.version > version; });
+    return {first, kLacks.end()};
+}
 
 Status restrict_to(std::span<const Grant> grants) {
     return refuse(TRY(all_that_is_offered()), grants);

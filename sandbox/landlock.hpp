@@ -1,6 +1,6 @@
 // Landlock: a small wrapper over its three system calls, for which no library is packaged.
 // Runs in:  every process
-// Relies on: Linux 5.13 or later with Landlock among its security modules
+// Relies on: Linux 5.13 or later with Landlock among its security modules; the agent's other needs make it 5.15
 #pragma once
 
 #include <linux/landlock.h>
@@ -28,6 +28,19 @@ struct Grant {
     int fd;
     std::uint64_t rights;
 };
+
+/// What a later version of the interface brought, told for a kernel that does not have it.
+struct Lack {
+    int version;         // that has it
+    const char* kernel;  // the first Linux with it
+    const char* text;    // what holds meanwhile
+};
+
+/// The version of the interface that the running kernel offers, 1 or more. Errors: kSystem; a kernel without Landlock is one.
+Result<int> version();
+
+/// What a kernel that offers `version` lacks, in order; nothing if it is as new as this table.
+std::span<const Lack> lacking(int version);
 
 /// Refuses this process and its children every right that the running kernel can refuse, for good, except `grants`. Network and scopes
 /// (signals and abstract sockets of processes outside) have no exceptions.

@@ -23,6 +23,7 @@
 #include "ipc/limits.hpp"
 #include "ipc/ring.hpp"
 #include "policy/exec.hpp"
+#include "sandbox/landlock.hpp"
 
 namespace sallyport::starter {
 
@@ -164,12 +165,14 @@ void Outfit::add(Handover::Descriptor what, UniqueFd descriptor) {
 Checked<Outfit> prepare(const Service& options, const ReadPolicy& read, const std::vector<std::string>& own) {
     const policy::Policy& policy = read.policy;
     TRY(prepare_process());
+    const int landlock = TRY(about("kernel", sandbox::landlock::version()));
     const UniqueFd state = TRY(open_of_admin(options.statedir(), O_DIRECTORY));
     Outfit outfit;
     const ProgramGroups groups = groups_for(policy, outfit.message);
     const std::vector<ipc::SeenPath> seen = TRY(about(kFiles.name, files::look_at_rules(policy)));
     TRY(files::refuse_links(policy, seen));
     outfit.message.set_policy(read.compiled);
+    outfit.message.set_landlock(landlock);
     outfit.message.set_state_is_open(is_open_to_others(state));
     *outfit.message.mutable_options() = options;
     outfit.message.set_directory(TRY(about("working directory", working_directory())));

@@ -188,7 +188,7 @@ def check_effective_fmt_and_digest_have_json():
 
 
 def check_privileges_are_all_rows_of_the_tables():
-    rows = [json.loads(line) for line in tool("privileges", "--json").stdout.splitlines()]
+    *rows, kernel = [json.loads(line) for line in tool("privileges", "--json").stdout.splitlines()]
     said = tool("privileges").stdout
     written = sum(file.read_text().count("SyscallRule{SCMP_SYS(") for file in (ROOT / "sandbox").glob("syscalls_*.cpp"))
     calls = sum(len(row["calls"]) for row in rows)
@@ -197,6 +197,8 @@ def check_privileges_are_all_rows_of_the_tables():
     kept = {row["process"]: {one["name"] for one in row["capabilities"]} for row in rows}
     if kept["worker"] or kept["broker"] or kept["guard"] != {"sys_admin", "dac_read_search"}:
         yield f"{kept}"
+    if f"\nthis kernel\n  Landlock {kernel['landlock']}\n" not in said or said.count("\n  until Linux ") != len(kernel["lacks"]):
+        yield f"{kernel}"
 
 
 if __name__ == "__main__":

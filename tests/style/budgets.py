@@ -13,8 +13,8 @@ QUESTIONS = {
     # the inspector's child itself, and has it begun and ended (250); the inspector became shorter by as much. base/: trusted paths, the clock by which
     # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90). Of each kind of request, what the rules that
     # dry-run would make of it, and its arguments where nobody else writes them down (300). Which files of a policy's folders are read, for starter and
-    # tool; where each rule stands, for the log (85); budgets that a full disk cannot keep (10).
-    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10150),
+    # tool; where each rule stands, for the log (85); budgets that a full disk cannot keep (10). What an older kernel lacks, named at the start (15).
+    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10165),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
     # that look at rules' paths at the start (560); what denied names have named in earlier runs (150); second names of what is in the agent's own folders (35).
     "What opens, reads and writes files?": (("broker/files",), 2695),
@@ -35,8 +35,9 @@ QUESTIONS = {
     # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150),
     # the names of what the agent's own folders contain (60); budgets on a full disk (20).
     "What runs with privilege before the first host byte?": (("broker/start",), 2365),
-    # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165).
-    "What confines?": (("sandbox",), 1770),
+    # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165), what
+    # an older kernel's Landlock lacks (30).
+    "What confines?": (("sandbox",), 1800),
 }
 README_LINES = 150
 # (trusted, elsewhere)

@@ -1,4 +1,5 @@
-// privileges: what each process of the agent may do once it has locked itself down, from the tables that are installed.
+// privileges: what each process of the agent may do once it has locked itself down, from the tables that are installed; and what the
+// kernel here cannot refuse.
 #include <cap-ng.h>
 #include <seccomp.h>
 
@@ -10,6 +11,7 @@
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/verb.hpp"
+#include "sandbox/landlock.hpp"
 #include "sandbox/lockdown.hpp"
 #include "sandbox/syscalls.hpp"
 
@@ -135,10 +137,31 @@ std::string in_json(const Row& row) {
         .text();
 }
 
+// Of the kernel that this runs on, which may be another than the agent's.
+std::string kernel_in_words(int landlock) {
+    if (landlock == 0) return "this kernel\n  no Landlock: the agent does not serve here\n";
+    std::string text = "this kernel\n  Landlock " + std::to_string(landlock) + "\n";
+    for (const sandbox::landlock::Lack& one : sandbox::landlock::lacking(landlock))
+        text += "  until Linux " + std::string(one.kernel) + ": " + one.text + "\n";
+    return text;
+}
+
+std::string kernel_in_json(int landlock) {
+    std::vector<std::string> lacks;
+    for (const sandbox::landlock::Lack& one : sandbox::landlock::lacking(landlock))
+        lacks.push_back(JsonObject().add("until", one.kernel).add("what", one.text).text());
+    return JsonObject()
+        .add("landlock", static_cast<std::uint64_t>(landlock))
+        .add_value("lacks", json_list(lacks))
+        .text();
+}
+
 }  // namespace
 
 int run_privileges(bool as_json) {
     for (const Row& row : kRows) print(as_json ? in_json(row) + "\n" : in_words(row));
+    const int landlock = sandbox::landlock::version().value_or(0);
+    print(as_json ? kernel_in_json(landlock) + "\n" : kernel_in_words(landlock));
     return kSuccess;
 }
 
