@@ -119,6 +119,12 @@ def guest(chroot):
     return said.strip()
 
 
+def old_kernel(chroot):
+    """A guest of this Debian with the kernel of Debian 11, which has no Landlock."""
+    said = run(sys.executable, HERE / "guest.py", chroot.store / "old_kernel", chroot.packages, chroot.suite, "bullseye")
+    return said.strip()
+
+
 def tests(chroot):
     """The tree is compiled and tested there; without much optimization, which the packages have."""
     chroot.do("cd source && ./dev setup && meson setup build -Dselinux=enabled -Doptimization=1 -Ddebug=false")
@@ -128,7 +134,7 @@ def tests(chroot):
 
 
 STEPS = {
-    "bookworm": (packages, lintian, autopkgtest, examples, spec, guest, reproducible),
+    "bookworm": (packages, lintian, autopkgtest, examples, spec, guest, old_kernel, reproducible),
     "trixie": (packages, lintian, autopkgtest, guest, tests),
 }
 

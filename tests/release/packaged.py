@@ -13,6 +13,14 @@ from images import KERNEL_PACKAGE, Images, run  # noqa: E402
 # Besides what our packages depend on, which is in the guest so that no network is needed.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "procps", "e2fsprogs", "init-system-helpers", "apparmor", "qemu-guest-agent")
 UPGRADES = 3
+# By lists of its own: the guest's stay those of its Debian.
+FETCH_KERNEL = f"""
+    mkdir -p /tmp/kernel/lists; cd /tmp/kernel
+    sed 's/ [a-z]* main.*/ %s main/' /etc/apt/sources.list > list
+    options='-q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=/tmp/kernel/list -o Dir::Etc::SourceParts=/none -o Dir::State::Lists=/tmp/kernel/lists'
+    apt-get $options update
+    apt-get $options download $(apt-cache $options depends {KERNEL_PACKAGE} | sed -n 's/.*Depends: linux-image-/linux-image-/p')
+"""
 
 
 def control(package, field):
@@ -42,9 +50,10 @@ def repack(package, version, folder):
 
 
 class PackagedImages(Images):
-    def __init__(self, store, packages, suite):
+    def __init__(self, store, packages, suite, kernel_of=None):
         super().__init__(store)
         self.packages, self.suite = sorted(packages), suite
+        self.kernel_of = kernel_of or suite
 
     def install_agent(self):
         """Nothing: that is what the case does. The folder stays empty."""
@@ -57,18 +66,16 @@ class PackagedImages(Images):
         self.version = digest.hexdigest()[:16]
 
     def fetch_kernel(self):
-        """The one of that Debian, whose modules may be compressed."""
+        """The one of that Debian or of another, whose modules may be compressed."""
         tree = self.store / "kernel"
         if not tree.exists():
             self.fetch_debian()
             folder = self.store / "kernel.new"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            self.do_in(self.debian, f"cd /tmp && apt-get -q update && apt-get -o APT::Sandbox::User=root download "
-                                    f"$(apt-cache depends {KERNEL_PACKAGE} | sed -n 's/.*Depends: linux-image-/linux-image-/p')")
-            package = next((self.debian / "tmp").glob("linux-image-*.deb"))
-            run("dpkg-deb", "-x", package, folder)
-            package.unlink()
+            self.do_in(self.debian, FETCH_KERNEL % self.kernel_of)
+            run("dpkg-deb", "-x", next((self.debian / "tmp/kernel").glob("linux-image-*.deb")), folder)
+            shutil.rmtree(self.debian / "tmp/kernel")
             run("find", folder, "-name", "*.ko.xz", "-exec", "xz", "-d", "{}", "+")
             folder.rename(tree)
         super().fetch_kernel()

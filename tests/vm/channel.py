@@ -4,12 +4,13 @@ import select
 import socket
 import time
 
-PATIENCE = 60
-SYNC_PATIENCE = 5
+SYNC_PATIENCE = 5  # at first; an agent that needs longer each time is to be heard, too
 _next_sync = iter(range(1000, 1_000_000))
 
 
 class Channel:
+    patience = 60  # seconds, where a case does not say
+
     def __init__(self, path):
         self.path = path
         self.connect()
@@ -23,6 +24,7 @@ class Channel:
         self.socket.close()
 
     def read_line(self, patience):
+        """Errors: TimeoutError; ConnectionError if QEMU has gone."""
         end = time.monotonic() + patience
         searched = 0
         while (at := self.pending.find(b"\n", searched)) < 0:
@@ -30,7 +32,7 @@ class Channel:
             ready, _, _ = select.select([self.socket], [], [], max(0, end - time.monotonic()))
             part = self.socket.recv(1 << 20) if ready else b""
             if not part:
-                raise TimeoutError("the port is closed" if ready else f"no line in {patience} s")
+                raise ConnectionError("the port is closed") if ready else TimeoutError(f"no line in {patience:.0f} s")
             self.pending += part
         line = bytes(self.pending[:at])
         del self.pending[:at + 1]
@@ -40,11 +42,13 @@ class Channel:
 class Host(Channel):
     """Plays the host."""
 
-    def sync(self, patience=PATIENCE):
+    def sync(self, patience=None):
         """Waits until the agent answers, whatever came before. As libvirt does, it asks again: a request that an agent
         took before it was ended is lost."""
+        patience, once = patience or self.patience, SYNC_PATIENCE
         end = time.monotonic() + patience
-        while not self._sync_once(min(end, time.monotonic() + SYNC_PATIENCE)):
+        while not self._sync_once(min(end, time.monotonic() + once)):
+            once *= 2
             if time.monotonic() > end:
                 raise TimeoutError(f"the agent does not answer a sync in {patience} s")
 
@@ -66,12 +70,12 @@ class Host(Channel):
             request["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
         self.socket.sendall(json.dumps(request).encode() + b"\n")
 
-    def ask(self, command, patience=PATIENCE, **arguments):
+    def ask(self, command, patience=None, **arguments):
         """The whole reply."""
         self.send(command, **arguments)
-        return json.loads(self.read_line(patience))
+        return json.loads(self.read_line(patience or self.patience))
 
-    def get(self, command, patience=PATIENCE, **arguments):
+    def get(self, command, patience=None, **arguments):
         """What a successful reply returns."""
         reply = self.ask(command, patience, **arguments)
         assert "return" in reply, f"{command}: {reply}"
@@ -90,17 +94,17 @@ class Host(Channel):
 class Shell(Channel):
     """A root shell in the guest, beside the agent."""
 
-    def run(self, command, patience=PATIENCE):
+    def run(self, command, patience=None):
         """(output, status) of one line."""
         self.socket.sendall(command.encode() + b"\n")
         lines = []
         while True:
-            line = self.read_line(patience).decode(errors="replace")
+            line = self.read_line(patience or self.patience).decode(errors="replace")
             if line.startswith("DONE "):
                 return "\n".join(lines).strip(), int(line[5:])
             lines.append(line)
 
-    def get(self, command, patience=PATIENCE):
+    def get(self, command, patience=None):
         output, status = self.run(command, patience)
         assert status == 0, f"{command}: status {status}: {output}"
         return output
