@@ -293,7 +293,13 @@ TEST_F(Exec, WhoWaitsForAProgramIsThereBeforeItIsAskedForAndMayBeKilled) {
     }));
     EXPECT_EQ(run(rules, "one").at("exitcode").as_int64(), 6);
     send_signal(child_called(launcher, "launcher"), SIGKILL);
-    EXPECT_TRUE(eventually([&] { return run(rules, "one").at("exitcode").as_int64() == 6; }));
+    // Whoever asks before the launcher has heard of it gets an error.
+    std::string reply;
+    EXPECT_TRUE(eventually([&] {
+        reply = ask("/bin/sh", words(rules, "one"), kCapture);
+        return desc_of(reply).empty();
+    }));
+    EXPECT_EQ(end_of(result_of(reply).at("pid").as_int64()).at("exitcode").as_int64(), 6);
 }
 
 TEST_F(Exec, OldestOfTooManyResultsIsDroppedAndWrittenDown) {
