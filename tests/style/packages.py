@@ -48,6 +48,11 @@ def check_both_kinds_of_packages_have_the_same_files():
     yield from sorted(debian ^ {MACROS[macro] + path for macro, path in listed})
 
 
+def check_each_empty_folder_is_made_by_a_line_of_its_own():
+    """Of several in one install_emptydir() Meson 1.0 makes only the first, and dh_install misses the others."""
+    yield from tree.matches(r"^install_emptydir\(.*, ", [f for f in tree.files() if f.name == "meson.build"], tree.text)
+
+
 def check_shell_scripts_of_packages_parse():
     scripts = [f for f in tree.files() if f.parts[0] == "debian" and f.suffix in (".postinst", ".prerm", ".postrm")]
     scripts += [pathlib.Path("packaging/restart-when-thawed"), pathlib.Path("packaging/build-packages")]
