@@ -21,7 +21,7 @@ using enum When;
 constexpr ArgIs kArenaLong{1, ~std::uint64_t{0}, kArenaSize};  // ftruncate
 
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                       arguments                 when           reason
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,               kAlways,       "wait for worker, nursery, channel and signals"},
     SyscallRule{SCMP_SYS(recvfrom),        is_null(4), kAny,         kAlways,       "frames of a worker, reports of the others; never a descriptor"},
@@ -52,6 +52,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(fstat),           kAny, kAny,               kAsksFiles,    "the same, by later C libraries"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

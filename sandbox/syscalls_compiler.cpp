@@ -12,7 +12,7 @@ namespace {
 constexpr auto kA = When::kAlways;
 
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                       arguments                when  reason
     SyscallRule{SCMP_SYS(read),            kAny, kAny,              kA, "the policy's text"},
     SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "its compiled form; messages"},
@@ -28,6 +28,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,              kA, "today's date, for rules that expire"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

@@ -19,7 +19,7 @@ using enum When;
 constexpr std::uint64_t kSameOwner = 0xffff'ffff;  // fchown
 
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                        arguments                 when           reason
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,               kAlways,       "wait for orders and for the end of clerks"},
     SyscallRule{SCMP_SYS(recvmsg),          kAny, kAny,               kAlways,       "an order, with the file that it is about"},
@@ -61,6 +61,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(seccomp),          is_int(0, SECCOMP_SET_MODE_FILTER), kAny, kForks, "a new clerk's own filter, on top of this one"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

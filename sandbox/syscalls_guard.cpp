@@ -24,7 +24,7 @@ constexpr ArgIs kToRead{2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY};  // openat
 // THREAT: the guard has CAP_SYS_ADMIN. The calls in which it counts are three ioctl() numbers: no mount, no namespace, no program, no
 // file opened to be written.
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                       arguments                          when  reason
     SyscallRule{SCMP_SYS(ioctl),           is_int(1, FIFREEZE), kAny,         kG, "guest-fsfreeze-freeze"},
     SyscallRule{SCMP_SYS(ioctl),           is_int(1, FITHAW), kAny,           kG, "guest-fsfreeze-thaw, deadline, death of a peer"},
@@ -59,6 +59,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,                        kG, "deadlines, where there is no vDSO clock"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

@@ -22,7 +22,7 @@ namespace {
 constexpr auto kA = When::kAlways;
 
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                        arguments                                     when  reason
     SyscallRule{SCMP_SYS(ppoll),            kAny, kAny,                                   kA, "wait for orders, queries and the end of children"},
     SyscallRule{SCMP_SYS(recvfrom),         is_null(4), kAny,                             kA, "queries of the broker; answers of netlink"},
@@ -61,6 +61,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(socket),           is_int(0, AF_NETLINK), is_int(2, NETLINK_ROUTE), When::kNetlink, "interfaces and addresses"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

@@ -20,7 +20,7 @@ constexpr ArgIs kToAppend{2, O_APPEND | O_TRUNC, O_APPEND};  // openat
 // opened for writing only to append. Two descriptors, of the files of the latest time and of budgets, are written in place from their
 // beginning; a file that is opened under such a number later was opened to append, so that pwrite() appends to it, too.
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                       arguments                             when  reason
     SyscallRule{SCMP_SYS(write),           kAny, kAny,                           kA, "lines of the log"},
     SyscallRule{SCMP_SYS(pwrite64),        is_int(0, kRecordersClock), is_null(3), kA, "the latest time, over the one before, in its own file"},
@@ -44,6 +44,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(clock_gettime),   kAny, kAny,                           kA, "deadlines, where there is no vDSO clock"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

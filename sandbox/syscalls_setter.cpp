@@ -21,7 +21,7 @@ constexpr ArgIs kToWrite{2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDWR};  // openat
 // THREAT: its input is numbers of a host and texts of the kernel. No call here creates a file, executes, connects or forks, and the only
 // clocks that are set are the wall clock and the hardware clock.
 // clang-format off
-constexpr auto kTable = with_common(std::array{
+constexpr auto kRows = with_common(std::array{
     //          call                       arguments                             when  reason
     SyscallRule{SCMP_SYS(sendto),          is_null(4), kAny,                     kA, "what has become of it"},
     SyscallRule{SCMP_SYS(ppoll),           kAny, kAny,                           kA, "wait until the launcher takes that"},
@@ -40,6 +40,8 @@ constexpr auto kTable = with_common(std::array{
     SyscallRule{SCMP_SYS(close),           kAny, kAny,                           kA, "files that have been looked at"},
 });
 // clang-format on
+
+constexpr auto kTable = of_this_architecture<kRows>();
 
 static_assert(every_row_has_a_reason(kTable));
 

@@ -22,7 +22,7 @@ constexpr auto kA = When::kAlways;
 // THREAT: a worker parses the bytes of the host. These rows are all that it can ask of the kernel once it was taken over. No row passes
 // a descriptor on or receives one, or acts on the file behind one: whatever a worker has ends with it.
 // clang-format off
-constexpr auto kWorkerTable = with_common(std::array{
+constexpr auto kWorkerRows = with_common(std::array{
     //          call                       arguments                when  reason
     SyscallRule{SCMP_SYS(read),            kAny, kAny,              kA, "bytes from the host channel"},
     SyscallRule{SCMP_SYS(write),           kAny, kAny,              kA, "bytes to the host channel"},
@@ -67,7 +67,10 @@ constexpr std::array kNurseryOnly{
 };
 // clang-format on
 
-constexpr auto kNurseryTable = joined(kWorkerTable, kNurseryOnly);
+constexpr auto kNurseryRows = joined(kWorkerRows, kNurseryOnly);
+
+constexpr auto kWorkerTable = of_this_architecture<kWorkerRows>();
+constexpr auto kNurseryTable = of_this_architecture<kNurseryRows>();
 
 static_assert(every_row_has_a_reason(kNurseryTable));
 

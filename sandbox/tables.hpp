@@ -75,6 +75,15 @@ constexpr auto with_common(const std::array<SyscallRule, kRows>& rows) {
     return joined(kCommon, rows);
 }
 
+/// The rows whose call this architecture has. libseccomp gives the others negative numbers, and leaves them out of a filter without a word.
+template <const auto& kRows>
+constexpr auto of_this_architecture() {
+    constexpr auto kIsHere = [](const SyscallRule& row) { return row.call >= 0; };
+    std::array<SyscallRule, static_cast<std::size_t>(std::ranges::count_if(kRows, kIsHere))> here{};
+    std::ranges::copy_if(kRows, here.begin(), kIsHere);
+    return here;
+}
+
 constexpr bool every_row_has_a_reason(std::span<const SyscallRule> table) {
     return std::ranges::all_of(
         table, [](const SyscallRule& row) { return row.reason != nullptr && *row.reason != 0; });

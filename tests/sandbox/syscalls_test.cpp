@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/netlink.h>
 #include <linux/rtc.h>
+#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -258,28 +259,12 @@ TEST(Tables, KeepTheirBounds) {
 
 TEST(Tables, TheBrokerHasNoCallThatOpensOrChangesFilesWhateverThePolicySays) {
     const auto rows = installed({"", Process::kBroker, kEverything});
-    expect_none(rows, {SYS_open,
-                       SYS_openat,
-                       SYS_openat2,
-                       SYS_creat,
-                       SYS_open_by_handle_at,
-                       SYS_statx,
-                       SYS_pwritev,
-                       SYS_pwritev2,
-                       SYS_writev,
-                       SYS_truncate,
-                       SYS_fallocate,
-                       SYS_fchmod,
-                       SYS_fchown,
-                       SYS_unlinkat,
-                       SYS_renameat2,
-                       SYS_linkat,
-                       SYS_sendfile,
-                       SYS_splice,
-                       SYS_readlinkat,
-                       SYS_fstatfs,
-                       SYS_copy_file_range,
-                       SYS_fremovexattr});
+    expect_none(rows,
+                {SCMP_SYS(open),      SYS_openat,      SYS_openat2,  SCMP_SYS(creat), SYS_open_by_handle_at,
+                 SYS_statx,           SYS_pwritev,     SYS_pwritev2, SYS_writev,      SYS_truncate,
+                 SYS_fallocate,       SYS_fchmod,      SYS_fchown,   SYS_unlinkat,    SYS_renameat2,
+                 SYS_linkat,          SYS_sendfile,    SYS_splice,   SYS_readlinkat,  SYS_fstatfs,
+                 SYS_copy_file_range, SYS_fremovexattr});
     EXPECT_FALSE(is_let_through(rows, SYS_write, {STDERR_FILENO + 1}));
     // The mark of the frozen state is written at its beginning, where there is a guard.
     EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {9, 0, 1, 1}));
@@ -312,11 +297,11 @@ TEST(Tables, SubjectsAreAllProcessesThatHaveATable) {
 }
 
 TEST(Tables, BrokerNurseryAndWorkerOpenNone) {
-    EXPECT_EQ(
-        those_with({SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_open_by_handle_at, SYS_open_tree}),
-        (Names{"Compiler", "Guard", "GuardsPlanner", "FilesParent", "FilesParentThatReads", "Clerk",
-               "ClerkThatWrites", "ClerkThatReads", "Inspector", "InspectorsChild", "InspectorOfTheNetwork",
-               "Recorder", "SetterOfDevices"}));
+    EXPECT_EQ(those_with({SCMP_SYS(open), SYS_openat, SYS_openat2, SCMP_SYS(creat), SYS_open_by_handle_at,
+                          SYS_open_tree}),
+              (Names{"Compiler", "Guard", "GuardsPlanner", "FilesParent", "FilesParentThatReads", "Clerk",
+                     "ClerkThatWrites", "ClerkThatReads", "Inspector", "InspectorsChild",
+                     "InspectorOfTheNetwork", "Recorder", "SetterOfDevices"}));
 }
 
 TEST(Tables, DescriptorsGoFromBrokerToNurseryAndInspectorAndBetweenBrokerAndFilesOnly) {
@@ -380,11 +365,11 @@ TEST(Tables, ASetterMakesAndCutsNoFileAndStartsAndHearsNobody) {
 TEST(Tables, AClerkStartsAndSignalsNoProcessAndMakesNoSocket) {
     for (const SyscallRule& row :
          installed({"", Process::kFiles, {.writes_files = true, .creates_files = true}}))
-        for (const int call : {SYS_clone,     SYS_clone3,     SYS_fork,      SYS_vfork,
-                               SYS_execve,    SYS_execveat,   SYS_kill,      SYS_pidfd_send_signal,
-                               SYS_socket,    SYS_socketpair, SYS_connect,   SYS_bind,
-                               SYS_seccomp,   SYS_prctl,      SYS_ioctl,     SYS_mount,
-                               SYS_renameat2, SYS_linkat,     SYS_symlinkat, SYS_mkdirat,
+        for (const int call : {SYS_clone,     SYS_clone3,     SCMP_SYS(fork), SCMP_SYS(vfork),
+                               SYS_execve,    SYS_execveat,   SYS_kill,       SYS_pidfd_send_signal,
+                               SYS_socket,    SYS_socketpair, SYS_connect,    SYS_bind,
+                               SYS_seccomp,   SYS_prctl,      SYS_ioctl,      SYS_mount,
+                               SYS_renameat2, SYS_linkat,     SYS_symlinkat,  SYS_mkdirat,
                                SYS_mknodat})
             EXPECT_NE(row.call, call) << row.reason;
 }
@@ -405,14 +390,14 @@ TEST(Tables, TheParentOfTheFilesLetsThroughWhatItsClerksFilterDoes) {
 TEST(Tables, TheGuardNeitherMountsNorWritesNorExecutes) {
     expect_none(syscall_table(Process::kGuard),
                 {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_write, SYS_pwrite64,
-                 SYS_execve, SYS_execveat, SYS_open, SYS_connect, SYS_socket, SYS_kill});
+                 SYS_execve, SYS_execveat, SCMP_SYS(open), SYS_connect, SYS_socket, SYS_kill});
 }
 
 TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
     const auto rows = installed({"", Process::kGuard, {}});
-    expect_none(rows, {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_socketpair,
-                       SYS_recvfrom, SYS_capset, SYS_seccomp, SYS_landlock_restrict_self, SYS_prctl,
-                       SYS_shutdown, SYS_statx, SYS_fstatfs, SYS_pidfd_send_signal, SYS_openat2});
+    expect_none(rows, {SYS_ioctl, SYS_syncfs, SYS_clone, SYS_clone3, SCMP_SYS(fork), SCMP_SYS(vfork),
+                       SYS_socketpair, SYS_recvfrom, SYS_capset, SYS_seccomp, SYS_landlock_restrict_self,
+                       SYS_prctl, SYS_shutdown, SYS_statx, SYS_fstatfs, SYS_pidfd_send_signal, SYS_openat2});
     // A filter on top of another takes away only: what the planner needs the guard has.
     const auto guard = installed({"", Process::kGuard, {.forks = true}});
     for (const SyscallRule& row : rows)
@@ -421,10 +406,10 @@ TEST(Tables, TheGuardsPlannerStartsNothingFreezesNothingAndHearsNobody) {
 
 TEST(Tables, TheRecorderNeitherTruncatesNorExecutesAndWritesNothingInPlaceButTimeAndBudgets) {
     const auto rows = installed({"", Process::kRecorder, {}});
-    expect_none(rows, {SYS_truncate,  SYS_ftruncate, SYS_pwritev,  SYS_writev,  SYS_lseek,   SYS_fcntl,
-                       SYS_fallocate, SYS_unlinkat,  SYS_open,     SYS_openat2, SYS_creat,   SYS_linkat,
-                       SYS_symlinkat, SYS_execve,    SYS_execveat, SYS_clone3,  SYS_connect, SYS_socket,
-                       SYS_kill,      SYS_ioctl,     SYS_mount,    SYS_sendmsg, SYS_recvmsg});
+    expect_none(rows, {SYS_truncate,  SYS_ftruncate, SYS_pwritev,    SYS_writev,  SYS_lseek,       SYS_fcntl,
+                       SYS_fallocate, SYS_unlinkat,  SCMP_SYS(open), SYS_openat2, SCMP_SYS(creat), SYS_linkat,
+                       SYS_symlinkat, SYS_execve,    SYS_execveat,   SYS_clone3,  SYS_connect,     SYS_socket,
+                       SYS_kill,      SYS_ioctl,     SYS_mount,      SYS_sendmsg, SYS_recvmsg});
     for (const std::uint64_t own : {std::uint64_t{kRecordersClock}, std::uint64_t{kRecordersBudgets}})
         EXPECT_FALSE(is_let_through(rows, SYS_pwrite64, {own, 0, 8, 1})) << own;
     for (const std::uint64_t other : {kRecordersClock - 1U, kRecordersBudgets + 1U})
@@ -440,11 +425,12 @@ TEST(Tables, NurseryLetsThroughWhatItsWorkersFilterDoes) {
 
 TEST(Tables, TheInspectorHasNoCallThatWritesConnectsOrExecutes) {
     const auto rows = installed({"", Process::kInspector, {.asks_netlink = true, .forks = true}});
-    expect_none(rows, {SYS_write,     SYS_writev,   SYS_pwrite64, SYS_open,    SYS_openat2,   SYS_creat,
-                       SYS_ftruncate, SYS_truncate, SYS_unlinkat, SYS_mkdirat, SYS_renameat2, SYS_fchmod,
-                       SYS_ioctl,     SYS_bind,     SYS_connect,  SYS_listen,  SYS_accept4,   SYS_execve,
-                       SYS_execveat,  SYS_clone3,   SYS_fork,     SYS_vfork,   SYS_kill,      SYS_setuid,
-                       SYS_mount,     SYS_ptrace});
+    expect_none(rows,
+                {SYS_write,     SYS_writev,   SYS_pwrite64,   SCMP_SYS(open),  SYS_openat2,   SCMP_SYS(creat),
+                 SYS_ftruncate, SYS_truncate, SYS_unlinkat,   SYS_mkdirat,     SYS_renameat2, SYS_fchmod,
+                 SYS_ioctl,     SYS_bind,     SYS_connect,    SYS_listen,      SYS_accept4,   SYS_execve,
+                 SYS_execveat,  SYS_clone3,   SCMP_SYS(fork), SCMP_SYS(vfork), SYS_kill,      SYS_setuid,
+                 SYS_mount,     SYS_ptrace});
     for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_CREAT, O_RDONLY | O_TRUNC, O_RDWR | O_TMPFILE})
         EXPECT_FALSE(is_let_through(rows, SYS_openat, {0, 0, static_cast<std::uint64_t>(flags)})) << flags;
     EXPECT_FALSE(is_let_through(rows, SYS_socket, {AF_INET, SOCK_STREAM, 0}));
@@ -468,7 +454,7 @@ TEST(Tables, TheInspectorLetsThroughWhatItsChildsFilterDoes) {
 }
 
 TEST(Tables, OnlyNurseryInspectorGuardRecorderAndFilesStartProcesses) {
-    EXPECT_EQ(those_with({SYS_clone, SYS_clone3, SYS_fork, SYS_vfork}),
+    EXPECT_EQ(those_with({SYS_clone, SYS_clone3, SCMP_SYS(fork), SCMP_SYS(vfork)}),
               (Names{"Nursery", "Inspector", "InspectorOfTheNetwork", "Guard", "Recorder", "FilesParent",
                      "FilesParentThatReads"}));
 }

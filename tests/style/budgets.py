@@ -36,8 +36,9 @@ QUESTIONS = {
     # the names of what the agent's own folders contain (60); budgets on a full disk (20).
     "What runs with privilege before the first host byte?": (("broker/start",), 2365),
     # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165), what
-    # an older kernel's Landlock lacks (30).
-    "What confines?": (("sandbox",), 1800),
+    # an older kernel's Landlock lacks (30); tables without the rows of other
+    # architectures (25).
+    "What confines?": (("sandbox",), 1825),
 }
 README_LINES = 150
 # (trusted, elsewhere)
