@@ -1,9 +1,7 @@
 // The guard's planner, which reads what there is to freeze: what it holds, when it has ended, and what becomes of an order without a plan.
 #include <gtest/gtest.h>
 #include <linux/fs.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <sys/user.h>
 
 #include <array>
 #include <ctime>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "tests/freeze/guard_alone.hpp"
+#include "tests/support/refused_filter.hpp"
 
 namespace sallyport::test {
 namespace {
@@ -140,15 +139,12 @@ TEST_F(PlannerThat, CannotConfineItselfSaysNothing) {
     ASSERT_EQ(trace(PTRACE_SEIZE, guard_.pid(), 0, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD), 0);
     guard_.say(list());
     planner_ = next_child(guard_.pid());
-    user_regs_struct registers{};
-    // Without a program the call only asks what there is.
-    while (registers.rdi != SECCOMP_SET_MODE_FILTER || registers.rdx == 0) {
-        if (registers.orig_rax != 0) trace(PTRACE_SYSCALL, planner_, 0, 0);
+    hold_at(planner_, SYS_seccomp);
+    while (!is_asking_for_filter(planner_)) {
+        trace(PTRACE_SYSCALL, planner_, 0, 0);
         hold_at(planner_, SYS_seccomp);
-        trace(PTRACE_GETREGS, planner_, 0, &registers);
     }
-    registers.rdx = 1;  // no address: EFAULT. Another call the guard's filter would kill it for.
-    trace(PTRACE_SETREGS, planner_, 0, &registers);
+    EXPECT_TRUE(take_program_away(planner_));
     trace(PTRACE_DETACH, planner_, 0, 0);
     trace(PTRACE_DETACH, guard_.pid(), 0, 0);
     EXPECT_EQ(guard_.hear().listed().mounts_size(), 0);

@@ -1,41 +1,73 @@
 // A process whose system call filter the kernel does not take, from outside.
 #pragma once
 
+#include <elf.h>
+#include <linux/ptrace.h>
 #include <linux/seccomp.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 namespace sallyport::test {
+
+/// The registers of a process that is stopped at the beginning of a system call.
+struct CallRegisters {
+    user_regs_struct all{};
+    iovec place{.iov_base = &all, .iov_len = sizeof all};
+
+    explicit CallRegisters(pid_t process) {
+        ::syscall(SYS_ptrace, PTRACE_GETREGSET, process, NT_PRSTATUS, &place);
+    }
+    CallRegisters(const CallRegisters&) = delete;
+    CallRegisters& operator=(const CallRegisters&) = delete;
+#ifdef __aarch64__
+    [[nodiscard]] auto& number() { return all.regs[8]; }
+    [[nodiscard]] auto& first() { return all.regs[0]; }
+    [[nodiscard]] auto& third() { return all.regs[2]; }
+#else
+    [[nodiscard]] auto& number() { return all.orig_rax; }
+    [[nodiscard]] auto& first() { return all.rdi; }
+    [[nodiscard]] auto& third() { return all.rdx; }
+#endif
+};
+
+/// Whether it asks for a filter; without a program the call only asks what there is.
+inline bool is_asking_for_filter(pid_t process) {
+    CallRegisters registers(process);
+    return registers.number() == SYS_seccomp && registers.first() == SECCOMP_SET_MODE_FILTER &&
+           registers.third() != 0;
+}
+
+/// It gets EFAULT, since the program has no address. For another call its filter, or its parent's, would kill it.
+inline bool take_program_away(pid_t process) {
+    CallRegisters registers(process);
+    registers.third() = 1;
+    return ::syscall(SYS_ptrace, PTRACE_SETREGSET, process, NT_PRSTATUS, &registers.place) == 0;
+}
 
 /// The kernel takes no filter of the next child of `parent`, who makes it after `ask` was called.
 template <typename Ask>
 bool refuse_filter_of_next_child(pid_t parent, const Ask& ask) {
     int status = 0;
-    if (::ptrace(PTRACE_SEIZE, parent, nullptr, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD) != 0)
+    if (::syscall(SYS_ptrace, PTRACE_SEIZE, parent, nullptr, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD) != 0)
         return false;
     ask();
     while (::waitpid(parent, &status, __WALL) == parent && status >> 16 != PTRACE_EVENT_FORK)
-        ::ptrace(PTRACE_CONT, parent, nullptr, nullptr);
+        ::syscall(SYS_ptrace, PTRACE_CONT, parent, nullptr, nullptr);
     unsigned long number = 0;
-    ::ptrace(PTRACE_GETEVENTMSG, parent, nullptr, &number);
+    ::syscall(SYS_ptrace, PTRACE_GETEVENTMSG, parent, nullptr, &number);
     const auto child = static_cast<pid_t>(number);
-    user_regs_struct registers{};
-    // Without a program the call only asks what there is.
-    const auto installs = [&] {
-        return WSTOPSIG(status) == (SIGTRAP | 0x80) && registers.orig_rax == SYS_seccomp &&
-               registers.rdi == SECCOMP_SET_MODE_FILTER && registers.rdx != 0;
-    };
     while (::waitpid(child, &status, __WALL) == child && WIFSTOPPED(status)) {
-        ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
-        if (installs()) break;
-        ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80) && is_asking_for_filter(child)) break;
+        ::syscall(SYS_ptrace, PTRACE_SYSCALL, child, nullptr, nullptr);
     }
-    registers.rdx = 1;  // no address: EFAULT. For another call its parent's filter would kill it.
-    const bool is_refused = ::ptrace(PTRACE_SETREGS, child, nullptr, &registers) == 0;
-    ::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
-    ::ptrace(PTRACE_DETACH, parent, nullptr, nullptr);
+    const bool is_refused = take_program_away(child);
+    ::syscall(SYS_ptrace, PTRACE_DETACH, child, nullptr, nullptr);
+    ::syscall(SYS_ptrace, PTRACE_DETACH, parent, nullptr, nullptr);
     return is_refused;
 }
 
