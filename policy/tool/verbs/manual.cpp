@@ -1,4 +1,5 @@
-// manual: the manual page of a verb, made of the options that it declares, and of examples that a test runs.
+// manual: the manual page of a verb, made of the options that it declares, and of examples that a test runs. Of the daemon, whose page has a
+// text of its own, it says the options.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
@@ -6,6 +7,7 @@
 #include "policy/tool/verbs/declare.hpp"
 #include "policy/tool/verbs/examples.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/service_options.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
@@ -96,10 +98,12 @@ std::string page_of_all(CLI::App& tool) {
 
 Run declare_manual(CLI::App& command) {
     const auto name = std::make_shared<std::string>();
-    command.add_option("VERB", *name, "A verb; without, the page about the tool");
+    command.add_option("VERB", *name,
+                       "A verb, or sallyportd for its options; without, the page about the tool");
     CLI::App* const tool = command.get_parent();
     return [name, tool] {
         if (name->empty()) return print(page_of_all(*tool)), kSuccess;
+        if (*name == "sallyportd") return print(help_text()), kSuccess;
         for (const CLI::App* verb : tool->get_subcommands([](const CLI::App*) { return true; }))
             if (verb->get_name() == *name) return print(page_of(*verb)), kSuccess;
         return complain("sallyport-policy: there is no such verb\n"), kUsage;
