@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "inspector/needs.hpp"
 #include "inspector/rules.hpp"
 #include "inspector/serve.hpp"
 #include "inspector/sources.hpp"

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "inspector/needs.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/handover.hpp"

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "inspector/files.hpp"
+#include "inspector/needs.hpp"
 
 namespace sallyport::inspector {
 
@@ -25,11 +26,6 @@ struct Names {
     std::array<const char*, 2> paths;  // the first that exists; if it cannot be opened, the next
 };
 
-struct Tree {
-    CommandId command;
-    sandbox::InspectorNeeds::Tree tree;
-};
-
 // clang-format off
 constexpr std::array kSources{
     Source{CommandId::kGetFsinfo,       &Sources::mounts,      "/proc/self/mountinfo"},
@@ -45,18 +41,8 @@ constexpr std::array kReplaced{
     Names{CommandId::kGetOsinfo,   &Sources::os_release, {"/etc/os-release", "/usr/lib/os-release"}},
     Names{CommandId::kGetTimezone, &Sources::local_time, {"/etc/localtime"}},
 };
-
-constexpr std::array kTrees{
-    Tree{CommandId::kGetVcpus,           {.path = "/sys/devices/system/cpu", .list = true}},
-    Tree{CommandId::kGetMemoryBlocks,    {.path = "/sys/devices/system/memory", .list = true}},
-    Tree{CommandId::kGetMemoryBlockInfo, {.path = "/sys/devices/system/memory"}},
-    Tree{CommandId::kGetFsinfo,          {.path = "/sys/devices", .list = true}},
-    Tree{CommandId::kGetFsinfo,          {.path = "/run/udev/data"}},
-    Tree{CommandId::kGetDisks,           {.path = "/sys/block", .list = true}},
-    Tree{CommandId::kGetDisks,           {.path = "/sys/devices", .list = true}},
-    Tree{CommandId::kGetDisks,           {.path = "/run/udev/data"}},
-};
 // clang-format on
+static_assert(std::ranges::all_of(kReplaced, follows_links, &Names::command));
 
 constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
@@ -123,16 +109,6 @@ bool is_up_to_date(CommandId command, const Sources& sources) {
 Result<std::string> read_replaced(const Replaced& source) {
     if (source.sys_errno != 0) return std::unexpected(Error{Errc::kSystem, "open", source.sys_errno});
     return read_whole(source.file);
-}
-
-sandbox::InspectorNeeds needs_of(CommandSet commands) {
-    sandbox::InspectorNeeds needs;
-    for (const auto& [command, tree] : kTrees)
-        if (commands.has(command)) needs.trees.push_back(tree);
-    needs.asks_netlink = commands.has(CommandId::kNetworkGetInterfaces);
-    needs.follows_links =
-        std::ranges::any_of(kReplaced, [&](const Names& names) { return commands.has(names.command); });
-    return needs;
 }
 
 }  // namespace sallyport::inspector

@@ -1,5 +1,5 @@
 // What the queries read: kernel files, opened once; files that are replaced while we run, opened by each new child; and the
-// child, which answers for them as long as they are the same; and the directories in which a child can open files later. All follow from the commands that the policy allows.
+// child, which answers for them as long as they are the same. All follow from the commands that the policy allows.
 // Runs in:  inspector
 #pragma once
 
@@ -12,7 +12,6 @@
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "inspector/hung.hpp"
-#include "sandbox/lockdown.hpp"
 #include "schema/commands.hpp"
 
 namespace sallyport::inspector {
@@ -56,7 +55,5 @@ bool is_up_to_date(CommandId command, const Sources& sources);
 
 /// The whole current content. Errors: as read_whole(), and why it could not be opened.
 Result<std::string> read_replaced(const Replaced& source);
-
-sandbox::InspectorNeeds needs_of(CommandSet commands);
 
 }  // namespace sallyport::inspector

@@ -15,6 +15,7 @@
 #include <csignal>
 
 #include "sandbox/landlock.hpp"
+#include "sandbox/places.hpp"
 #include "sandbox/steps.hpp"
 
 namespace sallyport::sandbox {
@@ -31,16 +32,6 @@ Status prove_mkdir_refused(FdRef directory) {
     return failure(Errc::kProof, "landlock: does not refuse a new directory in the state directory");
 }
 
-std::uint64_t rights(const FilesNeeds::Tree& tree) {
-    std::uint64_t all = 0;
-    if (tree.read) all |= LANDLOCK_ACCESS_FS_READ_FILE;
-    if (tree.write) all |= LANDLOCK_ACCESS_FS_WRITE_FILE | landlock::kTruncate;
-    // A new file that cannot get the mode of its rule is removed again.
-    if (tree.create) all |= LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE;
-    if (tree.list) all |= LANDLOCK_ACCESS_FS_READ_DIR;
-    return all;
-}
-
 Status prove_files_refused() {
     const UniqueFd file(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
     if (file.is_open() || errno != EACCES) return failure(Errc::kProof, "landlock: does not refuse a file");
@@ -55,14 +46,11 @@ Status restrict_inspector(const InspectorNeeds& needs, bool follows_links) {
         opened.emplace_back(::open(path, O_PATH | O_CLOEXEC));
         if (opened.back().is_open()) grants.push_back({.fd = opened.back().get(), .rights = rights});
     };
-    for (const auto& [path, list] : needs.trees)
-        grant(path, LANDLOCK_ACCESS_FS_READ_FILE | (list ? LANDLOCK_ACCESS_FS_READ_DIR : 0));
-    if (follows_links) grant("/", LANDLOCK_ACCESS_FS_READ_FILE);
+    for (const InspectorNeeds::Tree& tree : needs.trees) grant(tree.path, rights_of(tree));
+    if (follows_links) grant(kLinked.where, kLinked.rights);
     TRY(landlock::restrict_to(grants));
     return prove_root_refused();
 }
-
-constexpr std::uint64_t kReadTree = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_READ_FILE;
 
 // The steps that most lockdowns begin with. `kept` holds if root started the process; an ordinary user has no capability to begin with.
 Status drop_powers(Process process, std::span<const KeptCapability> kept) {
@@ -103,7 +91,7 @@ Status lockdown_files(const FilesNeeds& needs, FdRef state_directory) {
     // Files: the trees of the policy.
     std::vector<landlock::Grant> grants;
     for (const FilesNeeds::Tree& tree : needs.trees)
-        grants.push_back({.fd = tree.fd, .rights = rights(tree)});
+        grants.push_back({.fd = tree.fd, .rights = rights_of(tree)});
     TRY(landlock::restrict_to(grants));
     TRY(prove_mkdir_refused(state_directory));
     // System calls.
@@ -130,8 +118,8 @@ Status lockdown_guard(FdRef root, FdRef sys) {
     TRY(lock_memory());
     TRY(drop_powers(Process::kGuard, guard_capabilities()));
     // Files: it may open directories, and read below /sys.
-    const std::array grants{landlock::Grant{.fd = root.get(), .rights = LANDLOCK_ACCESS_FS_READ_DIR},
-                            landlock::Grant{.fd = sys.get(), .rights = kReadTree}};
+    const std::array grants{landlock::Grant{.fd = root.get(), .rights = kMountPoints.rights},
+                            landlock::Grant{.fd = sys.get(), .rights = kSysfs.rights}};
     TRY(landlock::restrict_to(grants));
     TRY(prove_files_refused());
     // System calls.
@@ -148,7 +136,7 @@ Status lockdown_planner(FdRef sys, const Filter& filter) {
     // No program that is ever executed gains anything. A guard that was started only to thaw has not set this.
     TRY(set_process(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS"));
     // Files: it may read below /sys.
-    const std::array grants{landlock::Grant{.fd = sys.get(), .rights = kReadTree}};
+    const std::array grants{landlock::Grant{.fd = sys.get(), .rights = kSysfs.rights}};
     TRY(landlock::restrict_to(grants));
     TRY(prove_root_refused());
     // System calls.
@@ -171,8 +159,7 @@ Status lockdown_setter(const SetterNeeds& needs) {
     // Files: those of the devices, if there are any.
     std::vector<landlock::Grant> grants;
     const UniqueFd devices(needs.devices != nullptr ? ::open(needs.devices, O_PATH | O_CLOEXEC) : -1);
-    if (devices.is_open())
-        grants.push_back({.fd = devices.get(), .rights = kReadTree | LANDLOCK_ACCESS_FS_WRITE_FILE});
+    if (devices.is_open()) grants.push_back({.fd = devices.get(), .rights = kDevices.rights});
     TRY(landlock::restrict_to(grants));
     TRY(prove_root_refused());
     // System calls.
@@ -235,10 +222,7 @@ Status lockdown_inspector_child(const InspectorNeeds& needs, const Filter& filte
 }
 
 Status restrict_recorder(FdRef directory) {
-    const std::array grants{
-        landlock::Grant{.fd = directory.get(),
-                        .rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE}};
+    const std::array grants{landlock::Grant{.fd = directory.get(), .rights = kLog.rights}};
     return landlock::restrict_to(grants);
 }
 
@@ -257,7 +241,7 @@ Status lockdown_compiler(FdRef zones) {
     TRY(drop_powers(Process::kCompiler, {}));
     // Files: none but those that are open, and time zones.
     std::vector<landlock::Grant> grants;
-    if (zones.get() >= 0) grants.push_back({.fd = zones.get(), .rights = LANDLOCK_ACCESS_FS_READ_FILE});
+    if (zones.get() >= 0) grants.push_back({.fd = zones.get(), .rights = kZones.rights});
     TRY(landlock::restrict_to(grants));
     TRY(prove_root_refused());
     // System calls.

@@ -11,6 +11,7 @@
 #include <csignal>
 
 #include "sandbox/landlock.hpp"
+#include "sandbox/places.hpp"
 #include "sandbox/steps.hpp"
 
 namespace sallyport::sandbox {
@@ -53,8 +54,7 @@ Status lockdown_nursery(uid_t uid, gid_t gid, FdRef executable, std::span<const 
     // No worker that was taken over may read its memory. The starter, which made the user namespace, may.
     TRY(set_process(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE"));
     // Files: the executable may be executed, for which the kernel opens it for reading.
-    const landlock::Grant grant{.fd = executable.get(),
-                                .rights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE};
+    const landlock::Grant grant{.fd = executable.get(), .rights = kWorkersExecutable.rights};
     TRY(landlock::restrict_to({&grant, 1}));
     TRY(prove_root_refused());
     // System calls.

@@ -5,34 +5,18 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "broker/files/kernel.hpp"
 #include "broker/files/survey.hpp"
 #include "ipc/codec.hpp"
+#include "sandbox/places.hpp"
 
 namespace sallyport::files {
 
 namespace {
-
-// System directories: what is mounted on them is mounted before any service starts. On others, such as /mnt, /data and /backup,
-// something may be mounted at any time.
-constexpr std::array<std::string_view, 18> kOfTheSystem{"bin",   "boot",  "dev", "etc",  "home", "lib",
-                                                        "lib64", "media", "opt", "proc", "root", "run",
-                                                        "sbin",  "srv",   "sys", "tmp",  "usr",  "var"};
-
-// The system directory that contains `under`; nothing if none does.
-std::optional<std::string> system_directory(const std::string& under) {
-    const std::size_t end = under.find('/', 1);
-    if (end == under.npos) return std::nullopt;
-    const std::string_view top = std::string_view(under).substr(1, end - 1);
-    if (std::ranges::find(kOfTheSystem, top) == kOfTheSystem.end()) return std::nullopt;
-    return under.substr(0, end);
-}
 
 // Whether our uid can traverse every directory above `path` without a capability.
 bool can_be_reached(const std::string& path) {
@@ -53,7 +37,7 @@ Answer look_at_rule(const std::string& under) {
     const auto found = find_path(under);
     seen.set_is_behind_link(!found && found.error().sys_errno == ELOOP);
     seen.set_is_directory(find_path(under, O_DIRECTORY).has_value());
-    const auto system = system_directory(under);
+    const auto system = sandbox::system_directory(under);
     seen.set_is_in_tree(system && find_path(*system, O_DIRECTORY));
     Answer answer;
     ipc::encode(seen, answer.bytes);
@@ -85,11 +69,12 @@ sandbox::FilesNeeds needs_of(const policy::Policy& policy, const std::vector<ipc
         needs.writes_files |= file.access.write;
         needs.creates_files |= file.access.create;
         needs.others_files |= file.owners != std::vector{static_cast<std::uint32_t>(::geteuid())};
-        needs.trees.push_back({.path = path.is_in_tree() ? system_directory(file.under).value_or("/") : "/",
-                               .read = file.access.read,
-                               .write = file.access.write,
-                               .create = file.access.create,
-                               .list = file.kinds.directory});
+        needs.trees.push_back(
+            {.path = path.is_in_tree() ? sandbox::system_directory(file.under).value_or("/") : "/",
+             .read = file.access.read,
+             .write = file.access.write,
+             .create = file.access.create,
+             .list = file.kinds.directory});
     });
     return needs;
 }

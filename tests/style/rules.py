@@ -13,7 +13,7 @@ MAY_INCLUDE = {
     "policy/tool/analyse": {"base", "policy", "ipc", "schema", "broker/freeze_plan", "inspector"},  # the planning of a freeze; what a reply shows
     "policy/tool/compile": {"base", "policy", "policy/tool/analyse", "ipc", "schema"},
     "policy/tool/log": {"base", "policy", "policy/tool/analyse", "ipc", "schema"},
-    "policy/tool/verbs": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "policy/tool/log", "ipc", "schema", "sandbox", "broker/freeze_plan"},  # the planning of a freeze
+    "policy/tool/verbs": {"base", "policy", "policy/tool/analyse", "policy/tool/compile", "policy/tool/log", "ipc", "schema", "sandbox", "broker/freeze_plan", "inspector"},  # the planning of a freeze; what the inspector opens
     "sandbox": {"base", "ipc"},
     "broker": {"base", "policy", "ipc", "sandbox", "schema", "broker/serve", "broker/files", "broker/guard", "broker/start"},  # what is handed over
     "broker/serve": {"base", "policy", "ipc", "sandbox", "schema", "broker/files", "broker/guard"},  # orders; the mark

@@ -13,6 +13,7 @@
 #include "policy/tool/analyse/words.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
@@ -89,9 +90,21 @@ std::string line_of(const Figures& figures) {
     return text.data() + compile::printable(analyse::line_of(figures.slowest, true)) + "\n";
 }
 
+std::string in_json(const Figures& figures) {
+    return JsonObject()
+               .add("command", command_row(figures.slowest.command).name)
+               .add("requests", std::uint64_t{figures.requests})
+               .add("ns_each",
+                    static_cast<std::uint64_t>(figures.sum / static_cast<double>(figures.requests)))
+               .add("ns_slowest", static_cast<std::uint64_t>(figures.longest))
+               .add("slowest", analyse::line_of(figures.slowest, true))
+               .text() +
+           "\n";
+}
+
 }  // namespace
 
-int run_bench(const std::string& path) {
+int run_bench(const std::string& path, bool as_json) {
     const auto files = read_confined({path});
     if (!files) return kFailure;
     const Policy& policy = files->policies.front().policy;
@@ -111,7 +124,7 @@ int run_bench(const std::string& path) {
         };
         analyse::for_each_cell({.policies = {&policy}, .from = {.command = command.id, .time = now}},
                                measure);
-        print(line_of(figures));
+        print(as_json ? in_json(figures) : line_of(figures));
     }
     return kSuccess;
 }

@@ -24,7 +24,20 @@ Run declare_apply(CLI::App& command) {
     arguments->restart = {"/usr/bin/systemctl", "restart", "sallyport.service"};
     arguments->identity = "policy";
     arguments->patience = 15;
-    command.add_option("POLICY", arguments->policy, "The policy that is to be in force")->required();
+    auto* policy =
+        command.add_option("POLICY", arguments->policy,
+                           "The policy that is to be in force, with the folder beside it, if there is one");
+    auto* drop_in = command
+                        .add_option("--drop-in", arguments->drop_ins,
+                                    "Instead: a file that comes into the folder of the policy in force")
+                        ->expected(1)
+                        ->take_all()
+                        ->excludes(policy);
+    auto* without =
+        command.add_option("--without", arguments->without, "Instead: the name of a file that goes from it")
+            ->expected(1)
+            ->take_all()
+            ->excludes(policy);
     command.add_option("--to", arguments->target, "The file that it replaces")->capture_default_str();
     command.add_option("--statedir", arguments->state_directory, "The agent's state directory")
         ->capture_default_str();
@@ -36,12 +49,20 @@ Run declare_apply(CLI::App& command) {
     auto* signers = command.add_option(
         "--require-signature", arguments->signers,
         "A file of keys as ssh-keygen -Y verify takes it; only root may be able to change it");
+    signers->needs(policy);
     command.add_option("--signature", arguments->signature, "The signature; else POLICY.sig")->needs(signers);
     command.add_option("--identity", arguments->identity, "Whose key must have signed")
         ->needs(signers)
         ->capture_default_str();
     command.add_flag("--widen", arguments->may_widen, "A host may be able to do more than before");
-    command.add_flag("-y,--yes", arguments->is_sure, "Do not ask");
+    auto* is_sure = command.add_flag("-y,--yes", arguments->is_sure, "Do not ask");
+    command
+        .add_flag("--json", arguments->as_json,
+                  "What diff says as one JSON object, and what was done as another")
+        ->needs(is_sure);
+    command.callback([policy, drop_in, without] {
+        if (policy->count() + drop_in->count() + without->count() == 0) throw CLI::RequiredError("POLICY");
+    });
     command.footer(
         "Status 0: it is in force. 1: it is not; what was before is. 3: not done, since nobody agreed or "
         "file "
@@ -50,9 +71,11 @@ Run declare_apply(CLI::App& command) {
 }
 
 Run declare_privileges(CLI::App& command) {
-    const auto as_json = std::make_shared<bool>(false);
-    command.add_flag("--json", *as_json, "One JSON object a line");
-    return [as_json] { return run_privileges(*as_json); };
+    const auto arguments = std::make_shared<PrivilegesArguments>();
+    command.add_option("POLICY", arguments->policy, "Also the places that this policy opens to each process");
+    command.add_flag("--json", arguments->as_json, "One JSON object a line");
+    declare_folders(command, arguments->folders);
+    return [arguments] { return run_privileges(*arguments); };
 }
 
 Run declare_schema(CLI::App&) {
@@ -83,6 +106,7 @@ Run declare_import(CLI::App& command) {
     command.add_option("-a,--allow-rpcs", arguments->allow, "The list that qemu-ga had under this name");
     command.add_option("-b,--block-rpcs", arguments->block, "The list that qemu-ga had under this name");
     command.add_flag("--strict", arguments->is_strict, "Leave as comments what could not be made safe");
+    command.add_flag("--json", arguments->as_json, "One JSON object");
     command.footer("Status 0: all of it is safe. 3: something in the policy is as open as qemu-ga was.");
     return [arguments] { return run_import(*arguments); };
 }

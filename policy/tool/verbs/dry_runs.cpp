@@ -54,11 +54,11 @@ std::string dry_runs_in_json(const log::Tally& tally) {
     return json_list(objects);
 }
 
-std::string idle_dry_runs(const Policy& policy, const log::Tally& tally) {
-    std::string text;
+std::vector<const Rule*> idle_dry_runs(const Policy& policy, const log::Tally& tally) {
+    std::vector<const Rule*> idle;
     for (const Rule& rule : policy.dry_runs)
-        if (!tally.tried.contains(rule.id)) text += "  " + rule_name(rule) + "\n";
-    return text;
+        if (!tally.tried.contains(rule.id)) idle.push_back(&rule);
+    return idle;
 }
 
 }  // namespace sallyport::policy::cli

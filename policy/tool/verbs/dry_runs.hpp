@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "policy/decide.hpp"
 #include "policy/tool/analyse/decider.hpp"
@@ -27,7 +28,7 @@ std::string in_words(const std::optional<Trial>& trial);
 std::string dry_runs_in_words(const log::Tally& tally);
 std::string dry_runs_in_json(const log::Tally& tally);
 
-/// Of the dry runs of a policy, those that would have changed nothing of a log, one line each.
-std::string idle_dry_runs(const Policy& policy, const log::Tally& tally);
+/// Of the dry runs of a policy, those that would have changed nothing of a log.
+std::vector<const Rule*> idle_dry_runs(const Policy& policy, const log::Tally& tally);
 
 }  // namespace sallyport::policy::cli

@@ -9,6 +9,7 @@
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/policies.hpp"
+#include "policy/tool/verbs/sums.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
@@ -35,11 +36,20 @@ int run_effective(const std::string& path, const Folders& folders, bool as_json)
     return kSuccess;
 }
 
-int run_digest(const std::string& path, const Folders& folders, bool as_json) {
-    const auto files = read_confined({path}, {}, folders);
+int run_digest(const DigestArguments& arguments) {
+    const auto files = read_confined({arguments.policy}, {}, arguments.folders);
     if (!files) return kFailure;
-    const std::string digest = hexadecimal(files->policies.front().policy.digest);
-    print((as_json ? JsonObject().add("digest", digest).text() : digest) + "\n");
+    const Loaded& loaded = files->policies.front();
+    const std::string digest = hexadecimal(loaded.policy.digest);
+    const std::string sums = sums_of(arguments.policy, loaded.text, loaded.fragments);
+    if (!arguments.as_json) {
+        print(arguments.has_files ? sums : digest + "\n");
+        return kSuccess;
+    }
+    JsonObject object;
+    object.add("digest", digest);
+    if (arguments.has_files) object.add("files", sums);
+    print(object.text() + "\n");
     return kSuccess;
 }
 

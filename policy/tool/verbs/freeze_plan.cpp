@@ -8,6 +8,7 @@
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/confined.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/verb.hpp"
 
 namespace sallyport::policy::cli {
@@ -37,6 +38,31 @@ std::string plan_of(const Rule& rule, const std::vector<freeze_plan::FileSystem>
     return text;
 }
 
+std::string in_json(const freeze_plan::FileSystem& system) {
+    std::vector<std::string> points;
+    for (const freeze_plan::Mount& mount : system.mounts) points.push_back(mount.point);
+    JsonObject object;
+    object.add_value("points", json_strings(points))
+        .add("type", system.mounts.front().type)
+        .add("source", system.mounts.front().source);
+    if (system.skipped != nullptr) object.add("left_out", system.skipped);
+    return object.text();
+}
+
+std::string in_json(const Rule& rule, const std::vector<freeze_plan::FileSystem>& systems) {
+    std::vector<std::string> frozen, left_out;
+    for (const freeze_plan::FileSystem& system : systems)
+        (system.skipped == nullptr ? frozen : left_out).push_back(in_json(system));
+    return JsonObject()
+               .add("rule", rule.id)
+               .add("where", rule.where)
+               .add("max_frozen_ms", std::uint64_t{rule.freeze->max_frozen_ms()})
+               .add_value("frozen", json_list(frozen))
+               .add_value("left_out", json_list(left_out))
+               .text() +
+           "\n";
+}
+
 int fail(std::string_view name, const Error& error) {
     complain(describe(name, error));
     return kFailure;
@@ -44,7 +70,7 @@ int fail(std::string_view name, const Error& error) {
 
 }  // namespace
 
-int run_freeze_plan(const std::string& path, const std::string& mounts_path) {
+int run_freeze_plan(const std::string& path, const std::string& mounts_path, bool as_json) {
     const auto input = open_input(path);
     if (!input) return kFailure;
     const auto compiled = compile_apart(*input);
@@ -62,9 +88,10 @@ int run_freeze_plan(const std::string& path, const std::string& mounts_path) {
     const auto rules = freeze_rules(*policy);
     for (const std::size_t at : rules) {
         const Rule& rule = policy->rules[at];
-        print(plan_of(rule, freeze_plan::plan(*mounts, *rule.freeze, backing)));
+        const auto systems = freeze_plan::plan(*mounts, *rule.freeze, backing);
+        print(as_json ? in_json(rule, systems) : plan_of(rule, systems));
     }
-    if (rules.empty()) print("no rule lets anything be frozen\n");
+    if (rules.empty() && !as_json) print("no rule lets anything be frozen\n");
     return kSuccess;
 }
 

@@ -11,6 +11,7 @@
 #include "policy/tool/compile/key_file.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
+#include "policy/tool/verbs/json.hpp"
 #include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 #include "schema/commands.hpp"
@@ -114,10 +115,20 @@ int run_import(const ImportArguments& arguments) {
     const Imported imported = imported_policy(options, arguments.is_strict);
     const auto text = compile::format(imported.text, "the policy");
     SALLYPORT_CHECK(text);
+    const bool is_safe = imported.unsafe.empty() || arguments.is_strict;
+    if (arguments.as_json) {
+        print(JsonObject()
+                  .add("policy", *text)
+                  .add_value("notes", json_strings(imported.notes))
+                  .add_value("not_safe", json_strings(imported.unsafe))
+                  .text() +
+              "\n");
+        return is_safe ? kSuccess : kNotSafe;
+    }
     print(*text);
     for (const std::string& note : imported.notes) complain("note: " + note + "\n");
     for (const std::string& unsafe : imported.unsafe) complain("not safe: " + unsafe + "\n");
-    return imported.unsafe.empty() || arguments.is_strict ? kSuccess : kNotSafe;
+    return is_safe ? kSuccess : kNotSafe;
 }
 
 }  // namespace sallyport::policy::cli

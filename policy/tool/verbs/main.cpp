@@ -22,7 +22,9 @@ namespace compile = sallyport::policy::compile;
 Run declare_bench(CLI::App& command) {
     const auto path = std::make_shared<std::string>();
     command.add_option("POLICY", *path, "The policy")->required();
-    return [path] { return run_bench(*path); };
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_flag("--json", *as_json, "One JSON object a line");
+    return [path, as_json] { return run_bench(*path, *as_json); };
 }
 
 Run declare_can(CLI::App& command) {
@@ -102,13 +104,14 @@ Run declare_diff(CLI::App& command) {
 }
 
 Run declare_digest(CLI::App& command) {
-    const auto path = std::make_shared<std::string>();
-    const auto as_json = std::make_shared<bool>(false);
-    command.add_option("POLICY", *path, "The policy")->required();
-    command.add_flag("--json", *as_json, "One JSON object");
-    const auto folders = std::make_shared<Folders>();
-    declare_folders(command, *folders);
-    return [path, folders, as_json] { return run_digest(*path, *folders, *as_json); };
+    const auto arguments = std::make_shared<DigestArguments>();
+    command.add_option("POLICY", arguments->policy, "The policy")->required();
+    command.add_flag("--files", arguments->has_files,
+                     "Instead, the sums of the policy and the files of its folder, as sha256sum prints them: "
+                     "what is signed of a policy that has a folder");
+    command.add_flag("--json", arguments->as_json, "One JSON object");
+    declare_folders(command, arguments->folders);
+    return [arguments] { return run_digest(*arguments); };
 }
 
 Run declare_effective(CLI::App& command) {
@@ -157,7 +160,9 @@ Run declare_freeze_plan(CLI::App& command) {
     const auto mounts = std::make_shared<std::string>(kMounts);
     command.add_option("POLICY", *path, "The policy")->required();
     command.add_option("--mountinfo", *mounts, "A copy of another machine's list of mounts");
-    return [path, mounts] { return run_freeze_plan(*path, *mounts); };
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_flag("--json", *as_json, "One JSON object a line, for each rule that freezes");
+    return [path, mounts, as_json] { return run_freeze_plan(*path, *mounts, *as_json); };
 }
 
 void declare_log(CLI::App& command, LogArguments& arguments) {
@@ -250,7 +255,9 @@ Run declare_unit(CLI::App& command) {
         "Link these into /etc/systemd/system/sallyport.service.d, then `systemctl daemon-reload`.");
     const auto folders = std::make_shared<Folders>();
     declare_folders(command, *folders);
-    return [path, folders] { return run_unit(*path, *folders); };
+    const auto as_json = std::make_shared<bool>(false);
+    command.add_flag("--json", *as_json, "One JSON object");
+    return [path, folders, as_json] { return run_unit(*path, *folders, *as_json); };
 }
 
 Run declare_verify_log(CLI::App& command) {

@@ -1,24 +1,33 @@
-// privileges: what each process of the agent may do once it has locked itself down, from the tables that are installed; and what the
-// kernel here cannot refuse.
+// privileges: what each process of the agent may do once it has locked itself down, and where, from the tables that are installed; and what
+// the kernel here cannot refuse.
 #include <cap-ng.h>
 #include <seccomp.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "inspector/needs.hpp"
+#include "policy/exec.hpp"
+#include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
 #include "policy/tool/verbs/json.hpp"
+#include "policy/tool/verbs/policies.hpp"
 #include "policy/tool/verbs/verb.hpp"
 #include "sandbox/landlock.hpp"
 #include "sandbox/lockdown.hpp"
+#include "sandbox/places.hpp"
 #include "sandbox/syscalls.hpp"
 
 namespace sallyport::policy::cli {
 
 namespace {
 
+using FilesTree = sandbox::FilesNeeds::Tree;
 using sandbox::KeptCapability;
 using sandbox::Process;
 using sandbox::When;
@@ -97,8 +106,118 @@ std::string name_of(int call) {
     return name ? name.get() : std::to_string(call);
 }
 
-std::string in_words(const Row& row) {
-    std::string text = std::string(row.name) + "\n";
+/// Where a process may open something by its name, and why.
+struct Opened {
+    std::string where;
+    std::uint64_t rights = 0;
+    std::string reason = {};
+    bool operator==(const Opened&) const = default;
+};
+
+struct Right {
+    std::uint64_t bit;
+    const char* words;
+};
+constexpr std::array kRights{
+    Right{LANDLOCK_ACCESS_FS_READ_FILE, "read files"},
+    Right{LANDLOCK_ACCESS_FS_WRITE_FILE, "write files"},
+    Right{LANDLOCK_ACCESS_FS_READ_DIR, "open directories"},
+    Right{LANDLOCK_ACCESS_FS_MAKE_REG, "make files"},
+    Right{LANDLOCK_ACCESS_FS_REMOVE_FILE, "remove files"},
+    Right{LANDLOCK_ACCESS_FS_EXECUTE, "execute files"},
+};
+
+std::vector<std::string> words_of(std::uint64_t rights) {
+    std::vector<std::string> words;
+    for (const Right& one : kRights)
+        if ((rights & one.bit) != 0) words.emplace_back(one.words);
+    return words;
+}
+
+// As broker/files/needs.hpp has it of a directory that is there when the agent starts.
+std::vector<Opened> opened_by_files(const Policy& policy) {
+    std::vector<Opened> all;
+    for (const Rule& rule : policy.rules) {
+        if (rule.effect == Effect::kDeny) continue;
+        for (const FileRule& file : rule.files) {
+            const auto tree = sandbox::system_directory(file.under);
+            all.push_back({.where = tree.value_or("/"),
+                           .rights = sandbox::rights_of(FilesTree{.path = {},
+                                                                  .read = file.access.read,
+                                                                  .write = file.access.write,
+                                                                  .create = file.access.create,
+                                                                  .list = file.kinds.directory}),
+                           .reason = "rule " + rule_name(rule) + ", " + compile::quoted(file.under)});
+        }
+    }
+    return all;
+}
+
+std::vector<Opened> opened_by_inspector(CommandSet commands) {
+    std::vector<Opened> all;
+    const auto needs = inspector::needs_of(commands);
+    // Several commands need some of them.
+    for (const auto& tree : needs.trees) {
+        Opened one{.where = tree.path, .rights = sandbox::rights_of(tree)};
+        if (std::ranges::find(all, one) == all.end()) all.push_back(std::move(one));
+    }
+    if (needs.follows_links)
+        all.push_back({.where = sandbox::kLinked.where,
+                       .rights = sandbox::kLinked.rights,
+                       .reason = "a new child, where links lead to; not once it is asked"});
+    return all;
+}
+
+CommandSet every_command() {
+    CommandSet all;
+    for (const Command& row : kCommands) all.add(row.id);
+    return all;
+}
+
+/// Without a policy: at the most.
+std::vector<Opened> opened_by(Process process, const Policy* policy) {
+    if (process == Process::kInspector)
+        return opened_by_inspector(policy == nullptr ? every_command() : reach_of(*policy).commands);
+    if (process == Process::kFiles && policy != nullptr) return opened_by_files(*policy);
+    if (process == Process::kFiles) {
+        const FilesTree most{.path = {}, .read = true, .write = true, .create = true, .list = true};
+        return {{.where = "what the policy's rules name", .rights = sandbox::rights_of(most)}};
+    }
+    std::vector<Opened> all;
+    for (const sandbox::Place& place : sandbox::places_of(process))
+        all.push_back({.where = place.where, .rights = place.rights});
+    return all;
+}
+
+std::string_view root_of(Process process) {
+    return sandbox::has_empty_root(process) ? "empty and read-only" : "the machine's";
+}
+
+std::string places_in_words(const Row& row, const Policy* policy) {
+    std::string text = "  root: " + std::string(root_of(row.process)) + "\n";
+    const auto all = opened_by(row.process, policy);
+    if (all.empty()) text += "  opens nothing by its name\n";
+    for (const Opened& one : all) {
+        text += "  beneath " + one.where + ":";
+        for (const std::string& word : words_of(one.rights)) text += (text.back() == ':' ? " " : ", ") + word;
+        text += (one.reason.empty() ? "" : " (" + one.reason + ")") + "\n";
+    }
+    return text;
+}
+
+std::string places_in_json(const Row& row, const Policy* policy) {
+    std::vector<std::string> all;
+    for (const Opened& one : opened_by(row.process, policy))
+        all.push_back(JsonObject()
+                          .add("where", one.where)
+                          .add_value("rights", json_strings(words_of(one.rights)))
+                          .add("reason", one.reason)
+                          .text());
+    return json_list(all);
+}
+
+std::string in_words(const Row& row, const Policy* policy) {
+    std::string text = std::string(row.name) + "\n" + places_in_words(row, policy);
     const auto kept = row.capabilities();
     if (kept.empty()) text += "  no capability\n";
     for (const KeptCapability& one : kept)
@@ -114,7 +233,7 @@ std::string in_words(const Row& row) {
     return text;
 }
 
-std::string in_json(const Row& row) {
+std::string in_json(const Row& row, const Policy* policy) {
     std::vector<std::string> capabilities;
     for (const KeptCapability& one : row.capabilities())
         capabilities.push_back(
@@ -132,6 +251,8 @@ std::string in_json(const Row& row) {
                             .text());
     return JsonObject()
         .add("process", row.name)
+        .add("root", root_of(row.process))
+        .add_value("places", places_in_json(row, policy))
         .add_value("capabilities", json_list(capabilities))
         .add_value("calls", json_list(calls))
         .text();
@@ -156,12 +277,48 @@ std::string kernel_in_json(int landlock) {
         .text();
 }
 
+// What the programs of the policy may write; they read what their user may.
+std::string programs_in_words(const Policy& policy) {
+    std::string text;
+    for (const ipc::ExecTemplate& one : exec_templates(policy)) {
+        text += "program " + (one.program().empty() ? "of any name" : compile::quoted(one.program())) +
+                " of rule " + compile::quoted(one.rule()) + "\n  root: the machine's\n";
+        if (one.confine().write().empty()) text += "  writes what its user may\n";
+        for (const std::string& path : one.confine().write())
+            text += "  writes beneath " + compile::printable(path) + "\n";
+    }
+    return text;
+}
+
+std::string programs_in_json(const Policy& policy) {
+    std::string text;
+    for (const ipc::ExecTemplate& one : exec_templates(policy)) {
+        const auto& write = one.confine().write();
+        text += JsonObject()
+                    .add("program", one.program())
+                    .add("rule", one.rule())
+                    .add_value("writes_beneath", json_strings({write.begin(), write.end()}))
+                    .text() +
+                "\n";
+    }
+    return text;
+}
+
 }  // namespace
 
-int run_privileges(bool as_json) {
-    for (const Row& row : kRows) print(as_json ? in_json(row) + "\n" : in_words(row));
+int run_privileges(const PrivilegesArguments& arguments) {
     const int landlock = sandbox::landlock::version().value_or(0);
-    print(as_json ? kernel_in_json(landlock) + "\n" : kernel_in_words(landlock));
+    std::optional<Files> files;
+    const Policy* policy = nullptr;
+    if (!arguments.policy.empty()) {
+        files = read_confined({arguments.policy}, {}, arguments.folders);
+        if (!files) return kFailure;
+        policy = &files->policies.front().policy;
+    }
+    for (const Row& row : kRows)
+        print(arguments.as_json ? in_json(row, policy) + "\n" : in_words(row, policy));
+    if (policy != nullptr) print(arguments.as_json ? programs_in_json(*policy) : programs_in_words(*policy));
+    print(arguments.as_json ? kernel_in_json(landlock) + "\n" : kernel_in_words(landlock));
     return kSuccess;
 }
 

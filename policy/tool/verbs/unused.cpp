@@ -47,17 +47,20 @@ public:
         return places([&](std::size_t at) { return uses_[at].count == 0 && is_rule(at); });
     }
 
-    [[nodiscard]] std::string in_words() const {
+    [[nodiscard]] std::string in_words(const std::vector<const Rule*>& idle_dry_runs) const {
         const std::string period = "from " + analyse::show_time(first_) + " to " + analyse::show_time(last_);
         std::string text = period + "\nnever used\n" + list(unused());
         const auto used = places([&](std::size_t at) { return uses_[at].count != 0 && is_rule(at); });
         text += "used, with the last time\n" + list(used);
         const auto idle = places(
             [&](std::size_t at) { return uses_[at].count == 0 && replay_.parts()[at].feature != nullptr; });
-        return text + "limits by which alone no request was refused\n" + list(idle);
+        text += "limits by which alone no request was refused\n" + list(idle);
+        if (!idle_dry_runs.empty()) text += "dry runs that would have changed nothing\n";
+        for (const Rule* rule : idle_dry_runs) text += "  " + rule_name(*rule) + "\n";
+        return text;
     }
 
-    [[nodiscard]] std::string in_json() const {
+    [[nodiscard]] std::string in_json(const std::vector<const Rule*>& idle_dry_runs) const {
         std::vector<std::string> parts;
         for (std::size_t at = 0; at < uses_.size(); ++at) {
             const analyse::Part& part = replay_.parts()[at];
@@ -69,11 +72,15 @@ public:
             if (uses_[at].last != 0) object.add("last", analyse::show_time(uses_[at].last));
             parts.push_back(object.text());
         }
+        std::vector<std::string> trials;
+        for (const Rule* rule : idle_dry_runs)
+            trials.push_back(JsonObject().add("rule", rule->id).add("where", rule->where).text());
         return JsonObject()
                    .add("from", analyse::show_time(first_))
                    .add("to", analyse::show_time(last_))
                    .add("unused", std::uint64_t{unused().size()})
                    .add_value("parts", json_list(parts))
+                   .add_value("idle_dry_runs", json_list(trials))
                    .text() +
                "\n";
     }
@@ -121,10 +128,8 @@ int run_unused(const LogArguments& arguments) {
         if (!record.would.empty()) tally.take(record, place);
     });
     if (!tell_reading(reading)) return kFailure;
-    const std::string idle = idle_dry_runs(policy, tally);
-    print(arguments.as_json
-              ? usage.in_json()
-              : usage.in_words() + (idle.empty() ? "" : "dry runs that would have changed nothing\n" + idle));
+    const auto idle = idle_dry_runs(policy, tally);
+    print(arguments.as_json ? usage.in_json(idle) : usage.in_words(idle));
     return usage.unused().empty() ? kSuccess : kSomeUnused;
 }
 

@@ -39,6 +39,13 @@ struct ServiceArguments {
     std::vector<std::string> words;
 };
 
+struct DigestArguments {
+    Folders folders = {};
+    std::string policy;
+    bool has_files = false;  // of each file, not of what they are together
+    bool as_json = false;
+};
+
 struct DiffArguments {
     Folders folders = {};
     std::string before;
@@ -76,6 +83,7 @@ struct ImportArguments {
     std::vector<std::string> allow;
     std::vector<std::string> block;
     bool is_strict = false;
+    bool as_json = false;
 };
 
 /// What the verbs that read logs have in common.
@@ -89,6 +97,12 @@ struct LogArguments {
 
 /// The beginning of a record's time, of "90d" or "12h" before now, or of a time; empty if it is none of them.
 std::string since_of(const std::string& text);
+
+struct PrivilegesArguments {
+    Folders folders = {};
+    std::string policy;  // empty: at the most, by whatever policy
+    bool as_json = false;
+};
 
 struct LearnArguments {
     LogArguments log;          // its policy may be empty
@@ -117,7 +131,9 @@ struct StatusArguments {
 };
 
 struct ApplyArguments {
-    std::string policy;
+    std::string policy;                 // empty: the one in force, with other files in its folder
+    std::vector<std::string> drop_ins;  // files that come into the folder
+    std::vector<std::string> without;   // names of files that go from it
     std::string target;
     std::string state_directory;
     std::vector<std::string> restart;  // the words of the command
@@ -127,11 +143,12 @@ struct ApplyArguments {
     int patience = 0;  // seconds until the agent must serve
     bool may_widen = false;
     bool is_sure = false;
+    bool as_json = false;
 };
 
 /// Each function returns the exit status.
 int run_apply(const ApplyArguments& arguments);
-int run_bench(const std::string& path);
+int run_bench(const std::string& path, bool as_json);
 int run_can(const CanArguments& arguments);
 int run_cells(const std::string& path, bool as_json);
 int run_check(const CheckArguments& arguments);
@@ -139,22 +156,22 @@ int run_check(const CheckArguments& arguments);
 int report_check(const CheckArguments& arguments);
 int run_compile(const CompileArguments& arguments);
 int run_diff(const DiffArguments& arguments);
-int run_digest(const std::string& path, const Folders& folders, bool as_json);
+int run_digest(const DigestArguments& arguments);
 int run_effective(const std::string& path, const Folders& folders, bool as_json);
 int run_explain(const ExplainArguments& arguments);
 int run_fmt(const std::string& path, bool only_check, bool as_json);
-int run_freeze_plan(const std::string& path, const std::string& mounts_path);
+int run_freeze_plan(const std::string& path, const std::string& mounts_path, bool as_json);
 int run_import(const ImportArguments& arguments);
 int run_learn(const LearnArguments& arguments);
 int run_metrics(const LogArguments& arguments);
 int run_report(const ReportArguments& arguments);
 int run_status(const StatusArguments& arguments);
-int run_privileges(bool as_json);
+int run_privileges(const PrivilegesArguments& arguments);
 int run_schema();
 int run_service(ServiceArguments& arguments);
 int run_simulate(const LogArguments& arguments);
 int run_test(const TestArguments& arguments);
-int run_unit(const std::string& path, const Folders& folders);
+int run_unit(const std::string& path_of_policy, const Folders& folders, bool as_json);
 int run_unused(const LogArguments& arguments);
 int run_verify_log(const std::vector<std::string>& names, bool as_json);
 
