@@ -7,6 +7,8 @@
 
 namespace sallyport {
 
+inline constexpr std::int64_t kNsPerMs = 1'000'000;
+
 /// CLOCK_BOOTTIME in nanoseconds.
 std::int64_t boottime_ns();
 

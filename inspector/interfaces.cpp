@@ -23,7 +23,7 @@ namespace sallyport::inspector {
 
 namespace {
 
-using Reply = schema::NetworkGetInterfacesReply;
+using InterfacesReply = schema::NetworkGetInterfacesReply;
 using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
 
 constexpr std::size_t kHardwareAddress = 6;  // like qemu-ga, whatever the device's length
@@ -39,16 +39,16 @@ struct Link {
     bool has_statistics = false;
 };
 
-struct Address {
+struct IpAddress {
     unsigned link = 0;
     std::string label;  // IPv4 only: may be another name, such as eth0:1
-    Reply::Address value;
+    InterfacesReply::Address value;
 };
 
 struct Network {
     std::vector<unsigned> order;
     std::map<unsigned, Link> links;
-    std::vector<Address> addresses;
+    std::vector<IpAddress> addresses;
 };
 
 template <typename Kernel>
@@ -113,9 +113,10 @@ int take_address(const nlmsghdr* message, void* data) {
     if (ours == nullptr || mnl_attr_get_payload_len(ours) < size) return MNL_CB_OK;
     std::array<char, INET6_ADDRSTRLEN> text{};
     ::inet_ntop(body->ifa_family, mnl_attr_get_payload(ours), text.data(), text.size());
-    Address address{.link = body->ifa_index};
+    IpAddress address{.link = body->ifa_index};
     if (found.label != nullptr) address.label = mnl_attr_get_str(found.label);
-    address.value.set_ip_address_type(is_ipv4 ? Reply::Address::IPV4 : Reply::Address::IPV6);
+    address.value.set_ip_address_type(is_ipv4 ? InterfacesReply::Address::IPV4
+                                              : InterfacesReply::Address::IPV6);
     address.value.set_ip_address(text.data());
     address.value.set_prefix(body->ifa_prefixlen);
     static_cast<Network*>(data)->addresses.push_back(std::move(address));
@@ -184,7 +185,7 @@ std::string hardware_text(const Link& link) {
 }
 
 // The kernel's own sums: /proc/net/dev counts missed packets as dropped.
-void put_statistics(const rtnl_link_stats64& from, Reply::Statistics& to) {
+void put_statistics(const rtnl_link_stats64& from, InterfacesReply::Statistics& to) {
     to.set_rx_bytes(from.rx_bytes);
     to.set_rx_packets(from.rx_packets);
     to.set_rx_errs(from.rx_errors);
@@ -197,9 +198,9 @@ void put_statistics(const rtnl_link_stats64& from, Reply::Statistics& to) {
 
 class Interfaces {
 public:
-    explicit Interfaces(Reply& reply) : reply_(reply) {}
+    explicit Interfaces(InterfacesReply& reply) : reply_(reply) {}
 
-    Reply::Interface& of(const std::string& raw_name, const Link& link) {
+    InterfacesReply::Interface& of(const std::string& raw_name, const Link& link) {
         auto& found = by_name_[raw_name];
         if (found == nullptr) {
             found = reply_.add_interfaces();
@@ -210,13 +211,13 @@ public:
     }
 
 private:
-    Reply& reply_;
-    std::map<std::string, Reply::Interface*> by_name_;
+    InterfacesReply& reply_;
+    std::map<std::string, InterfacesReply::Interface*> by_name_;
 };
 
 }  // namespace
 
-Status network_get_interfaces(const Sources&, Reply& reply) {
+Status network_get_interfaces(const Sources&, InterfacesReply& reply) {
     auto looked = look_at_network(Changes::kRefused);
     for (int look = 2; !looked && looked.error().sys_errno == EINTR && look <= kLooks; ++look)
         looked = look_at_network(look < kLooks ? Changes::kRefused : Changes::kTaken);
@@ -224,11 +225,11 @@ Status network_get_interfaces(const Sources&, Reply& reply) {
     Network& network = *looked;
     Interfaces interfaces(reply);
     for (const unsigned index : network.order) interfaces.of(network.links[index].name, network.links[index]);
-    for (const Address& address : network.addresses) {
+    for (const IpAddress& address : network.addresses) {
         const auto link = network.links.find(address.link);
         if (link == network.links.end()) continue;  // it was created after the dump of the links
         const std::string& name = address.label.empty() ? link->second.name : address.label;
-        Reply::Interface& interface = interfaces.of(name, link->second);
+        InterfacesReply::Interface& interface = interfaces.of(name, link->second);
         *interface.mutable_ip_addresses()->add_addresses() = address.value;
         if (link->second.has_statistics && name == link->second.name)
             put_statistics(link->second.statistics, *interface.mutable_statistics());

@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::string_view kNameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-std::unexpected<Error> invalid(const char* what) {
-    return failure(Errc::kInvalid, what);
-}
-
 bool has_nul(std::string_view text) {
     return text.find('\0') != text.npos;
 }
@@ -79,22 +75,27 @@ Status check_word(const ipc::ExecWord& word) {
     const auto is_long = [](std::string_view text) { return text.size() > kMaxExecWord || has_nul(text); };
     switch (word.kind_case()) {
         case ipc::ExecWord::kText:
-            return is_long(word.text()) ? invalid("policy: bad word") : Status();
+            return is_long(word.text()) ? failure(Errc::kInvalid, "policy: bad word") : Status();
         case ipc::ExecWord::kOneOf: {
             const auto& texts = word.one_of().text();
-            return texts.empty() || std::ranges::any_of(texts, is_long) ? invalid("policy: bad word")
-                                                                        : Status();
+            return texts.empty() || std::ranges::any_of(texts, is_long)
+                       ? failure(Errc::kInvalid, "policy: bad word")
+                       : Status();
         }
         case ipc::ExecWord::kNumber:
-            return word.number().least() > word.number().most() ? invalid("policy: bad range") : Status();
+            return word.number().least() > word.number().most() ? failure(Errc::kInvalid, "policy: bad range")
+                                                                : Status();
         case ipc::ExecWord::kUnder:
-            return is_directory_name(word.under()) ? Status() : invalid("policy: bad directory");
+            return is_directory_name(word.under()) ? Status()
+                                                   : failure(Errc::kInvalid, "policy: bad directory");
         case ipc::ExecWord::kName:
-            return word.name() == 0 || word.name() > kMaxExecWord ? invalid("policy: bad length") : Status();
+            return word.name() == 0 || word.name() > kMaxExecWord
+                       ? failure(Errc::kInvalid, "policy: bad length")
+                       : Status();
         case ipc::ExecWord::KIND_NOT_SET:
             break;
     }
-    return invalid("policy: bad word");
+    return failure(Errc::kInvalid, "policy: bad word");
 }
 
 bool is_assignment(std::string_view text) {
@@ -186,28 +187,29 @@ std::optional<ExecWords> fill_in(const ipc::ExecTemplate& by, const ExecWords& v
 }
 
 Status check_template(const ipc::ExecTemplate& from) {
-    if (!from.program().empty() && !is_directory_name(from.program())) return invalid("policy: bad program");
+    if (!from.program().empty() && !is_directory_name(from.program()))
+        return failure(Errc::kInvalid, "policy: bad program");
     for (const ipc::ExecWord& word : from.args()) TRY(check_word(word));
     const bool has_both = (from.any_args() && !from.args().empty()) ||
                           (from.any_env() && !from.host_env().empty()) ||
                           (from.program().empty() && !from.any_args());
-    if (has_both) return invalid("policy: a template with any words, and some");
-    if (!is_bounded(from)) return invalid("policy: a program's limits are out of bounds");
+    if (has_both) return failure(Errc::kInvalid, "policy: a template with any words, and some");
+    if (!is_bounded(from)) return failure(Errc::kInvalid, "policy: a program's limits are out of bounds");
     if (!std::ranges::all_of(from.env(), is_assignment) || !std::ranges::all_of(from.host_env(), is_env_name))
-        return invalid("policy: bad environment");
+        return failure(Errc::kInvalid, "policy: bad environment");
     const ipc::ExecConfine& confine = from.confine();
     if (!std::ranges::all_of(confine.write(), is_directory_name) ||
         (!confine.write().empty() && !confine.no_new_privileges()))
-        return invalid("policy: bad confinement");
+        return failure(Errc::kInvalid, "policy: bad confinement");
     // With (uid_t)-1 the kernel would leave the user root.
     constexpr std::uint32_t kNobody = 0xFFFFFFFF;
     if (from.uid() == kNobody || from.gid() == kNobody ||
         std::ranges::find(from.groups(), kNobody) != from.groups().end())
-        return invalid("policy: a program of nobody's");
+        return failure(Errc::kInvalid, "policy: a program of nobody's");
     if (std::ranges::adjacent_find(from.groups(), std::ranges::greater_equal{}) != from.groups().end())
-        return invalid("policy: groups not ascending");
+        return failure(Errc::kInvalid, "policy: groups not ascending");
     const bool has_own = !from.rule().empty() || from.has_times();
-    return has_own ? invalid("policy: a template with terms of its rule") : Status();
+    return has_own ? failure(Errc::kInvalid, "policy: a template with terms of its rule") : Status();
 }
 
 }  // namespace sallyport::policy

@@ -2,6 +2,7 @@
 // Runs in:  broker, launcher and setter; the policy tool
 // Input:    numbers of a host; in the launcher, of a broker that may have been taken over
 #include "policy/set.hpp"
+#include "base/clock.hpp"
 
 #include <algorithm>
 
@@ -9,16 +10,11 @@ namespace sallyport::policy {
 
 namespace {
 
-constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::int64_t kLatestSeconds = kSettableEndNs / kNsPerSecond;
 
 using ipc::SetOrder;
 using ipc::SetRule;
-
-std::unexpected<Error> invalid(const char* what) {
-    return failure(Errc::kInvalid, what);
-}
 
 bool covers(const SetRule::Spans& spans, std::uint64_t number) {
     return spans.any() || std::ranges::any_of(spans.span(), [&](const SetRule::Spans::Span& one) {
@@ -55,12 +51,15 @@ bool says_less(const SetRule& one, const SetRule& other) {
 }
 
 Status check_spans(const SetRule::Spans& spans) {
-    if (spans.any() != spans.span().empty()) return invalid("policy: numbers that are none, or any and some");
-    if (static_cast<std::size_t>(spans.span_size()) > kMaxSpans) return invalid("policy: too many numbers");
+    if (spans.any() != spans.span().empty())
+        return failure(Errc::kInvalid, "policy: numbers that are none, or any and some");
+    if (static_cast<std::size_t>(spans.span_size()) > kMaxSpans)
+        return failure(Errc::kInvalid, "policy: too many numbers");
     for (int at = 0; at < spans.span_size(); ++at) {
         const SetRule::Spans::Span& one = spans.span(at);
         const bool is_apart = at == 0 || spans.span(at - 1).most() < one.least();
-        if (one.least() > one.most() || !is_apart) return invalid("policy: numbers not ascending");
+        if (one.least() > one.most() || !is_apart)
+            return failure(Errc::kInvalid, "policy: numbers not ascending");
     }
     return {};
 }
@@ -109,20 +108,22 @@ SetDecision decide_set(const SetRules& rules, const SetOrder& order, const Clock
 Status check_set_rule(const SetRule& from) {
     switch (from.what_case()) {
         case SetRule::kTime:
-            if (from.time().any() == (from.time().max_ms() != 0)) return invalid("policy: bad step");
+            if (from.time().any() == (from.time().max_ms() != 0))
+                return failure(Errc::kInvalid, "policy: bad step");
             break;
         case SetRule::kVcpus:
-            if (from.vcpus().min_online() == 0) return invalid("policy: no processor stays online");
+            if (from.vcpus().min_online() == 0)
+                return failure(Errc::kInvalid, "policy: no processor stays online");
             TRY(check_spans(from.vcpus().cpus()));
             break;
         case SetRule::kBlocks:
             TRY(check_spans(from.blocks()));
             break;
         case SetRule::WHAT_NOT_SET:
-            return invalid("policy: nothing to be set");
+            return failure(Errc::kInvalid, "policy: nothing to be set");
     }
     const bool has_own = !from.rule().empty() || from.has_times();
-    return has_own ? invalid("policy: bounds with terms of their rule") : Status();
+    return has_own ? failure(Errc::kInvalid, "policy: bounds with terms of their rule") : Status();
 }
 
 }  // namespace sallyport::policy

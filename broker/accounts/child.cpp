@@ -38,13 +38,6 @@ constexpr int kMostGroups = 4096;
 constexpr int kReport = 3;
 constexpr int kSecret = 4;
 
-AccountDone done_as(AccountDone::Kind kind, int status = 0) {
-    AccountDone done;
-    done.set_kind(kind);
-    done.set_status(status);
-    return done;
-}
-
 // Nothing of the launcher's is left but these.
 Ends keep_only(const Ends& ends) {
     ::dup2(ends.report, kReport);
@@ -121,6 +114,13 @@ AccountDone carry_out(const ipc::AccountTemplate& by, const ipc::AccountOrder& o
 }
 
 }  // namespace
+
+ipc::AccountDone done_as(ipc::AccountDone::Kind kind, int status) {
+    ipc::AccountDone done;
+    done.set_kind(kind);
+    done.set_status(status);
+    return done;
+}
 
 void run_child(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, const Ends& ends) {
     const Ends kept = keep_only(ends);

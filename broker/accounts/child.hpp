@@ -19,6 +19,8 @@ struct Ends {
     pid_t launcher;
 };
 
+ipc::AccountDone done_as(ipc::AccountDone::Kind kind, int status = 0);
+
 /// Carries it out, reports, and ends.
 [[noreturn]] void run_child(const ipc::AccountTemplate& by, const ipc::AccountOrder& order, const Ends& ends);
 

@@ -33,7 +33,7 @@ std::unexpected<Error> unfit(const char* what) {
     return failure(Errc::kInvalid, what);
 }
 
-AccountDone done_as(std::uint64_t number, AccountDone::Kind kind, int status = 0) {
+AccountDone ended_as(std::uint64_t number, AccountDone::Kind kind, int status = 0) {
     AccountDone done;
     done.set_number(number);
     done.set_kind(kind);
@@ -100,17 +100,17 @@ Status Errands::start(AccountOrder& order) {
     const auto want = request_of(order);
     if (!want) return unfit("an order for nothing");
     const AccountMiss miss = policy::match_account(by, *want, clock_.now());
-    if (miss == AccountMiss::kTime) return tell(done_as(order.number(), AccountDone::EXPIRED));
+    if (miss == AccountMiss::kTime) return tell(ended_as(order.number(), AccountDone::EXPIRED));
     if (miss != AccountMiss::kNothing)
         return unfit("an account or a change that the template does not cover");
     if (errands_.size() >= kMaxErrands)
-        return tell(done_as(order.number(), AccountDone::NOT_STARTED, EAGAIN));
+        return tell(ended_as(order.number(), AccountDone::NOT_STARTED, EAGAIN));
     UniqueFd secret;
     if (order.has_password()) {
         secret = line_of(order);
         wipe(*order.mutable_password()->mutable_secret());
         wipe_stack();
-        if (!secret.is_open()) return tell(done_as(order.number(), AccountDone::NOT_STARTED, EMFILE));
+        if (!secret.is_open()) return tell(ended_as(order.number(), AccountDone::NOT_STARTED, EMFILE));
     }
     return begin(by, order, std::move(secret));
 }
@@ -119,7 +119,7 @@ Status Errands::begin(const ipc::AccountTemplate& by, const AccountOrder& order,
     auto [ours, theirs] = TRY(ipc::socket_pair());
     const pid_t launcher = ::getpid();
     const pid_t pid = ::fork();
-    if (pid < 0) return tell(done_as(order.number(), AccountDone::NOT_STARTED, errno));
+    if (pid < 0) return tell(ended_as(order.number(), AccountDone::NOT_STARTED, errno));
     if (pid == 0)
         run_child(by, order, {.report = theirs.get(), .secret = secret.get(), .launcher = launcher});
     UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
@@ -155,13 +155,13 @@ Status Errands::hear_one(Errand& errand) {
     errand.is_told = true;
     const bool is_word = got && ipc::decode(frame.bytes, said, scratch) && said.number() == errand.number &&
                          is_within_bounds(said);
-    return tell(is_word ? said : done_as(errand.number, AccountDone::KILLED));
+    return tell(is_word ? said : ended_as(errand.number, AccountDone::KILLED));
 }
 
 Status Errands::end_late(Errand& errand) {
     errand.is_told = true;
     ::syscall(SYS_pidfd_send_signal, errand.process.get(), SIGKILL, nullptr, 0);
-    return tell(done_as(errand.number, AccountDone::LATE));
+    return tell(ended_as(errand.number, AccountDone::LATE));
 }
 
 Status Errands::hear(const std::vector<pollfd>& ready) {

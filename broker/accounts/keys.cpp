@@ -101,13 +101,6 @@ Status write_keys(FdRef directory, std::string_view text) {
     return ::fsync(directory.get()) == 0 ? Status() : system_error("fsync");
 }
 
-AccountDone done_as(AccountDone::Kind kind, int status = 0) {
-    AccountDone done;
-    done.set_kind(kind);
-    done.set_status(status);
-    return done;
-}
-
 AccountDone list(FdRef home) {
     const auto directory = open_directory(home);
     if (!directory) return done_as(AccountDone::NOT_READ, directory.error().sys_errno);

@@ -18,7 +18,7 @@ namespace sallyport::files {
 
 namespace {
 
-constexpr int kTries = 4;  // attempts, if a file appears or disappears while we look
+constexpr int kMostTries = 4;  // attempts, if a file appears or disappears while we look
 
 int use_flags(const OpenMode& mode) {
     const auto& [read, write, create] = mode.wanted;
@@ -150,7 +150,7 @@ Outcome<Opened> try_open(const Attempt& attempt) {
 
 Outcome<Opened> open_under(const Attempt& attempt) {
     Outcome<Opened> opened = try_open(attempt);
-    for (int tries = 1; !opened && opened.error().sys_errno == EEXIST && tries < kTries; ++tries)
+    for (int tries = 1; !opened && opened.error().sys_errno == EEXIST && tries < kMostTries; ++tries)
         opened = try_open(attempt);
     return opened;
 }

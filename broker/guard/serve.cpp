@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/clock.hpp"
 #include "broker/guard/spawn.hpp"
 #include "ipc/codec.hpp"
 #include "sandbox/lockdown.hpp"
@@ -16,7 +17,6 @@ namespace sallyport::guard {
 
 namespace {
 
-constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kHelpAfter = 50 * kNsPerMs;  // a thaw that takes longer gets another child, repeatedly
 constexpr std::int64_t kThawPatience = 900 * kNsPerMs;  // after this the broker is told what is left
 constexpr std::int64_t kTellAgain = 60'000 * kNsPerMs;  // and again at this interval

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <span>
 
+#include "base/clock.hpp"
 #include "ipc/channel.hpp"
 
 namespace sallyport::recorder {
@@ -20,7 +21,6 @@ namespace sallyport::recorder {
 namespace {
 
 constexpr std::int64_t kForever = -1;
-constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kGatherNs = 5 * kNsPerMs;    // after a write: gathers lines, to write them together
 constexpr std::int64_t kRetryNs = 100 * kNsPerMs;   // after a failed write
 constexpr std::int64_t kSyncNs = 1'000 * kNsPerMs;  // lines reach the disk after this long at most

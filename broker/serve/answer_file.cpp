@@ -17,25 +17,25 @@ namespace sallyport::broker {
 
 namespace {
 
-struct ModeRow {
+struct OpenMode {
     std::string_view name;
     ipc::OpenOrder::Mode mode;
 };
 
 // The words of fopen(3); nothing else is a mode.
-constexpr std::array kModes{
-    ModeRow{"r", ipc::OpenOrder::READ},     ModeRow{"rb", ipc::OpenOrder::READ},
-    ModeRow{"w", ipc::OpenOrder::WRITE},    ModeRow{"wb", ipc::OpenOrder::WRITE},
-    ModeRow{"a", ipc::OpenOrder::APPEND},   ModeRow{"ab", ipc::OpenOrder::APPEND},
-    ModeRow{"r+", ipc::OpenOrder::UPDATE},  ModeRow{"rb+", ipc::OpenOrder::UPDATE},
-    ModeRow{"r+b", ipc::OpenOrder::UPDATE}, ModeRow{"w+", ipc::OpenOrder::RENEW},
-    ModeRow{"wb+", ipc::OpenOrder::RENEW},  ModeRow{"w+b", ipc::OpenOrder::RENEW},
-    ModeRow{"a+", ipc::OpenOrder::EXTEND},  ModeRow{"ab+", ipc::OpenOrder::EXTEND},
-    ModeRow{"a+b", ipc::OpenOrder::EXTEND},
+constexpr std::array kOpenModes{
+    OpenMode{"r", ipc::OpenOrder::READ},     OpenMode{"rb", ipc::OpenOrder::READ},
+    OpenMode{"w", ipc::OpenOrder::WRITE},    OpenMode{"wb", ipc::OpenOrder::WRITE},
+    OpenMode{"a", ipc::OpenOrder::APPEND},   OpenMode{"ab", ipc::OpenOrder::APPEND},
+    OpenMode{"r+", ipc::OpenOrder::UPDATE},  OpenMode{"rb+", ipc::OpenOrder::UPDATE},
+    OpenMode{"r+b", ipc::OpenOrder::UPDATE}, OpenMode{"w+", ipc::OpenOrder::RENEW},
+    OpenMode{"wb+", ipc::OpenOrder::RENEW},  OpenMode{"w+b", ipc::OpenOrder::RENEW},
+    OpenMode{"a+", ipc::OpenOrder::EXTEND},  OpenMode{"ab+", ipc::OpenOrder::EXTEND},
+    OpenMode{"a+b", ipc::OpenOrder::EXTEND},
 };
 
 std::optional<ipc::OpenOrder::Mode> parse_mode(std::string_view raw) {
-    for (const ModeRow& row : kModes)
+    for (const OpenMode& row : kOpenModes)
         if (row.name == raw) return row.mode;
     return std::nullopt;
 }

@@ -16,12 +16,12 @@ namespace {
 
 using policy::Mode;
 
-struct ModeRow {
+struct PowerMode {
     std::string_view name;
     Mode mode;
 };
-constexpr std::array kModes{ModeRow{"halt", Mode::kHalt}, ModeRow{"powerdown", Mode::kPowerdown},
-                            ModeRow{"reboot", Mode::kReboot}};
+constexpr std::array kPowerModes{PowerMode{"halt", Mode::kHalt}, PowerMode{"powerdown", Mode::kPowerdown},
+                                 PowerMode{"reboot", Mode::kReboot}};
 
 // INVARIANT: the request is in the audit log before anything is started; the loop tells the launcher after that.
 Answer launch(Exchange& exchange, Mode mode, std::size_t rule) {
@@ -71,16 +71,18 @@ void describe_shutdown(const Exchange& exchange, JsonLine& arguments) {
 }
 
 Ruling judge_shutdown(const Judging& by, const Exchange& exchange) {
-    const auto* const row = std::ranges::find(kModes, mode_of(exchange.asked.shutdown()), &ModeRow::name);
-    if (row == kModes.end()) return {};
+    const auto* const row =
+        std::ranges::find(kPowerModes, mode_of(exchange.asked.shutdown()), &PowerMode::name);
+    if (row == kPowerModes.end()) return {};
     const auto decision = policy::decide_shutdown(by.policy, row->mode, exchange.session.clock.now());
     return {.is_allowed = decision.is_allowed(), .rule = rule_id(by.policy, decision)};
 }
 
 Answer answer_shutdown(Exchange& exchange) {
     describe_shutdown(exchange, exchange.request.record.arguments);
-    const auto* const row = std::ranges::find(kModes, mode_of(exchange.asked.shutdown()), &ModeRow::name);
-    if (row == kModes.end()) return Refusal{.reason = ipc::BAD_MODE, .why = "not a mode"};
+    const auto* const row =
+        std::ranges::find(kPowerModes, mode_of(exchange.asked.shutdown()), &PowerMode::name);
+    if (row == kPowerModes.end()) return Refusal{.reason = ipc::BAD_MODE, .why = "not a mode"};
     const Session& session = exchange.session;
     const auto decision = policy::decide_shutdown(session.policy, row->mode, session.clock.now());
     exchange.request.record.rule = rule_id(session.policy, decision);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/clock.hpp"
 #include "broker/serve/answer.hpp"
 #include "ipc/limits.hpp"
 
@@ -18,7 +19,6 @@ using ipc::SetResult;
 using policy::SetMiss;
 using Results = google::protobuf::RepeatedPtrField<SetResult>;
 
-constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::size_t kItemsShown = 1024;  // bytes, in the audit log
 
 const char* why(SetMiss miss) {

@@ -11,11 +11,7 @@
 
 namespace sallyport::broker {
 
-namespace {
-
-constexpr std::int64_t kNsPerMs = 1'000'000;
-
-}  // namespace
+namespace {}  // namespace
 
 Status Inspector::ask(const ipc::Query& query) {
     if (is_at_work_ || boottime_ns() >= due_ns().value_or(0)) end_child();

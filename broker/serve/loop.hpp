@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "broker/serve/dispatch.hpp"
 #include "broker/serve/freezing.hpp"
 #include "broker/serve/guard_link.hpp"
@@ -14,7 +15,6 @@
 
 namespace sallyport::broker {
 
-inline constexpr std::int64_t kNsPerMs = 1'000'000;
 inline constexpr int kEndingMs = 500;  // how long a worker may take to end after its socket is closed
 inline constexpr int kAloneMs = 2000;  // how long a worker may live after its host has gone
 inline constexpr std::size_t kAloneFrames =

@@ -3,6 +3,7 @@
 // Input:    reports of the guard and the launcher
 #include <cerrno>
 
+#include "base/clock.hpp"
 #include "broker/serve/launch.hpp"
 #include "broker/serve/loop.hpp"
 #include "ipc/codec.hpp"

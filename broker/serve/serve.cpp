@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/clock.hpp"
 #include "base/secret.hpp"
 #include "broker/serve/file_work.hpp"
 #include "broker/serve/loop.hpp"

@@ -24,13 +24,6 @@ constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::int64_t kSecondsPerDay = 86'400;
 constexpr std::int64_t kTickNs = 2'000'000;
 
-SetResult result_of(SetResult::How how, int sys_errno = 0) {
-    SetResult result;
-    result.set_how(how);
-    result.set_sys_errno(sys_errno);
-    return result;
-}
-
 bool is_missing(int error) {
     return error == ENOENT || error == ENODEV || error == ENXIO;
 }

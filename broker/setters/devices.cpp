@@ -22,13 +22,6 @@ using ipc::SetResult;
 
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-SetResult result_of(SetResult::How how, int sys_errno = 0) {
-    SetResult result;
-    result.set_how(how);
-    result.set_sys_errno(sys_errno);
-    return result;
-}
-
 bool is_processor(std::string_view name) {
     return name.size() > 3 && name.starts_with("cpu") &&
            name.substr(3).find_first_not_of("0123456789") == name.npos;

@@ -51,6 +51,13 @@ Status carry_out(const ipc::SetTask& task, const HardwareClock& hardware) {
 
 }  // namespace
 
+ipc::SetResult result_of(ipc::SetResult::How how, int sys_errno) {
+    ipc::SetResult result;
+    result.set_how(how);
+    result.set_sys_errno(sys_errno);
+    return result;
+}
+
 int run() {
     ipc::silence_protobuf();
     ipc::SetTask task;

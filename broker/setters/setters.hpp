@@ -62,6 +62,8 @@ int run();
 
 // What it does.
 
+ipc::SetResult result_of(ipc::SetResult::How how, int sys_errno = 0);
+
 /// The hardware clock, opened before the lockdown; or why not.
 struct HardwareClock {
     UniqueFd device;

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/clock.hpp"
 #include "broker/setters/setters.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/codec.hpp"
@@ -26,8 +27,6 @@ using ipc::SetDone;
 using ipc::SetOrder;
 using ipc::SetResult;
 using policy::SetMiss;
-
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 std::unexpected<Error> unfit(const char* what) {
     return failure(Errc::kInvalid, what);

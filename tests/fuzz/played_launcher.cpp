@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <iterator>
 
+#include "base/clock.hpp"
 #include "ipc/limits.hpp"
 
 namespace sallyport::fuzz {
@@ -14,8 +15,6 @@ namespace {
 constexpr std::size_t kMostOfOthers = 2;  // the hooks, and a row
 // What each program is let go by, a part of an order, and a part of an output.
 constexpr std::size_t kMostAboutPrograms = kMaxPrograms + 2;
-
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 // These are bounded by time: note_told().
 bool is_change(const ipc::LauncherRequest& order) {

@@ -11,7 +11,6 @@ namespace {
 
 using ipc::SetDone;
 using ipc::SetResult;
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 class BrokerLoopWithSettings : public testing::Test {
 protected:

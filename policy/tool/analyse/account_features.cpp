@@ -22,7 +22,7 @@ bool is_of(const Clause& clause, CommandId command) {
     return clause.account != nullptr && clause.command == command;
 }
 
-std::string fresh(std::string text, const std::set<std::string>& taken) {
+std::string fresh_name(std::string text, const std::set<std::string>& taken) {
     while (taken.contains(text)) text += "x";
     return text;
 }
@@ -34,7 +34,7 @@ void split_user(const Alive& alive, Request& request, const Visit& visit) {
         for (const ipc::Account& one : clause->account->accounts()) users.insert(one.name());
         if (clause->account->any_user()) users.insert(kRoot);
     }
-    users.insert(fresh("other", users));
+    users.insert(fresh_name("other", users));
     for (const std::string& user : users) {
         request.account.user = user;
         visit();
@@ -120,8 +120,8 @@ void split_keys(const Alive& alive, Request& request, const Visit& visit) {
         options.insert(clause->account->options());
         types.insert(clause->account->key_types().begin(), clause->account->key_types().end());
     }
-    options.insert(fresh("other-option", options));
-    types.insert(fresh("other-type", types));
+    options.insert(fresh_name("other-option", options));
+    types.insert(fresh_name("other-type", types));
     std::vector<std::string> lines;
     for (const std::string& front : options)
         for (const std::string& type : types)

@@ -10,7 +10,7 @@ namespace sallyport::policy::analyse {
 
 namespace {
 
-std::string fresh(std::string_view stem, const std::set<std::string>& taken) {
+std::string fresh_word(std::string_view stem, const std::set<std::string>& taken) {
     std::string text(stem);
     for (std::size_t number = 1; taken.contains(text); ++number)
         text = std::string(stem) + std::to_string(number);
@@ -22,7 +22,7 @@ void split_program(const Alive& alive, Request& request, const Visit& visit) {
     for (const Clause* clause : alive)
         if (clause->exec != nullptr && !clause->exec->program().empty())
             programs.insert(clause->exec->program());
-    programs.insert(fresh("/other", programs));
+    programs.insert(fresh_word("/other", programs));
     for (const std::string& program : programs) {
         request.exec.program = program;
         visit();
@@ -101,7 +101,7 @@ void add_paths(const Places& places, std::set<std::string>& words) {
     for (const ipc::ExecWord* place : places) {
         if (!place->has_under()) continue;
         words.insert(place->under());
-        words.insert(fresh(place->under() == "/" ? "/file" : place->under() + "/file", named));
+        words.insert(fresh_word(place->under() == "/" ? "/file" : place->under() + "/file", named));
     }
 }
 
@@ -111,7 +111,7 @@ std::set<std::string> words_for(const Places& places) {
     add_numbers(places, words);
     add_names(places, words);
     add_paths(places, words);
-    words.insert(fresh("another word", words));
+    words.insert(fresh_word("another word", words));
     return words;
 }
 
@@ -205,7 +205,7 @@ void split_env(const Alive& alive, Request& request, const Visit& visit) {
         }
         sets.merge(met);
     }
-    sets.insert(Names{fresh("OTHER", all)});
+    sets.insert(Names{fresh_word("OTHER", all)});
     request.exec.env.reset();
     visit();
     for (const Names& names : sets) {

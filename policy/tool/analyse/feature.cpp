@@ -13,12 +13,12 @@ namespace sallyport::policy::analyse {
 
 namespace {
 
-struct Unit {
+struct SizeUnit {
     std::string_view word;
     unsigned shift;
 };
-constexpr std::array kUnits{Unit{"", 0},     Unit{"B", 0},    Unit{"KiB", 10},
-                            Unit{"MiB", 20}, Unit{"GiB", 30}, Unit{"TiB", 40}};
+constexpr std::array kSizeUnits{SizeUnit{"", 0},     SizeUnit{"B", 0},    SizeUnit{"KiB", 10},
+                                SizeUnit{"MiB", 20}, SizeUnit{"GiB", 30}, SizeUnit{"TiB", 40}};
 
 constexpr Mode kModes[] = {Mode::kHalt, Mode::kPowerdown, Mode::kReboot};
 constexpr std::array<std::string_view, 4> kModeWords{"", "halt", "powerdown", "reboot"};
@@ -167,8 +167,8 @@ std::optional<std::uint64_t> read_size(const std::string& word) {
     const char* const end = word.data() + word.size();
     const auto [stopped, error] = std::from_chars(word.data(), end, number);
     if (error != std::errc{}) return std::nullopt;
-    const auto unit = std::ranges::find(kUnits, std::string_view(stopped, end), &Unit::word);
-    if (unit == kUnits.end() || number > UINT64_MAX >> unit->shift) return std::nullopt;
+    const auto unit = std::ranges::find(kSizeUnits, std::string_view(stopped, end), &SizeUnit::word);
+    if (unit == kSizeUnits.end() || number > UINT64_MAX >> unit->shift) return std::nullopt;
     return number << unit->shift;
 }
 

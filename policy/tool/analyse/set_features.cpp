@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "base/clock.hpp"
 #include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/analyse/orders.hpp"
 #include "policy/tool/analyse/sets.hpp"
@@ -14,19 +15,18 @@ namespace {
 
 using ipc::SetRule;
 
-constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::size_t kMostNumbers = 4096;
 
-struct Unit {
+struct TimeUnit {
     std::string_view word;
     std::int64_t ns;
 };
-constexpr std::array kUnits{Unit{"h", 3'600'000 * kNsPerMs},
-                            Unit{"m", 60'000 * kNsPerMs},
-                            Unit{"s", 1000 * kNsPerMs},
-                            Unit{"ms", kNsPerMs},
-                            Unit{"us", 1000},
-                            Unit{"ns", 1}};
+constexpr std::array kTimeUnits{TimeUnit{"h", 3'600'000 * kNsPerMs},
+                                TimeUnit{"m", 60'000 * kNsPerMs},
+                                TimeUnit{"s", 1000 * kNsPerMs},
+                                TimeUnit{"ms", kNsPerMs},
+                                TimeUnit{"us", 1000},
+                                TimeUnit{"ns", 1}};
 
 /// What of the decision is about the bounds: all but when the rule counts.
 bool is_within(const SetRule& by, const Request& request) {
@@ -69,7 +69,8 @@ void loosen_step(Rule& rule, std::size_t) {
 std::string show_step(const Request& request) {
     if (!request.set.step_ns) return "";
     const std::int64_t step = *request.set.step_ns;
-    const auto unit = std::ranges::find_if(kUnits, [step](const Unit& one) { return step % one.ns == 0; });
+    const auto unit =
+        std::ranges::find_if(kTimeUnits, [step](const TimeUnit& one) { return step % one.ns == 0; });
     return step == 0 ? "0s" : std::to_string(step / unit->ns) + std::string(unit->word);
 }
 
@@ -78,8 +79,8 @@ bool read_step(Request& request, const std::string& word) {
     const char* const begin = word.data() + (word.starts_with('+') ? 1 : 0);
     const char* const end = word.data() + word.size();
     const auto [stopped, error] = std::from_chars(begin, end, number);
-    const auto unit = std::ranges::find(kUnits, std::string_view(stopped, end), &Unit::word);
-    if (error != std::errc{} || unit == kUnits.end() || __builtin_mul_overflow(number, unit->ns, &step))
+    const auto unit = std::ranges::find(kTimeUnits, std::string_view(stopped, end), &TimeUnit::word);
+    if (error != std::errc{} || unit == kTimeUnits.end() || __builtin_mul_overflow(number, unit->ns, &step))
         return false;
     request.set.step_ns = step;
     return true;

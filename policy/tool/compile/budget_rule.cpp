@@ -14,8 +14,7 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kKeys{"rate", "bytes", "concurrent"};
-constexpr std::string_view kBurst = " burst ";
+constexpr std::array<std::string_view, 3> kBudgetKeys{"rate", "bytes", "concurrent"};
 constexpr std::string_view kRateForm = "'rate' must be requests in a time, like \"4/h\" or \"4/h burst 2\"";
 constexpr std::string_view kBytesForm = "'bytes' must be a size in a time, like \"1GiB/day\"";
 constexpr std::uint32_t kMostRequests = 1'000'000;
@@ -109,7 +108,7 @@ void check_results(Reader& reader, const compiled::Rule& rule, Place place) {
 }  // namespace
 
 void read_budget(Reader& reader, const toml::table& rule, CommandSet commands, compiled::Rule& to) {
-    for (const std::string_view key : kKeys) {
+    for (const std::string_view key : kBudgetKeys) {
         const toml::node* node = rule.get(key);
         if (node == nullptr) continue;
         const Place place = place_of(*node);

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
+#include "base/clock.hpp"
 #include "policy/tool/compile/units.hpp"
 
 namespace sallyport::policy::compile {
 
 namespace {
-
-constexpr std::string_view kBurst = " burst ";
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 std::string word_of(std::int64_t ns) {
     const auto found = std::ranges::find(kBudgetSpans, ns / kNsPerMs, &BudgetSpan::ms);

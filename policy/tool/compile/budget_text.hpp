@@ -19,6 +19,8 @@ struct BudgetSpan {
 inline constexpr std::array kBudgetSpans{BudgetSpan{"s", 1000}, BudgetSpan{"min", 60'000},
                                          BudgetSpan{"h", 3'600'000}, BudgetSpan{"day", 86'400'000}};
 
+inline constexpr std::string_view kBurst = " burst ";
+
 Flow flow_of(std::uint64_t amount, std::uint64_t burst, std::uint32_t ms);
 
 /// "4/h burst 2", "1GiB/day".

@@ -14,9 +14,9 @@ namespace sallyport::policy::compile {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kAccess{"", "read", "write", "create"};
-constexpr std::array<std::string_view, 7> kKinds{"",       "regular", "directory", "fifo",
-                                                 "socket", "char",    "block"};
+constexpr std::array<std::string_view, 4> kAccessNames{"", "read", "write", "create"};
+constexpr std::array<std::string_view, 7> kKindNames{"",       "regular", "directory", "fifo",
+                                                     "socket", "char",    "block"};
 constexpr std::array<std::string_view, 4> kModes{"", "halt", "powerdown", "reboot"};
 constexpr std::array<std::string_view, 5> kMethods{"", "systemd", "init", "pm-utils", "kernel"};
 
@@ -67,11 +67,11 @@ std::string line(std::string_view key, std::string_view value) {
 std::string file_text(const compiled::FileRule& file, bool is_allow) {
     Table table;
     table.add("under", toml_string(file.under()));
-    if (!file.access().empty()) table.add("access", words(file.access(), kAccess));
+    if (!file.access().empty()) table.add("access", words(file.access(), kAccessNames));
     if (!is_allow) return table.text();
     if (file.has_max_size()) table.add("max_size", bytes(file.max_size()));
     if (!file.owners().empty()) table.add("owner", numbers(file.owners()));
-    if (!file.kinds().empty()) table.add("kinds", words(file.kinds(), kKinds));
+    if (!file.kinds().empty()) table.add("kinds", words(file.kinds(), kKindNames));
     table.add("symlinks", file.follow_symlinks() ? "\"follow\"" : "\"refuse\"");
     table.add("links", file.any_links() ? "\"any\"" : "\"single\"");
     table.add("setid", file.any_setid() ? "\"any\"" : "\"refuse\"");
@@ -274,7 +274,7 @@ std::string never_text(const analyse::Never& never) {
                            if (file.access.create) access.push_back(3);
                            Table table;
                            table.add("under", toml_string(file.under));
-                           if (!access.empty()) table.add("access", words(access, kAccess));
+                           if (!access.empty()) table.add("access", words(access, kAccessNames));
                            return table.text();
                        }));
 }

@@ -18,8 +18,9 @@ namespace {
 using ipc::ExecTemplate;
 using ipc::ExecWord;
 
-constexpr std::array<std::string_view, 10> kKeys{"program", "args",   "run_as",      "env",        "host_env",
-                                                 "input",   "output", "max_runtime", "concurrent", "confine"};
+constexpr std::array<std::string_view, 10> kExecKeys{"program",    "args",   "run_as", "env",
+                                                     "host_env",   "input",  "output", "max_runtime",
+                                                     "concurrent", "confine"};
 constexpr std::array<std::string_view, 4> kWordKeys{"one_of", "int", "under", "name"};
 constexpr std::array<std::string_view, 5> kConfineKeys{"network", "no_new_privileges", "write", "memory",
                                                        "tasks"};
@@ -260,7 +261,7 @@ void read_confine(Reader& reader, const toml::table& table, ExecTemplate& to) {
 }
 
 void read_template(Reader& reader, const Passwd& passwd, const toml::table& table, ExecTemplate& to) {
-    reader.only_keys(table, kKeys, "an 'exec' table");
+    reader.only_keys(table, kExecKeys, "an 'exec' table");
     read_args(reader, table, to);
     read_program(reader, table, to);
     read_run_as(reader, passwd, table, to);

@@ -26,7 +26,7 @@ struct FlagKey {
     const char* name;
     void (*set)(Options&, bool);
 };
-struct ListKey {
+struct ListOption {
     const char* name;
     void (*add)(Options&, const char*);
 };
@@ -46,10 +46,10 @@ constexpr std::array kFlags{
     FlagKey{"verbose", [](Options& to, bool value) { to.set_verbose(value); }},
     FlagKey{"retry-path", [](Options& to, bool value) { to.set_retry_path(value); }},
 };
-constexpr std::array kLists{
-    ListKey{"blacklist", [](Options& to, const char* value) { to.add_block_rpcs(value); }},
-    ListKey{"block-rpcs", [](Options& to, const char* value) { to.add_block_rpcs(value); }},
-    ListKey{"allow-rpcs", [](Options& to, const char* value) { to.add_allow_rpcs(value); }},
+constexpr std::array kOptionLists{
+    ListOption{"blacklist", [](Options& to, const char* value) { to.add_block_rpcs(value); }},
+    ListOption{"block-rpcs", [](Options& to, const char* value) { to.add_block_rpcs(value); }},
+    ListOption{"allow-rpcs", [](Options& to, const char* value) { to.add_allow_rpcs(value); }},
 };
 // clang-format on
 
@@ -88,7 +88,7 @@ void read_keys(GKeyFile* file, Options& options, FirstError& error) {
         if (error.is_set() || g_key_file_has_key(file, kGroup, key.name, nullptr) == 0) continue;
         key.set(options, g_key_file_get_boolean(file, kGroup, key.name, error.slot()) != 0);
     }
-    for (const ListKey& key : kLists) {
+    for (const ListOption& key : kOptionLists) {
         if (const Text text = read_text(file, key.name, error)) key.add(options, text.get());
     }
 }
@@ -100,9 +100,9 @@ struct Key {
 };
 
 std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view kBlanks = " \t\r";
-    const std::size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
-    return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+    constexpr std::string_view kSurrounding = " \t\r";
+    const std::size_t begin = std::min(text.find_first_not_of(kSurrounding), text.size());
+    return text.substr(begin, text.find_last_not_of(kSurrounding) + 1 - begin);
 }
 
 // Every line of a key file that GLib can read, in order, including those that a later line overrides.
@@ -133,7 +133,7 @@ std::expected<compiled::Options, std::string> read_key_file(std::string_view tex
                                                    G_KEY_FILE_KEEP_TRANSLATIONS, error.slot()) != 0;
     if (is_read) read_keys(file.get(), options, error);
     if (error.is_set()) return std::unexpected(error.text());
-    for (const ListKey& list : kLists)
+    for (const ListOption& list : kOptionLists)
         if (std::ranges::count(keys_of(text), Key{kGroup, list.name}) > 1)
             return std::unexpected("Key file has the list '" + std::string(list.name) + "' twice");
     return options;
@@ -143,7 +143,7 @@ std::vector<std::string> ignored_keys(std::string_view text) {
     std::vector<std::string_view> known;
     for (const TextKey& key : kTexts) known.emplace_back(key.name);
     for (const FlagKey& key : kFlags) known.emplace_back(key.name);
-    for (const ListKey& key : kLists) known.emplace_back(key.name);
+    for (const ListOption& key : kOptionLists) known.emplace_back(key.name);
     std::vector<std::string> ignored;
     std::vector<std::string_view> groups{kGroup};
     for (const auto& [group, key] : keys_of(text)) {

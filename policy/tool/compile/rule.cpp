@@ -29,7 +29,7 @@ constexpr std::size_t kMaxNevers = 256;
 constexpr std::array<std::string_view, 7> kNeverKeys{"id",    "why",  "commands", "files",
                                                      "modes", "exec", "users"};
 constexpr std::array<std::string_view, 2> kNeverExecKeys{"programs", "run_as"};
-constexpr std::array<std::string_view, 24> kKeys{
+constexpr std::array<std::string_view, 24> kRuleKeys{
     "enforce",   "id",       "why",     "commands", "files", "modes",  "method", "freeze",
     "reply",     "exec",     "expires", "time",     "vcpus", "memory", "users",  "crypted",
     "key_types", "max_keys", "reset",   "require",  "when",  "rate",   "bytes",  "concurrent"};
@@ -181,7 +181,7 @@ void read_expires(Reader& reader, const toml::table& rule, compiled::Rule& to) {
 void read_rule(RuleContext& context, const toml::table& rule, compiled::Rule& to) {
     const bool is_allow = to.effect() == compiled::Rule::ALLOW;
     to.set_where(context.reader.name() + ":" + std::to_string(place_of(rule).line));
-    context.reader.only_keys(rule, kKeys, is_allow ? "an allow rule" : "a deny rule");
+    context.reader.only_keys(rule, kRuleKeys, is_allow ? "an allow rule" : "a deny rule");
     read_id(context, rule, to);
     context.reader.text(rule, "why");
     read_commands(context, rule, to);

@@ -134,7 +134,7 @@ struct Key {
     std::string_view example;
     void (*read)(Reader& reader, const toml::table& table, SetRule& to);
 };
-constexpr std::array kKeys{
+constexpr std::array kSetKeys{
     Key{"time", CommandId::kSetTime, "time = { max_step = \"5m\" }", read_time},
     Key{"vcpus", CommandId::kSetVcpus, "vcpus = { min_online = 1, cpus = \"0-7\" }", read_vcpus},
     Key{"memory", CommandId::kSetMemoryBlocks, "memory = { blocks = \"0-63\" }", read_memory},
@@ -144,7 +144,7 @@ constexpr std::array kKeys{
 
 void read_sets(Reader& reader, const toml::table& rule, compiled::Rule& to) {
     const bool is_allow = to.effect() == compiled::Rule::ALLOW;
-    for (const Key& key : kKeys) {
+    for (const Key& key : kSetKeys) {
         const auto number = static_cast<std::uint32_t>(key.command);
         const bool sets = std::ranges::find(to.commands(), number) != to.commands().end();
         const std::string command(command_row(key.command).name);

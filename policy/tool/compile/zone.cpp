@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kHeader = 44;
 constexpr std::size_t kMaxCount = 100'000;
-constexpr std::int64_t kDay = 86'400;
+constexpr std::int64_t kDaySeconds = 86'400;
 constexpr int kLastYear = 2065;
 
 struct Switch {
@@ -143,7 +143,7 @@ private:
             day = date.week == 5 ? sys_days(in / of / wanted[last])
                                  : sys_days(in / of / wanted[static_cast<unsigned>(date.week)]);
         }
-        return day.time_since_epoch().count() * kDay + date.time;
+        return day.time_since_epoch().count() * kDaySeconds + date.time;
     }
 
     std::string_view text_;
@@ -181,9 +181,9 @@ bool add_later(std::string_view footer, std::vector<Switch>& switches) {
     if (footer.empty() || switches.back().at >= kWhenEnd) return true;
     const auto rule = Rule::parse(footer);
     if (!rule) return false;
-    const std::int64_t last = switches.size() == 1 ? kWhenStart - 366 * kDay : switches.back().at;
+    const std::int64_t last = switches.size() == 1 ? kWhenStart - 366 * kDaySeconds : switches.back().at;
     std::vector<Switch> later;
-    for (int year = year_of(std::max(last, kWhenStart - 366 * kDay)); year < kLastYear; ++year)
+    for (int year = year_of(std::max(last, kWhenStart - 366 * kDaySeconds)); year < kLastYear; ++year)
         rule->add(year, later);
     if (later.empty()) later.push_back({last + 1, rule->standard()});
     std::ranges::sort(later, {}, &Switch::at);

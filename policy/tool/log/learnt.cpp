@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/clock.hpp"
 #include "policy/guest_path.hpp"
 #include "policy/tool/analyse/orders.hpp"
 
@@ -14,13 +15,12 @@ using analyse::Subject;
 
 constexpr std::size_t kMany = 8;  // files of one directory, or lines of one program
 constexpr std::size_t kMostPaths = 4096;
-constexpr std::size_t kDeepest = 64;    // directories in one another
-constexpr std::size_t kMostWords = 64;  // in one place
+constexpr std::size_t kMostLevels = 64;  // directories in one another
+constexpr std::size_t kMostWords = 64;   // in one place
 constexpr std::size_t kMostPrograms = 256;
 constexpr std::size_t kMostUsers = 1024;
 constexpr std::size_t kMostNumbers = 4096;
 constexpr std::size_t kLongestName = 255;
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 std::string directory_of(const std::string& path) {
     return path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
@@ -163,7 +163,7 @@ bool Paths::make_room() {
     if (is_full_) return false;
     for (std::size_t most = kMany; count() > kMostPaths / 2 && most > 0; --most) group(most);
     // Each time what is left moves one directory up.
-    for (std::size_t level = 0; count() > kMostPaths / 2 && level < kDeepest; ++level) group(0);
+    for (std::size_t level = 0; count() > kMostPaths / 2 && level < kMostLevels; ++level) group(0);
     is_full_ = count() > kMostPaths / 2;
     return !is_full_;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/clock.hpp"
 #include "policy/tool/analyse/feature.hpp"
 #include "policy/tool/analyse/words.hpp"
 
@@ -18,7 +19,6 @@ using Members = std::vector<Member>;
 constexpr std::size_t kKeysShown = 4096;   // bytes of a line of the log
 constexpr std::size_t kItemsShown = 1024;  // the same, of processors and blocks
 constexpr std::size_t kWordsShown = 4096;  // the same, of words
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 /// A member of the arguments, and the feature that it gives a value.
 struct Argument {

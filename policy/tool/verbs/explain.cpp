@@ -3,6 +3,7 @@
 #include <ctime>
 #include <string>
 
+#include "base/clock.hpp"
 #include "ipc/limits.hpp"
 #include "policy/tool/analyse/explain.hpp"
 #include "policy/tool/analyse/words.hpp"
@@ -30,7 +31,6 @@ using analyse::Subject;
 
 constexpr int kRefused = 3;
 constexpr std::size_t kMostNear = 8;
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kMostNumber = 1'000'000'000;      // that a rule can name
 constexpr std::uint64_t kMostStepMs = 1000 * 3'600'000U;  // the same
 

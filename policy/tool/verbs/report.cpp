@@ -68,7 +68,7 @@ std::string course_text(const Facts& facts) {
     return text;
 }
 
-std::string table(std::string_view head, const std::vector<Row>& rows) {
+std::string table(std::string_view head, const std::vector<Counted>& rows) {
     constexpr std::array kShown{log::kAllow, log::kRefuse, log::kFail, log::kViolation};
     std::string text = "\n" + padded(std::string(head), 34);
     for (const std::size_t verdict : kShown) text += right(std::string(kVerdicts[verdict]), 12);
@@ -160,9 +160,9 @@ std::string json_of(const log::Counts& counts) {
     return object.text();
 }
 
-std::string json_of(const std::vector<Row>& rows) {
+std::string json_of(const std::vector<Counted>& rows) {
     std::vector<std::string> objects;
-    for (const Row& row : rows)
+    for (const Counted& row : rows)
         objects.push_back(
             JsonObject().add("name", row.name).add_value("verdicts", json_of(row.counts)).text());
     return json_list(objects);
@@ -246,11 +246,11 @@ std::string in_json(const Facts& facts) {
            "\n";
 }
 
-std::vector<Row> sorted(std::vector<Row> rows) {
-    for (Row& row : rows)
+std::vector<Counted> sorted(std::vector<Counted> rows) {
+    for (Counted& row : rows)
         for (const std::uint64_t count : row.counts) row.all += count;
-    std::erase_if(rows, [](const Row& row) { return row.all == 0; });
-    std::ranges::stable_sort(rows, std::ranges::greater{}, &Row::all);
+    std::erase_if(rows, [](const Counted& row) { return row.all == 0; });
+    std::ranges::stable_sort(rows, std::ranges::greater{}, &Counted::all);
     return rows;
 }
 
@@ -317,16 +317,16 @@ Sums sums_of(const log::Tally& tally) {
     return sums;
 }
 
-std::vector<Row> commands_of(const log::Tally& tally) {
-    std::vector<Row> rows;
+std::vector<Counted> commands_of(const log::Tally& tally) {
+    std::vector<Counted> rows;
     for (const Command& command : kCommands)
         rows.push_back({.name = std::string(command.name),
                         .counts = tally.commands[static_cast<std::size_t>(command.id)]});
     return sorted(std::move(rows));
 }
 
-std::vector<Row> rules_of(const log::Tally& tally) {
-    std::vector<Row> rows;
+std::vector<Counted> rules_of(const log::Tally& tally) {
+    std::vector<Counted> rows;
     for (const auto& [id, seen] : tally.rules) rows.push_back({.name = id, .counts = seen.counts});
     return sorted(std::move(rows));
 }

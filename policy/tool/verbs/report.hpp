@@ -30,13 +30,13 @@ struct Sums {
 Sums sums_of(const log::Tally& tally);
 
 /// A command's, a rule's or an event's name with its counts; the most frequent first.
-struct Row {
+struct Counted {
     std::string name;
     log::Counts counts = {};
     std::uint64_t all = 0;
 };
-std::vector<Row> commands_of(const log::Tally& tally);
-std::vector<Row> rules_of(const log::Tally& tally);
+std::vector<Counted> commands_of(const log::Tally& tally);
+std::vector<Counted> rules_of(const log::Tally& tally);
 /// The latest first.
 std::vector<log::Denial> denials_of(const log::Tally& tally);
 

@@ -14,7 +14,7 @@ namespace sallyport::policy::cli {
 
 namespace {
 
-constexpr std::size_t kColumns = 96;
+constexpr std::size_t kPageColumns = 96;
 constexpr std::size_t kMostRows = 20;
 constexpr std::size_t kMostDenials = 40;
 constexpr std::size_t kMostFreezes = 40;
@@ -190,7 +190,7 @@ std::string axis(const std::vector<log::Timeline::Span>& spans, WallTime width) 
 }
 
 std::string course(const Facts& facts) {
-    const auto spans = facts.tally.course.spans(kColumns);
+    const auto spans = facts.tally.course.spans(kPageColumns);
     if (spans.empty()) return section("course", "Over time", "<p class=\"soft\">No request at all.</p>\n");
     const WallTime width = facts.tally.course.width(spans);
     std::string text = chart(spans, kShown, "Requests", "high") + axis(spans, width);
@@ -209,12 +209,12 @@ std::string course(const Facts& facts) {
     return section("course", "Over time", text);
 }
 
-std::string rows(const std::vector<Row>& list) {
+std::string rows(const std::vector<Counted>& list) {
     if (list.empty()) return "<p class=\"soft\">None.</p>\n";
     const std::uint64_t most = list.front().all;
     std::string text = "<div class=\"rows\">\n";
     for (std::size_t at = 0; at < std::min(list.size(), kMostRows); ++at) {
-        const Row& row = list[at];
+        const Counted& row = list[at];
         const std::uint64_t refused = row.counts[log::kRefuse];
         text += "<div class=\"row\"><span class=\"name\">" + html(row.name) + "</span><span class=\"soft\">" +
                 grouped(row.all) + (refused == 0 ? "" : ", " + grouped(refused) + " refused") +

@@ -18,6 +18,7 @@
 #include <new>
 #include <utility>
 
+#include "base/clock.hpp"
 #include "broker/recorder/recorder.hpp"
 #include "broker/start/kept_budgets.hpp"
 #include "broker/start/kept_state.hpp"
@@ -26,8 +27,8 @@
 
 namespace {
 
+using sallyport::kNsPerMs;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-constexpr std::int64_t kNsPerMs = 1'000'000;
 
 // In memory that the test and the recorder share.
 struct Played {

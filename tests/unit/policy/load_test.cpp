@@ -14,7 +14,7 @@ using compiled::Compiled;
 using File = compiled::FileRule;
 
 constexpr std::uint32_t kOpen = static_cast<std::uint32_t>(CommandId::kFileOpen);
-constexpr std::uint32_t kRead = static_cast<std::uint32_t>(CommandId::kFileRead);
+constexpr std::uint32_t kReadCommand = static_cast<std::uint32_t>(CommandId::kFileRead);
 constexpr std::uint32_t kPing = static_cast<std::uint32_t>(CommandId::kPing);
 
 /// Rule 0 allows files, rule 1 denies some, rule 2 allows ping.
@@ -27,7 +27,7 @@ Compiled good() {
     files->set_effect(compiled::Rule::ALLOW);
     files->set_where("policy.toml:3");
     files->add_commands(kOpen);
-    files->add_commands(kRead);
+    files->add_commands(kReadCommand);
     auto* file = files->add_files();
     file->set_under("/srv");
     file->add_access(File::READ);
