@@ -15,7 +15,7 @@ namespace sallyport::policy::cli {
 namespace {
 
 constexpr std::size_t kPageColumns = 96;
-constexpr std::size_t kMostRows = 20;
+constexpr std::size_t kMostPageRows = 20;
 constexpr std::size_t kMostDenials = 40;
 constexpr std::size_t kMostFreezes = 40;
 
@@ -213,7 +213,7 @@ std::string rows(const std::vector<Counted>& list) {
     if (list.empty()) return "<p class=\"soft\">None.</p>\n";
     const std::uint64_t most = list.front().all;
     std::string text = "<div class=\"rows\">\n";
-    for (std::size_t at = 0; at < std::min(list.size(), kMostRows); ++at) {
+    for (std::size_t at = 0; at < std::min(list.size(), kMostPageRows); ++at) {
         const Counted& row = list[at];
         const std::uint64_t refused = row.counts[log::kRefuse];
         text += "<div class=\"row\"><span class=\"name\">" + html(row.name) + "</span><span class=\"soft\">" +
@@ -226,8 +226,8 @@ std::string rows(const std::vector<Counted>& list) {
         text += "</div></div>\n";
     }
     text += "</div>\n";
-    if (list.size() > kMostRows)
-        text += "<p class=\"soft small\">And " + std::to_string(list.size() - kMostRows) + " more.</p>\n";
+    if (list.size() > kMostPageRows)
+        text += "<p class=\"soft small\">And " + std::to_string(list.size() - kMostPageRows) + " more.</p>\n";
     return text;
 }
 
