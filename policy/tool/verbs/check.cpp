@@ -356,7 +356,7 @@ int run_check(const CheckArguments& arguments) {
     }
     const WallTime now = std::time(nullptr);
     print(compile::printable(path) + ": no errors\n" + summary_of(*policy, now));
-    complain(warnings_of(*policy, now));
+    complain(warn_of_owners(input->fragments) + warnings_of(*policy, now));
     return kSuccess;
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/trusted_file.hpp"
 #include "ipc/limits.hpp"
 #include "policy/tool/compile/problems.hpp"
 #include "policy/tool/verbs/files.hpp"
@@ -90,6 +91,19 @@ std::optional<compiled::Fragments> read_fragments(const std::string& policy_path
     if ((!folders.own.empty() || is_there(own)) && !reading.read(own, false)) return std::nullopt;
     if (is_there(folders.vendor) && !reading.read(folders.vendor, true)) return std::nullopt;
     return reading.all();
+}
+
+std::string warn_of_owners(const compiled::Fragments& files) {
+    std::string text;
+    std::error_code ignored;
+    for (const auto& file : files.files()) {
+        const auto path = std::filesystem::absolute(file.name(), ignored).lexically_normal().string();
+        const auto judged = open_trusted(path);
+        if (judged || judged.error().error.code != Errc::kProof) continue;
+        text += compile::printable(file.name()) +
+                ": warning: the agent does not start with it: " + text_of(judged.error()) + "\n";
+    }
+    return text;
 }
 
 }  // namespace sallyport::policy::cli

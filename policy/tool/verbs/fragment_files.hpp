@@ -22,6 +22,9 @@ struct Folders {
 /// Complains and gives nothing if one cannot be read. Names that are not read cause a warning.
 std::optional<compiled::Fragments> read_fragments(const std::string& policy_path, const Folders& folders);
 
+/// What keeps the agent from starting with these files, since others can change them, in the starter's words: a warning each.
+std::string warn_of_owners(const compiled::Fragments& files);
+
 /// The options by which a verb is told of other folders.
 void declare_folders(CLI::App& command, Folders& folders);
 

@@ -1,5 +1,6 @@
 // The verbs that stand on the analysis, as an admin types them: what they print, and their statuses.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <string>
 
@@ -284,6 +285,24 @@ TEST_F(Verbs, TheFolderBesideAPolicyBelongsToIt) {
     write("p.d/10-keys.toml~", "nothing");
     EXPECT_TRUE(
         run("check p.toml").has("p.d/10-keys.toml~: warning: not read: only names that end in .toml are"));
+}
+
+// As the starter does when it refuses them.
+TEST_F(Verbs, CheckWarnsOfAFolderAndItsFilesThatOthersCanChange) {
+    write("p.toml", kExport);
+    write("p.d/10-keys.toml", kNoKeys);
+    const char* const kWarning = "p.d/10-keys.toml: warning: the agent does not start with it: ";
+    EXPECT_FALSE(run("check p.toml").has(kWarning));
+    ASSERT_EQ(::chmod(scratch_.path("p.d/10-keys.toml").c_str(), 0664), 0);
+    const Said file = run("check p.toml");
+    EXPECT_EQ(file.status, 0);
+    EXPECT_TRUE(file.has(kWarning)) << file.text;
+    EXPECT_TRUE(file.has("/p.d/10-keys.toml: can be written by others: take that from them (chmod go-w)\n"));
+    ASSERT_EQ(::chmod(scratch_.path("p.d/10-keys.toml").c_str(), 0644), 0);
+    ASSERT_EQ(::chmod(scratch_.path("p.d").c_str(), 0757), 0);
+    const Said folder = run("check p.toml");
+    EXPECT_TRUE(folder.has(kWarning)) << folder.text;
+    EXPECT_TRUE(folder.has("/p.d): can be written by others")) << folder.text;
 }
 
 TEST_F(Verbs, AVendorsFolderMayOnlyTakeAway) {
