@@ -118,9 +118,8 @@ void add_work_hours(policy::Policy& policy, bool has_files_elsewhere) {
         elsewhere.files[0].under = "/elsewhere";
         elsewhere.when.reset();
     }
-    policy::Rule& later = policy.rules.emplace_back();
-    later.id = "later";
-    later.effect = policy::Effect::kAllow;
+    policy::Rule& later =
+        policy.rules.emplace_back(policy::Rule{.id = "later", .effect = policy::Effect::kAllow});
     later.commands.add(CommandId::kGetLoad);
     later.when = test::hours_from(now, 5 * kHour, 7 * kHour);
 }
