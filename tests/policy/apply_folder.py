@@ -88,6 +88,15 @@ def check_a_folder_that_is_wrong_changes_nothing():
         yield from left_over(guest)
 
 
+def check_a_policy_that_does_not_go_with_the_folder_in_force_is_refused_before_anybody_is_asked():
+    with Guest(serves=False) as guest:
+        write_folder(guest, "policy.d", old=NO_NAME)
+        said = guest.apply(LOOK + NO_NAME.removeprefix("schema = 1\n"), "--widen")
+        yield from guest.faults(said, 1, "'no-name'", text=LOOK)
+        if "put this in the place of" in said.stdout:
+            yield f"it asked: {said.stdout}"
+
+
 def check_the_folder_is_taken_back_with_the_policy():
     for before in (None, NO_NAME):
         with Guest() as guest:

@@ -3,6 +3,7 @@
 
 usage: manual.py TOOL
 """
+import json
 import os
 import pathlib
 import re
@@ -34,6 +35,7 @@ FILES = {
     "cases.toml": '[[case]]\nrequest = "guest-file-open path=/srv/export/a"\nexpect = "allow"\nrule = "export"\n'
                   '[[case]]\nrequest = "guest-file-open path=/srv/export/a size=2MiB"\nexpect = "refuse"\n'
                   '[[case]]\nrequest = "guest-sync"\nexpect = "allow"\n[[case]]\nrequest = "guest-ping"\nexpect = "allow"\n',
+    "50-load.toml": 'schema = 1\n[[allow]]\nid = "load"\ncommands = ["guest-get-load"]\n',
     "qemu-ga.conf": "[general]\nblock-rpcs=guest-exec\n",
     "audit.jsonl": '{"time":"2026-11-30T10:00:00.000001Z","what":"start","prev":"' + "0" * 64 + '"}\n',
 }
@@ -75,9 +77,36 @@ def check_every_page_is_installed():
 def check_every_example_does_what_its_page_says():
     for verb, page in PAGES.items():
         for line, status in EXAMPLE.findall(page):
-            said = Folder().run(plain(line))
+            folder = Folder()
+            said = folder.run(plain(line))
             if said.returncode != int(status):
                 yield f"{plain(line)}: {said.returncode} and not {status}: {said.stdout[-400:]}{said.stderr[-400:]}"
+
+
+def objects_of(text):
+    """One after the other, also over several lines."""
+    while text := text.lstrip():
+        one, end = json.JSONDecoder().raw_decode(text)
+        text = text[end:]
+        yield one
+
+
+def check_every_verb_has_json_but_those_whose_output_is_for_programs_already():
+    without = {"compile", "completion", "manual", "schema", *NOT_TYPED}
+    yield from {verb for verb, page in PAGES.items() if "\n.B --json\n" not in plain(page)} ^ without
+    for verb in PAGES.keys() - without:
+        for line, status in EXAMPLE.findall(PAGES[verb]):
+            words = plain(line)
+            if any(word in words for word in ("--help", "--html", "--sarif", "--check", "> all-cases")):
+                continue
+            if "--json" not in words:
+                words = words.replace(f"sallyport-policy {verb}", f"sallyport-policy {verb} --json", 1)
+            said = Folder().run(words.partition(" > ")[0])
+            found = list(objects_of(said.stdout))
+            # One object for each thing that there is, and here there is none.
+            is_none = verb in ("can", "freeze-plan") and not said.stdout
+            if said.returncode != int(status) or not (found or is_none) or not all(isinstance(one, dict) for one in found):
+                yield f"{words}: {said.returncode} and not {status}: {said.stdout[:300]}{said.stderr[:300]}"
 
 
 def check_troff_has_nothing_to_say_about_a_page():

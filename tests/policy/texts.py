@@ -195,10 +195,54 @@ def check_privileges_are_all_rows_of_the_tables():
     if said.count("\n  call ") != calls or calls < written:
         yield f"{calls} calls, {written} rows in the tables"
     kept = {row["process"]: {one["name"] for one in row["capabilities"]} for row in rows}
+    roots = {row["process"]: row["root"] for row in rows}
+    if {name for name, root in roots.items() if root == "empty and read-only"} != {"nursery", "worker"}:
+        yield f"{roots}"
     if kept["worker"] or kept["broker"] or kept["guard"] != {"sys_admin", "dac_read_search"}:
         yield f"{kept}"
     if f"\nthis kernel\n  Landlock {kernel['landlock']}\n" not in said or said.count("\n  until Linux ") != len(kernel["lacks"]):
         yield f"{kernel}"
+
+
+def check_privileges_names_the_places_that_a_policy_opens():
+    policy = FOLDER / "places.toml"
+    policy.write_text("""schema = 1
+[[allow]]
+id = "export"
+commands = ["@file"]
+files = [{ under = "/srv/export/a", access = ["read"] }, { under = "/data/b", access = ["read", "write", "create"], kinds = ["regular", "directory"] }]
+[[deny]]
+id = "keys"
+files = [{ under = "/srv/export/a/keys" }]
+[[allow]]
+id = "disks"
+commands = ["guest-get-disks", "guest-get-osinfo"]
+[[allow]]
+id = "run"
+commands = ["@exec"]
+[[allow.exec]]
+program = "/bin/true"
+args = []
+run_as = "root"
+confine = { write = ["/var/tmp"], no_new_privileges = true }
+""")
+    rows = [json.loads(line) for line in tool("privileges", "--json", policy).stdout.splitlines()]
+    opened = {row["process"]: [(one["where"], *one["rights"]) for one in row["places"]] for row in rows if "process" in row}
+    expected = {
+        "broker": [], "worker": [],
+        "files": [("/srv", "read files"), ("/", "read files", "write files", "open directories", "make files", "remove files")],
+        "inspector": [("/sys/block", "read files", "open directories"), ("/sys/devices", "read files", "open directories"), ("/run/udev/data", "read files"),
+                      ("/", "read files")],
+        "guard": [("/", "open directories"), ("/sys", "read files", "open directories")],
+    }
+    yield from (f"{name}: {opened[name]}" for name, places in expected.items() if opened[name] != places)
+    programs = [row for row in rows if "program" in row]
+    if programs != [{"program": "/bin/true", "rule": "run", "writes_beneath": ["/var/tmp"]}]:
+        yield f"{programs}"
+    said = tool("privileges", policy).stdout
+    for line in ("  beneath /srv: read files (rule 'export' (", "program '/bin/true' of rule 'run'\n  root: the machine's\n  writes beneath /var/tmp\n"):
+        if line not in said:
+            yield f"{line}: {said[-600:]}"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ struct Example {
 // clang-format off
 inline constexpr std::array kExamples{
     Example{"apply",       "sallyport-policy apply --help", "What it asks for. To put a policy into force: sallyport-policy apply new.toml", 0},
+    Example{"apply",       "sallyport-policy apply --drop-in 50-load.toml --to policy.toml --statedir state --yes --widen", "Put a file into the folder of the policy in force; here no agent is restarted, since none runs.", 0},
     Example{"bench",       "sallyport-policy bench policy.toml", "How long the decisions take here, command by command.", 0},
     Example{"can",         "sallyport-policy can policy.toml guest-file-open 'path=/srv/**' mode=r", "Which files below /srv a host can read.", 0},
     Example{"can",         "sallyport-policy can policy.toml guest-exec", "Whether a host can start any program: it cannot.", 3},
@@ -29,6 +30,7 @@ inline constexpr std::array kExamples{
     Example{"diff",        "sallyport-policy diff old.toml policy.toml", "What a host can do by the new policy and not by the old, each with a request.", 4},
     Example{"diff",        "sallyport-policy diff policy.toml old.toml", "The other way round, a host can do less.", 3},
     Example{"digest",      "sallyport-policy digest policy.toml", "By what the audit log knows the policy.", 0},
+    Example{"digest",      "sallyport-policy digest --files policy.toml > policy.sums", "What is signed of a policy with a folder: ssh-keygen -Y sign -n sallyport-policy -f KEY policy.sums", 0},
     Example{"effective",   "sallyport-policy effective policy.toml", "All of it as one text, with what it includes.", 0},
     Example{"effective",   "sallyport-policy effective --json policy.toml", "The same for a program.", 0},
     Example{"explain",     "sallyport-policy explain policy.toml guest-file-open path=/etc/shadow", "Why that is refused, and what would have to change.", 3},
@@ -40,6 +42,7 @@ inline constexpr std::array kExamples{
     Example{"manual",      "sallyport-policy manual diff | man -l -", "Read the manual page of a verb.", 0},
     Example{"metrics",     "sallyport-policy metrics audit.jsonl > sallyport.prom", "Numbers for node_exporter's textfile collector.", 0},
     Example{"privileges",  "sallyport-policy privileges", "What each process of the agent may do at the most.", 0},
+    Example{"privileges",  "sallyport-policy privileges --json policy.toml", "The same for a program, with the places that this policy opens.", 0},
     Example{"report",      "sallyport-policy report --html report.html audit.jsonl", "What the log says on the whole, as a page.", 0},
     Example{"schema",      "sallyport-policy schema > policy.schema.json", "For editors: begin a policy with the line #:schema ./policy.schema.json", 0},
     Example{"simulate",    "sallyport-policy simulate policy.toml audit.jsonl", "What another policy would have answered.", 0},

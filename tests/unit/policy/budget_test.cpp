@@ -255,31 +255,69 @@ std::vector<std::uint64_t> greedy(const Flow& flow, std::int64_t step, int steps
     return all;
 }
 
-// A host gets more by one of two budgets at some moment exactly if diff says that it is wider.
-TEST(Budget, ThatIsNarrowerLetsNobodyTakeMoreAtAnyMoment) {
-    random::Source source(9);
-    constexpr std::array kTimes{"min", "h"};
-    int wider = 0;
-    for (int number = 0; number < 120; ++number) {
-        const auto text = [&] {
-            return std::to_string(1 + source.below(3)) + "/" + kTimes[source.below(2)] + " burst " +
-                   std::to_string(1 + source.below(3));
-        };
-        const std::string before = "rate = \"" + text() + "\"\n", after = "rate = \"" + text() + "\"\n";
-        const auto flow = [](const std::string& key) { return with(kTime + key).rules[0].budget.rate; };
-        const auto old_takes = greedy(flow(before), 10 * kSecond, 1500);
-        const auto new_takes = greedy(flow(after), 10 * kSecond, 1500);
-        bool is_more = false, is_less = false;
-        for (std::size_t at = 0; at < old_takes.size(); ++at) {
-            is_more = is_more || new_takes[at] > old_takes[at];
-            is_less = is_less || new_takes[at] < old_takes[at];
-        }
-        const auto found = direction(before, after);
-        EXPECT_EQ(found.has_value(), is_more || is_less) << before << after;
-        EXPECT_EQ(found == analyse::Direction::kWider, is_more) << before << after;
-        wider += is_more ? 1 : 0;
+/// What a host has of all three that a budget bounds, at each of some moments, if it always takes all that is there.
+struct Taken {
+    std::array<std::vector<std::uint64_t>, 3> of;
+
+    explicit Taken(const Budget& budget) {
+        constexpr std::int64_t kStep = 10 * kSecond;
+        constexpr int kSteps = 1500;
+        const std::vector<std::uint64_t> everything(kSteps, ~std::uint64_t{0});
+        of[0] = budget.rate.amount == 0 ? everything : greedy(budget.rate, kStep, kSteps);
+        of[1] = budget.bytes.amount == 0 ? everything : greedy(budget.bytes, kStep, kSteps);
+        // Files that are opened, one after the other, and never closed.
+        for (std::uint64_t open = 0; open < 8; ++open)
+            of[2].push_back(budget.concurrent == 0 || open < budget.concurrent ? 1 : 0);
     }
-    EXPECT_GT(wider, 20);
+    /// Of any of the three, at any moment.
+    [[nodiscard]] bool is_ever_more_than(const Taken& other) const {
+        for (std::size_t what = 0; what < of.size(); ++what)
+            for (std::size_t at = 0; at < of[what].size(); ++at)
+                if (of[what][at] > other.of[what][at]) return true;
+        return false;
+    }
+};
+
+/// Each key there or not.
+std::string random_budget(random::Source& source) {
+    constexpr std::array kTimes{"min", "h"};
+    const auto number = [&] { return std::to_string(1 + source.below(3)); };
+    const auto time = [&] { return std::string("/") + kTimes[source.below(2)]; };
+    std::string text;
+    if (source.below(3) != 0) text += "rate = \"" + number() + time() + " burst " + number() + "\"\n";
+    if (source.below(3) != 0) text += "bytes = \"" + number() + "KiB" + time() + "\"\n";
+    if (source.below(3) != 0) text += "concurrent = " + number() + "\n";
+    return text;
+}
+
+// A host gets more of something by one of two budgets at some moment exactly if diff says that it is wider.
+TEST(Budget, ThatIsNarrowerLetsNobodyTakeMoreOfAnythingAtAnyMoment) {
+    random::Source source(9);
+    std::array<int, 3> seen{};
+    for (int number = 0; number < 200; ++number) {
+        const std::string before = random_budget(source);
+        const std::string after = number % 5 == 0 ? before : random_budget(source);
+        const Taken by_old(with(kFiles + before).rules[0].budget);
+        const Taken by_new(with(kFiles + after).rules[0].budget);
+        const bool is_more = by_new.is_ever_more_than(by_old), is_less = by_old.is_ever_more_than(by_new);
+        const auto found = direction(before, after);
+        EXPECT_EQ(found.has_value(), is_more || is_less) << before << "then\n" << after;
+        EXPECT_EQ(found == analyse::Direction::kWider, is_more) << before << "then\n" << after;
+        ++seen[!found ? 0 : is_more ? 1 : 2];
+    }
+    for (const int count : seen) EXPECT_GT(count, 20);
+}
+
+// The same of one key at a time.
+TEST(Budget, EachKeyIsComparedAlone) {
+    for (const auto& [more, less] :
+         {std::pair("bytes = \"3KiB/h\"\n", "bytes = \"2KiB/h\"\n"),
+          std::pair("bytes = \"2KiB/min\"\n", "bytes = \"2KiB/h\"\n"),
+          std::pair("concurrent = 3\n", "concurrent = 2\n"), std::pair("", "concurrent = 512\n"),
+          std::pair("", "bytes = \"1GiB/min\"\n")}) {
+        EXPECT_EQ(direction(less, more), analyse::Direction::kWider) << more << less;
+        EXPECT_EQ(direction(more, less), analyse::Direction::kNarrower) << more << less;
+    }
 }
 
 TEST(Budget, TheFloorIsNeverCounted) {

@@ -161,6 +161,8 @@ TEST_F(DryRuns, UnusedNamesThoseThatWouldHaveChangedNothing) {
               "[[deny]]\nid = \"idle\"\ncommands = [\"guest-get-load\"]\nenforce = false\nexpires = "
               "2099-01-01T00:00:00Z\n");
     EXPECT_TRUE(run("unused p.toml log").has(idle)) << run("unused p.toml log").text;
+    const auto as_json = run("unused --json p.toml log");
+    EXPECT_TRUE(as_json.has(R"("idle_dry_runs":[{"rule":"idle","where":"p.toml:)")) << as_json.text;
 }
 
 TEST_F(DryRuns, LearnTakesWhatOneWouldHaveAllowedForAllowedOnceTheRuleIsEnforced) {
