@@ -36,8 +36,12 @@ def run(*words, **options):
 
 
 class Chroot:
-    def __init__(self, build, suite):
-        self.suite, self.store = suite, pathlib.Path(build).resolve() / "release" / suite
+    # A tree is made anew if the machine stops: dpkg need not wait for the disk.
+    APT = "apt-get -q -y -o APT::Sandbox::User=root -o Dpkg::Options::=--force-unsafe-io --no-install-recommends"
+
+    def __init__(self, build, suite, name):
+        self.suite, self.name = suite, name
+        self.store = pathlib.Path(build).resolve() / "release" / name
         self.root = self.store / "root"
         self.packages = self.root / "build/one"
 
@@ -53,9 +57,11 @@ class Chroot:
         # So that no package starts a service of this machine's.
         (self.root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
         (self.root / "usr/sbin/policy-rc.d").chmod(0o755)
-        install = "apt-get -q -y -o APT::Sandbox::User=root --no-install-recommends"
+        self.install()
+
+    def install(self):
         self.do("apt-get -q update")
-        self.do(f"{install} build-dep ./source && {install} install {' '.join(TOOLS[self.suite])}")
+        self.do(f"{self.APT} build-dep ./source && {self.APT} install {' '.join(TOOLS[self.suite])}")
 
     def copy_tree(self, name):
         to = self.root / "build" / name
@@ -145,20 +151,24 @@ def play(step, chroot):
         verdict, text = "ok  ", step(chroot)
     except Exception as fault:  # whatever it is, it is this step's failure
         verdict, text = "FAIL", str(fault)
-    print(f"{verdict} {chroot.suite} {step.__name__:<14} {time.monotonic() - started:5.0f} s  {text}", flush=True)
+    print(f"{verdict} {chroot.name} {step.__name__:<14} {time.monotonic() - started:5.0f} s  {text}", flush=True)
     return verdict == "ok  "
+
+
+def play_all(chroot, steps, chosen):
+    """The steps that were chosen, or all; the status of the program."""
+    if os.geteuid() != 0:
+        print("release-test: making a tree of Debian needs root", file=sys.stderr)
+        return 1
+    chroot.make()
+    results = [play(step, chroot) for step in steps if not chosen or step.__name__ in chosen]
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if results and all(results) else 1
 
 
 def main():
     build, suite, *chosen = sys.argv[1:]
-    if os.geteuid() != 0:
-        print("release-test: making a tree of Debian needs root", file=sys.stderr)
-        return 1
-    chroot = Chroot(build, suite)
-    chroot.make()
-    results = [play(step, chroot) for step in STEPS[suite] if not chosen or step.__name__ in chosen]
-    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
-    return 0 if results and all(results) else 1
+    return play_all(Chroot(build, suite, suite), STEPS[suite], chosen)
 
 
 if __name__ == "__main__":

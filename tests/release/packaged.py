@@ -8,18 +8,18 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vm"))
 
-from images import KERNEL_PACKAGE, Images, run  # noqa: E402
+from images import Images, run  # noqa: E402
 
 # Besides what our packages depend on, which is in the guest so that no network is needed.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "procps", "e2fsprogs", "init-system-helpers", "apparmor", "qemu-guest-agent")
 UPGRADES = 3
 # By lists of its own: the guest's stay those of its Debian.
-FETCH_KERNEL = f"""
+FETCH_KERNEL = """
     mkdir -p /tmp/kernel/lists; cd /tmp/kernel
     sed 's/ [a-z]* main.*/ %s main/' /etc/apt/sources.list > list
     options='-q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=/tmp/kernel/list -o Dir::Etc::SourceParts=/none -o Dir::State::Lists=/tmp/kernel/lists'
     apt-get $options update
-    apt-get $options download $(apt-cache $options depends {KERNEL_PACKAGE} | sed -n 's/.*Depends: linux-image-/linux-image-/p')
+    apt-get $options download $(apt-cache $options depends %s | sed -n 's/.*Depends: linux-image-/linux-image-/p')
 """
 
 
@@ -73,7 +73,7 @@ class PackagedImages(Images):
             folder = self.store / "kernel.new"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            self.do_in(self.debian, FETCH_KERNEL % self.kernel_of)
+            self.do_in(self.debian, FETCH_KERNEL % (self.kernel_of, self.machine.kernel_package))
             run("dpkg-deb", "-x", next((self.debian / "tmp/kernel").glob("linux-image-*.deb")), folder)
             shutil.rmtree(self.debian / "tmp/kernel")
             run("find", folder, "-name", "*.ko.xz", "-exec", "xz", "-d", "{}", "+")

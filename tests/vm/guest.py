@@ -32,7 +32,7 @@ class Guest:
                  "policy.toml": case.POLICY}
         if hasattr(case, "PREPARE"):
             files["prepare"] = case.PREPARE
-        self.initrd = images.initrd_for(folder, files, self.is_debian)
+        self.initrd = images.initrd_for(folder, files, case.GUEST != "initramfs")
 
     def note(self, text):
         """Evidence, shown beside the case's name."""
@@ -54,13 +54,19 @@ class Guest:
 
     def command_line(self):
         """The kernel's."""
-        words = ["console=ttyS0 panic=-1 no_console_suspend"]
+        words = [f"console={self.images.machine.console} panic=-1 no_console_suspend"]
         if self.is_debian:
             words.append("root=/dev/vda rw resume=/dev/vdb systemd.journald.forward_to_console=1 sysctl.kernel.printk_ratelimit=0")
+        if self.adds_memory():
+            words.append("memhp_default_state=online_movable")
         return " ".join([*words, getattr(self.case, "KERNEL_OPTIONS", "")])
 
+    def adds_memory(self):
+        """Whether the case takes memory away and the machine is one whose own stays."""
+        return getattr(self.case, "TAKES_MEMORY", False) and not self.images.machine.memory_goes
+
     def start_qemu(self):
-        words = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-cpu", "max", "-m", str(getattr(self.case, "MEMORY", 640)), "-smp", str(getattr(self.case, "PROCESSORS", 1)),
+        words = [*self.images.machine.qemu, "-accel", "tcg", "-m", f"{getattr(self.case, 'MEMORY', 640)}{',maxmem=4G' if self.adds_memory() else ''}", "-smp", str(getattr(self.case, "PROCESSORS", 1)),
                  "-nodefaults", "-no-user-config", "-display", "none", "-kernel", self.images.kernel,
                  "-initrd", str(self.initrd), "-append", self.command_line(),
                  "-chardev", f"file,id=console,path={self.path('console')},append=on", "-serial", "chardev:console",
@@ -70,6 +76,8 @@ class Guest:
         for disk in self.disks:
             words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
         words += DEVICES
+        if self.adds_memory():
+            words += ["-object", "memory-backend-ram,id=added,size=512M", "-device", "virtio-mem-pci,memdev=added,requested-size=512M"]
         words += self.incoming()
         if hasattr(self.case, "devices"):
             words += self.case.devices(self)
@@ -96,6 +104,25 @@ class Guest:
     def check_labels(self):
         """Every process of the agent is in its profile."""
         labels.check(self.shell, labels.PROFILES)
+
+    def will_sleep(self, seconds):
+        """Before it is put to sleep: a machine that its host does not wake is woken by its clock so much later."""
+        if not self.images.machine.firmware_sleeps:
+            self.shell.get(f"echo 0 > /sys/class/rtc/rtc0/wakealarm; echo +{seconds} > /sys/class/rtc/rtc0/wakealarm")
+
+    def wait_until_asleep(self):
+        if self.images.machine.firmware_sleeps:
+            self.qmp.wait_for("SUSPEND", 120)
+            assert self.qmp.ask("query-status")["status"] == "suspended"
+        else:
+            self.wait_for_console("PM: suspend entry (s2idle)")
+
+    def wake(self):
+        if self.images.machine.firmware_sleeps:
+            self.qmp.ask("system_wakeup")
+            self.qmp.wait_for("WAKEUP")
+        else:
+            self.wait_for_console("PM: suspend exit", 200)
 
     def wait_until_off(self, patience=180):
         """QEMU has ended, since the guest has powered itself down."""

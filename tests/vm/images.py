@@ -8,9 +8,9 @@ import shutil
 import subprocess
 
 import cpio
+import machines
 
 HERE = pathlib.Path(__file__).resolve().parent
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # In the guest of Debian: systemd, what the agent links, qemu-ga to compare with.
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "libprotobuf-lite32", "libseccomp2", "libcap-ng0", "libmd0",
             "libtomlplusplus3", "libstdc++6", "libmount1", "libudev1", "libmnl0", "iproute2", "dmsetup",
@@ -30,6 +30,9 @@ def copy_of_disk(disk, place):
 
 
 class Images:
+    machine = machines.AMD64
+    busybox = "/bin/busybox"
+
     def __init__(self, build):
         self.build = pathlib.Path(build).resolve()
         self.store = self.build / "vm"
@@ -45,7 +48,7 @@ class Images:
     def fetch_kernel(self):
         self.kernel_tree = self.store / "kernel"
         if not self.kernel_tree.exists():
-            found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", KERNEL_PACKAGE))
+            found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", self.machine.kernel_package))
             run("apt-get", "download", found[1], cwd=self.store)
             package = glob.glob(f"{self.store}/linux-image-*.deb")[0]
             run("dpkg-deb", "-x", package, self.store / "kernel.new")
@@ -66,7 +69,7 @@ class Images:
         new = self.store / "debian.new"
         shutil.rmtree(new, ignore_errors=True)
         mirror = re.search(r"^URIs: (\S+/debian)$|^deb (?:\[.*\] )?(\S+/debian)/? ", self.apt_sources(), re.M)
-        words = ["debootstrap", "--variant=minbase", "--include=" + ",".join(packages), suite, new]
+        words = ["debootstrap", "--variant=minbase", *self.machine.debootstrap, "--include=" + ",".join(packages), suite, new]
         run(*words, *([mirror[1] or mirror[2]] if mirror else []))
         new.rename(self.debian)
 
@@ -87,11 +90,18 @@ class Images:
         self.version = digest.hexdigest()[:16]
 
     def libraries_of(self, program):
+        """Where the guest has them."""
         return re.findall(r"(/\S+) \(0x", run("ldd", program))
+
+    @staticmethod
+    def place_of(library):
+        """Where a library of the guest is here."""
+        return library
 
     def module_files(self):
         """The modules that the guests load, each after those that it needs."""
         names = {re.sub(r"\.ko$", "", p.name).replace("-", "_"): p for p in self.modules.rglob("*.ko")}
+        built_in = re.findall(r"([^/\n]+)\.ko$", (self.modules / "modules.builtin").read_text(), re.M)
         ordered = []
 
         def add(name):
@@ -101,23 +111,24 @@ class Images:
             if names[name] not in ordered:
                 ordered.append(names[name])
 
-        for name in MODULES:
-            add(name)
+        for name in (*MODULES, *self.machine.modules):
+            if name not in built_in:
+                add(name)
         return ordered
 
     def make_initramfs(self):
         archive = cpio.Archive()
         for folder in ("proc", "sys", "dev", "run", "tmp", "root", "case", "new", "var/lib"):
             archive.folder(folder)
-        archive.file("/bin/busybox", "bin/busybox")
+        archive.file(self.busybox, "bin/busybox")
         archive.link("bin/sh", "busybox")
-        for name in ("init", "agent-guest", "shell"):
+        for name in ("init", "agent-guest", "programs-guest", "shell"):
             archive.text(name, (HERE / "guest" / name).read_bytes(), 0o755)
         files = self.module_files()
         for file in files:
             archive.file(file, f"modules/{file.name}")
         archive.text("modules/order", "".join(f"{f.name}\n" for f in files))
-        # All that is needed to go over to Debian on the disk: what is large makes each boot late.
+        # All that is needed to go over to what is on the disk: what is large makes each boot late.
         self.small_initramfs = archive.bytes()
         programs = [p for p in self.stage.rglob("*") if p.is_file() and not p.is_symlink()]
         libraries = set()
@@ -126,7 +137,7 @@ class Images:
             if os.access(program, os.X_OK) and program.read_bytes()[:4] == b"\x7fELF":
                 libraries.update(self.libraries_of(program))
         for library in sorted(libraries):
-            archive.file(library, library)
+            archive.file(self.place_of(library), library)
         archive.text("etc/passwd", "root:x:0:0::/root:/bin/sh\nsallyport:x:990:990::/:/bin/false\n")
         archive.text("etc/group", "root:x:0:\nsallyport:x:990:\n")
         self.initramfs = archive.bytes()
@@ -160,13 +171,13 @@ class Images:
         # Labels for SELinux, which a guest without it does not look at.
         run("setfiles", "-F", "-r", tree, tree / "etc/selinux/default/contexts/files/file_contexts", tree)
 
-    def initrd_for(self, folder, files, is_debian):
+    def initrd_for(self, folder, files, has_disk):
         """The initramfs with the case's own files in /case."""
         archive = cpio.Archive()
         for name, text in files.items():
             archive.text(f"case/{name}", text)
         path = pathlib.Path(folder) / "initrd"
-        path.write_bytes((self.small_initramfs if is_debian else self.initramfs) + archive.bytes())
+        path.write_bytes((self.small_initramfs if has_disk else self.initramfs) + archive.bytes())
         return path
 
     def disks_for(self, folder):

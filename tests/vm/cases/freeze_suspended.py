@@ -19,13 +19,13 @@ def play(guest):
     shell.get("echo 0 > /sys/power/sync_on_suspend")
     assert host.get("guest-fsfreeze-freeze") == 1
     frozen = time.monotonic()
+    guest.will_sleep(FROZEN_SECONDS + 1)
     shell.get("( echo mem > /sys/power/state ) > /dev/null 2>&1 &")
-    guest.qmp.wait_for("SUSPEND", 120)
+    guest.wait_until_asleep()
     asleep = time.monotonic() - frozen
     assert asleep < FROZEN_SECONDS - 2 * MOST_SECONDS, f"suspended only after {asleep:.0f} s"
     time.sleep(frozen + FROZEN_SECONDS + 1 - time.monotonic())
-    guest.qmp.ask("system_wakeup")
-    guest.qmp.wait_for("WAKEUP")
+    guest.wake()
     woken = time.monotonic()
     while host.get("guest-fsfreeze-status") != "thawed":
         assert time.monotonic() < woken + MOST_SECONDS, "not thawed by the time that has passed asleep"

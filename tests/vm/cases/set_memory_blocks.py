@@ -1,6 +1,7 @@
 """guest-set-memory-blocks takes a real block of memory offline and brings it back; what the kernel refuses is told as qemu-ga tells it."""
 GUEST = {"kernel": "initramfs", "systemd": "debian"}  # without and with the shipped unit
 MEMORY = 1280
+TAKES_MEMORY = True
 POLICY = """schema = 1
 [[allow]]
 id = "blocks"
