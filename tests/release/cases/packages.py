@@ -137,7 +137,7 @@ def upgrade_while_everything_is_frozen(guest):
     assert guest.host.get("guest-fsfreeze-freeze") >= 2
     guest.shell.get(f"( dpkg -i {AGENT % 3} > /run/said 2>&1; echo $? > /run/status ) > /dev/null 2>&1 &")
     # It stands in the kernel until somebody thaws.
-    guest.shell.get("until grep -qs percpu_rwsem /proc/$(pgrep -xo dpkg)/wchan; do sleep 0.1; done; [ ! -e /run/status ]")
+    guest.shell.get("until for p in $(pgrep dpkg); do cat /proc/$p/wchan; done 2> /dev/null | grep -q percpu_rwsem; do sleep 0.1; done; [ ! -e /run/status ]")
     assert guest.host.get("guest-fsfreeze-status") == "frozen"
     assert guest.host.get("guest-fsfreeze-thaw") >= 2
     guest.shell.get("until [ -s /run/status ]; do sleep 0.2; done; cat /run/said; [ $(cat /run/status) = 0 ]")
