@@ -22,11 +22,8 @@ Result<std::string> boot_id_of_unit() {
         return failure(Errc::kInvalid,
                        "/proc does not show which boot this is, and the unit does not say it "
                        "(Environment=SALLYPORT_BOOT=%b)");
-    std::string text;
-    for (const char digit : digits) {
-        if (text.size() == 8 || text.size() == 13 || text.size() == 18 || text.size() == 23) text += '-';
-        text += digit;
-    }
+    std::string text(digits);
+    for (const std::size_t place : {8U, 13U, 18U, 23U}) text.insert(place, 1, '-');
     return text + '\n';
 }
 
