@@ -32,6 +32,12 @@ def check_every_drop_in_is_in_the_table_and_sets_its_variable():
         yield "the unit does not say that it is ours"
 
 
+def check_it_is_for_guests_and_started_again_however_often_it_fails():
+    for line in ("ConditionVirtualization=vm", "StartLimitIntervalSec=0", "Restart=always"):
+        if f"\n{line}\n" not in UNIT:
+            yield f"the unit does not say {line}"
+
+
 def check_every_drop_in_is_installed_and_explained():
     installed, page = tree.text(pathlib.Path("packaging/meson.build")), tree.text(pathlib.Path("docs/policy.md"))
     for name in drop_ins():
