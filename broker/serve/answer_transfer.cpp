@@ -43,6 +43,25 @@ Refusal earlier_transfer() {
     return {.reason = ipc::SYSTEM, .sys_errno = EBUSY, .why = "a transfer of an earlier worker is under way"};
 }
 
+// Ends the transfer if what let it begin is over; its handle ends at the next use. The clock was looked at for the event that leads here.
+//
+// THREAT: a host, or a worker that was taken over, holds back a transfer that has begun, and has the rest moved long after its rule has
+// expired. So each part is decided about, as the first was.
+template <typename Transfer>
+bool ends_with_rule(const Context& context, Transfer& transfer) {
+    const policy::Policy& policy = context.session.policy;
+    const Moment now = context.session.clock.now();
+    const policy::Rule& rule = policy.rules[file_of(context.session, transfer.handle).by];
+    if (policy::is_live(rule, now) &&
+        policy::decide_command(policy, *transfer.request.command(), now).is_allowed())
+        return false;
+    constexpr const char* kWhy =
+        "meanwhile the rule has expired, or its hours are over, or a deny rule counts";
+    transfer.request.record.arguments.add("ended", kWhy);
+    refuse_part(context, transfer, {.reason = ipc::REFUSED, .why = kWhy});
+    return true;
+}
+
 // A part of a transfer, as an order to a clerk.
 ipc::MoveOrder move_of(const OpenFile& file, std::size_t offset, std::size_t size) {
     ipc::MoveOrder order;
@@ -99,6 +118,7 @@ void write_parts(const Context& context) {
             use_part(context, 0);
             continue;
         }
+        if (ends_with_rule(context, *write)) return;
         write->part = {.is_wanted = true, .size = size};
         take_bytes(context, file_of(context.session, write->handle).by, size);
         order_part(context, *write);
@@ -170,6 +190,7 @@ void take_read(const Context& context, OpenFile& file, const ReadPart& got) {
 void send_file_part(const Context& context) {
     Session& session = context.session;
     Read& read = *session.worker.read;
+    if (ends_with_rule(context, read)) return;
     OpenFile& file = file_of(session, read.handle);
     const auto chunk =
         session.arena.chunk(read.next_chunk).first(std::min<std::uint64_t>(kChunk, read.wanted));

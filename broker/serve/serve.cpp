@@ -121,7 +121,6 @@ void hear_worker(Loop& loop) {
     }
     if (!*received) return;
     if (loop.alone_until_ns && ++loop.alone_frames > kAloneFrames) return end_alone(loop);
-    look_at_clock(loop);
     if (const auto violation = handle_frame(context_of(loop), loop.wire)) end_worker(loop, *violation);
     if (loop.wire.request.has_set_user_password()) forget_secret(loop.wire);
 }
@@ -233,6 +232,7 @@ bool end_late_request(Loop& loop, std::int64_t now) {
 }
 
 void do_what_is_due(Loop& loop) {
+    look_at_clock(loop);
     const std::int64_t now = boottime_ns();
     if (loop.leaving) {
         if (now >= loop.leave_ns) loop.exit_status = loop.leaving;
@@ -317,6 +317,7 @@ void wait_and_hear(Loop& loop) {
     }
     const auto ready = std::ranges::find_if(wanted, [](const pollfd& one) { return one.revents != 0; });
     if (ready == wanted.end()) return do_what_is_due(loop);
+    look_at_clock(loop);
     const auto number = static_cast<std::size_t>(ready - wanted.begin());
     if (number < rows.size()) return rows[number].hear(loop);
     hear_clerks(context_of(loop));

@@ -1,0 +1,110 @@
+// Transfers that are under way when what let them begin is over.
+#include <gtest/gtest.h>
+
+#include "base/clock.hpp"
+#include "room.hpp"
+#include "tests/support/hours.hpp"
+
+namespace sallyport::broker {
+namespace {
+
+constexpr std::int64_t kHour = 3600;
+
+class Transfer : public Room {
+protected:
+    // In an hour one rule denies to read files, and another to write them.
+    Transfer() {
+        const std::int64_t now = read_clocks().wall;
+        for (const CommandId command : {CommandId::kFileRead, CommandId::kFileWrite}) {
+            policy::Rule denial{.id = "later", .effect = policy::Effect::kDeny};
+            denial.commands.add(command);
+            denial.when = test::hours_from(now, kHour, 5 * kHour);
+            policy_.rules.push_back(denial);
+        }
+        policy_.rules[0].expires = now + 10 * kHour;
+    }
+    void pass(std::int64_t seconds) {
+        const ClockReading now = read_clocks();
+        session_->clock.look({.wall = now.wall + seconds, .boottime_ns = now.boottime_ns});
+    }
+    std::int64_t open(const char* mode) {
+        ipc::Request request;
+        request.mutable_file_open()->set_path(scratch_.path() / "file");
+        request.mutable_file_open()->set_mode(mode);
+        EXPECT_FALSE(ask(request));
+        return reply().file_open().handle();
+    }
+    /// The parts that are there at once.
+    void begin_read(std::int64_t handle) {
+        ipc::Request request;
+        request.mutable_file_read()->set_handle(handle);
+        request.mutable_file_read()->set_count(6 * kChunk);
+        EXPECT_FALSE(ask(request));
+        for (std::size_t at = 0; at < kChunks; ++at) EXPECT_TRUE(reply().has_more());
+    }
+    void use_part() {
+        ipc::Request used;
+        used.set_seq(session_->worker.last_seq);
+        used.mutable_chunk_used();
+        EXPECT_FALSE(say(used));
+    }
+};
+
+TEST_F(Transfer, ReadGoesOnWhileTheRuleCounts) {
+    scratch_.write("file", std::string(6 * kChunk, 'x'));
+    begin_read(open("r"));
+    pass(kHour / 2);
+    use_part();
+    EXPECT_TRUE(reply().has_more());
+    use_part();
+    EXPECT_EQ(reply().file_read().count(), std::int64_t{6 * kChunk});
+}
+
+TEST_F(Transfer, ReadEndsWhenADenyRuleBeginsToCountAndTheHandleIsThereForLater) {
+    scratch_.write("file", std::string(6 * kChunk, 'x'));
+    const std::int64_t handle = open("r");
+    begin_read(handle);
+    pass(2 * kHour);
+    use_part();
+    const Reply ended = reply();
+    EXPECT_EQ(ended.file_read().count(), std::int64_t{4 * kChunk});
+    EXPECT_FALSE(ended.file_read().eof());
+    EXPECT_TRUE(has(lines().back(), "or a deny rule counts"));
+    EXPECT_TRUE(session_->files.contains(handle));
+    EXPECT_FALSE(session_->worker.read);
+}
+
+TEST_F(Transfer, ReadEndsWhenItsRuleHasExpired) {
+    scratch_.write("file", std::string(6 * kChunk, 'x'));
+    const std::int64_t handle = open("r");
+    begin_read(handle);
+    pass(11 * kHour);
+    use_part();
+    EXPECT_EQ(reply().file_read().count(), std::int64_t{4 * kChunk});
+    ipc::Request again;
+    again.mutable_file_read()->set_handle(handle);
+    EXPECT_FALSE(ask(again));
+    EXPECT_TRUE(reply().has_error());
+}
+
+TEST_F(Transfer, WriteEndsWhenADenyRuleBeginsToCount) {
+    scratch_.write("file", "");
+    ipc::Request request;
+    request.mutable_file_write()->set_handle(open("w"));
+    request.mutable_bulk()->set_total(3 * kChunk);
+    request.mutable_bulk()->mutable_first()->set_size(kChunk);
+    EXPECT_FALSE(ask(request));
+    EXPECT_TRUE(reply().has_chunk_used());
+    pass(2 * kHour);
+    ipc::Request filled;
+    filled.set_seq(session_->worker.last_seq);
+    filled.mutable_chunk_filled()->mutable_data()->set_size(kChunk);
+    EXPECT_FALSE(say(filled));
+    EXPECT_EQ(reply().error().reason(), ipc::REFUSED);
+    EXPECT_EQ(scratch_.read("file").size(), kChunk);
+    EXPECT_FALSE(say(filled)) << "the last part is under way, and means nothing";
+    EXPECT_EQ(scratch_.read("file").size(), kChunk);
+}
+
+}  // namespace
+}  // namespace sallyport::broker
