@@ -18,10 +18,38 @@ users = ["root"]
 crypted = "only"
 """
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcd"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEfgh"
+KEYS = "/home/bob/.ssh/authorized_keys"
+# A file system for a user who has his quota. Debian's tools for it are not in the guest; perl asks the kernel: Q_SETQUOTA for users, and the hard
+# limit in KiB of struct if_dqblk.
+HOME_WITH_QUOTA = ("useradd -s /bin/sh bob && mkdir /home/bob && truncate -s 32M /srv/homes"
+                   " && mkfs.ext4 -q -O quota -E quotatype=usrquota /srv/homes && mount -o loop,usrquota /srv/homes /home/bob && chown bob /home/bob")
+SET_LIMIT = ("perl -e 'my ($limit, $device, $user) = @ARGV; my $block = pack(\"Q8LL\", $limit, (0) x 7, 1, 0);"
+             " syscall(179, 0x800008 << 8, $device, $user + 0, $block) == 0 or die \"quotactl: $!\"'")
 
 
 def password(text):
     return base64.b64encode(text.encode()).decode()
+
+
+def limit(shell, kib):
+    shell.get(f"{SET_LIMIT} {kib} $(findmnt -n -o SOURCE /home/bob) $(id -u bob)")
+
+
+def add_beyond_a_quota(host, shell):
+    """Whose quota is used up keeps the keys that he has, and nothing of the new file is left."""
+    shell.get(HOME_WITH_QUOTA)
+    assert host.get("guest-ssh-add-authorized-keys", username="bob", keys=[KEY]) == {}
+    limit(shell, 1)
+    error = host.error_of("guest-ssh-add-authorized-keys", username="bob", keys=[OTHER_KEY])
+    assert error["class"] == "GenericError" and "quota" in error["desc"], error
+    assert shell.get(f"cat {KEYS}") == KEY
+    assert shell.get("ls -A /home/bob/.ssh").split() == ["authorized_keys"]
+    limit(shell, 0)
+    assert host.get("guest-ssh-add-authorized-keys", username="bob", keys=[OTHER_KEY]) == {}
+    keys = host.get("guest-ssh-get-authorized-keys", username="bob")["keys"]
+    assert keys == [OTHER_KEY, KEY], keys
+    return error["desc"]
 
 
 def play(guest):
@@ -42,6 +70,7 @@ def play(guest):
     assert shell.get("stat -c '%U %a' /home/alice/.ssh /home/alice/.ssh/authorized_keys").split() == ["alice", "700", "alice", "600"]
     assert host.get("guest-ssh-add-authorized-keys", username="alice", keys=[], reset=True) == {}
     assert host.get("guest-ssh-get-authorized-keys", username="alice") == {"keys": []}
+    beyond = add_beyond_a_quota(host, shell)
     audit = guest.audit()
     assert "a new one" not in audit and password("a new one") not in audit and "account-ended" in audit
-    guest.note("chpasswd under the unit's capabilities, keys by the user")
+    guest.note(f"chpasswd under the unit's capabilities, keys by the user; {beyond}")
