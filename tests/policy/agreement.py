@@ -23,7 +23,8 @@ from tap import TOOL, tool
 
 AGENT = TOOL.parents[3] / "broker/sallyportd"
 COUNT = int(os.environ.get("SALLYPORT_AGREEMENT", "3200"))
-SEED = int(os.environ.get("SALLYPORT_SEED", "14"))
+SEED = int(os.environ.get("SALLYPORT_SEED", "16"))
+KEYS = "enforce = false", "rate = "
 REQUESTS = 160  # of each policy
 EXPLAINED = 4   # of each policy
 COMMANDS = {"guest-file-open", "guest-exec", *draws.LOOK, *draws.ACCOUNTS, *draws.HARDWARE, *draws.FREEZE}
@@ -186,10 +187,13 @@ def faults_of_one(folder, counts):
             yield f"seed {SEED}: explain says otherwise: {request.words}: {session.policy.read_text()}"
     for request, is_allowed, _ in played:
         counts[request.command, is_allowed] += 1
+    for key in KEYS:
+        counts[key] += key in session.policy.read_text()
 
 
 def check_the_broker_test_and_explain_say_the_same():
     draw.seed(SEED)
+    draws.HAS_TRIALS = True
     counts = collections.Counter()
     for _ in range(max(1, COUNT // REQUESTS)):
         with tap.scratch() as name:
@@ -197,6 +201,10 @@ def check_the_broker_test_and_explain_say_the_same():
         if faults:
             yield from faults
             return
+    for key in KEYS:
+        print(f"# {counts[key]} policies with '{key}'")
+        if not counts.pop(key):
+            yield f"no policy has '{key}'"
     allowed = sum(count for (_, is_allowed), count in counts.items() if is_allowed)
     print(f"# {counts.total()} requests, {allowed} of them allowed, seed {SEED}")
     for command in sorted(COMMANDS):

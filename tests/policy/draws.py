@@ -60,8 +60,19 @@ def table(entries):
     return "{ " + ", ".join(entries) + " }"
 
 
+# Whether there are rules that dry-run and budgets, too.
+HAS_TRIALS = False
+
+
 def rule(effect, number, *lines):
-    return f'[[{effect}]]\nid = "r{number}"\n' + "".join(line + "\n" for line in lines)
+    """With HAS_TRIALS, now and then one that only dry-runs, which decides nothing, or that has a budget which nobody spends."""
+    kind = draw.random() if HAS_TRIALS else 0.5
+    more = []
+    if kind < 0.1 and not any(line.startswith("expires") for line in lines):
+        more = ["enforce = false", "expires = 2060-01-01T00:00:00Z"]
+    elif kind > 0.9 and effect == "allow":
+        more = ['rate = "1000/s burst 1000"']
+    return f'[[{effect}]]\nid = "r{number}"\n' + "".join(line + "\n" for line in (*more, *lines))
 
 
 def clock(seconds):
