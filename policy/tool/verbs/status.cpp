@@ -161,12 +161,12 @@ std::string in_json(const Seen& seen) {
 }  // namespace
 
 int run_status(const StatusArguments& arguments) {
-    Seen seen{.runs = is_running(arguments.state_directory),
-              .frozen = frozen_since(arguments.state_directory),
-              .on_disk = arguments.serves.empty() ? digest_of(arguments.policy) : arguments.serves,
-              .log = {},
-              .budgets = budgets_left(arguments.state_directory),
-              .now = std::time(nullptr)};
+    Seen seen;
+    seen.runs = is_running(arguments.state_directory);
+    seen.frozen = frozen_since(arguments.state_directory);
+    seen.on_disk = arguments.serves.empty() ? digest_of(arguments.policy) : arguments.serves;
+    seen.budgets = budgets_left(arguments.state_directory);
+    seen.now = std::time(nullptr);
     const std::vector<UniqueFd> files = open_log(arguments.state_directory);
     // Before the lockdown, since the C library first looks for a time zone.
     const std::string since = timestamp(seen.now - kHour);
