@@ -25,8 +25,11 @@ TOOLS = {
 }
 # Where it is installed; what is precompiled is told by its contents.
 CCACHE = {"CCACHE_DIR": "/build/ccache", "CCACHE_SLOPPINESS": "pch_defines,time_macros,include_file_mtime,include_file_ctime"}
-# The project has no domain and so no address for mail yet.
-SUPPRESSED = "bogus-mail-host,bogus-mail-host-in-debian-changelog"
+# The project has no domain and so no address for mail yet. An override is for a tag that the later lintian does not know any more.
+SUPPRESSED = {
+    "bookworm": "bogus-mail-host,bogus-mail-host-in-debian-changelog",
+    "trixie": "bogus-mail-host,bogus-mail-host-in-debian-changelog,alien-tag",
+}
 
 
 def run(*words, **options):
@@ -97,7 +100,7 @@ def reproducible(chroot):
 
 
 def lintian(chroot):
-    said = chroot.do(f"lintian --allow-root --suppress-tags {SUPPRESSED} --display-info --fail-on error,warning,info one/*.changes")
+    said = chroot.do(f"lintian --allow-root --suppress-tags {SUPPRESSED[chroot.suite]} --display-info --fail-on error,warning,info one/*.changes")
     overrides = [line for f in (TREE / "debian").glob("*.lintian-overrides") for line in f.read_text().splitlines() if not line.startswith("#")]
     return f"nothing; {len(overrides)} overrides" if not re.search(r"^[EWI]: ", said, re.M) else said
 
