@@ -76,6 +76,9 @@ class PackagedImages(Images):
             self.do_in(self.debian, FETCH_KERNEL % (self.kernel_of, self.machine.kernel_package))
             run("dpkg-deb", "-x", next((self.debian / "tmp/kernel").glob("linux-image-*.deb")), folder)
             shutil.rmtree(self.debian / "tmp/kernel")
+            # From Debian 13 on /lib is a link, and packages do not go through it.
+            if not (folder / "lib").exists():
+                (folder / "lib").symlink_to("usr/lib")
             run("find", folder, "-name", "*.ko.xz", "-exec", "xz", "-d", "{}", "+")
             folder.rename(tree)
         super().fetch_kernel()
