@@ -99,9 +99,9 @@ class Images:
         return library
 
     def module_files(self):
-        """The modules that the guests load, each after those that it needs."""
+        """The modules that the guests load, each after those that it needs; what is built into the kernel is none."""
         names = {re.sub(r"\.ko$", "", p.name).replace("-", "_"): p for p in self.modules.rglob("*.ko")}
-        built_in = re.findall(r"([^/\n]+)\.ko$", (self.modules / "modules.builtin").read_text(), re.M)
+        built_in = {pathlib.Path(line).stem.replace("-", "_") for line in (self.modules / "modules.builtin").read_text().split()}
         ordered = []
 
         def add(name):
