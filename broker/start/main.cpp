@@ -19,6 +19,7 @@
 #include "broker/start/own_files.hpp"
 #include "broker/start/start.hpp"
 #include "ipc/codec.hpp"
+#include "sandbox/landlock.hpp"
 
 namespace sallyport::starter {
 namespace {
@@ -128,6 +129,8 @@ Status begin_process() {
         if (::fcntl(standard, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != standard)
             return system_error("/dev/null");
     if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return system_error("signal");
+    // A kernel without it is too old for more than this: it is to be said before something else fails.
+    TRY(sandbox::landlock::version());
     // Files in the state directory are for the agent's user alone.
     ::umask(077);
     return {};

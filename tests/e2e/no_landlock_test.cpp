@@ -10,7 +10,7 @@ namespace {
 TEST(NoLandlock, EndsTheStartWithThatWord) {
     Agent agent({});
     EXPECT_EQ(agent.broker().wait(), 1);
-    EXPECT_NE(agent.messages().find("landlock: the kernel does not offer it"), std::string::npos)
+    EXPECT_NE(agent.messages().find("sallyportd: landlock: the kernel does not offer it"), std::string::npos)
         << agent.messages();
     EXPECT_TRUE(agent.notifications().empty());
 }
