@@ -22,7 +22,7 @@ void put_user(std::ofstream& file, short type, const char* name, int seconds) {
     utmpx entry{};
     entry.ut_type = type;
     std::strncpy(entry.ut_user, name, sizeof entry.ut_user - 1);
-    entry.ut_tv.tv_sec = seconds;
+    entry.ut_tv.tv_sec = static_cast<decltype(entry.ut_tv.tv_sec)>(seconds);  // unsigned since glibc 2.41
     entry.ut_tv.tv_usec = 123456;
     file.write(reinterpret_cast<const char*>(&entry), sizeof entry);
 }

@@ -13,7 +13,7 @@ namespace sallyport::policy::compile {
 namespace {
 
 std::string formatted(std::string_view text) {
-    const auto result = format(text, "p.toml");
+    const auto result = compile::format(text, "p.toml");
     return result ? *result : result.error();
 }
 
