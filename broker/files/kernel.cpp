@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -120,7 +120,9 @@ Result<std::string> path_of(FdRef proc_self_fd, FdRef found) {
 
 Status wait_for_changes(FdRef directory) {
     std::uint64_t random = 0;
-    if (::getrandom(&random, sizeof random, 0) != sizeof random) return system_error("getrandom");
+    // Since glibc 2.41 its function makes more calls, where the kernel has a vDSO for this (Linux 6.11).
+    if (::syscall(SYS_getrandom, &random, sizeof random, 0) != sizeof random)
+        return system_error("getrandom");
     // It is expected not to exist.
     (void)open_at(directory, ".sallyport-" + std::to_string(random), O_PATH);
     return {};
