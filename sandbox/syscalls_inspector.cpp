@@ -34,6 +34,7 @@ constexpr auto kRows = with_common(std::array{
     SyscallRule{SCMP_SYS(close),            kAny, kAny,                                   kA, "what was opened"},
     SyscallRule{SCMP_SYS(newfstatat),       kAny, kAny,                                   kA, "what kind of file a name is"},
     SyscallRule{SCMP_SYS(fstat),            kAny, kAny,                                   kA, "the same, by later C libraries"},
+    SyscallRule{SCMP_SYS(statx),            kAny, kAny,                                   kA, "the same, by later libraries"},
     SyscallRule{SCMP_SYS(statfs),           kAny, kAny,                                   kA, "guest-get-fsinfo: sizes of a file system"},
     SyscallRule{SCMP_SYS(fstatfs),          kAny, kAny,                                   kA, "libudev: whether a directory is one of sysfs"},
     SyscallRule{SCMP_SYS(getdents64),       kAny, kAny,                                   kA, "directories of sysfs"},
