@@ -155,7 +155,7 @@ class Guest:
         """As an admin does: the policy, the drop-ins of the unit that it needs, a restart."""
         self.write("/etc/sallyport/policy.toml", text)
         self.shell.get(f"mkdir -p {DROP_INS}; rm -f {DROP_INS}/*; for f in $(sallyport-policy unit /etc/sallyport/policy.toml); "
-                       f"do ln -s $f {DROP_INS}; done; systemctl daemon-reload; systemctl restart sallyport", 120)
+                       f"do ln -s $f {DROP_INS}; done; systemctl daemon-reload; systemctl restart sallyport", BOOT_PATIENCE)
         self.host.sync()
 
     def main_process(self):
