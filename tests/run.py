@@ -5,6 +5,7 @@ usage: run.py BUILD [WORD...]     only the tests whose name contains one of the 
 
 A GoogleTest program counts by its cases, a program that speaks TAP by its lines, any other as one case. A program
 that crashes, passes its deadline, or leaves a process behind is a failure. What fails shows its output in full.
+On a machine that is many times slower, as one that is emulated, SALLYPORT_TIMES_SLOWER says how many: deadlines are as much later.
 """
 import concurrent.futures
 import json
@@ -61,7 +62,7 @@ def execute(test, scratch):
     results = pathlib.Path(scratch) / "results.json"
     environment = os.environ | test.get("env", {}) | {"GTEST_OUTPUT": f"json:{results}", "TMPDIR": scratch}
     environment["GTEST_COLOR"] = "no"
-    deadline = test.get("timeout") or DEFAULT_DEADLINE
+    deadline = (test.get("timeout") or DEFAULT_DEADLINE) * int(os.environ.get("SALLYPORT_TIMES_SLOWER", 1))
     started = time.monotonic()
     with open(os.path.join(scratch, "output"), "w+b") as log:
         process = subprocess.Popen(
