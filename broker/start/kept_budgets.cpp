@@ -87,7 +87,11 @@ std::int64_t due_of(const Row& row, const policy::Flow& flow, const ipc::KeptBud
     const std::int64_t empty = policy::full_after(flow);
     if (known == end) return empty;
     if (is_same_boot) return std::clamp<std::int64_t>(known->due, 0, awake_ns() + empty);
-    return kept.is_final != 0 ? std::clamp<std::int64_t>(known->due - kept.written, 0, empty) : empty;
+    if (kept.is_final == 0) return empty;
+    // THREAT: a recorder that was taken over has written any two numbers. Of two that are not negative the difference is a number, too.
+    const std::int64_t missing =
+        std::max<std::int64_t>(known->due, 0) - std::max<std::int64_t>(kept.written, 0);
+    return std::clamp<std::int64_t>(missing, 0, empty);
 }
 
 bool is_for_want_of_room(const Error& error) {

@@ -178,6 +178,21 @@ TEST_F(Kept, WhatNoAgentWroteIsNothing) {
     EXPECT_EQ(begin({"a-rule"}), (Due{0}));
 }
 
+TEST_F(Kept, OfNumbersFarApartThatARecorderWroteABucketIsNeitherFullerNorEmptierThanItCanBe) {
+    constexpr std::pair<std::int64_t, std::int64_t> kFarApart[] = {{INT64_MIN, INT64_MAX},
+                                                                   {INT64_MAX, INT64_MIN}};
+    for (const auto& [due, written] : kFarApart) {
+        begin({"a-rule"});
+        ipc::KeptBudgets kept = file();
+        kept.rows[0].due = due;
+        kept.written = written;
+        kept.is_final = 1;
+        write_file(kept);
+        reboot();
+        EXPECT_EQ(begin({"a-rule"}), (Due{due < 0 ? 0 : kLong})) << due;
+    }
+}
+
 TEST_F(Kept, WhileAnEarlierRecorderMayStillWriteEachBucketIsEmptyNow) {
     auto earlier = starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}));
     ASSERT_TRUE(earlier);
