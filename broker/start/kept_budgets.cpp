@@ -79,6 +79,15 @@ Status write(FdRef file, const ipc::KeptBudgets& kept) {
     return {};
 }
 
+// THREAT: a host fills the disk, so that a start fails when the old file is gone, and the next knows of nothing that was taken. Or it
+// has the power fail before the disk knows of the rename: then the old file is there again, which the earlier recorder may have closed
+// as final, and gives back what was taken since.
+Status replace_old(FdRef state_directory) {
+    const int at = state_directory.get();
+    if (::renameat(at, kNewName, at, kName) != 0 || ::fsync(at) != 0) return system_error(kName);
+    return {};
+}
+
 std::int64_t due_of(const Row& row, const policy::Flow& flow, const ipc::KeptBudgets& kept,
                     bool is_same_boot) {
     const auto end = kept.rows.begin() + static_cast<std::ptrdiff_t>(kept.count);
@@ -135,9 +144,8 @@ Result<BegunBudgets> begin_budgets(FdRef state_directory, const policy::Policy& 
     }
     if (const Status written = write(file.fd, next); !written)
         return without_room(buckets.size(), written.error());
-    // THREAT: a host fills the disk, so that a start fails when the old file is gone, and the next knows of nothing that was taken.
-    const int directory = state_directory.get();
-    if (file.is_new && ::renameat(directory, kNewName, directory, kName) != 0) return system_error(kName);
+    if (const Status replaced = file.is_new ? replace_old(state_directory) : Status(); !replaced)
+        return without_room(buckets.size(), replaced.error());
     begun.file = std::move(file.fd);
     return begun;
 }

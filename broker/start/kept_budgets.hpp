@@ -22,7 +22,8 @@ struct BegunBudgets {
 /// earlier agent left it: in this boot, or in an earlier one if that agent said all before its end; the time between is not counted.
 /// Any other is empty at boot and has been filling since.
 ///
-/// An earlier recorder that does not end in two seconds may still write: then each bucket is empty now.
+/// An earlier recorder that does not end in two seconds may still write: then each bucket is empty now, and the file is another, also
+/// after a power failure.
 ///
 /// THREAT: a host fills the disk, so that what it takes is not kept, or so that no agent starts and nobody thaws. On a disk that is full the
 /// start goes on, what earlier agents have kept stays as it is, and each bucket is empty until the next start.

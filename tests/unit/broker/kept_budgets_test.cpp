@@ -4,14 +4,28 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <functional>
 
 #include "base/clock.hpp"
 #include "broker/recorder/kept_budgets.hpp"
 #include "ipc/ring.hpp"
 #include "scratch.hpp"
+
+namespace {
+
+std::function<int(int)> instead_of_fsync;
+
+}  // namespace
+
+// Takes the place of libc's.
+extern "C" int fsync(int file) {
+    return instead_of_fsync ? instead_of_fsync(file) : static_cast<int>(::syscall(SYS_fsync, file));
+}
 
 namespace sallyport::broker {
 namespace {
@@ -204,6 +218,33 @@ TEST_F(Kept, WhileAnEarlierRecorderMayStillWriteEachBucketIsEmptyNow) {
     ASSERT_TRUE(late);
     late->close();
     EXPECT_EQ(file().is_final, 0U) << "it writes to a file that is gone";
+}
+
+// After a power failure the directory has what was in it when it was last brought to the disk.
+TEST_F(Kept, TheFileThatReplacesAnEarlierRecordersIsTheOneThatAPowerFailureLeaves) {
+    auto earlier = starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}));
+    ASSERT_TRUE(earlier);
+    const auto named = [this] {
+        struct stat info{};
+        return ::fstatat(scratch_.fd().get(), "sallyport.budgets", &info, 0) == 0 ? info.st_ino : 0;
+    };
+    const ino_t old = named();
+    ino_t on_disk = old;
+    instead_of_fsync = [&](int file) {
+        EXPECT_EQ(file, scratch_.fd().get());
+        on_disk = named();
+        return 0;
+    };
+    auto second = starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}));
+    ASSERT_TRUE(second);
+    EXPECT_NE(named(), old);
+    EXPECT_EQ(on_disk, named());
+    instead_of_fsync = [](int) {
+        errno = EIO;
+        return -1;
+    };
+    EXPECT_FALSE(starter::begin_budgets(scratch_.fd(), budgeted({"a-rule"}))) << "or none starts";
+    instead_of_fsync = nullptr;
 }
 
 // As on a full disk. The next start knows what was taken.
