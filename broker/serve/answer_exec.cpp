@@ -174,7 +174,14 @@ Answer answer_exec_status(Exchange& exchange) {
         exchange.request.record.arguments.add("pid", number);
         return Refusal{.reason = ipc::BAD_HANDLE, .why = "no such program"};
     }
-    exchange.request.record.rule = session.programs.templates[at->second.by].rule();
+    const std::string& rule = session.programs.templates[at->second.by].rule();
+    exchange.request.record.rule = rule;
+    // As open files are, results are a host's by the rule that allowed the program, and only while that counts. In its next hours they
+    // are still there.
+    if (!policy::is_live(session.policy.rules[rule_named(session.policy, rule)], session.clock.now())) {
+        exchange.request.record.arguments.add("pid", number);
+        return Refusal{.reason = ipc::REFUSED, .why = why(ExecMiss::kTime)};
+    }
     if (!at->second.ended) {
         exchange.request.due_ns = boottime_ns() + kStatusPatienceNs;
         session.worker.status = StatusWait{.request = std::move(exchange.request), .number = number};

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "room.hpp"
+#include "tests/support/hours.hpp"
 
 namespace sallyport::broker {
 namespace {
@@ -123,6 +124,44 @@ TEST_F(Dispatch, AFileBehindALinkIsKeptUnderTheTermsOfWhereItLies) {
     const std::int64_t plain = open("w");
     EXPECT_EQ(session_->files.at(plain).max_size, std::nullopt);
     EXPECT_EQ(session_->files.at(plain).rule, "all");
+}
+
+// Another rule allows guest-exec-status at any time.
+TEST_F(Dispatch, AProgramsResultIsGivenWhileItsRuleCountsAndStaysForTheNextHours) {
+    constexpr std::int64_t kHour = 3600;
+    constexpr std::int64_t kWeek = 7 * 24 * kHour;
+    const ClockReading start = read_clocks();
+    policy::Rule nightly{.id = "nightly", .effect = policy::Effect::kAllow};
+    nightly.when = test::hours_from(start.wall, -kHour, kHour);
+    nightly.expires = start.wall + kWeek + 1;
+    policy_.rules.push_back(nightly);
+    session_->programs.templates.Add()->set_rule("nightly");
+    for (const std::int64_t ended : {1, 2}) session_->programs.known[ended].ended.emplace().set_exit_code(0);
+    session_->programs.known[3];  // runs
+    const auto status = [&](std::int64_t number, std::int64_t after) {
+        session_->clock.look({.wall = start.wall + after, .boottime_ns = start.boottime_ns});
+        Op request;
+        request.mutable_exec_status()->set_pid(number);
+        EXPECT_FALSE(ask(request));
+        return reply();
+    };
+    const auto expect_refused = [&](std::int64_t number, std::int64_t after) {
+        lines();
+        const Reply refused = status(number, after);
+        EXPECT_EQ(refused.error().reason(), ipc::REFUSED);
+        EXPECT_FALSE(refused.error().denial().empty());
+        const auto log = lines();
+        ASSERT_EQ(log.size(), 1U);
+        EXPECT_TRUE(has(log[0], R"("verdict":"refuse")") && has(log[0], R"("rule":"nightly")") &&
+                    has(log[0], "\"arguments\":{\"pid\":" + std::to_string(number) + "}"))
+            << log[0];
+    };
+    EXPECT_TRUE(status(1, 0).exec_status().exited());
+    expect_refused(2, 2 * kHour);
+    expect_refused(3, 2 * kHour);
+    EXPECT_FALSE(session_->worker.status) << "nobody waits for its end";
+    EXPECT_TRUE(status(2, kWeek).exec_status().exited());
+    expect_refused(3, kWeek + 1);
 }
 
 TEST_F(Dispatch, AFrameOutOfOrderChangesNothing) {
