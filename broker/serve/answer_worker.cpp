@@ -8,7 +8,8 @@ namespace sallyport::broker {
 namespace {
 
 // What a worker asks about: each request is decided anew, and one worker may serve a device as long as the agent runs. So it is told
-// also of what some rule allows at other hours, or once a deny rule does not count any more.
+// also of what some rule allows at other hours, or once a deny rule does not count any more. By the policy with the dry runs, the same
+// goes for what they would allow.
 CommandSet asked_about(const policy::Policy& policy, Moment now) {
     CommandSet asked;
     for (const policy::Rule& rule : policy.rules)
@@ -30,7 +31,7 @@ std::optional<Violation> hear_hello(const Context& context, const ipc::Request& 
     for (const Command& row : kCommands)
         if (session.worker.enabled.has(row.id)) welcome.add_enabled(static_cast<std::uint32_t>(row.id));
     if (session.dry_run) {
-        CommandSet tried = policy::enabled_commands(session.dry_run->policy, session.clock.now());
+        CommandSet tried = asked_about(session.dry_run->policy, session.clock.now());
         tried -= session.worker.enabled;
         for (const Command& row : kCommands)
             if (tried.has(row.id)) welcome.add_tried(static_cast<std::uint32_t>(row.id));

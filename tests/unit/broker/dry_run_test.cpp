@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "room.hpp"
+#include "tests/support/hours.hpp"
 
 namespace sallyport::broker {
 namespace {
@@ -131,6 +132,27 @@ TEST_F(DryRunOfRules, AProgramAPasswordAndTheClockAreJudgedByTheirArguments) {
         EXPECT_FALSE(has(text, "would")) << text;
     }
     EXPECT_TRUE(!session_->programs.start && !session_->accounts.work && !session_->settings.under_way);
+}
+
+// One worker serves a device for the whole run, and is greeted once.
+TEST_F(DryRunOfRules, InHoursThatBeginAfterTheGreetingTheArgumentsDecideAndAreRecorded) {
+    constexpr std::int64_t kHour = 3600;
+    const ClockReading start = read_clocks();
+    policy_.rules[0].commands.remove(CommandId::kShutdown);
+    policy::Rule allow = rule("try", Effect::kAllow, {CommandId::kShutdown});
+    allow.modes.set(static_cast<std::size_t>(policy::Mode::kReboot));
+    allow.when = test::hours_from(start.wall, kHour, 3 * kHour);
+    try_out(allow);
+    EXPECT_TRUE(is_tried(CommandId::kShutdown)) << "the worker hears of it";
+    EXPECT_FALSE(ask(shutdown("reboot")));
+    EXPECT_EQ(reply().error().reason(), ipc::DISABLED);
+    std::string text = line();
+    EXPECT_FALSE(has(text, "would")) << text;
+    session_->clock.look({.wall = start.wall + 2 * kHour, .boottime_ns = start.boottime_ns});
+    EXPECT_FALSE(ask(shutdown("reboot")));
+    EXPECT_EQ(reply().error().reason(), ipc::DISABLED);
+    text = line();
+    EXPECT_TRUE(has(text, R"("arguments":{"mode":"reboot"})") && has(text, R"("would":"allow")")) << text;
 }
 
 TEST_F(DryRunOfRules, AfterItsEndARuleDoesNothingMore) {
