@@ -43,6 +43,78 @@ protected:
         EXPECT_FALSE(ask(request));
         return reply();
     }
+    /// The worker sends the request, and no clerk's report is heard.
+    void put(Op request) {
+        if (!request.has_hello()) request.set_seq(session_->worker.last_seq + 1);
+        std::string bytes;
+        ipc::encode(request, bytes);
+        ASSERT_TRUE(ipc::send(workers_end_, bytes, ipc::WhenFull::kFail));
+        ASSERT_TRUE(ipc::receive(worker_, wire_.frame).value_or(false));
+        EXPECT_FALSE(handle_frame(context(), wire_));
+    }
+    /// A clerk has the order to read, since the broker does not read this file itself.
+    void put_read(std::int64_t handle, std::int64_t count) {
+        session_->files.at(handle).atime = ipc::OpenedReport::ALWAYS;
+        Op request;
+        request.mutable_file_read()->set_handle(handle);
+        request.mutable_file_read()->set_count(count);
+        put(request);
+        ASSERT_TRUE(session_->worker.read && session_->worker.read->part.clerk != 0);
+    }
+    void put_open() {
+        Op request;
+        request.mutable_file_open()->set_path(scratch_.path() / "file");
+        put(request);
+    }
+    /// A clerk that the test plays takes the place of the real one. Returns its end of the socket.
+    UniqueFd play_clerk() {
+        auto parent = ipc::socket_pair();
+        auto clerk = ipc::socket_pair();
+        session_->files_hand = FilesHand(std::move(parent->first));
+        EXPECT_TRUE(session_->files_hand.want_clerk());
+        ipc::FilesReply started;
+        started.mutable_clerk_started()->set_clerk(2);
+        std::string frame;
+        ipc::encode(started, frame);
+        const FdRef given(clerk->first);
+        EXPECT_TRUE(ipc::give(parent->second, frame, std::span(&given, 1)));
+        EXPECT_EQ(session_->files_hand.hear_parent(), 0);
+        return std::move(clerk->second);
+    }
+    /// The rule lets everything be set, everybody's password and keys be changed, and a program be started.
+    void allow_more() {
+        policy::Rule& rule = policy_.rules[0];
+        ipc::AccountTemplate& accounts = rule.accounts.emplace();
+        accounts.set_any_user(true);
+        accounts.set_any_key(true);
+        accounts.set_max_keys(9);
+        rule.sets.emplace_back().mutable_time()->set_any(true);
+        rule.sets.emplace_back().mutable_vcpus()->mutable_cpus()->set_any(true);
+        rule.sets.emplace_back().mutable_blocks()->set_any(true);
+        ipc::ExecTemplate& program = rule.exec.emplace_back();
+        program.set_program("/bin/a");
+        program.set_input(100);
+        program.set_concurrent(9);
+        session_->accounts.templates = policy::account_templates(policy_);
+        session_->settings.rules = policy::set_rules(policy_);
+        session_->programs.templates = policy::exec_templates(policy_);
+    }
+    [[nodiscard]] bool is_begun() const {
+        return session_->accounts.work || session_->settings.under_way || session_->programs.start;
+    }
+    /// The program's request is begun, and given up.
+    void start(std::size_t input) {
+        EXPECT_FALSE(ask(exec_of(input)));
+        EXPECT_TRUE(is_begun());
+        abandon_all(*session_, *audit_);
+        lines();
+    }
+    static Op exec_of(std::size_t input) {
+        Op request;
+        request.mutable_exec()->set_path("/bin/a");
+        request.mutable_exec()->set_input_data(std::string(input, 'i'));
+        return request;
+    }
     void expect_spent(const Reply& reply, const std::string& budget) {
         EXPECT_EQ(reply.error().reason(), ipc::SPENT);
         const auto log = lines();
@@ -139,19 +211,81 @@ TEST_F(Budgeted, APartThatAClerkStillReadsIsPaidForWhenItsWorkerEnds) {
     scratch_.write("file", "0123456789abcdef");
     give(kTenBytes);
     const std::int64_t handle = open().file_open().handle();
-    session_->files.at(handle).atime = ipc::OpenedReport::ALWAYS;  // not ours to read
-    Op request;
-    request.set_seq(session_->worker.last_seq + 1);
-    request.mutable_file_read()->set_handle(handle);
-    request.mutable_file_read()->set_count(4);
-    std::string bytes;
-    ipc::encode(request, bytes);
-    ASSERT_TRUE(ipc::send(workers_end_, bytes, ipc::WhenFull::kFail));
-    ASSERT_TRUE(ipc::receive(worker_, wire_.frame).value_or(false));
-    EXPECT_FALSE(handle_frame(context(), wire_));
-    ASSERT_TRUE(session_->worker.read && session_->worker.read->part.is_wanted);
+    put_read(handle, 4);
+    lines();
     replace_worker();
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], "guest-file-read") && has(log[0], R"("bytes":4)")) << log[0];
     EXPECT_EQ(read(handle, 100).file_read().count(), 6);
+}
+
+TEST_F(Budgeted, APartThatAClerkHadToReadWhenItEndedIsPaidForAndRecorded) {
+    scratch_.write("file", "0123456789abcdef");
+    give(kTenBytes);
+    const std::int64_t handle = open().file_open().handle();
+    UniqueFd clerk = play_clerk();
+    put_read(handle, 4);
+    clerk.reset();
+    lines();
+    hear_clerks(context());
+    EXPECT_EQ(reply().error().reason(), ipc::SYSTEM);
+    const auto log = lines();
+    ASSERT_EQ(log.size(), 1U);
+    EXPECT_TRUE(has(log[0], R"("verdict":"fail")") && has(log[0], R"("bytes":4)")) << log[0];
+    session_->files.at(handle).atime = ipc::OpenedReport::NEVER;  // it is in the page cache
+    EXPECT_EQ(read(handle, 100).file_read().count(), 6);
+}
+
+TEST_F(Budgeted, ASpentRateChangesNoPasswordSetsNothingAndStartsNothing) {
+    allow_more();
+    std::vector<Op> all(8);
+    all[0].mutable_set_user_password()->set_username("alice");
+    all[0].mutable_set_user_password()->set_password("secret");
+    all[1].mutable_ssh_get_authorized_keys()->set_username("alice");
+    all[2].mutable_ssh_add_authorized_keys()->set_username("alice");
+    all[2].mutable_ssh_add_authorized_keys()->mutable_keys()->add_item("ssh-ed25519 AAAA");
+    all[3].mutable_ssh_remove_authorized_keys()->set_username("alice");
+    all[3].mutable_ssh_remove_authorized_keys()->mutable_keys()->add_item("ssh-ed25519 AAAA");
+    all[4].mutable_set_time()->set_time(wall_ns());
+    all[5].mutable_set_vcpus()->add_vcpus()->set_logical_id(1);
+    all[6].mutable_set_memory_blocks()->add_mem_blks()->set_phys_index(1);
+    all[7] = exec_of(1);
+    for (const Op& one : all) {
+        give(kTwo);
+        for (int turn = 0; turn < 2; ++turn) {
+            EXPECT_FALSE(ask(one));
+            EXPECT_TRUE(is_begun()) << one.command_case();
+            abandon_all(*session_, *audit_);
+        }
+        EXPECT_FALSE(ask(one));
+        expect_spent(reply(), "rate");
+        EXPECT_FALSE(is_begun()) << one.command_case();
+    }
+}
+
+TEST_F(Budgeted, TheInputOfAProgramIsPaidForAsAWholeOrTheProgramIsNotStarted) {
+    allow_more();
+    give(kTenBytes);
+    EXPECT_FALSE(ask(exec_of(11)));
+    expect_spent(reply(), "bytes");
+    EXPECT_FALSE(is_begun());
+    start(7);
+    EXPECT_FALSE(ask(exec_of(4)));
+    expect_spent(reply(), "bytes");
+    EXPECT_FALSE(is_begun());
+    start(3);
+}
+
+// The recorder waits for no line, but for what was taken.
+TEST_F(Budgeted, WhatIsTakenWakesTheRecorder) {
+    give(kTenBytes);
+    lines();
+    ring_->words().is_asleep = 1;
+    take_bytes(context(), 0, 1);
+    ipc::Frame frame;
+    EXPECT_TRUE(ipc::receive(recorder_, frame).value_or(false));
+    EXPECT_EQ(ring_->words().is_asleep.load(), 0U);
 }
 
 TEST_F(Budgeted, AWriteIsDoneAsAWholeOrRefused) {
@@ -175,6 +309,24 @@ TEST_F(Budgeted, SoManyFilesAreOpenAtOnce) {
     close.mutable_file_close()->set_handle(handle);
     EXPECT_FALSE(ask(close));
     EXPECT_TRUE(reply().has_file_close());
+    EXPECT_TRUE(open().has_file_open());
+}
+
+// Nobody waits for a clerk's report any more, and the clerk opens the file all the same.
+TEST_F(Budgeted, AFileThatIsBeingOpenedForAWorkerThatHasEndedCountsAsOpen) {
+    scratch_.write("file", "content");
+    give({.rate = {}, .bytes = {}, .concurrent = 1});
+    put_open();
+    forget_worker(*session_, *audit_);
+    session_->worker.number = 2;
+    Op hello;
+    hello.mutable_hello();
+    put(hello);
+    EXPECT_TRUE(reply().has_welcome());
+    put_open();
+    expect_spent(reply(), "concurrent");
+    EXPECT_FALSE(ask(&Op::mutable_fsfreeze_thaw)) << "by when the clerk has reported";
+    EXPECT_TRUE(reply().has_fsfreeze_thaw());
     EXPECT_TRUE(open().has_file_open());
 }
 
