@@ -43,6 +43,7 @@ Answer start(Exchange& exchange, const schema::Strings* wanted) {
             .reason = ipc::STATE_NOT_SAVED, .sys_errno = entered.error().sys_errno, .why = "state"};
     // THREAT: a worker asks for thaws until no memory for lines is left, so that nobody learns who froze.
     exchange.request.record.has_place = true;
+    exchange.request.record.may_have_changed = true;
     Freeze freeze{
         .request = std::move(exchange.request), .row = row_of(exchange), .by_list = wanted != nullptr};
     if (wanted != nullptr) freeze.wanted.assign(wanted->item().begin(), wanted->item().end());
@@ -111,6 +112,7 @@ Answer answer_fstrim(Exchange& exchange) {
     if (want.has_minimum()) exchange.request.record.arguments.add("minimum", want.minimum());
     if (auto refusal = why_not_now(freezing)) return *refusal;
     const std::uint32_t row = row_of(exchange);
+    exchange.request.record.may_have_changed = true;
     freezing.trim = Trim{.request = std::move(exchange.request)};
     order_trim(freezing, row, static_cast<std::uint64_t>(want.minimum()));
     return Later{};

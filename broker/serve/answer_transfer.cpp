@@ -342,6 +342,7 @@ void take_part(const Context& context, Read& read, const ClerkReport& said) {
 }
 
 void take_part(const Context& context, Write& write, const ClerkReport& said) {
+    if (!said.report.has_moved()) take_unheard(context.session, context.audit);
     const std::size_t asked = std::exchange(write.part, {}).size;
     if (!said.report.has_moved()) return refuse_part(context, write, lost_clerk(context.session, said));
     OpenFile& file = file_of(context.session, write.handle);

@@ -97,7 +97,8 @@ Frequency frequency_of(const Record& record) {
     if (record.what == "connect-refused") return Frequency::kStranger;
     if (record.what == "connect" || record.what == "worker-ended") return Frequency::kConnection;
     if (record.what == "worker-alone") return Frequency::kRefusal;
-    if (record.verdict == Verdict::kNote || record.bytes.value_or(0) != 0) return Frequency::kAlways;
+    const bool has_effect = record.may_have_changed || record.bytes.value_or(0) != 0;
+    if (record.verdict == Verdict::kNote || has_effect) return Frequency::kAlways;
     const auto command = find_command(record.what);
     if (record.verdict == Verdict::kFailed && !command) return Frequency::kAlways;
     if (record.verdict != Verdict::kAllowed) return Frequency::kRefusal;

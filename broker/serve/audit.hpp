@@ -60,8 +60,9 @@ struct Record {
     std::string_view reason;      // a literal
     int sys_errno = 0;
     std::optional<std::uint64_t> bytes;
-    std::int64_t started_ns = 0;  // CLOCK_BOOTTIME when the request came; 0: no duration
-    bool has_place = false;       // kept in memory however many others wait: one per freeze
+    std::int64_t started_ns = 0;    // CLOCK_BOOTTIME when the request came; 0: no duration
+    bool may_have_changed = false;  // somebody was told to change something: it has its line, however it ends
+    bool has_place = false;         // kept in memory however many others wait: one per freeze
 };
 
 class Audit {

@@ -77,6 +77,8 @@ void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes) {
 
 void take_unheard(Session& session, Audit& audit) {
     std::optional<Read>& read = session.worker.read;
+    std::optional<Write>& write = session.worker.write;
+    if (write && write->part.clerk != 0) write->request.record.bytes = write->done + write->part.size;
     if (!read || read->part.clerk == 0) return;
     read->request.record.bytes = read->done + read->part.size;
     const auto file = session.files.find(read->handle);

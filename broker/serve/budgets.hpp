@@ -37,7 +37,8 @@ std::uint64_t bytes_left(const Session& session, std::size_t rule, std::uint64_t
 void take_bytes(const Context& context, std::size_t rule, std::uint64_t bytes);
 
 /// THREAT: a worker that was taken over ends while a clerk brings a part of a file into the arena, where the next worker reads it; or the
-/// clerk is late or gone. That part is paid for and recorded as it was ordered, since nobody hears how much came.
+/// clerk is late or gone. That part is paid for and recorded as it was ordered, since nobody hears how much came. A part of a write, which
+/// is paid for, is recorded so, too: the clerk goes on with it.
 void take_unheard(Session& session, Audit& audit);
 
 /// The refusal of a request whose rule has not enough `bytes` left; its record says so.

@@ -117,7 +117,9 @@ Refusal lost_work(const FileWork& work, const ClerkReport& said) {
             .why = said.is_late ? "the file does not answer" : "the clerk ended"};
 }
 
+// A clerk that says why it opened nothing has neither made nor cut off anything.
 void take_failed(const Context& context, Slot& slot, const ipc::FailedReport& failed) {
+    slot->request.record.may_have_changed = false;
     const auto& rules = context.session.policy.rules;
     if (failed.has_rule() && failed.rule() < rules.size())
         slot->request.record.rule = rules[failed.rule()].id;
@@ -180,12 +182,20 @@ bool refuse_if(const Context& context, const Refusal& refusal, IsMeant is_meant)
     return is_any;
 }
 
+// THREAT: a worker that was taken over has one file made or emptied after the other, and ends before it hears of it; or a host has that
+// done where the open is refused in the end. Such an open is no mere refusal: the log has it, however often it comes.
+bool may_change(const ipc::FileOrder& order) {
+    const auto mode = files::to_open_mode(order.open().mode());
+    return order.has_open() && mode && (mode->may_create || mode->truncate);
+}
+
 void give_out(const Context& context, Slot& slot) {
     const auto clerk =
         context.session.files_hand.order_any({.order = slot->task.order, .file = slot->task.file});
     if (!clerk) return refuse(context, slot, too_many_hang());
     slot->task.clerk = *clerk;
     if (*clerk == 0) return;
+    slot->request.record.may_have_changed = may_change(slot->task.order);
     // The deadline is now the clerk's, and the clerk has the last reference to the file.
     slot->request.due_ns = 0;
     slot->task.file.reset();

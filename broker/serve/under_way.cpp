@@ -44,6 +44,7 @@ void forget_worker(Session& session, Audit& audit) {
 }
 
 void abandon_all(Session& session, Audit& audit) {
+    take_unheard(session, audit);
     each_under_way(session, [&](auto& place) { take_back(place).abandon(audit, "the agent ended"); });
 }
 
