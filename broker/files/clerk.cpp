@@ -97,11 +97,13 @@ Status Clerk::open(const ipc::OpenOrder& order) {
     if (decision.why == policy::Why::kDenied)
         return say_failed(refused("a deny rule matches", decision.rule).error());
     if (!decision.is_allowed()) return say_failed(refused("no allow rule covers this path and mode").error());
-    auto opened = files::open(table_, {.path = *path,
-                                       .mode = *mode,
-                                       .grants = decision.grants,
-                                       .now = clock_.now(),
-                                       .names_directory = order.names_directory()});
+    auto opened =
+        files::open(table_, {.path = *path,
+                             .mode = *mode,
+                             .grants = decision.grants,
+                             .now = clock_.now(),
+                             .names_directory = order.names_directory(),
+                             .spent = {order.spent().data(), static_cast<std::size_t>(order.spent_size())}});
     return opened ? hand_over(*std::move(opened)) : say_failed(opened.error());
 }
 

@@ -60,9 +60,13 @@ Outcome<Judged> grant_for(const Attempt& attempt, const std::string& path, polic
     const auto decision = policy::decide_file_open(table.policy(), *real, wanted, order.now);
     if (!decision.is_allowed()) return refused("a deny rule, or no allow rule, is about where it lies");
     if (real->text() == order.path.text()) return Judged{own_grant, {}};
-    for (const policy::Grant& grant : decision.grants)
-        if (facts == nullptr || is_acceptable(*facts, table.rule_of(grant)))
-            return Judged{grant, std::string(real->text())};
+    for (const policy::Grant& grant : decision.grants) {
+        if (facts != nullptr && !is_acceptable(*facts, table.rule_of(grant))) continue;
+        // Before anything is made or cut off there.
+        if (grant.rule != own_grant.rule && std::ranges::find(order.spent, grant.rule) != order.spent.end())
+            return refused("the budget of the rule for the place where a link leads is spent", grant.rule);
+        return Judged{grant, std::string(real->text())};
+    }
     return refused("the rule for the place where a link leads does not accept it");
 }
 

@@ -48,7 +48,8 @@ struct Order {
     const OpenMode& mode;
     std::span<const policy::Grant> grants;  // to be tried in this order; at least one
     Moment now = 0;
-    bool names_directory = false;  // the host's path ended in a slash
+    bool names_directory = false;               // the host's path ended in a slash
+    std::span<const std::uint32_t> spent = {};  // rules by which nothing is opened that a link led to
 };
 
 /// The opened file, and the grant for where it lies.
@@ -66,7 +67,8 @@ struct Opened {
 struct Unopened {
     const char* why = "";
     int sys_errno = 0;
-    std::size_t rule = policy::kNoRule;  // the deny rule, if one was the reason
+    std::size_t rule =
+        policy::kNoRule;  // the deny rule, or the one that is spent, if such a rule was the reason
 
     Unopened(const char* reason, int error) : why(reason), sys_errno(error) {}
     // Not explicit: TRY() converts a plain Error.

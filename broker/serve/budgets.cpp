@@ -44,18 +44,40 @@ Refusal spent(Request& request, const char* budget) {
     return {.reason = ipc::SPENT, .why = "the rule's budget is spent"};
 }
 
+bool has_all_open(const Session& session, std::size_t rule) {
+    const std::uint32_t most = session.policy.rules[rule].budget.concurrent;
+    return most != 0 && count_open(session, rule) >= most;
+}
+
+bool is_rate_spent(const Session& session, std::size_t rule) {
+    return left_in(session.budgets, bucket_of(session.budgets, rule, Of::kRequests)) == 0;
+}
+
 }  // namespace
 
 std::optional<Refusal> take_request(const Context& context, Request& request, std::size_t rule) {
     Session& session = context.session;
     if (rule == policy::kNoRule) return std::nullopt;
-    const std::uint32_t most = session.policy.rules[rule].budget.concurrent;
-    if (most != 0 && request.command() == CommandId::kFileOpen && count_open(session, rule) >= most)
+    if (request.command() == CommandId::kFileOpen && has_all_open(session, rule))
         return spent(request, "concurrent");
-    const auto rate = bucket_of(session.budgets, rule, Of::kRequests);
-    if (left_in(session.budgets, rate) == 0) return spent(request, "rate");
-    take(session.budgets, context.audit, rate, 1);
+    if (is_rate_spent(session, rule)) return spent(request, "rate");
+    take(session.budgets, context.audit, bucket_of(session.budgets, rule, Of::kRequests), 1);
     return std::nullopt;
+}
+
+std::vector<std::uint32_t> spent_rules(const Session& session, std::size_t but) {
+    std::vector<std::uint32_t> all;
+    for (std::size_t rule = 0; rule < session.policy.rules.size(); ++rule) {
+        const policy::Budget& budget = session.policy.rules[rule].budget;
+        if (rule == but || (budget.rate.amount == 0 && budget.concurrent == 0)) continue;
+        if (has_all_open(session, rule) || is_rate_spent(session, rule))
+            all.push_back(static_cast<std::uint32_t>(rule));
+    }
+    return all;
+}
+
+Refusal spent_place(const Session& session, Request& request, std::size_t rule) {
+    return spent(request, has_all_open(session, rule) ? "concurrent" : "rate");
 }
 
 std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule) {

@@ -30,6 +30,11 @@ std::optional<Refusal> take_request(Exchange& exchange, std::size_t rule);
 /// The same for a rule that is known by its id.
 std::optional<Refusal> take_request(Exchange& exchange, std::string_view rule);
 
+/// The rules by which no file can be opened now, for want of a budget, but for the one that has just paid.
+std::vector<std::uint32_t> spent_rules(const Session& session, std::size_t but);
+/// The refusal of an open for one of these; its record says so.
+Refusal spent_place(const Session& session, Request& request, std::size_t rule);
+
 /// How many bytes the rule lets move now, at most `wanted`.
 std::uint64_t bytes_left(const Session& session, std::size_t rule, std::uint64_t wanted);
 

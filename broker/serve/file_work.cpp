@@ -95,10 +95,13 @@ void take_opened(const Context& context, Slot& slot, ClerkReport& said) {
     Refusal fault = fault_of(session, grant.has_value());
     if (grant) request.record.rule = session.policy.rules[grant->rule].id;
     const bool is_wanted = session.worker.number == request.worker();
-    // THREAT: a link leads round the budget of the rule for the place. That rule is paid as well as that of the name.
+    // THREAT: a link leads round the budget of the rule for the place. That rule is paid as well as that of the name, whoever still waits.
+    // Where it was spent before, the clerk has opened nothing; here it can be by another open that was under way beside this one.
     const bool is_elsewhere = grant && grant->rule != slot->task.grants.front().rule;
-    if (is_wanted && is_elsewhere && fault.reason == ipc::UNSPECIFIED)
-        if (const auto spent = take_request(context, request, grant->rule)) fault = *spent;
+    if (is_elsewhere) {
+        const auto spent = take_request(context, request, grant->rule);
+        if (spent && fault.reason == ipc::UNSPECIFIED) fault = *spent;
+    }
     if (is_wanted && fault.reason == ipc::UNSPECIFIED) return keep(context, slot, said, *grant);
     close_opened(session, said);
     if (is_wanted) return take_back(slot).refuse(context, fault);
@@ -121,8 +124,13 @@ Refusal lost_work(const FileWork& work, const ClerkReport& said) {
 void take_failed(const Context& context, Slot& slot, const ipc::FailedReport& failed) {
     slot->request.record.may_have_changed = false;
     const auto& rules = context.session.policy.rules;
+    const auto& spent = slot->task.order.open().spent();
     if (failed.has_rule() && failed.rule() < rules.size())
         slot->request.record.rule = rules[failed.rule()].id;
+    if (failed.has_rule() && std::ranges::find(spent, failed.rule()) != spent.end()) {
+        Request request = take_back(slot);
+        return request.refuse(context, spent_place(context.session, request, failed.rule()));
+    }
     take_back(slot).refuse(context, refusal_of(failed));
 }
 
@@ -190,6 +198,10 @@ bool may_change(const ipc::FileOrder& order) {
 }
 
 void give_out(const Context& context, Slot& slot) {
+    if (slot->task.order.has_open()) {
+        const auto spent = spent_rules(context.session, slot->task.grants.front().rule);
+        slot->task.order.mutable_open()->mutable_spent()->Assign(spent.begin(), spent.end());
+    }
     const auto clerk =
         context.session.files_hand.order_any({.order = slot->task.order, .file = slot->task.file});
     if (!clerk) return refuse(context, slot, too_many_hang());
