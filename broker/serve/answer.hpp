@@ -27,6 +27,8 @@ struct Exchange {
 /// answer is bad_handle().
 OpenFile* find_file(Exchange& exchange, std::int64_t handle);
 Refusal bad_handle();
+/// Whether the rule that let the file be opened counts now, and none that denies it.
+bool may_be_used(const Session& session, const OpenFile& file);
 
 Answer answer_command_disabled(Exchange& exchange);
 

@@ -98,15 +98,23 @@ Answer answer_file_open(Exchange& exchange) {
     return begin_work(exchange, std::move(task));
 }
 
+// The denial goes by the name of the place alone: what else denies a file was judged when it was opened.
+bool may_be_used(const Session& session, const OpenFile& file) {
+    const Moment now = session.clock.now();
+    if (!policy::is_live(session.policy.rules[file.by], now)) return false;
+    return !file.place || policy::decide_file_open(session.policy, *file.place, file.access, now).why !=
+                              policy::Why::kDenied;
+}
+
 OpenFile* find_file(Exchange& exchange, std::int64_t handle) {
     exchange.request.record.arguments.add("handle", handle);
     const auto at = exchange.session.files.find(handle);
     if (at == exchange.session.files.end()) return nullptr;
     exchange.request.record.rule = at->second.rule;
-    // An open file ends with the rule that allowed it.
-    const policy::Rule& rule = exchange.session.policy.rules[at->second.by];
-    if (!policy::is_live(rule, exchange.session.clock.now())) {
-        exchange.request.record.arguments.add("ended", "the rule has expired, or its hours are over");
+    // An open file ends with the rule that allowed it, and when one denies it.
+    if (!may_be_used(exchange.session, at->second)) {
+        exchange.request.record.arguments.add(
+            "ended", "the rule has expired, or its hours are over, or a deny rule counts");
         drop_file(exchange.session, handle);
         return nullptr;
     }

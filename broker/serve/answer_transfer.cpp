@@ -49,11 +49,10 @@ Refusal earlier_transfer() {
 // expired. So each part is decided about, as the first was.
 template <typename Transfer>
 bool ends_with_rule(const Context& context, Transfer& transfer) {
-    const policy::Policy& policy = context.session.policy;
-    const Moment now = context.session.clock.now();
-    const policy::Rule& rule = policy.rules[file_of(context.session, transfer.handle).by];
-    if (policy::is_live(rule, now) &&
-        policy::decide_command(policy, *transfer.request.command(), now).is_allowed())
+    const Session& session = context.session;
+    const auto decision =
+        policy::decide_command(session.policy, *transfer.request.command(), session.clock.now());
+    if (decision.is_allowed() && may_be_used(session, file_of(context.session, transfer.handle)))
         return false;
     constexpr const char* kWhy =
         "meanwhile the rule has expired, or its hours are over, or a deny rule counts";

@@ -68,7 +68,9 @@ void keep(const Context& context, Slot& slot, ClerkReport& said, const policy::G
         return take_back(slot).refuse(context, {.reason = ipc::STATE_NOT_SAVED, .why = "state"});
     }
     const bool is_held = said.file.is_open();
-    const auto mode = slot->task.order.open().mode();
+    const ipc::OpenOrder& order = slot->task.order.open();
+    const auto mode = order.mode();
+    auto place = policy::GuestPath::parse(opened.place().empty() ? order.path() : opened.place(), "/");
     session.files[*handle] =
         OpenFile{.fd = std::move(said.file),
                  .clerk = is_held ? 0 : said.clerk,
@@ -76,6 +78,8 @@ void keep(const Context& context, Slot& slot, ClerkReport& said, const policy::G
                  .rule = session.policy.rules[grant.rule].id,
                  .max_size = opened.is_regular() ? grant.terms.max_size : std::nullopt,
                  .by = grant.rule,
+                 .place = place ? std::optional(*std::move(place)) : std::nullopt,
+                 .access = files::to_open_mode(mode)->wanted,
                  .writes = mode != ipc::OpenOrder::READ,
                  .appends = mode == ipc::OpenOrder::APPEND || mode == ipc::OpenOrder::EXTEND,
                  .opened_by = slot->request.worker(),

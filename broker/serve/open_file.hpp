@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "ipc/files.pb.h"
+#include "policy/decide.hpp"
 
 namespace sallyport::broker {
 
@@ -20,10 +21,12 @@ struct OpenFile {
     std::uint64_t position = 0;  // of a file that we hold
     std::uint64_t writer = 0;    // the clerk whose write to it is not reported yet, if any
     ipc::OpenedReport::Atime atime = ipc::OpenedReport::ALWAYS;
-    std::string_view rule;                  // id of the rule that let it be opened
-    std::optional<std::uint64_t> max_size;  // nothing is read or written beyond this
-    std::size_t by = 0;                     // number of that rule
-    bool writes = false;                    // the open mode allows writes
+    std::string_view rule;                        // id of the rule that let it be opened
+    std::optional<std::uint64_t> max_size;        // nothing is read or written beyond this
+    std::size_t by = 0;                           // number of that rule
+    std::optional<policy::GuestPath> place = {};  // where it was found
+    policy::Access access = {};                   // what it was opened for
+    bool writes = false;                          // the open mode allows writes
     bool appends = false;
     std::uint64_t opened_by = 0;   // number of the worker
     std::uint64_t opened_seq = 0;  // the request, in case the host never learns the handle

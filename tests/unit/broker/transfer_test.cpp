@@ -12,7 +12,7 @@ constexpr std::int64_t kHour = 3600;
 
 class Transfer : public Room {
 protected:
-    // In an hour one rule denies to read files, and another to write them.
+    // In half an hour a rule denies a place; in an hour one denies to read files, and another to write them.
     Transfer() {
         const std::int64_t now = read_clocks().wall;
         for (const CommandId command : {CommandId::kFileRead, CommandId::kFileWrite}) {
@@ -21,15 +21,21 @@ protected:
             denial.when = test::hours_from(now, kHour, 5 * kHour);
             policy_.rules.push_back(denial);
         }
+        policy::Rule of_a_place{.id = "sooner", .effect = policy::Effect::kDeny};
+        of_a_place.commands.add(CommandId::kFileOpen);
+        of_a_place.files.push_back(policy_.rules[0].files[0]);
+        of_a_place.files[0].under = scratch_.path() / "secret";
+        of_a_place.when = test::hours_from(now, kHour / 2, 5 * kHour);
+        policy_.rules.push_back(of_a_place);
         policy_.rules[0].expires = now + 10 * kHour;
     }
     void pass(std::int64_t seconds) {
         const ClockReading now = read_clocks();
         session_->clock.look({.wall = now.wall + seconds, .boottime_ns = now.boottime_ns});
     }
-    std::int64_t open(const char* mode) {
+    std::int64_t open(const char* mode, const char* name = "file") {
         ipc::Request request;
-        request.mutable_file_open()->set_path(scratch_.path() / "file");
+        request.mutable_file_open()->set_path(scratch_.path() / name);
         request.mutable_file_open()->set_mode(mode);
         EXPECT_FALSE(ask(request));
         return reply().file_open().handle();
@@ -85,6 +91,24 @@ TEST_F(Transfer, ReadEndsWhenItsRuleHasExpired) {
     again.mutable_file_read()->set_handle(handle);
     EXPECT_FALSE(ask(again));
     EXPECT_TRUE(reply().has_error());
+}
+
+TEST_F(Transfer, ReadEndsWithItsHandleWhenTheHoursBeginInWhichItsPlaceIsDenied) {
+    for (const char* name : {"file", "secret"}) scratch_.write(name, std::string(6 * kChunk, 'x'));
+    const std::int64_t other = open("r");
+    const std::int64_t handle = open("r", "secret");
+    begin_read(handle);
+    pass(3 * kHour / 4);
+    use_part();
+    EXPECT_EQ(reply().file_read().count(), std::int64_t{4 * kChunk});
+    for (const std::int64_t one : {handle, other}) {
+        ipc::Request flush;
+        flush.mutable_file_flush()->set_handle(one);
+        EXPECT_FALSE(ask(flush));
+        EXPECT_EQ(reply().error().reason(), one == handle ? ipc::BAD_HANDLE : ipc::UNSPECIFIED);
+    }
+    EXPECT_FALSE(session_->files.contains(handle));
+    EXPECT_TRUE(session_->files.contains(other));
 }
 
 TEST_F(Transfer, WriteEndsWhenADenyRuleBeginsToCount) {
