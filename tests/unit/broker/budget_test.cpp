@@ -153,6 +153,57 @@ TEST_F(Budgeted, ASpentRateIsRefusedAndNothingIsDone) {
     expect_spent(reply(), "rate");
 }
 
+TEST_F(Budgeted, ASpentRateStartsNoProgramAndSetsNothing) {
+    scratch_.write("file", "content");
+    give(kTwo);
+    ipc::ExecTemplate& program = *session_->programs.templates.Add();
+    program.set_rule("all");
+    program.set_program("/program");
+    program.set_concurrent(1);
+    ipc::SetRule& clock = *session_->settings.rules.Add();
+    clock.set_rule("all");
+    clock.mutable_time()->set_any(true);
+    ipc::AccountTemplate& keys = *session_->accounts.templates.Add();
+    keys.set_rule("all");
+    keys.set_any_user(true);
+    keys.set_command(static_cast<std::uint32_t>(CommandId::kSshGetAuthorizedKeys));
+    open();
+    open();
+    Op exec;
+    exec.mutable_exec()->set_path("/program");
+    EXPECT_FALSE(ask(exec));
+    expect_spent(reply(), "rate");
+    EXPECT_FALSE(session_->programs.start);
+    Op set;
+    set.mutable_set_time()->set_time(wall_ns());
+    EXPECT_FALSE(ask(set));
+    expect_spent(reply(), "rate");
+    EXPECT_FALSE(session_->settings.under_way);
+    Op get;
+    get.mutable_ssh_get_authorized_keys()->set_username("ann");
+    EXPECT_FALSE(ask(get));
+    expect_spent(reply(), "rate");
+    EXPECT_FALSE(session_->accounts.work);
+}
+
+TEST_F(Budgeted, AProgramsInputIsPaidFor) {
+    give(kTenBytes);
+    ipc::ExecTemplate& program = *session_->programs.templates.Add();
+    program.set_rule("all");
+    program.set_program("/program");
+    program.set_concurrent(2);
+    program.set_input(100);
+    Op exec;
+    exec.mutable_exec()->set_path("/program");
+    exec.mutable_exec()->set_input_data("0123456789a");
+    EXPECT_FALSE(ask(exec));
+    expect_spent(reply(), "bytes");
+    exec.mutable_exec()->set_input_data("0123456");
+    EXPECT_FALSE(ask(exec));
+    EXPECT_TRUE(session_->programs.start);
+    EXPECT_EQ(bytes_left(*session_, 0, 100), 3U);
+}
+
 TEST_F(Budgeted, TheFloorAndWhatIsOpenAreNotCounted) {
     scratch_.write("file", "content");
     give(kTwo);
