@@ -13,11 +13,12 @@ QUESTIONS = {
     # the inspector's child itself, and has it begun and ended (250); the inspector became shorter by as much. base/: trusted paths, the clock by which
     # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90). Of each kind of request, what the rules that
     # dry-run would make of it, and its arguments where nobody else writes them down (300). Which files of a policy's folders are read, for starter and
-    # tool; where each rule stands, for the log (85); budgets that a full disk cannot keep (10). What an older kernel lacks, named at the start (15).
-    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10165),
+    # tool; where each rule stands, for the log (85); budgets that a full disk cannot keep (10). What an older kernel lacks, named at the start (15). Parts of a transfer and open
+    # files that are decided about anew; rules that are spent, for the clerk (90).
+    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10255),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
     # that look at rules' paths at the start (560); what denied names have named in earlier runs (150); second names of what is in the agent's own folders (35).
-    "What opens, reads and writes files?": (("broker/files",), 2680),
+    "What opens, reads and writes files?": (("broker/files",), 2705),
     # Freezing side by side, thaw by whoever is left when any of its processes dies, take-over of earlier freezes, trim; a walk to mount points that
     # asks no server (240). The plan is made by a child without capabilities, by freeze_plan/.
     "What freezes and thaws?": (("broker/guard",), 1900),
@@ -29,8 +30,9 @@ QUESTIONS = {
     "What watches a host's program?": (("broker/supervisor",), 822),
     "What changes passwords and keys?": (("broker/accounts",), 795),
     "What sets the clock, processors and memory blocks?": (("broker/setters",), 540),
-    # Two processes that go on for each other are a third. What is taken of budgets is kept beside the latest time (110).
-    "What writes the log?": (("broker/recorder",), 885),
+    # Two processes that go on for each other are a third. What is taken of budgets is kept beside the latest time (110); both
+    # are read again by whoever goes on (35).
+    "What writes the log?": (("broker/recorder",), 920),
     # Options, state that is kept, what is handed over to the broker, a proof of each process, control groups (130), a unit that gives too little is
     # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150),
     # the names of what the agent's own folders contain (60); budgets on a full disk (20).
