@@ -31,6 +31,10 @@ constexpr std::size_t kMaxWhereSize = kMaxPath + 16;  // FILE:LINE
 constexpr std::uint32_t kModeBits = 0777;
 constexpr std::uint32_t kNobody = 0xFFFFFFFF;  // (uid_t)-1, VMADDR_CID_ANY
 
+std::unexpected<Error> invalid(const char* what) {
+    return failure(Errc::kInvalid, what);
+}
+
 /// Strictly ascending: the only form in which the compiler writes a set.
 template <typename Numbers>
 bool is_ascending(const Numbers& numbers) {
@@ -41,10 +45,10 @@ using Words = std::bitset<20>;
 
 /// Values of an enum whose greatest is `last`; 0 is UNSPECIFIED, which is refused.
 Result<Words> load_words(const google::protobuf::RepeatedField<int>& from, int last) {
-    if (!is_ascending(from)) return failure(Errc::kInvalid, "policy: words not ascending");
+    if (!is_ascending(from)) return invalid("policy: words not ascending");
     Words words;
     for (const int word : from) {
-        if (word < 1 || word > last) return failure(Errc::kInvalid, "policy: unknown word");
+        if (word < 1 || word > last) return invalid("policy: unknown word");
         words.set(static_cast<std::size_t>(word));
     }
     return words;
@@ -67,7 +71,7 @@ Kinds to_kinds(const Words& words) {
 
 Result<std::vector<std::uint32_t>> load_numbers(const google::protobuf::RepeatedField<std::uint32_t>& from) {
     if (!is_ascending(from) || std::ranges::find(from, kNobody) != from.end())
-        return failure(Errc::kInvalid, "policy: numbers not ascending, or nobody's");
+        return invalid("policy: numbers not ascending, or nobody's");
     return std::vector<std::uint32_t>(from.begin(), from.end());
 }
 
@@ -78,15 +82,11 @@ bool has_limits(const compiled::FileRule& from) {
 }
 
 Status check_file(const compiled::FileRule& from, Effect effect, Access access) {
-    if (!is_directory_name(from.under()))
-        return failure(Errc::kInvalid, "policy: directory not in normal form");
-    if (from.create_mode() > kModeBits)
-        return failure(Errc::kInvalid, "policy: create_mode is more than permissions");
+    if (!is_directory_name(from.under())) return invalid("policy: directory not in normal form");
+    if (from.create_mode() > kModeBits) return invalid("policy: create_mode is more than permissions");
     const bool grants = access != Access{} && (access.write || !access.create);
-    if (effect == Effect::kAllow && !grants)
-        return failure(Errc::kInvalid, "policy: allow rule that grants nothing");
-    if (effect == Effect::kDeny && has_limits(from))
-        return failure(Errc::kInvalid, "policy: limits in a deny rule");
+    if (effect == Effect::kAllow && !grants) return invalid("policy: allow rule that grants nothing");
+    if (effect == Effect::kDeny && has_limits(from)) return invalid("policy: limits in a deny rule");
     return {};
 }
 
@@ -111,10 +111,9 @@ Result<FileRule> load_file(const compiled::FileRule& from, Effect effect) {
 Status check_reply(const ipc::ReplyFilter& filter) {
     for (const auto* names : {&filter.interfaces(), &filter.mounts(), &filter.users()})
         for (const std::string& name : *names)
-            if (name.empty() || name.size() > kMaxPath)
-                return failure(Errc::kInvalid, "policy: bad reply filter");
+            if (name.empty() || name.size() > kMaxPath) return invalid("policy: bad reply filter");
     if (!load_words(filter.without(), ipc::ReplyFilter::Member_MAX))
-        return failure(Errc::kInvalid, "policy: bad reply filter");
+        return invalid("policy: bad reply filter");
     return {};
 }
 
@@ -126,17 +125,17 @@ Result<Budget> load_budget(const compiled::Budget& from) {
                         .bytes = flow(from.bytes(), from.bytes(), from.bytes_per_ms()),
                         .concurrent = from.concurrent()};
     if (!is_flow(budget.rate) || !is_flow(budget.bytes) || budget == Budget{})
-        return failure(Errc::kInvalid, "policy: bad budget");
+        return invalid("policy: bad budget");
     return budget;
 }
 
 Result<CommandSet> load_commands(const compiled::Rule& from) {
-    if (from.commands().empty()) return failure(Errc::kInvalid, "policy: rule without commands");
-    if (!is_ascending(from.commands())) return failure(Errc::kInvalid, "policy: commands not ascending");
+    if (from.commands().empty()) return invalid("policy: rule without commands");
+    if (!is_ascending(from.commands())) return invalid("policy: commands not ascending");
     CommandSet commands;
     for (const std::uint32_t number : from.commands()) {
         const auto command = command_from_number(number);
-        if (!command) return failure(Errc::kInvalid, "policy: unknown command");
+        if (!command) return invalid("policy: unknown command");
         commands.add(*command);
     }
     return commands;
@@ -160,14 +159,11 @@ Status load_templates(const compiled::Rule& from, Rule& rule) {
 }
 
 Result<Rule> load_rule(const compiled::Rule& from) {
-    if (!is_rule_id(from.id())) return failure(Errc::kInvalid, "policy: bad rule id");
-    if (from.where().empty() || from.where().size() > kMaxWhereSize)
-        return failure(Errc::kInvalid, "policy: no place");
-    if (from.has_expires() && from.expires() <= 0)
-        return failure(Errc::kInvalid, "policy: bad time of expiry");
+    if (!is_rule_id(from.id())) return invalid("policy: bad rule id");
+    if (from.where().empty() || from.where().size() > kMaxWhereSize) return invalid("policy: no place");
+    if (from.has_expires() && from.expires() <= 0) return invalid("policy: bad time of expiry");
     const bool is_allow = from.effect() == compiled::Rule::ALLOW;
-    if (!is_allow && from.effect() != compiled::Rule::DENY)
-        return failure(Errc::kInvalid, "policy: unknown effect");
+    if (!is_allow && from.effect() != compiled::Rule::DENY) return invalid("policy: unknown effect");
     const auto commands = load_commands(from);
     if (!commands) return std::unexpected(commands.error());
 
@@ -189,8 +185,7 @@ Result<Rule> load_rule(const compiled::Rule& from) {
         rule.files.push_back(*std::move(file));
     }
     const auto modes = load_words(from.modes(), compiled::Rule::Mode_MAX);
-    if (!modes || !compiled::Rule::Method_IsValid(from.method()))
-        return failure(Errc::kInvalid, "policy: unknown word");
+    if (!modes || !compiled::Rule::Method_IsValid(from.method())) return invalid("policy: unknown word");
     rule.modes = modes->to_ulong();
     rule.method = static_cast<Method>(from.method());
     if (from.has_reply()) {
@@ -214,8 +209,8 @@ Status load_dry_runs(const Rules& from, Taken& taken, Policy& policy) {
     for (const compiled::Rule& each : from) {
         taken.entries += std::max<std::size_t>(1, static_cast<std::size_t>(each.files().size()));
         if (taken.entries > kMaxRules) return failure(Errc::kLimit, "policy: too many rules");
-        if (!taken.ids.insert(each.id()).second) return failure(Errc::kInvalid, "policy: rule id used twice");
-        if (!each.has_expires()) return failure(Errc::kInvalid, "policy: a dry run without an end");
+        if (!taken.ids.insert(each.id()).second) return invalid("policy: rule id used twice");
+        if (!each.has_expires()) return invalid("policy: a dry run without an end");
         policy.dry_runs.push_back(TRY(load_rule(each)));
     }
     return {};
@@ -228,7 +223,7 @@ Status load_rules(const compiled::Compiled& from, Policy& policy) {
     for (const compiled::Rule& each : from.rules()) {
         entries += std::max<std::size_t>(1, static_cast<std::size_t>(each.files().size()));
         if (entries > kMaxRules) return failure(Errc::kLimit, "policy: too many rules");
-        if (!ids.insert(each.id()).second) return failure(Errc::kInvalid, "policy: rule id used twice");
+        if (!ids.insert(each.id()).second) return invalid("policy: rule id used twice");
         auto rule = load_rule(each);
         if (!rule) return std::unexpected(rule.error());
         // The launcher runs all hooks that it has, so there can be only one hook directory.
@@ -264,7 +259,7 @@ Result<AuditTerms> load_audit(const compiled::Audit& from) {
     if (from.max_size() != 0) terms.max_size = from.max_size();
     if (from.keep() != 0) terms.keep = from.keep();
     if (terms.max_size < kMinLogSize || terms.max_size > kMaxLogSize || terms.keep > kMaxLogKeep)
-        return failure(Errc::kInvalid, "policy: the audit log's size is out of bounds");
+        return invalid("policy: the audit log's size is out of bounds");
     return terms;
 }
 
@@ -279,14 +274,14 @@ Result<Policy> load(std::string_view compiled) {
     compiled::Compiled from;
     std::string scratch;
     TRY(ipc::decode(compiled, from, scratch));
-    if (from.schema() != 1) return failure(Errc::kInvalid, "policy: unknown schema");
-    if (from.digest().size() != kDigestSize) return failure(Errc::kInvalid, "policy: bad digest");
+    if (from.schema() != 1) return invalid("policy: unknown schema");
+    if (from.digest().size() != kDigestSize) return invalid("policy: bad digest");
 
     Policy policy{.digest = from.digest(), .preview_names = from.preview_names()};
     TRY(load_rules(from, policy));
     auto uids = load_numbers(from.peers().uids());
     auto cids = load_numbers(from.peers().cids());
-    if (!uids || !cids) return failure(Errc::kInvalid, "policy: peers are not numbers of anybody");
+    if (!uids || !cids) return invalid("policy: peers are not numbers of anybody");
     policy.audit = TRY(load_audit(from.audit()));
     policy.peer_uids = *std::move(uids);
     policy.peer_cids = *std::move(cids);

@@ -75,7 +75,7 @@ def executes():
 
 def worker_calls():
     """What a worker's own filter has, without the nursery's rows, which are in the same file."""
-    table = re.search(r"kWorkerTable = .*?\n(.*?)^\}\);", text("sandbox/syscalls_worker.cpp"), re.M | re.S)[1]
+    table = re.search(r"kWorkerRows\b.*?\n(.*?)^\}\);", text("sandbox/syscalls_worker.cpp"), re.M | re.S)[1]
     calls = set(re.findall(r"SCMP_SYS\((\w+)\)", text("sandbox/tables.hpp") + table))
     assert {"read", "exit_group"} <= calls, f"not understood: {sorted(calls)}"
     return calls
@@ -98,7 +98,7 @@ def kept_files():
 
 def paths_of_inspector():
     """What it has open from its start, what is replaced now and then, and the trees of its children."""
-    rows = re.findall(r"^    (?:Source|Names|Tree)\{CommandId::k\w+,(.*)\},$", text("inspector/sources.cpp"), re.M)
+    rows = re.findall(r"^    (?:Source|Names|Tree)\{CommandId::k\w+,(.*)\},$", text("inspector/sources.cpp") + text("inspector/needs.cpp"), re.M)
     paths = {path for row in rows for path in re.findall(r'"(/[^"]+)"', row)}
     assert len(rows) > 10 and {"/proc/stat", "/sys/block", "/etc/localtime"} <= paths, f"not understood: {sorted(paths)}"
     return paths

@@ -14,8 +14,9 @@ QUESTIONS = {
     # rules expire, secrets that are wiped; which drop-ins of the unit a policy needs, for starter and tool (90). Of each kind of request, what the rules that
     # dry-run would make of it, and its arguments where nobody else writes them down (300). Which files of a policy's folders are read, for starter and
     # tool; where each rule stands, for the log (85); budgets that a full disk cannot keep (10). What an older kernel lacks, named at the start (15). Parts of a transfer and open
-    # files that are decided about anew; rules that are spent, for the clerk (90).
-    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10255),
+    # files that are decided about anew; rules that are spent, for the clerk (90); hours of results of programs and
+    # of dry runs (20).
+    "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10275),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
     # that look at rules' paths at the start (560); what denied names have named in earlier runs (150); second names of what is in the agent's own folders (35).
     "What opens, reads and writes files?": (("broker/files",), 2705),
@@ -35,8 +36,8 @@ QUESTIONS = {
     "What writes the log?": (("broker/recorder",), 920),
     # Options, state that is kept, what is handed over to the broker, a proof of each process, control groups (130), a unit that gives too little is
     # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150),
-    # the names of what the agent's own folders contain (60); budgets on a full disk (20).
-    "What runs with privilege before the first host byte?": (("broker/start",), 2365),
+    # the names of what the agent's own folders contain (60); budgets on a full disk (20), and on the disk before it serves (15).
+    "What runs with privilege before the first host byte?": (("broker/start",), 2380),
     # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165), what
     # an older kernel's Landlock lacks (30); tables without the rows of other
     # architectures (25). The places that Landlock lets each process open, as a table that the policy tool prints, too (110, of which 25 were the

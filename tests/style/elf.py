@@ -97,19 +97,13 @@ def check_objects_mark_branch_targets_and_shadow_stack():
 
 
 def our_compilations():
-    """What Meson compiles of the tree's own sources, generated code left out."""
-    return [c for c in json.loads((BUILD / "compile_commands.json").read_text()) if sources_of(c)]
+    """What Meson compiles from the tree's own sources, generated code left out."""
+    return [c for c in json.loads((BUILD / "compile_commands.json").read_text())
+            if not source_of(c).is_relative_to(BUILD)]
 
 
-def sources_of(command):
-    """The files of the tree that are compiled by it, several at once where Meson has written a file that includes them."""
-    file = pathlib.Path(command["directory"]) / command["file"]
-    if re.search(r"-unity\d+\.cpp$", file.name):
-        files = [pathlib.Path(name) for name in re.findall(r"#include\s*<(.*)>", file.read_text())]
-    else:
-        files = [file]
-    resolved = [file.resolve() for file in files]
-    return [file.relative_to(tree.ROOT) for file in resolved if file.is_relative_to(tree.ROOT) and not file.is_relative_to(BUILD)]
+def source_of(command):
+    return (pathlib.Path(command["directory"]) / command["file"]).resolve()
 
 
 def check_every_source_is_compiled_hardened_and_with_warnings_as_errors():
@@ -139,8 +133,7 @@ def check_what_is_installed_is_what_this_file_reads():
 def check_no_source_is_compiled_twice():
     outputs = {}
     for command in our_compilations():
-        for source in sources_of(command):
-            outputs.setdefault(str(source), []).append(command["output"])
+        outputs.setdefault(str(source_of(command).relative_to(tree.ROOT)), []).append(command["output"])
     for source, times in outputs.items():
         if len(times) > 1 and source not in COMPILED_TWICE:
             yield f"{source}: {' '.join(times)}"
@@ -151,7 +144,7 @@ def check_trusted_sources_are_compiled_without_exceptions_and_run_time_types():
         # The worker and tests compile some trusted files once more, into programs that are not.
         is_copy = command["output"].startswith(("worker/", "tests/"))
         words = command["command"].split()
-        if any(tree.is_trusted(source) for source in sources_of(command)) and not is_copy:
+        if tree.is_trusted(source_of(command).relative_to(tree.ROOT)) and not is_copy:
             if not {"-fno-exceptions", "-fno-rtti"} <= set(words):
                 yield command["file"]
 

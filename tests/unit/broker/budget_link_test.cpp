@@ -8,7 +8,7 @@
 namespace sallyport::broker {
 namespace {
 
-constexpr std::int64_t kDay = std::int64_t{86'400} * 1'000'000'000;
+constexpr std::int64_t kDayNs = std::int64_t{86'400} * 1'000'000'000;
 
 class BudgetBehindALink : public Room {
 protected:
@@ -57,11 +57,11 @@ protected:
     }
 };
 
-constexpr policy::Budget kTwo{
-    .rate = {.amount = 1, .burst = 2, .per_ns = kDay}, .bytes = {}, .concurrent = 0};
+constexpr policy::Budget kTwoADay{
+    .rate = {.amount = 1, .burst = 2, .per_ns = kDayNs}, .bytes = {}, .concurrent = 0};
 
 TEST_F(BudgetBehindALink, LetsNothingBeMadeOrCutOffOnceItsRateIsSpent) {
-    give(kTwo);
+    give(kTwoADay);
     EXPECT_TRUE(open("open/link").has_file_open());
     EXPECT_TRUE(open("metered/file").has_file_open());
     expect_spent("rate");
@@ -77,7 +77,7 @@ TEST_F(BudgetBehindALink, LetsNothingBeMadeOrCutOffWhileAsManyAreOpenAsItLets) {
 
 // A worker that was taken over does not wait for the end.
 TEST_F(BudgetBehindALink, IsPaidThoughTheWorkerHasEnded) {
-    give(kTwo);
+    give(kTwoADay);
     for (int at = 0; at < 2; ++at) {
         ipc::Request request = opening("open/link", "r");
         request.set_seq(session_->worker.last_seq + 1);
