@@ -265,6 +265,11 @@ output = "1MiB"
             wire::bytes(1, "/usr/bin/head") + strings(2, {"-c", "900000", "/dev/zero"}) + mode(2);
         return puppet_.ask(wire::seq(seq) + wire::bytes(52, words)).exec().pid();
     }
+    pid_t launcher() {
+        for (const pid_t child : children_of(agent_.broker().pid()))
+            if (name_of(child) == "sallyport-launcher") return child;
+        return 0;
+    }
 };
 
 TEST_F(ProgramsOfATakenOverWorker, ThatDoesNotTakeItsOutputHasOnlyFourPartsOfIt) {
@@ -280,10 +285,14 @@ TEST_F(ProgramsOfATakenOverWorker, ThatDoesNotTakeItsOutputHasOnlyFourPartsOfIt)
 }
 
 TEST_F(ProgramsOfATakenOverWorker, AnotherRequestWhileOneIsStartedEndsItAndTheProgramIsKnownByItsNumberOnly) {
+    const pid_t stopped = launcher();
+    ASSERT_TRUE(stopped > 0 && send_signal(stopped, SIGSTOP)) << "the first stays under way";
     puppet_.send(wire::seq(1) + wire::bytes(52, wire::bytes(1, "/usr/bin/head") +
                                                     strings(2, {"-c", "7", "/dev/zero"}) + mode(2)));
     puppet_.send(exec_status(2, 1));
-    ASSERT_TRUE(puppet_.is_replaced());
+    const bool is_replaced = puppet_.is_replaced();
+    send_signal(stopped, SIGCONT);
+    ASSERT_TRUE(is_replaced);
     EXPECT_TRUE(eventually([&] { return agent_.count_audit("what", "program-ended") == 1; }));
     EXPECT_EQ(puppet_.ask(exec_status(1, 1000)).exec_status().out_data().size(), 7U);
 }
