@@ -1,10 +1,11 @@
 // Runs in:  starter
 #include "broker/start/open_channel.hpp"
 
-#include <fcntl.h>
-#include <linux/vm_sockets.h>
-#include <poll.h>
 #include <sys/socket.h>
+
+#include <fcntl.h>
+#include <linux/vm_sockets.h>  // which needs the types of <sys/socket.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
