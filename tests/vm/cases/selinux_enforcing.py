@@ -86,6 +86,14 @@ chcon -t sallyport_nursery_exec_t /root/busybox"""
 # Without a control group of its own it would ask for a mark that only CAP_SYS_ADMIN may read.
 SECOND = "systemd-run --unit=second --service-type=notify -p 'Delegate=memory pids' sallyportd --policy /etc/sallyport/policy.toml -t /var/lib/sallyport/second"
 UNIX = ("-m unix-listen -p /run/sallyport/socket", "UNIX-CONNECT:/run/sallyport/socket")
+# Where else hooks lie: qemu-ga's folder, and where an admin has programs. Theirs has a label of its own, as has each hook in it.
+HOOKS = ("/etc/qemu/fsfreeze-hook.d", "/usr/local/bin/hooks")
+HOOKED_POLICY = """schema = 1
+[[allow]]
+id = "snapshots"
+commands = ["@freeze"]
+freeze = {{ max_frozen = "60s", hooks = "{}" }}
+"""
 VSOCK = ("-m vsock-listen -p 4294967295:5123", "VSOCK-CONNECT:1:5123")
 
 # What is tried from the worker's domain, by words of busybox, and a refusal that it must meet with.
@@ -181,6 +189,25 @@ def do_without_other_channels(shell):
     return refused
 
 
+def start_hooks_from_elsewhere(shell):
+    """By a second agent for each folder: its start lists it, its freeze starts what is in it. Nothing is refused."""
+    before = denials(shell.get("dmesg"))
+    options, address = UNIX
+    for hooks in HOOKS:
+        shell.get(f"mkdir -p {hooks} && printf '#!/bin/sh\\necho {hooks} $1 >> /srv/export/hooked\\n' > {hooks}/note && chmod 755 {hooks}/note")
+        written = HOOKED_POLICY.format(hooks).encode("unicode_escape").decode()
+        shell.get(f"restorecon -R {hooks} && printf '%b' '{written}' > /etc/sallyport/hooked.toml")
+        shell.get(f"{SECOND.replace('policy.toml', 'hooked.toml')} {options}", 90)
+        for word in ("freeze", "thaw"):
+            request = json.dumps({"execute": f"guest-fsfreeze-{word}"})
+            answer = shell.get(f"echo '{request}' | timeout 60 socat -t 50 - {address}", 90)
+            assert json.loads(answer) == {"return": 1}, answer
+        shell.get("systemctl stop second")
+        assert shell.get("cat /srv/export/hooked").splitlines()[-2:] == [f"{hooks} freeze", f"{hooks} thaw"]
+    refused = [one for one in denials(shell.get("dmesg")) if one not in before]
+    assert not refused, "\n".join(refused)
+
+
 def freeze_and_trim(host):
     assert host.get("guest-fsfreeze-freeze") == host.get("guest-fsfreeze-thaw") == 1
     # Hooks that clean up after the freeze are still running, or not.
@@ -215,6 +242,7 @@ def play(guest):
     check_labels_of_accounts(shell)
     set_things(host, shell)
     freeze_and_trim(host)
+    start_hooks_from_elsewhere(shell)
     load(HERE / "cases/systemd_unit.py").check_service(guest)
     for name in ("suspend_ram", "freeze_killed", "systemd_killed"):
         load(HERE / f"cases/{name}.py").play(guest)
