@@ -198,19 +198,25 @@ TEST_P(Filter, ACallByX32NumberKills) {
             << row.call;
 }
 
+int call_by_the_old_interrupt(int number) {
+    asm volatile("int $0x80" : "+a"(number) : "b"(-1), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+    return number;
+}
+
+// A kernel without a way in for 32-bit programs, as in some virtual machines, kills whoever tries, filter or not.
 TEST_P(Filter, ACallByTheOldInterruptKills) {
+    const Ended unfiltered = in_child([] { return call_by_the_old_interrupt(20) == ::getpid() ? 0 : 1; });
+    const bool has_kernel_none = unfiltered.code == CLD_KILLED && unfiltered.status == SIGSEGV;
+    ASSERT_TRUE(has_kernel_none || unfiltered.exited()) << unfiltered.code << " " << unfiltered.status;
     for (const int number : {1, 3, 4, 20, 252}) {  // exit, read, write, getpid, exit_group of 32-bit programs
         const Ended ended = in_child([&] {
             if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return kNoNewPrivsFailed;
             if (report(install_filter(GetParam().process, GetParam().needs)) != 0) return kFilterFailed;
-            int answer = number;
-            asm volatile("int $0x80"
-                         : "+a"(answer)
-                         : "b"(-1), "c"(0), "d"(0)
-                         : "memory", "r8", "r9", "r10", "r11");
+            call_by_the_old_interrupt(number);
             return 0;
         });
-        EXPECT_TRUE(ended.killed_by_filter()) << number << ": " << ended.code << " " << ended.status;
+        EXPECT_TRUE(has_kernel_none ? ended.code == CLD_KILLED : ended.killed_by_filter())
+            << number << ": " << ended.code << " " << ended.status;
     }
 }
 #endif
