@@ -4,7 +4,8 @@
 usage: run.py BUILD [WORD...]     only the tests whose name contains one of the words
 
 A GoogleTest program counts by its cases, a program that speaks TAP by its lines, any other as one case. A program
-that crashes, passes its deadline, or leaves a process behind is a failure. What fails shows its output in full.
+that crashes, hangs, or leaves a process behind is a failure. One hangs if it says nothing for its deadline (GoogleTest names
+each case when it begins), or is not at its end after ten times as long. What fails shows its output in full.
 On a machine that is many times slower, as one that is emulated, SALLYPORT_TIMES_SLOWER says how many: deadlines are as much later.
 """
 import concurrent.futures
@@ -22,6 +23,7 @@ import processes
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEFAULT_DEADLINE = 120
+MOST_DEADLINES = 10
 # What Meson does not know of: the checks of the tree itself, and the demo, which knows what it expects.
 SCRIPTS = {"style": "tests/style/check.py", "demo": "tests/demo/demo.py"}
 
@@ -57,6 +59,19 @@ def end_left_behind(session):
     return 0
 
 
+def wait_while_it_speaks(process, log, deadline):
+    """The exit status; nothing if it hangs."""
+    begin = heard = time.monotonic()
+    size = 0
+    while heard + deadline > time.monotonic() < begin + MOST_DEADLINES * deadline:
+        try:
+            return process.wait(1)
+        except subprocess.TimeoutExpired:
+            if size < (size := os.fstat(log.fileno()).st_size):
+                heard = time.monotonic()
+    return None
+
+
 def execute(test, scratch):
     outcome = Outcome(test["name"])
     results = pathlib.Path(scratch) / "results.json"
@@ -68,13 +83,11 @@ def execute(test, scratch):
         process = subprocess.Popen(
             test["cmd"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
             cwd=test.get("workdir") or ROOT, start_new_session=True)
-        try:
-            status = process.wait(deadline)
-        except subprocess.TimeoutExpired:
+        status = wait_while_it_speaks(process, log, deadline)
+        if status is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            status = None
-            outcome.faults.append(f"still running after {deadline} s")
+            outcome.faults.append(f"hangs: it has said nothing for {deadline} s, or is not at its end after {MOST_DEADLINES} times as long")
         if count := end_left_behind(process.pid):
             if status is not None:
                 outcome.faults.append(f"left {count} process(es) behind")
