@@ -1,15 +1,12 @@
-// Files that do not answer: of a FUSE server, behind an automounter that does not mount, in a directory whose lock a local user holds. The
-// request about them ends with an error; meanwhile everything else is answered, and nothing is left behind.
+// Files that do not answer: of a FUSE server, in a directory whose lock a local user holds. (An automounter that does not mount is a case of
+// tests/vm.) The request about them ends with an error; meanwhile everything else is answered, and nothing is left behind.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -22,8 +19,6 @@
 
 namespace sallyport::test {
 namespace {
-
-namespace fs = std::filesystem;
 
 // The deadline of an order, and some more.
 constexpr milliseconds kDeadline{kFileTimeoutNs / 1'000'000 + 10'000};
@@ -43,39 +38,6 @@ void prepare(const Scratch& scratch) {
     scratch.make_folder("slow");
     scratch.make_folder("user/config/keys");
 }
-
-// Mounts on demand, and never does.
-class DeadAutomounter {
-public:
-    DeadAutomounter(std::string point, const std::string& kind) : point_(std::move(point)) {
-        std::array<int, 2> pipe{};
-        if (::pipe2(pipe.data(), O_DIRECT) != 0) throw std::runtime_error("pipe2");
-        reads_ = UniqueFd(pipe[0]);
-        writes_ = UniqueFd(pipe[1]);
-        ::setpgid(process_.pid(), process_.pid());
-        const std::string options = "fd=" + std::to_string(writes_.get()) +
-                                    ",pgrp=" + std::to_string(process_.pid()) + ",minproto=5,maxproto=5," +
-                                    kind;
-        if (::mount("test", point_.c_str(), "autofs", 0, options.c_str()) != 0)
-            throw std::runtime_error("mount autofs");
-    }
-    DeadAutomounter(const DeadAutomounter&) = delete;
-    DeadAutomounter& operator=(const DeadAutomounter&) = delete;
-    ~DeadAutomounter() {
-        writes_.reset();
-        EXPECT_EQ(::umount2(point_.c_str(), MNT_DETACH), 0);
-    }
-    [[nodiscard]] bool has_been_asked() const {
-        pollfd wanted{.fd = reads_.get(), .events = POLLIN, .revents = 0};
-        return ::poll(&wanted, 1, 0) == 1;
-    }
-
-private:
-    std::string point_;
-    Child process_{[] { return ::pause(); }};
-    UniqueFd reads_;
-    UniqueFd writes_;
-};
 
 TEST(AServerOfAUser, IsNotBelievedThatAPolicyIsRoots) {
     Agent agent({.policy = kPolicy, .prepare = prepare});
@@ -247,17 +209,6 @@ TEST_F(Hanging, TheLockOfADirectoryHoldsUpNobody) {
     server.release();
 }
 
-TEST_F(Hanging, AnAutomounterThatDoesNotMountHoldsUpNobody) {
-    {
-        const DeadAutomounter automounter(path("slow"), "indirect");
-        HostClient host = agent_.connect();
-        EXPECT_NE(desc_of(host.ask(open("slow/there/file"), kDeadline)), "");
-        EXPECT_EQ(host.ask(command("guest-fsfreeze-status")), "{\"return\": \"thawed\"}");
-        EXPECT_EQ(desc_of(host.ask(open("work/file"))), "");
-    }
-    expect_nothing_is_left();
-}
-
 // What a deny rule names lies behind whoever does not answer, and something else is opened.
 class DeniedAt : public HangingAt {};
 
@@ -276,18 +227,6 @@ TEST_P(DeniedAt, AServerThatHangsIsNotAskedWhereSomethingElseIsOpened) {
         EXPECT_FALSE(server.has_been_asked());
     }
     expect_nothing_is_left();
-}
-
-TEST_F(Hanging, AnAutomounterOfADeniedPathIsNotSetOffWhereSomethingElseIsOpened) {
-    for (const char* place : {"user", "user/config"}) {
-        for (const char* kind : {"indirect", "direct"}) {
-            const DeadAutomounter automounter(path(place), kind);
-            HostClient host = agent_.connect();
-            EXPECT_EQ(desc_of(host.ask(open("work/file"))), "") << place << " " << kind;
-            EXPECT_EQ(desc_of(host.ask(open("work/new", "w"))), "") << place << " " << kind;
-            EXPECT_FALSE(automounter.has_been_asked()) << place << " " << kind;
-        }
-    }
 }
 
 // The lock of the directory in which the denied name would have to be looked up.

@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ("systemd", "systemd-sysv", "udev", "dbus", "libprotobuf-lite32", "libseccomp2", "libcap-ng0", "libmd0",
             "libtomlplusplus3", "libstdc++6", "libmount1", "libudev1", "libmnl0", "iproute2", "dmsetup",
             "qemu-guest-agent", "kmod", "procps", "socat", "openssh-client", "selinux-policy-default", "policycoreutils", "apparmor")
-MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "button", "loop", "vsock_loopback")
+MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "button", "loop", "vsock_loopback", "autofs4")
 DISK_SIZE = "1200M"
 SWAP_SIZE = 768 << 20
 
