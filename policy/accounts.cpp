@@ -93,7 +93,8 @@ bool is_about(const ipc::AccountTemplate& by, std::string_view user) {
     return find_account(by, user) != nullptr || (by.any_user() && user != "root" && is_user_name(user));
 }
 
-// Root has several names in some systems; whom "any" stands for, he never is. What is said of another command does not count.
+// Root has several names in some systems; whom "any" stands for, he never is: for him a rule that names him counts before one for "any", which meets
+// nobody. What is said of another command does not count.
 bool is_named_root(const AccountTemplates& templates, const AccountRequest& want) {
     return std::ranges::any_of(templates, [&](const ipc::AccountTemplate& one) {
         const ipc::Account* const named = find_account(one, want.user);
@@ -156,12 +157,14 @@ AccountMiss match_account(const ipc::AccountTemplate& by, const AccountRequest& 
 AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, Moment now) {
     AccountDecision decision;
     const bool is_root = is_named_root(templates, want);
+    const auto is_better = [&](const ipc::AccountTemplate& one, const ipc::AccountTemplate& other) {
+        return is_root && one.any_user() != other.any_user() ? other.any_user() : says_less(one, other);
+    };
     for (int at = 0; at < templates.size(); ++at) {
-        if (is_root && find_account(templates[at], want.user) == nullptr) continue;
         const AccountMiss miss = match_account(templates[at], want, now);
         decision.miss = std::max(decision.miss, miss);
         if (miss == AccountMiss::kNothing &&
-            (decision.at < 0 || says_less(templates[at], templates[decision.at])))
+            (decision.at < 0 || is_better(templates[at], templates[decision.at])))
             decision.at = at;
     }
     return decision;

@@ -46,7 +46,8 @@ struct AccountDecision {
     AccountMiss miss = AccountMiss::kUser;  // the farthest that any of them came
 };
 /// Of the templates that cover the request the one that accepts the most keys, if any are added; of several such one that names the
-/// user, so that the order of rules does not matter. One for any user does not cover a name that another one names and that is root's.
+/// user, so that the order of rules does not matter. Of a name that a rule names and that is root's, one that names him comes first: whoever
+/// is root is nobody to one for any user.
 AccountDecision decide_account(const AccountTemplates& templates, const AccountRequest& want, Moment now);
 
 /// The base64 of a key of that type, as far as it follows from the type.

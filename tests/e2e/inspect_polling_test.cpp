@@ -57,7 +57,7 @@ TEST(Polling, LeavesMemoryAndDescriptorsFlat) {
     const Held before = held(agent, own);
     poll(host, kRounds);
     const Held after = held(agent, own);
-    EXPECT_EQ(after.descriptors, before.descriptors);
+    EXPECT_LE(after.descriptors, before.descriptors);
     EXPECT_EQ(after.processes, before.processes);
     EXPECT_LE(after.memory, before.memory + 512);
     std::printf("%d polls: %zu KiB before, %zu KiB after\n", kRounds * int{kAll.size()}, before.memory,

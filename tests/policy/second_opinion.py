@@ -28,7 +28,6 @@ ASKED = ["guest-file-open", "guest-exec", *draws.LOOK, *ACCOUNTS, *draws.HARDWAR
 FOUND = ["regular", "directory", "fifo", "socket", "char", "block"]
 MODES = {"r": {"read"}, "w": {"write"}, "a": {"write"}, "r+": {"read", "write"}, "w+": {"read", "write"}, "a+": {"read", "write"}}
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-ROOTS = ["root", "toor"]
 WHEN_END = calendar.timegm((2065, 1, 1, 0, 0, 0))
 DAY = 86400
 
@@ -132,10 +131,9 @@ def table_covers(table):
     return z3.And(*fits, z3.Or(given < 0, given <= bytes_of(table["input"])) if "input" in table else given < 0)
 
 
-def names_user(rule, named_roots):
-    if rule["users"] != "any":
-        return one_of(user, rule["users"])
-    return z3.And(user != "root", *(user != name for name in named_roots))
+def names_user(rule):
+    # Root by another name is whom the system says, which no policy knows.
+    return user != "root" if rule["users"] == "any" else one_of(user, rule["users"])
 
 
 def spans_cover(spans):
@@ -152,7 +150,7 @@ def step_is_within(most):
     return z3.Or(z3.Not(has_step), z3.And(step <= most, step >= -most))
 
 
-def constraint_of(rule, command, roots):
+def constraint_of(rule, command):
     """What an allow rule says of requests for this command."""
     if command == "guest-file-open":
         return z3.Or([entry_allows(entry) for entry in rule["files"]])
@@ -164,7 +162,7 @@ def constraint_of(rule, command, roots):
         return spans_cover(rule["vcpus"]["cpus"] if command == draws.VCPUS else rule["memory"]["blocks"])
     if command in ACCOUNTS:
         is_secret = crypted if command == draws.PASSWORD and rule["crypted"] == "only" else True
-        return z3.And(names_user(rule, roots), is_secret)
+        return z3.And(names_user(rule), is_secret)
     return True
 
 
@@ -189,10 +187,7 @@ def denies(rule, command):
 
 def allows(policy, command):
     allow, deny = policy.get("allow", []), policy.get("deny", [])
-    # A rule for the command that names root by any of his names takes that name away from those for "any", at any time.
-    is_denied = any(command in rule["commands"] and not {"files", "when", "expires"} & set(rule) for rule in deny)
-    roots = [] if is_denied else [name for rule in allow if command in rule["commands"] and rule.get("users", "any") != "any" for name in rule["users"] if name in ROOTS]
-    allowing = [z3.And(is_live(rule, True), constraint_of(rule, command, roots)) for rule in allow if command in rule["commands"]]
+    allowing = [z3.And(is_live(rule, True), constraint_of(rule, command)) for rule in allow if command in rule["commands"]]
     return z3.And(z3.Or(allowing), z3.Not(z3.Or([z3.And(is_live(rule, False), denies(rule, command)) for rule in deny])))
 
 

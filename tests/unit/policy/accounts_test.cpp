@@ -90,8 +90,8 @@ TEST(Accounts, RootIsCoveredByARuleThatNamesHim) {
               AccountMiss::kNothing);
 }
 
-// By his number root is whoever has it: "any" does not take what a rule for one of his names says, nor adds to it.
-TEST(Accounts, RootByAnotherNameIsCoveredOnlyByTheRuleThatNamesHim) {
+// By his number root is whoever has it. What only "any" accepts is decided as for a root whom no rule names: the errand looks him up, and refuses.
+TEST(Accounts, OfRootByAnotherNameTheRuleThatNamesHimCountsFirst) {
     const std::string any =
         "users = \"any\"\nkey_types = \"any\"\nmax_keys = 9\nreset = true\n[[allow]]\nid = \"n\"\ncommands = "
         "[\"guest-ssh-add-authorized-keys\"]\n";
@@ -101,10 +101,16 @@ TEST(Accounts, RootByAnotherNameIsCoveredOnlyByTheRuleThatNamesHim) {
     const auto decision = decide_account(templates, add("toor", {"k"}), kNow);
     ASSERT_GE(decision.at, 0);
     EXPECT_EQ(templates[decision.at].rule(), "n") << "although the other accepts more keys";
-    EXPECT_EQ(decide_account(templates, add("toor", {"k", "l"}), kNow).miss, AccountMiss::kKeys);
-    EXPECT_EQ(decide_account(templates, add("toor", {"k"}, true), kNow).miss, AccountMiss::kReset);
-    EXPECT_EQ(decide_account(templates, add("toor", {"k"}), 1'900'000'000).miss, AccountMiss::kTime);
-    EXPECT_EQ(decide_account(templates, add("alice", {"k", "l"}), kNow).miss, AccountMiss::kNothing);
+    const auto unnamed = account_templates(
+        policy_of(kAdd + "users = \"any\"\nkey_types = \"any\"\nmax_keys = 9\nreset = true\n"));
+    for (const auto& [want, when] : {std::pair{add("toor", {"k", "l"}), kNow},
+                                     {add("toor", {"k"}, true), kNow},
+                                     {add("toor", {"k"}), WallTime{1'900'000'000}}}) {
+        const auto beside = decide_account(templates, want, when);
+        ASSERT_GE(beside.at, 0);
+        EXPECT_TRUE(templates[beside.at].any_user());
+        EXPECT_GE(decide_account(unnamed, want, when).at, 0) << "a rule more never denies";
+    }
 }
 
 // A decision about a command goes by the rules for it alone, as the analysis of policies takes for granted.

@@ -25,8 +25,8 @@ const std::vector<std::string> kMembers{"hardware-address", "statistics", "used-
 const std::vector<std::string> kModes{"halt", "powerdown", "reboot"};
 const std::vector<std::string> kVariables{"LANG", "TZ", "HOME"};
 const std::vector<std::string> kMounts{"/", "/srv", "/var"};
-const std::vector<std::string> kUsers{"root", "alice", "bob"};
-const std::vector<std::string> kUsersAsked{"root", "alice", "bob", "ghost"};
+const std::vector<std::string> kUsers{"root", "alice", "bob", "toor"};
+const std::vector<std::string> kUsersAsked{"root", "alice", "bob", "toor", "ghost"};
 const std::vector<std::string> kTypes{"ssh-ed25519", "ssh-rsa"};
 const std::vector<std::string> kKeys{"ssh-ed25519",          "ssh-rsa",          "ecdsa-sha2-nistp256",
                                      "restrict ssh-ed25519", "restrict ssh-rsa", "no-pty ssh-rsa",

@@ -15,9 +15,9 @@ namespace sallyport::policy::random {
 inline constexpr WallTime kFirst = 1'700'000'000;
 inline constexpr WallTime kMoments[] = {kFirst + 1000, kFirst + 2000, kFirst + 3000};
 
-/// The users that there are; "ghost" is none.
+/// The users that there are; "ghost" is none, "toor" root by another name.
 inline constexpr const char* kPasswd =
-    "root:x:0:0::/root:\nalice:x:1000:1000::/home/alice:\nbob:x:1001:1001::/home/bob:\n"
+    "root:x:0:0::/root:\ntoor:x:0:0::/root:\nalice:x:1000:1000::/home/alice:\nbob:x:1001:1001::/home/bob:\n"
     "nobody:x:65534:65534:::\n";
 inline constexpr const char* kGroup = "root:x:0:\nnogroup:x:65534:\n";
 
