@@ -96,7 +96,14 @@ class Shell(Channel):
 
     def run(self, command, patience=None):
         """(output, status) of one line."""
+        self.begin(command)
+        return self.result(patience)
+
+    def begin(self, command):
         self.socket.sendall(command.encode() + b"\n")
+
+    def result(self, patience=None):
+        """(output, status) of the line that was begun."""
         lines = []
         while True:
             line = self.read_line(patience or self.patience).decode(errors="replace")

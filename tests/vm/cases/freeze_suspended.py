@@ -20,7 +20,7 @@ def play(guest):
     assert host.get("guest-fsfreeze-freeze") == 1
     frozen = time.monotonic()
     guest.will_sleep(FROZEN_SECONDS + 1)
-    shell.get("( echo mem > /sys/power/state ) > /dev/null 2>&1 &")
+    shell.begin("echo mem > /sys/power/state")  # which ends when the guest is awake again
     guest.wait_until_asleep()
     asleep = time.monotonic() - frozen
     assert asleep < FROZEN_SECONDS - 2 * MOST_SECONDS, f"suspended only after {asleep:.0f} s"
@@ -30,5 +30,6 @@ def play(guest):
     while host.get("guest-fsfreeze-status") != "thawed":
         assert time.monotonic() < woken + MOST_SECONDS, "not thawed by the time that has passed asleep"
         time.sleep(0.2)
+    assert shell.result() == ("", 0)
     shell.get("echo written > /disk/file", MOST_SECONDS)
     guest.note(f"suspended {asleep:.0f} s after the freeze, thawed {time.monotonic() - woken:.1f} s after the wake-up")
