@@ -95,7 +95,10 @@ class ArmImages(Images):
 
     @staticmethod
     def settle(tree):
-        """Users, names, passwords."""
+        """Users, names, passwords, and where /proc will be: in a container debootstrap leaves a link to itself there."""
+        if (tree / "proc").is_symlink():
+            (tree / "proc").unlink()
+        (tree / "proc").mkdir(exist_ok=True)
         for name, ours in (("passwd", "sallyport:x:990:990::/:/usr/sbin/nologin\n"), ("group", "sallyport:x:990:\n")):
             text = (tree / f"usr/share/base-passwd/{name}.master").read_text().replace(":*:", ":x:")
             (tree / "etc" / name).write_text(text + ours)
