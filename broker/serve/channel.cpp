@@ -1,8 +1,9 @@
 // Runs in:  broker
 #include "broker/serve/channel.hpp"
 
-#include <linux/vm_sockets.h>
 #include <sys/socket.h>
+
+#include <linux/vm_sockets.h>  // which needs the types of <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
