@@ -101,9 +101,10 @@ void Recorder::keep_state() {
     if (fault != 0) words.time_fault = fault;
 }
 
-// The end: the broker is gone, and can take nothing more of a budget.
+// The end: the broker is gone, and can take nothing more of a budget. What it gave last may have woken nobody.
 void Recorder::close() {
     const bool is_synced = log_.sync().has_value();
+    static_cast<void>(time_.keep(ring_.words().latest_time));
     if (budgets_.keep(ring_.words()) == 0) budgets_.close();
     end(is_synced ? 0 : 1);
 }

@@ -33,7 +33,7 @@ QUESTIONS = {
     "What sets the clock, processors and memory blocks?": (("broker/setters",), 540),
     # Two processes that go on for each other are a third. What is taken of budgets is kept beside the latest time (110); both
     # are read again by whoever goes on (35).
-    "What writes the log?": (("broker/recorder",), 920),
+    "What writes the log?": (("broker/recorder",), 925),
     # Options, state that is kept, what is handed over to the broker, a proof of each process, control groups (130), a unit that gives too little is
     # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150),
     # the names of what the agent's own folders contain (60); budgets on a full disk (20), and on the disk before it serves (15).

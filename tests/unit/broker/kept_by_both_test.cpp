@@ -121,6 +121,19 @@ TEST_F(KeptByBoth, DoNotGoBackWhenAnInvalidLineEndsTheWriter) {
     EXPECT_EQ(due(1), kLong + 900);
 }
 
+// Nobody wakes the recorder but the end of the broker, which was killed.
+TEST_F(KeptByBoth, AreWhatTheBrokerHasGivenLastWhenItIsGone) {
+    give(kNoon, kLong + 10, kLong + 10);
+    have_a_keeper();
+    ASSERT_TRUE(comes_true([&] { return ring_.words().is_asleep != 0; }));
+    give(kNoon + 7200, kLong + 900, kLong + 20);
+    broker_.reset();
+    await_end();
+    EXPECT_EQ(time(), kNoon + 7200);
+    EXPECT_EQ(due(0), kLong + 900);
+    EXPECT_EQ(due(1), kLong + 20);
+}
+
 TEST_F(KeptByBoth, GoOnWhenTheWriterIsKilled) {
     give(kNoon, kLong + 10, kLong + 10);
     have_a_keeper();
