@@ -1,6 +1,8 @@
 // Transfers that are under way when what let them begin is over.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/clock.hpp"
 #include "room.hpp"
 #include "tests/support/hours.hpp"
@@ -109,6 +111,25 @@ TEST_F(Transfer, ReadEndsWithItsHandleWhenTheHoursBeginInWhichItsPlaceIsDenied) 
     }
     EXPECT_FALSE(session_->files.contains(handle));
     EXPECT_TRUE(session_->files.contains(other));
+}
+
+// Of its two names the one to which the link leads counts, whatever it was opened for.
+TEST_F(Transfer, AHandleThatWasGotThroughALinkEndsWhenThePlaceIsDeniedWhereItLies) {
+    policy_.rules[0].files[0].follow_symlinks = true;
+    policy_.rules.back().files[0].access = {.write = true};
+    scratch_.write("secret", "text");
+    scratch_.write("file", "text");
+    std::filesystem::create_symlink(scratch_.path() / "secret", scratch_.path() / "link");
+    const std::int64_t through = open("a", "link");
+    const std::int64_t only_read = open("r", "link");
+    ASSERT_TRUE(session_->files.contains(through) && session_->files.contains(only_read));
+    pass(3 * kHour / 4);
+    for (const std::int64_t one : {through, only_read}) {
+        ipc::Request flush;
+        flush.mutable_file_flush()->set_handle(one);
+        EXPECT_FALSE(ask(flush));
+        EXPECT_EQ(reply().error().reason(), one == through ? ipc::BAD_HANDLE : ipc::UNSPECIFIED);
+    }
 }
 
 TEST_F(Transfer, WriteEndsWhenADenyRuleBeginsToCount) {
