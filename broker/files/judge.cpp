@@ -105,6 +105,8 @@ Outcome<void> judge_way(FdRef directory, std::string_view name, Forbidden& forbi
     for (const Id& id : way.ids) devices.push_back(id.device);
     forbidden.meet(devices);
     for (const Id& id : way.ids) TRY(refuse_forbidden(id, forbidden));
+    if (const auto rule = forbidden.rule_against(Vacant{way.ids.front(), std::string(name)}))
+        return refused("it would be what is denied", *rule);
     if (way.part.empty()) return {};
     const std::string path = TRY(path_of(proc_self_fd, directory)) + "/" + std::string(name);
     return refuse_part({.part = way.part, .path = path, .is_passed = name.empty()}, forbidden);

@@ -32,8 +32,8 @@ struct Inside {
 /// other inode numbers.
 Outcome<void> refuse_part(const Inside& inside, const Forbidden& forbidden);
 
-/// Refuses if `directory` or any directory above it is forbidden, or if refuse_part() does. `name` is what is opened in it;
-/// empty: it is only passed through.
+/// Refuses if `directory` or any directory above it is forbidden, if what is forbidden would be `name` in it and is not there yet, or if
+/// refuse_part() does. `name` is what is opened; empty: the directory is only passed through.
 ///
 /// THREAT: what is denied was renamed, or mounted elsewhere. The way up is that of the tree: ".." from inode to inode, through
 /// mounts. Errors: a refusal, or the system's error.

@@ -28,6 +28,7 @@ struct Search {
     UniqueFd at;
     std::vector<std::string> rest = {};  // names still to walk, in reverse
     int followed = 0;
+    std::string name = {};  // the last one that was looked up
 };
 
 void add_names(Search& search, std::string_view path) {
@@ -74,10 +75,12 @@ Step follow(Search& search, FdRef link) {
 }
 
 Step step(Search& search) {
-    const std::string name = std::move(search.rest.back());
+    const std::string& name = search.name = std::move(search.rest.back());
     search.rest.pop_back();
     auto found = find_cached(search.at, name, search.links);
-    if (!found && found.error().sys_errno != EAGAIN) return failed(found.error());
+    // What is not there may be at the end of a link that is.
+    const bool may_be_link = search.links == Links::kFollowed && !found && found.error().sys_errno == ENOENT;
+    if (!found && found.error().sys_errno != EAGAIN && !may_be_link) return failed(found.error());
     if (!found) {
         if (!may_be_asked(search, search.at)) return Step::kUnknown;
         found = peek_at(search.at, name, 0);
@@ -88,6 +91,15 @@ Step step(Search& search) {
     }
     search.at = *std::move(found);
     return Step::kTaken;
+}
+
+Named not_found(Search& search, Step why) {
+    Named named{.is_known = why != Step::kUnknown, .met_link = why == Step::kLink};
+    const auto seen = glance_at(search.at);
+    if (why != Step::kNothing || !search.rest.empty() || !seen || !search.may_ask(seen->device)) return named;
+    named.directory = std::move(search.at);
+    named.name = std::move(search.name);
+    return named;
 }
 
 }  // namespace
@@ -103,8 +115,7 @@ Named look_up_name(const std::string& path, Links links, const MayAsk& may_ask) 
         add_names(search, path);
     while (!search.rest.empty()) {
         const Step taken = step(search);
-        if (taken != Step::kTaken)
-            return {.is_known = taken != Step::kUnknown, .met_link = taken == Step::kLink};
+        if (taken != Step::kTaken) return not_found(search, taken);
     }
     // Only its own file system can say what it is.
     const auto seen = glance_at(search.at);

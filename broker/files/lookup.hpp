@@ -18,6 +18,9 @@ struct Named {
     bool is_known = false;  // false: the path leads to a file system that may not be asked
     bool met_link = false;  // and links were refused
     UniqueFd found = {};    // closed: nothing has that name
+    // Where that is so: the directory, if it is there and may be asked, and the name in it. Links are followed to their end.
+    UniqueFd directory = {};
+    std::string name = {};
 };
 
 /// Whether a look-up may wait for the file system with that device number.

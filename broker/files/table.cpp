@@ -104,6 +104,8 @@ void Forbidden::look_up() {
         thing.is_settled = named.is_known;
         const auto facts = named.found.is_open() ? std::optional(look_at(named.found)) : std::nullopt;
         if (facts && *facts) thing.today = (*facts)->id;
+        const auto above = named.directory.is_open() ? std::optional(look_at(named.directory)) : std::nullopt;
+        if (above && *above) thing.vacant = {(*above)->id, named.name};
     }
 }
 
@@ -119,6 +121,11 @@ std::optional<std::size_t> Forbidden::rule_against(const Id& id) const {
                (thing.earlier != nullptr && was_once(*thing.earlier, id));
     };
     const auto found = std::ranges::find_if(things_, is_it);
+    return found == things_.end() ? std::nullopt : std::optional(found->rule);
+}
+
+std::optional<std::size_t> Forbidden::rule_against(const Vacant& place) const {
+    const auto found = std::ranges::find(things_, std::optional(place), &Thing::vacant);
     return found == things_.end() ? std::nullopt : std::optional(found->rule);
 }
 

@@ -25,6 +25,13 @@ struct Scope {
     FdRef proc_self_fd = FdRef(-1);
 };
 
+/// A name that nothing has, in a directory.
+struct Vacant {
+    Id directory;
+    std::string name;
+    bool operator==(const Vacant&) const = default;
+};
+
 /// What must not be on the way to the file being opened, with the deny rule for each; kNoRule: the agent's own.
 ///
 /// THREAT: the path of a denied thing leads through a server that does not answer, and every open waits for it. So paths are
@@ -37,6 +44,7 @@ public:
         std::optional<Id> at_start = {};
         std::size_t rule = policy::kNoRule;
         std::optional<Id> today = {};
+        std::optional<Vacant> vacant = {};  // where its path leads, if nothing is there
         const Earlier* earlier = nullptr;
         bool is_inside =
             false;  // an own file in an own folder, so that only a second name leads to it by another way
@@ -50,6 +58,9 @@ public:
     void meet_second_name();
     /// The rule against that thing, if there is one.
     [[nodiscard]] std::optional<std::size_t> rule_against(const Id& id) const;
+
+    /// The rule against what would be made there.
+    [[nodiscard]] std::optional<std::size_t> rule_against(const Vacant& place) const;
 
     [[nodiscard]] const Scope& scope() const { return scope_; }
     /// Whether a rule denies something, not only the agent.
@@ -77,6 +88,9 @@ private:
 /// THREAT: a file of the agent has a second name elsewhere, from a backup by hard links, where a rule accepts that. No way up from there
 /// leads to the agent's folders. So the files in them are denied one by one, by the names that they had at the start or, in the state
 /// directory, may ever have.
+///
+/// THREAT: it does not exist yet, so that no inode is denied, and is made by another way: round a link in the path, or by another mount of
+/// the directory. So its name in the directory to which the path leads is denied, too.
 ///
 /// THREAT: a path never answers. A child looks at it; if it does not answer in time, only what the path names later is denied.
 class Table {

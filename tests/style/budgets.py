@@ -18,8 +18,9 @@ QUESTIONS = {
     # of dry runs (20).
     "What can a worker's frame reach?": (("base", "ipc", "policy", "broker", "broker/serve"), 10275),
     # Each open walks its path by hand and judges inodes on the way (deny rules, links, procfs, snapshots: 1,000); clerks that are left behind, children
-    # that look at rules' paths at the start (560); what denied names have named in earlier runs (150); second names of what is in the agent's own folders (35).
-    "What opens, reads and writes files?": (("broker/files",), 2705),
+    # that look at rules' paths at the start (560); what denied names have named in earlier runs (150); second names of what is in the agent's own folders (35);
+    # what is denied before it is there, by any way to it (20).
+    "What opens, reads and writes files?": (("broker/files",), 2725),
     # Freezing side by side, thaw by whoever is left when any of its processes dies, take-over of earlier freezes, trim; a walk to mount points that
     # asks no server (240). The plan is made by a child without capabilities, by freeze_plan/.
     "What freezes and thaws?": (("broker/guard",), 1900),

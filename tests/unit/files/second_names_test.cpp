@@ -1,4 +1,6 @@
 // Second names elsewhere of what the agent's own folders contain, under a rule that accepts second names.
+#include <sys/mount.h>
+
 #include <filesystem>
 
 #include "tests/unit/files/room.hpp"
@@ -79,6 +81,68 @@ TEST_F(SecondName, OfAProgramIsThatOfTheLinkThatLeadsThere) {
     scratch_.write("elsewhere/new", "another");
     fs::rename(path("elsewhere/new"), path("elsewhere/program"));
     EXPECT_EQ(open("elsewhere/program", "r+"), "refused");
+}
+
+// What is not there yet, by another way than the one by which it is denied.
+class NotThereYet : public Room {
+protected:
+    NotThereYet() {
+        scratch_.make_folder("tools", 0755);
+        fs::create_symlink(path("tools"), path("link"));
+        fs::create_symlink("tools/program", path("dangling"));
+        allow("tools", kAll);
+    }
+    void expect_not_made(const std::string& name) {
+        for (const char* mode : {"r", "r+", "a", "w"})
+            EXPECT_EQ(open("tools/" + name, mode), "refused") << mode;
+        EXPECT_FALSE(fs::exists(path("tools/" + name)));
+        EXPECT_EQ(open("tools/beside", "w"), "opened");
+        EXPECT_EQ(open("tools/none"), "ENOENT");
+    }
+};
+
+TEST_F(NotThereYet, AFileOfTheAgentsOwnIsNotMadeWhereALinkInItsPathLeads) {
+    ASSERT_TRUE(start({path("link/program")}));
+    expect_not_made("program");
+}
+
+TEST_F(NotThereYet, AFileOfTheAgentsOwnIsNotMadeWhereALinkInItsPlaceLeads) {
+    ASSERT_TRUE(start({path("dangling")}));
+    expect_not_made("program");
+}
+
+TEST_F(NotThereYet, AFileOfTheAgentsOwnIsNotMadeWhereALinkThatCameLaterLeads) {
+    ASSERT_TRUE(start({path("later")}));
+    fs::create_symlink("link/program", path("later"));
+    expect_not_made("program");
+}
+
+TEST_F(NotThereYet, WhatADenyRuleNamesIsNotMadeWhereALinkInItsPathLeads) {
+    deny("link/secret");
+    ASSERT_TRUE(start());
+    expect_not_made("secret");
+    const auto refusal = ask("tools/secret", "w");
+    EXPECT_EQ(refusal.error().rule, 1U);
+}
+
+TEST_F(NotThereYet, WhatADenyRuleNamesIsNotMadeByAnotherMountOfItsDirectory) {
+    leave_mounts();
+    scratch_.make_folder("mounted", 0755);
+    ASSERT_EQ(::mount(path("tools").c_str(), path("mounted").c_str(), nullptr, MS_BIND, nullptr), 0);
+    deny("mounted/secret");
+    ASSERT_TRUE(start());
+    expect_not_made("secret");
+    ::umount2(path("mounted").c_str(), MNT_DETACH);
+}
+
+// A local user turns his directory into a link, so that another one's files are not made.
+TEST_F(NotThereYet, ALinkThatTookThePlaceOfADirectoryOfADenyRulesPathDeniesNothing) {
+    scratch_.make_folder("plain", 0755);
+    deny("plain/secret");
+    ASSERT_TRUE(start());
+    fs::remove(path("plain"));
+    fs::create_symlink("tools", path("plain"));
+    EXPECT_EQ(open("tools/secret", "w"), "opened");
 }
 
 }  // namespace
