@@ -12,6 +12,10 @@ namespace sallyport::policy {
 
 inline constexpr const char* kVendorFolder = "/usr/share/sallyport/policy.d";
 
+/// What `apply` writes beside a policy until it is in force, and what it keeps of the one before, end like this. Each may have a folder.
+inline constexpr const char* kNewEnding = ".new";
+inline constexpr const char* kOldEnding = ".old";
+
 /// Files that are read of one folder; and the names in it, whatever they are.
 inline constexpr std::size_t kMaxFragments = 256;
 inline constexpr std::size_t kMaxFolderNames = 4096;

@@ -20,6 +20,7 @@ namespace sallyport::starter {
 
 namespace {
 
+constexpr const char* kConfigVariable = "QGA_CONF";
 constexpr const char* kDefaultConfig = "/etc/qemu/qemu-ga.conf";
 constexpr const char* kZones = "/usr/share/zoneinfo";
 
@@ -29,6 +30,11 @@ Result<std::string> working_directory() {
     std::array<char, 4096> text{};
     if (::getcwd(text.data(), text.size()) == nullptr) return system_error("getcwd");
     return std::string(text.data());
+}
+
+std::string usual_config() {
+    const char* variable = std::getenv(kConfigVariable);
+    return variable != nullptr ? variable : kDefaultConfig;
 }
 
 Checked<UniqueFd> open_of_admin(const std::string& path, int flags) {
@@ -52,8 +58,8 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
     const auto ask_with = [&](const std::string& config, FdRef file) {
         return ask({"--final", "--config-fd", "4", "--config-name", config}, {file});
     };
-    const char* variable = std::getenv("QGA_CONF");
-    const std::string usual = variable != nullptr ? variable : kDefaultConfig;
+    const bool is_named = std::getenv(kConfigVariable) != nullptr;
+    const std::string usual = usual_config();
     // Like qemu-ga: a missing default file is not an error.
     const bool is_there = ::access(usual.c_str(), F_OK) == 0 || errno != ENOENT;
     auto file = is_there ? open_of_admin(usual, 0) : Checked<UniqueFd>();
@@ -65,7 +71,7 @@ Checked<policy::compiled::Service> read_options(std::vector<std::string> words) 
         TRY(ask_with(std::string(options.config()), named));
     } else if (!file && !options.is_answered()) {
         return std::unexpected(file.error());
-    } else if (!is_there && variable != nullptr) {
+    } else if (!is_there && is_named) {
         // Only a warning, but the file may be the one that restricts the host.
         ::dprintf(STDERR_FILENO, "sallyportd: warning: %s\n",
                   text_of({Error{Errc::kInvalid, "QGA_CONF names it, and it is not there"}, usual}).c_str());

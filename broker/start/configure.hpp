@@ -20,6 +20,9 @@ Checked<UniqueFd> open_of_admin(const std::string& path, int flags);
 /// Errors: kSystem.
 Result<std::string> working_directory();
 
+/// The configuration file that is read where no other is named, also if it is not there.
+std::string usual_config();
+
 /// Has the sandboxed policy tool read our command line on top of the configuration file. That file is the one named by -c, else
 /// by QGA_CONF, else /etc/qemu/qemu-ga.conf if it exists. Errors: those of spawn.hpp and of open_of_admin().
 Checked<policy::compiled::Service> read_options(std::vector<std::string> words);

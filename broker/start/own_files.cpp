@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -25,6 +26,11 @@ std::vector<std::string> names_of_state(std::uint32_t logs) {
     return names;
 }
 
+// THREAT: from there it may come into force: what was before, when an admin goes back to it; what is to be, once he has looked at it.
+std::array<std::string, 3> names_of_policy(const std::string& policy) {
+    return {policy + policy::kNewEnding, policy, policy + policy::kOldEnding};
+}
+
 Checked<void> add_hooks(const std::string& hooks, std::vector<std::string>& own) {
     auto folder = open_of_admin(hooks, O_DIRECTORY);
     const int error = folder ? 0 : folder.error().error.sys_errno;
@@ -41,9 +47,10 @@ Checked<std::vector<std::string>> own_paths(const policy::compiled::Service& opt
                                             const ReadPolicy& read) {
     const std::string directory = TRY(about("working directory", working_directory()));
     std::vector<std::string> all = read.files;
-    all.insert(all.end(),
-               {options.statedir(), options.logfile(), options.pidfile(), options.policy(),
-                policy::folder_of(options.policy()), std::string(policy::kVendorFolder), options.config()});
+    all.insert(all.end(), {options.statedir(), options.logfile(), options.pidfile(), options.config(),
+                           usual_config(), std::string(policy::kVendorFolder)});
+    for (const std::string& name : names_of_policy(options.policy()))
+        all.insert(all.end(), {name, policy::folder_of(name)});
     for (const std::string& name : names_of_state(read.policy.audit.keep))
         all.push_back(options.statedir() + "/" + name);
     std::vector<std::string> paths = TRY(installed_programs());

@@ -124,6 +124,25 @@ TEST_F(AgentOfOptions, ConfigurationLogFileAndPidFile) {
     EXPECT_EQ(desc_of(open(path("work/file"), "r")), "");
 }
 
+TEST_F(DeniedThings, ConfigurationThatIsNotThereYet) {
+    expect_denied(path("none"), {"r", "w", "a", "r+"});
+    EXPECT_FALSE(fs::exists(path("none")));
+    EXPECT_EQ(desc_of(open(path("none-other"), "w")), "");
+}
+
+// What `apply` puts beside the policy, and the policy that was: from there it may come into force.
+TEST_F(DeniedThings, WhatApplyLeavesBesideThePolicy) {
+    for (const char* name :
+         {"policy.toml.old", "policy.toml.new", "policy.toml.old.d/10.toml", "policy.toml.new.d/10.toml"}) {
+        agent_.scratch().write(name, "schema = 1\n");
+        expect_denied(path(name));
+        fs::remove(path(name));
+        expect_denied(path(name), {"w"});
+        EXPECT_FALSE(fs::exists(path(name)));
+    }
+    EXPECT_EQ(desc_of(open(path("policy.toml.other"), "w")), "");
+}
+
 // One that is there, and one that is not there yet.
 TEST(ProgramsOfRules, AreNotWrittenByTheHostThatMayStartThem) {
     Agent agent(AgentOptions{

@@ -110,7 +110,7 @@ std::optional<compiled::Fragments> files_of_folder(const std::string& policy) {
 }
 
 Candidate::Candidate(std::string target)
-    : target_(std::move(target)), path_(target_ + ".new"), old_(target_ + ".old") {}
+    : target_(std::move(target)), path_(target_ + kNewEnding), old_(target_ + kOldEnding) {}
 
 Candidate::~Candidate() {
     const Unbroken unbroken;
