@@ -194,7 +194,7 @@ def start_hooks_from_elsewhere(shell):
     before = denials(shell.get("dmesg"))
     options, address = UNIX
     for hooks in HOOKS:
-        shell.get(f"mkdir -p {hooks} && printf '#!/bin/sh\\necho {hooks} $1 >> /srv/export/hooked\\n' > {hooks}/note && chmod 755 {hooks}/note")
+        shell.get(f"mkdir -p {hooks} && cp /etc/sallyport/freeze.d/note {hooks}/")
         written = HOOKED_POLICY.format(hooks).encode("unicode_escape").decode()
         shell.get(f"restorecon -R {hooks} && printf '%b' '{written}' > /etc/sallyport/hooked.toml")
         shell.get(f"{SECOND.replace('policy.toml', 'hooked.toml')} {options}", 90)
@@ -203,7 +203,9 @@ def start_hooks_from_elsewhere(shell):
             answer = shell.get(f"echo '{request}' | timeout 60 socat -t 50 - {address}", 90)
             assert json.loads(answer) == {"return": 1}, answer
         shell.get("systemctl stop second")
-        assert shell.get("cat /srv/export/hooked").splitlines()[-2:] == [f"{hooks} freeze", f"{hooks} thaw"]
+        said = [json.loads(line) for line in shell.get("cat /var/lib/sallyport/second/audit.jsonl").splitlines()]
+        ended = {(one["what"], one["arguments"]["outcome"]) for one in said if one.get("arguments", {}).get("program") == f"{hooks}/note"}
+        assert ended == {("hooks-freeze", "DONE"), ("hooks-thaw", "DONE")}, ended
     refused = [one for one in denials(shell.get("dmesg")) if one not in before]
     assert not refused, "\n".join(refused)
 
