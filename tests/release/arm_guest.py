@@ -1,4 +1,5 @@
 """Guests of 64-bit ARM: the agent in an initramfs, and a Debian in which programs of tests are run."""
+import hashlib
 import pathlib
 import re
 import shutil
@@ -76,9 +77,12 @@ class ArmImages(Images):
     def make_root(self):
         """A disk with Debian. Another processor's packages are unpacked here, and what their scripts would do that the tests need is done by hand."""
         self.fetch_debian()
-        self.root = self.debian.with_suffix(".img")
+        made_of = self.debian.name.encode() + pathlib.Path(__file__).read_bytes()
+        self.root = self.store / f"root-{hashlib.sha256(made_of).hexdigest()[:16]}.img"
         if self.root.exists():
             return
+        for old in self.store.glob("root-*.img"):
+            old.unlink()
         tree = self.store / "tree"
         shutil.rmtree(tree, ignore_errors=True)
         run("cp", "-a", self.debian, tree)
