@@ -39,7 +39,7 @@ QUESTIONS = {
     # refused (35), time zones for the compiler (5), the files of the policy's folders, each judged and read (155), budgets over restarts and reboots (150),
     # the names of what the agent's own folders contain (60); budgets on a full disk (20), and on the disk before it serves (15);
     # what `apply` leaves, and a configuration that is not there yet (15).
-    "What runs with privilege before the first host byte?": (("broker/start",), 2395),
+    "What runs with privilege before the first host byte?": (("broker/start",), 2396),
     # A lockdown for each of fifteen kinds of process (480), the self-proof (220), filters that are compiled once by the parent (165), what
     # an older kernel's Landlock lacks (30); tables without the rows of other
     # architectures (25). The places that Landlock lets each process open, as a table that the policy tool prints, too (110, of which 25 were the
