@@ -21,11 +21,11 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcd"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEfgh"
 KEYS = "/home/bob/.ssh/authorized_keys"
 # A file system for a user who has his quota. Debian's tools for it are not in the guest; perl asks the kernel: Q_SETQUOTA for users, and the hard
-# limit in KiB of struct if_dqblk. A copy of mke2fs has no domain of its own, which could not read the file; mount's reads one of a certain type.
+# limit in KiB of struct if_dqblk. Copies of mke2fs and losetup have no domains of their own, which could not read a file in /srv.
 HOME_WITH_QUOTA = ("useradd -s /bin/sh bob && mkdir /home/bob && truncate -s 32M /srv/homes"
-                   " && cp /usr/sbin/mke2fs /usr/local/bin/make-home && make-home -q -t ext4 -O quota -E quotatype=usrquota /srv/homes"
-                   " && { ! selinuxenabled || chcon -t mount_loopback_t /srv/homes; }"
-                   " && mount -o loop,usrquota /srv/homes /home/bob && chown bob /home/bob && { ! type restorecon || restorecon -R /home/bob; }")
+                   " && for each in mke2fs losetup; do cp /usr/sbin/$each /usr/local/bin/own-$each; done"
+                   " && own-mke2fs -q -t ext4 -O quota -E quotatype=usrquota /srv/homes && disk=$(own-losetup -f --show /srv/homes)"
+                   " && mount -o usrquota $disk /home/bob && chown bob /home/bob && { ! type restorecon || restorecon -R /home/bob; }")
 SET_LIMIT = ("perl -e 'my ($limit, $device, $user) = @ARGV; my $block = pack(\"Q8LL\", $limit, (0) x 7, 1, 0);"
              " syscall(179, 0x800008 << 8, $device, $user + 0, $block) == 0 or die \"quotactl: $!\"'")
 
