@@ -64,7 +64,7 @@ def main():
         spent, status = seconds_of(*map(str, words))
         rows.append((name, spent, most, status == wanted))
     for name, spent, most, is_right in rows:
-        mark = "" if spent <= most and is_right else "  below the bar" if is_right else "  WRONG ANSWER"
+        mark = "" if spent <= most and is_right else "  too slow" if is_right else "  WRONG ANSWER"
         print(f"  {name:22} {spent * 1e6:12.1f} us, at most {most * 1e6:.0f}{mark}")
     return 0 if all(row[3] for row in rows) else 1
 

@@ -370,7 +370,7 @@ TEST_F(Robustness, LargestReadTakesLittleMemory) {
     EXPECT_LT(peak, before + 6 * 1024) << "KiB, from " << before;
 }
 
-// Half a second after the start the code that only that took is given back.
+// Half a second after the start the code that only that took is given back; from then on there is nothing to do.
 TEST_F(Robustness, WaitingForAHostTakesNoTime) {
     ASSERT_TRUE(agent_.is_serving());
     const bool is_idle = eventually([&] {
@@ -380,6 +380,9 @@ TEST_F(Robustness, WaitingForAHostTakesNoTime) {
         return ticks_of(agent_) == before;
     });
     EXPECT_TRUE(is_idle);
+    const unsigned long before = ticks_of(agent_);
+    EXPECT_FALSE(wait_for(agent_.broker().descriptor(), POLLIN, Deadline(kOneSecond))) << "the broker ended";
+    EXPECT_EQ(ticks_of(agent_), before);
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ TEST(Accounts, OfRootByAnotherNameTheRuleThatNamesHimCountsFirst) {
     const auto decision = decide_account(templates, add("toor", {"k"}), kNow);
     ASSERT_GE(decision.at, 0);
     EXPECT_EQ(templates[decision.at].rule(), "n") << "although the other accepts more keys";
+    EXPECT_EQ(decide_account(templates, add("alice", {"k", "l"}), kNow).miss, AccountMiss::kNothing);
     const auto unnamed = account_templates(
         policy_of(kAdd + "users = \"any\"\nkey_types = \"any\"\nmax_keys = 9\nreset = true\n"));
     for (const auto& [want, when] : {std::pair{add("toor", {"k", "l"}), kNow},
