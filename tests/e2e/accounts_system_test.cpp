@@ -1,4 +1,5 @@
-// Passwords and keys, and what the system has a part in: how chpasswd is started, and a file that the file system does not let go.
+// Passwords and keys, and what the system has a part in: how chpasswd is started, who else is root, and a file that the file system does not
+// let go.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -46,6 +47,30 @@ END
     EXPECT_NE(seen.find("core 0\n"), std::string::npos) << seen;
     EXPECT_NE(seen.find("pipe:["), std::string::npos) << seen;
     EXPECT_EQ(read_file("/home/line"), "alice:" + secret + "\n");
+}
+
+// What only the rule for "any" accepts of him is decided, and meets nobody.
+TEST_F(AccountsSystem, RootByAnotherNameGetsNothingByARuleForAnyUserBesideTheOneThatNamesHim) {
+    run_script(
+        "echo 'admin:x:0:0::/root:/bin/sh' >> /etc/passwd; echo 'admin:*:19000:0:99999:7:::' >> /etc/shadow");
+    const Agent agent(AgentOptions{
+        .policy =
+            "schema = 1\n[[allow]]\nid = \"any\"\ncommands = [\"guest-set-user-password\"]\nusers = \"any\"\n"
+            "crypted = \"any\"\n[[allow]]\nid = \"named\"\ncommands = [\"guest-set-user-password\"]\n"
+            "users = [\"admin\"]\ncrypted = \"only\"\n"});
+    HostClient host = agent.connect();
+    const auto set = [&](const std::string& secret, const char* crypted) {
+        return host.ask(
+            command("guest-set-user-password", members({{"crypted", crypted},
+                                                        {"username", in_quotes("admin")},
+                                                        {"password", in_quotes(base64(secret))}})),
+            milliseconds(60'000));
+    };
+    EXPECT_EQ(desc_of(set("a secret", "false")),
+              "child process has failed to set user password: exit status 1");
+    EXPECT_NE(read_file("/etc/shadow").find("\nadmin:*:"), std::string::npos);
+    EXPECT_EQ(set("$6$salt$hash", "true"), kDone);
+    EXPECT_NE(read_file("/etc/shadow").find("\nadmin:$6$salt$hash:"), std::string::npos);
 }
 
 // As a directory on a real file system has it; tmpfs knows no such mark.

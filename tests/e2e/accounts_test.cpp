@@ -167,21 +167,6 @@ TEST_F(Accounts, AnyUserIsLookedUpWhenAskedAndTheLineOfRootIsHisOwnRule) {
     EXPECT_EQ(hash_of("toor"), "*");
 }
 
-// What only the rule for "any" accepts of him is decided, and meets nobody.
-TEST_F(Accounts, RootByAnotherNameGetsNothingByARuleForAnyUserBesideTheOneThatNamesHim) {
-    run_script(
-        "echo 'admin:x:0:0::/root:/bin/sh' >> /etc/passwd; echo 'admin:*:19000:0:99999:7:::' >> /etc/shadow");
-    serve(
-        "schema = 1\n[[allow]]\nid = \"any\"\ncommands = [\"guest-set-user-password\"]\nusers = \"any\"\n"
-        "crypted = \"any\"\n[[allow]]\nid = \"named\"\ncommands = [\"guest-set-user-password\"]\n"
-        "users = [\"admin\"]\ncrypted = \"only\"\n");
-    EXPECT_EQ(desc_of(ask(set_password("admin", "a secret"))),
-              "child process has failed to set user password: exit status 1");
-    EXPECT_EQ(hash_of("admin"), "*");
-    EXPECT_EQ(ask(set_password("admin", "$6$salt$hash", true)), kDone);
-    EXPECT_EQ(hash_of("admin"), "$6$salt$hash");
-}
-
 TEST_F(Accounts, KeysAreMadeByTheUserWithHisModes) {
     serve();
     EXPECT_EQ(ask(add_keys("alice", {kKey, kKey + "e one", kKey})), kDone);
